@@ -1,0 +1,46 @@
+"""The spectrum of JJᵀ for wide random networks, as free probability predicts it.
+
+Conventions: G(z) = E 1/(z − t), Im G < 0 above the axis; normalised trace; spectra are of JJᵀ unless a name says
+singular values; Var W_ij = σ_w²/fan_in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigError as ConfigError
+from .errors import ConvergenceError as ConvergenceError
+
+if TYPE_CHECKING:
+    from .crosscheck import crosscheck as crosscheck
+    from .network.config import Network as Network
+    from .network.meanfield import mean_field as mean_field
+    from .prediction import Prediction as Prediction
+    from .prediction import predict as predict
+    from .sampling import sample as sample
+    from .spectrum import Spectrum as Spectrum
+
+__version__ = "0.1.0"
+
+# Loaded on first use, so that `import spectra` costs little more than numpy.
+_HOMES = {
+    "Network": "network.config",
+    "Prediction": "prediction",
+    "Spectrum": "spectrum",
+    "crosscheck": "crosscheck",
+    "mean_field": "network.meanfield",
+    "predict": "prediction",
+    "sample": "sampling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spectra' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,376 @@
+"""The density on one arc of the support as piecewise Chebyshev series, built once by solving at the nodes.
+
+Coordinate: U = log u = −log λ.  Stored: log of the density p in U, less the edge factors e·log|U − edge| (e = ½ at a
+square-root edge, −½ beside an atom of mass zero).  What is left is analytic, so that the series converge
+geometrically, and the density keeps its relative accuracy at the edges, in tails and where λ → 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .continuation import locate
+from .errors import ConvergenceError
+from .master import MasterEquation
+from .solve import Roots, solve
+from .sweep import Arc
+
+DEGREE = 16
+# Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
+RESOLUTION = 3e-13
+TAIL_RESOLUTION = 3e-11
+# A piece that carries less mass than this need not be resolved further.
+NEGLIGIBLE = 1e-16
+MAX_ROUNDS = 40
+MAX_PIECES = 3000
+
+_ANGLES = np.pi * (np.arange(DEGREE) + 0.5) / DEGREE
+_NODES = -np.cos(_ANGLES)
+# Values at the nodes → coefficients.
+_FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
+_FIT[0] *= 0.5
+
+_MASS_DEGREE = 24
+_MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
+_MASS_NODES = -np.cos(_MASS_ANGLES)
+_MASS_FIT = 2.0 / _MASS_DEGREE * np.cos(np.outer(np.arange(_MASS_DEGREE), np.pi - _MASS_ANGLES))
+_MASS_FIT[0] *= 0.5
+# Coefficients of f → coefficients of ∫_x^1 f.
+_INTEGRATE = np.zeros((_MASS_DEGREE + 1, _MASS_DEGREE))
+for _k in range(_MASS_DEGREE):
+    _unit = np.polynomial.chebyshev.chebint(np.eye(_MASS_DEGREE)[_k])
+    _INTEGRATE[: _unit.size, _k] -= _unit
+    _INTEGRATE[0, _k] += np.polynomial.chebyshev.chebval(1.0, _unit)
+
+
+def _clenshaw(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Σ c_j T_j(x), coefficients (n, degree) row by row for x (n,)."""
+    after = np.zeros_like(x)
+    here = np.zeros_like(x)
+    for j in range(coefficients.shape[1] - 1, 0, -1):
+        here, after = 2.0 * x * here - after + coefficients[:, j], here
+    return x * here - after + coefficients[:, 0]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Density of one arc.
+
+    Attributes
+    ----------
+    low, high : ends in U (high: where the sweep stopped, if the arc fades out).
+    exponent_low, exponent_high : of the density in the distance to the ends.
+    breaks, coefficients : (P + 1,), (P, DEGREE).
+    slope : d log p/dU beyond `high` where the arc fades out, else 0.
+    residual : largest relative residual of the master equation at the nodes.
+    uncertified : number of nodes that no method certified.
+    """
+
+    low: float
+    high: float
+    exponent_low: float
+    exponent_high: float
+    breaks: np.ndarray
+    coefficients: np.ndarray
+    slope: float
+    residual: float
+    uncertified: int
+    low_tail: float = 0.0
+    mass_series: np.ndarray = field(init=False, repr=False)
+    beyond: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        count = self.breaks.size - 1
+        x = np.broadcast_to(_MASS_NODES, (count, _MASS_DEGREE))
+        piece = np.repeat(np.arange(count), _MASS_DEGREE)
+        u, jacobian, to_low, to_high = self._from_local(piece, x.ravel())
+        log_p = self._log_density(piece, u, to_low, to_high)
+        values = (np.exp(log_p) * jacobian).reshape(count, _MASS_DEGREE)
+        series = values @ _MASS_FIT.T @ _INTEGRATE.T
+        object.__setattr__(self, "mass_series", series)
+        # Mass of each piece, and of all that lies beyond each break (towards λ = 0).
+        signs = (-1.0) ** np.arange(series.shape[1])
+        masses = series @ signs
+        tail = 0.0
+        if self.slope < 0.0:
+            tail = float(np.exp(self.log_density(np.array([self.high]))[0])) / -self.slope
+        beyond = np.concatenate([np.cumsum(masses[::-1])[::-1], [0.0]]) + tail
+        object.__setattr__(self, "beyond", beyond)
+
+    @property
+    def mass(self) -> float:
+        """Mass of the whole arc."""
+        return float(self.beyond[0])
+
+    # Each piece has a local coordinate x in [−1, 1] in which p dU/dx is smooth: U itself, or the root of the distance
+    # to an edge.
+
+    def _from_local(
+        self, piece: np.ndarray, x: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        a, b = self.breaks[piece], self.breaks[piece + 1]
+        half = 0.5 * (b - a)
+        u = a + half * (1.0 + x)
+        jacobian = half.copy()
+        to_low, to_high = u - self.low, self.high - u
+        if self.exponent_low:
+            first = piece == 0
+            tau = 0.5 * (1.0 + x[first])
+            width = (b - a)[first]
+            to_low[first] = width * tau**2
+            u[first] = self.low + to_low[first]
+            to_high[first] = self.high - u[first]
+            jacobian[first] = width * tau
+        if self.exponent_high:
+            last = piece == self.breaks.size - 2
+            tau = 0.5 * (1.0 - x[last])
+            width = (b - a)[last]
+            to_high[last] = width * tau**2
+            u[last] = self.high - to_high[last]
+            to_low[last] = u[last] - self.low
+            jacobian[last] = width * tau
+        return u, jacobian, to_low, to_high
+
+    def _to_local(self, piece: np.ndarray, u: np.ndarray, to_low: np.ndarray, to_high: np.ndarray) -> np.ndarray:
+        a, b = self.breaks[piece], self.breaks[piece + 1]
+        x = 2.0 * (u - a) / (b - a) - 1.0
+        if self.exponent_low:
+            first = piece == 0
+            x[first] = 2.0 * np.sqrt(to_low[first] / (b - a)[first]) - 1.0
+        if self.exponent_high:
+            last = piece == self.breaks.size - 2
+            x[last] = 1.0 - 2.0 * np.sqrt(to_high[last] / (b - a)[last])
+        return np.clip(x, -1.0, 1.0)
+
+    def _log_density(self, piece: np.ndarray, u: np.ndarray, to_low: np.ndarray, to_high: np.ndarray) -> np.ndarray:
+        a, b = self.breaks[piece], self.breaks[piece + 1]
+        y = _clenshaw(self.coefficients[piece], 2.0 * (u - a) / (b - a) - 1.0)
+        with np.errstate(divide="ignore"):
+            if self.exponent_low:
+                y = y + self.exponent_low * np.log(to_low)
+            if self.exponent_high:
+                y = y + self.exponent_high * np.log(to_high)
+        return y
+
+    def _pieces(self, u: np.ndarray) -> np.ndarray:
+        return np.clip(np.searchsorted(self.breaks, u, side="right") - 1, 0, self.breaks.size - 2)
+
+    def log_density(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
+        """log p(U), −inf off the arc.  `correction`: what rounding took from U (see `Spectrum`)."""
+        result = np.full(u.shape, -np.inf)
+        to_low = (u - self.low) + (correction - self.low_tail)
+        inside = (to_low > 0.0) & (u <= self.high)
+        if inside.any():
+            here = u[inside]
+            result[inside] = self._log_density(self._pieces(here), here, to_low[inside], self.high - here)
+        if self.slope < 0.0:
+            far = u > self.high
+            if far.any():
+                last = self.breaks.size - 2
+                end = self._log_density(np.array([last]), np.array([self.high]), np.array([1.0]), np.array([1.0]))[0]
+                if self.exponent_low:
+                    end = end + self.exponent_low * np.log(self.high - self.low)
+                result[far] = end + self.slope * (u[far] - self.high)
+        return result
+
+    def mass_beyond(self, u: np.ndarray) -> np.ndarray:
+        """∫_u^∞ p dU, relative accuracy kept towards λ = 0."""
+        result = np.where(u < self.low, self.mass, 0.0)
+        inside = (u >= self.low) & (u <= self.high)
+        if inside.any():
+            here = u[inside]
+            piece = self._pieces(here)
+            x = self._to_local(piece, here, here - self.low, self.high - here)
+            result[inside] = self.beyond[piece + 1] + _clenshaw(self.mass_series[piece], x)
+        if self.slope < 0.0:
+            far = u > self.high
+            result[far] = self.beyond[-1] * np.exp(self.slope * (u[far] - self.high))
+        return result
+
+    def invert(self, mass: np.ndarray) -> np.ndarray:
+        """U with mass_beyond(U) = `mass`, 0 ≤ mass ≤ self.mass."""
+        count = self.breaks.size - 1
+        piece = np.clip(np.searchsorted(-self.beyond, -mass, side="right") - 1, 0, count - 1)
+        low, high = np.full(mass.shape, -1.0), np.full(mass.shape, 1.0)
+        goal = mass - self.beyond[piece + 1]
+        x = np.zeros(mass.shape)
+        for _ in range(60):
+            miss = _clenshaw(self.mass_series[piece], x) - goal
+            low, high = np.where(miss > 0, x, low), np.where(miss > 0, high, x)
+            u, jacobian, to_low, to_high = self._from_local(piece, x)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                rate = np.exp(self._log_density(piece, u, to_low, to_high)) * jacobian
+                step = x + miss / rate
+            good = (step > low) & (step < high)
+            new = np.where(good, step, 0.5 * (low + high))
+            finished = np.all(np.abs(new - x) < 1e-15)
+            x = new
+            if finished:
+                break
+        u = self._from_local(piece, x)[0]
+        tail = mass < self.beyond[-1]
+        if tail.any() and self.slope < 0.0:
+            with np.errstate(divide="ignore"):
+                u = np.where(tail, self.high + np.log(np.maximum(mass, 0.0) / self.beyond[-1]) / self.slope, u)
+        return u
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes U and weights p dU for integrals of smooth functions of U against the density."""
+        count = self.breaks.size - 1
+        nodes, weights = np.polynomial.legendre.leggauss(20)
+        piece = np.repeat(np.arange(count), nodes.size)
+        u, jacobian, to_low, to_high = self._from_local(piece, np.tile(nodes, count))
+        return u, np.exp(self._log_density(piece, u, to_low, to_high)) * jacobian * np.tile(weights, count)
+
+
+def chart(equation: MasterEquation, arc: Arc) -> Chart:
+    """Solve at Chebyshev nodes along the arc, bisecting pieces until the series converge."""
+    edge_low = arc.first.log_u if arc.first is not None else arc.log_u[0]
+    low = float(edge_low)
+    fades = arc.last is None
+    high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
+    exponent_low = arc.first.exponent if arc.first is not None else 0.0
+    exponent_high = arc.last.exponent if arc.last is not None else 0.0
+    guess = _Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
+    breaks = _first_breaks(arc, low, high)
+    done: list[tuple[float, float, np.ndarray]] = []
+    residual, uncertified = 0.0, 0
+    for _ in range(MAX_ROUNDS):
+        a, b = breaks[:, 0], breaks[:, 1]
+        half = 0.5 * (b - a)
+        u = (a + half)[:, None] + half[:, None] * _NODES
+        exact = (a - low)[:, None] + half[:, None] * (1.0 + _NODES) + equation.exact(edge_low)
+        roots = _solve_nodes(equation, guess, u.ravel(), exact.ravel())
+        log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
+        to_low = (a - low + half)[:, None] + half[:, None] * _NODES
+        to_high = (high - b + half)[:, None] - half[:, None] * _NODES
+        y = log_p
+        if exponent_low:
+            y = y - exponent_low * np.log(to_low)
+        if exponent_high:
+            y = y - exponent_high * np.log(to_high)
+        coefficients = y @ _FIT.T
+        roughness = np.max(np.abs(coefficients[:, -3:]), axis=1)
+        scale = np.maximum(1.0, np.max(np.abs(y), axis=1) * 0.03)
+        light = np.exp(np.max(log_p, axis=1)) * (b - a) < NEGLIGIBLE
+        small = (b - a) < 1e-11 * (1.0 + np.abs(a))
+        # Next to a square-root edge the density inherits the rounding of U through the distance to the edge.
+        noise = np.zeros(a.size)
+        for exponent, distance in ((exponent_low, to_low), (exponent_high, to_high)):
+            if exponent:
+                noise = np.maximum(noise, 4.0 * equation.precision * (1.0 + np.max(np.abs(u))) / distance.min(axis=1))
+        # In a thin tail Im w, and with it log p, carries the rounding of w.
+        noise = noise + np.minimum(3e-15 * np.exp(-np.minimum(log_p.min(axis=1), 0.0)), TAIL_RESOLUTION)
+        finished = (roughness < RESOLUTION * scale + noise) | light | small
+        certified = roots.certified.reshape(u.shape)
+        for k in np.flatnonzero(finished):
+            done.append((a[k], b[k], coefficients[k]))
+        bad = finished & ~np.all(certified, axis=1)
+        uncertified += int((~certified[bad]).sum())
+        kept = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]
+        residual = max(residual, float(kept.max(initial=0.0)))
+        rest = np.flatnonzero(~finished)
+        if not rest.size:
+            break
+        if len(done) + 2 * rest.size > MAX_PIECES:
+            raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
+        guess.refine(u.ravel(), roots)
+        middle = 0.5 * (a[rest] + b[rest])
+        breaks = np.concatenate([np.stack([a[rest], middle], 1), np.stack([middle, b[rest]], 1)])
+    else:
+        raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
+    done.sort(key=lambda item: item[0])
+    ends = np.array([item[0] for item in done] + [done[-1][1]])
+    table = np.array([item[2] for item in done])
+    slope = 0.0
+    if fades:
+        derivative = np.polynomial.chebyshev.chebder(table[-1])
+        slope = float(np.polynomial.chebyshev.chebval(1.0, derivative) * 2.0 / (ends[-1] - ends[-2]))
+        if exponent_low:
+            slope += exponent_low / (high - low)
+        slope = min(slope, -1e-12)
+    return Chart(
+        low, high, exponent_low, exponent_high, ends, table, slope, residual, uncertified, float(edge_low - low)
+    )
+
+
+def _first_breaks(arc: Arc, low: float, high: float) -> np.ndarray:
+    """About every fourth step of the sweep, and at least two pieces, so that each touches one edge."""
+    inner = arc.log_u[3:-2:4].astype(float)
+    # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.
+    margin = 0.03 * min(1.0, high - low)
+    inner = inner[(inner > low + margin) & (inner < high - margin)]
+    if not inner.size:
+        inner = np.array([0.5 * (low + high)])
+    ends = np.concatenate([[low], inner, [high]])
+    return np.stack([ends[:-1], ends[1:]], 1)
+
+
+class _Guess:
+    """Starting values along an arc: log ζ and log v, interpolated in a variable that opens the edges."""
+
+    def __init__(self, arc: Arc, low: float, high: float, rooted_low: bool, rooted_high: bool) -> None:
+        self.low, self.high = low, high
+        self.rooted_low, self.rooted_high = rooted_low, rooted_high
+        u, zeta, v = arc.log_u, arc.zeta, arc.v
+        if arc.first is not None and rooted_low and np.isfinite(arc.first.zeta):
+            u = np.concatenate([[low], u])
+            zeta = np.concatenate([[arc.first.zeta], zeta])
+            v = np.concatenate([arc.first.v.reshape(-1, 1), v], axis=1)
+        if arc.last is not None and rooted_high and np.isfinite(arc.last.zeta):
+            u = np.concatenate([u, [high]])
+            zeta = np.concatenate([zeta, [arc.last.zeta]])
+            v = np.concatenate([v, arc.last.v.reshape(-1, 1)], axis=1)
+        self.s = self._opened(u)
+        self.table = self._logs(zeta, v)
+
+    def _opened(self, u: np.ndarray) -> np.ndarray:
+        to_low, to_high = np.maximum(u - self.low, 0.0), np.maximum(self.high - u, 0.0)
+        if self.rooted_low and self.rooted_high:
+            return np.arctan2(np.sqrt(to_low), np.sqrt(to_high))
+        if self.rooted_low:
+            return np.sqrt(to_low)
+        if self.rooted_high:
+            return -np.sqrt(to_high)
+        return u
+
+    @staticmethod
+    def _logs(zeta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        rows = np.log(np.concatenate([zeta[None, :], v]).astype(complex))
+        # On the real axis approached from above.
+        return rows.real + 1j * np.abs(rows.imag)
+
+    def __call__(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        s = self._opened(u)
+        index = np.clip(np.searchsorted(self.s, s) - 1, 0, self.s.size - 2)
+        gap = self.s[index + 1] - self.s[index]
+        t = np.where(gap > 0, (s - self.s[index]) / np.where(gap > 0, gap, 1.0), 0.0)
+        rows = self.table[:, index] * (1.0 - t) + self.table[:, index + 1] * t
+        values = np.exp(rows)
+        return values[0], values[1:]
+
+    def refine(self, u: np.ndarray, roots: Roots) -> None:
+        """Add certified roots to the table."""
+        good = roots.certified
+        s = np.concatenate([self.s, self._opened(u[good])])
+        table = np.concatenate([self.table, self._logs(roots.zeta[good], roots.v[:, good])], axis=1)
+        order = np.argsort(s, kind="stable")
+        self.s, self.table = s[order], table[:, order]
+
+
+def _solve_nodes(equation: MasterEquation, guess: _Guess, u: np.ndarray, exact: np.ndarray) -> Roots:
+    """Newton from the interpolated start; what it misses, from the sure continuation."""
+    zeta, v = guess(u)
+    roots = solve(equation, exact, zeta, v)
+    missed = np.flatnonzero(~roots.certified)
+    for k in missed[:200]:
+        try:
+            one = locate(equation, u[k : k + 1])
+        except ConvergenceError:
+            continue
+        if one.residual[0] < roots.residual[k] or one.certified[0]:
+            roots.zeta[k], roots.v[:, k] = one.zeta[0], one.v[:, 0]
+            roots.residual[k], roots.certified[k] = one.residual[0], one.certified[0]
+    return roots

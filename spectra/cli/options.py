@@ -1,0 +1,122 @@
+"""Options that several commands share, and the kinds of value they take."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..network.toml import parse_change
+
+if TYPE_CHECKING:
+    from ..network.config import Network
+
+
+class NumberList(click.ParamType):
+    """Numbers separated by commas, every one finite."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a tuple of floats; whole numbers stay whole, so that they are echoed as they were given."""
+        if not isinstance(value, str):
+            return value
+        numbers = []
+        for text in value.split(","):
+            try:
+                number = int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
+            except ValueError:
+                self.fail(f"{text.strip()!r} is not a number; give numbers separated by commas.", param, ctx)
+            if not math.isfinite(_as_float(number)):
+                self.fail(f"{text.strip()!r} is not finite.", param, ctx)
+            numbers.append(number)
+        return tuple(numbers)
+
+
+class CountList(click.ParamType):
+    """Whole numbers of at least 1, separated by commas."""
+
+    name = "counts"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a tuple of ints."""
+        if not isinstance(value, str):
+            return value
+        parts = [text.strip() for text in value.split(",")]
+        for text in parts:
+            if not text.isdecimal() or len(text) > 12 or int(text) < 1:
+                self.fail(f"{text!r} is not a whole number of at least 1; separate several by commas.", param, ctx)
+        return tuple(int(text) for text in parts)
+
+
+class NameList(click.ParamType):
+    """Names separated by commas; what they may be is for the network description to say."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a tuple of strings."""
+        if not isinstance(value, str):
+            return value
+        parts = tuple(text.strip() for text in value.split(","))
+        if not all(parts):
+            self.fail(f"{value!r} has an empty name; separate names by single commas.", param, ctx)
+        return parts
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _changes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    return dict(parse_change(text) for text in values)
+
+
+def _plot_path(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    from ..plot import FORMATS
+
+    if os.path.splitext(value)[1].lower().lstrip(".") not in FORMATS:
+        raise click.BadParameter(f"{value!r} must end in {', '.join('.' + name for name in FORMATS)}.")
+    return value
+
+
+def set_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--set key=value`, any number of times."""
+    return click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_changes,
+        help="Change a key of the configuration; dotted keys reach inside (layers.0.width=64); KEY= takes it out.",
+    )(command)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json` and `--plot`."""
+    plot = click.option(
+        "--plot", "plot_path", metavar="PATH", callback=_plot_path, help="Write a figure (.png, .pdf or .svg)."
+    )
+    return json_option(plot(command))
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`."""
+    return click.option(
+        "--json", "json_path", metavar="PATH|-", help="Write JSON; - prints it and nothing else on standard output."
+    )(command)
+
+
+def load(path: str, changes: dict[str, Any]) -> Network:
+    """Network of a configuration file, with the changes of `--set`."""
+    from ..network.config import Network
+
+    return Network.from_toml(path, changes)

@@ -1,0 +1,93 @@
+"""Where results go: standard output for the reader, files whole or not at all, notes to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..files import Path, check_writable, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The places a command writes to, found usable before anything is computed.
+
+    Parameters
+    ----------
+    json_path : file, "-" for standard output, or None.
+    plot_path : file or None.
+    """
+
+    json_path: str | None
+    plot_path: str | None = None
+
+    def __post_init__(self) -> None:
+        paths = [path for path in (self.json_path, self.plot_path) if path not in (None, "-")]
+        if len({os.path.realpath(path) for path in paths}) < len(paths):
+            raise click.UsageError("`--json` and `--plot` name the same file.")
+        for path in paths:
+            check_writable(path)
+
+    @property
+    def silent(self) -> bool:
+        """Whether standard output belongs to JSON alone."""
+        return self.json_path == "-"
+
+    def write(self, document: Callable[[], dict[str, Any]], figure: Callable[[], Figure]) -> None:
+        """Make what was asked for, then write all of it."""
+        contents: dict[Path, bytes] = {}
+        text = ""
+        if self.json_path is not None:
+            from ..record import to_json
+
+            text = to_json(document()) + "\n"
+        if self.plot_path is not None:
+            from ..plot import figure_bytes
+
+            file_format = os.path.splitext(self.plot_path)[1].lower().lstrip(".")
+            contents[self.plot_path] = figure_bytes(figure(), file_format)
+        if self.json_path is not None and not self.silent:
+            contents[self.json_path] = text.encode()
+        write_whole(contents)
+        if self.silent:
+            sys.stdout.write(text)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print notes on standard error, a line each."""
+    for note in notes:
+        click.echo(f"note: {' '.join(str(note).split())}", err=True)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[str], Progress | None]]:
+    """Bars on standard error where it is a terminal; otherwise nothing at all.
+
+    Yields a function from a label to a callback (done, total).
+    """
+    if not sys.stderr.isatty():
+        yield lambda _label: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def start(part: str) -> Progress:
+            task = bars.add_task(f"{label} {part}".strip())
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        yield start

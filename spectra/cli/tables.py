@@ -1,0 +1,173 @@
+"""Results as tables for people; nothing here computes more than a ratio."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..reading import in_words, reading
+
+if TYPE_CHECKING:
+    from ..crosscheck import CrossCheck
+    from ..prediction import Prediction
+
+# Without a terminal there is no width to fit; rows must not be broken for a reader that is a program.
+FILE_WIDTH = 140
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+
+
+def _console_with(title: str) -> Console:
+    """Console with a title on it; rich would break a table's own title at the table's width."""
+    console = _console()
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    return console
+
+
+def number(value: float | None, digits: int = 6) -> str:
+    """Six digits, or a dash where there is no number."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def interval(pair: Sequence[float | None]) -> str:
+    """Two numbers as an interval."""
+    return f"[{number(pair[0])}, {number(pair[1])}]"
+
+
+def condition(pair: Sequence[float | None]) -> str:
+    """Ratio s_max/s_min of singular values whose squares span the pair."""
+    low, high = pair
+    if low is None or high is None:
+        return "–"
+    return number(math.sqrt(high / low)) if low > 0.0 and high / low < math.inf else "∞"
+
+
+def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
+    """Print the table of one prediction, and its plain reading."""
+    field, jacobian, singular, checks = (
+        record[part] for part in ("mean_field", "jacobian", "singular_values", "checks")
+    )
+    console = _console_with(in_words(pred.network))
+    table = Table(header_style="bold")
+    table.add_column("quantity")
+    table.add_column("value")
+    table.add_row("pre-activation variance q*", number(field["q_star"]))
+    if field["q"][0] != field["q"][-1]:
+        table.add_row("q in the first and last layer", f"{number(field['q'][0])}, {number(field['q'][-1])}")
+    table.add_row("χ_1 = σ_w² E φ'²", number(field["chi_1"]))
+    table.add_row("phase", field["phase"])
+    table.add_row("mean of JJᵀ, m_1", number(jacobian["moments"][0]))
+    table.add_row("variance of JJᵀ, m_2 − m_1²", number(jacobian["variance"]), end_section=True)
+    table.add_row("support of JJᵀ, [λ_min, λ_max]", interval(jacobian["support"]))
+    table.add_row("  all but 1e-12 of its mass", interval(jacobian["effective_support"]))
+    table.add_row("condition number s_max/s_min", condition(jacobian["support"]))
+    table.add_row("  of all but 1e-12 of the mass", condition(jacobian["effective_support"]))
+    if len(jacobian["bulks"]) != 1:
+        table.add_row("bulks", " ".join(interval(bulk) for bulk in jacobian["bulks"]) or "none: atoms only")
+    atoms = ", ".join(f"mass {number(mass)} at λ = {number(place)}" for place, mass in jacobian["atoms"])
+    table.add_row("atoms of JJᵀ", atoms or "none", end_section=True)
+    table.add_row("singular values: mean", number(singular["mean"]))
+    for level, value in singular["quantiles"].items():
+        table.add_row(f"  {float(level):.0%} of them are below", number(value))
+    table.rows[-1].end_section = True
+    table.add_row("checks", _verdict(checks))
+    console.print(table)
+    console.print(Text(reading(pred)), soft_wrap=True)
+
+
+def _verdict(checks: dict[str, Any]) -> str:
+    defects = [abs(d) for d in checks["moment_defects"] if d is not None]
+    return (
+        f"{'certified' if checks['certified'] else 'NOT certified'}; residual {number(checks['residual'], 2)}, "
+        f"mass defect {number(checks['mass_defect'], 2)}, moment defects ≤ {number(max(defects, default=None), 2)}"
+    )
+
+
+def print_comparison(runs: Sequence[tuple[str, Prediction]], records: Sequence[dict[str, Any]]) -> None:
+    """Print one row per network, and one plain reading each."""
+    console = _console_with("Spectra of JJᵀ, singular values s of J")
+    table = Table(header_style="bold")
+    for heading in ("network", "χ_1", "phase", "m_1", "variance", "atom at 0", "s: 1 %", "median", "99 %", "max", "ok"):
+        table.add_column(heading, justify="left" if heading in ("network", "phase") else "right")
+    for (label, _), record in zip(runs, records, strict=True):
+        jacobian, singular = record["jacobian"], record["singular_values"]
+        quantiles = singular["quantiles"]
+        values = (
+            jacobian["moments"][0],
+            jacobian["variance"],
+            jacobian["atom_at_zero"],
+            quantiles["0.01"],
+            singular["median"],
+            quantiles["0.99"],
+            singular["max"],
+        )
+        field = record["mean_field"]
+        cells = [number(value, 4) for value in values]
+        certified = "yes" if record["checks"]["certified"] else "NO"
+        table.add_row(Text(label), number(field["chi_1"], 4), field["phase"], *cells, certified)
+    console.print(table)
+    for label, pred in runs:
+        console.print(Text(f"{label}: {reading(pred)}"), soft_wrap=True)
+
+
+def print_check(pred: Prediction, result: CrossCheck) -> None:
+    """Print distances and moments at every width, the extrapolation, and the verdict."""
+    console = _console_with(f"{in_words(pred.network)}: prediction against samples")
+    table = Table(header_style="bold")
+    for heading in ("width", "networks", "KS distance", f"Wasserstein in {result.wasserstein_variable}"):
+        table.add_column(heading, justify="right")
+    for row in result.widths:
+        table.add_row(
+            str(row.width),
+            str(row.samples),
+            f"{row.ks:.4g} ± {row.ks_standard_error:.1g}",
+            f"{row.wasserstein:.4g} ± {row.wasserstein_standard_error:.1g}",
+        )
+    limits = [number(limit, 4) for limit in (result.ks_limit, result.wasserstein_limit)]
+    table.add_section()
+    table.add_row("", "limit", *limits)
+    console.print(table)
+    console.print(Text("Moments m_k of JJᵀ; z counts standard errors", style="bold"))
+    table = Table(header_style="bold")
+    for heading in ("k", "width", "predicted", "sampled", "z", "limit of |z|"):
+        table.add_column(heading, justify="right")
+    predicted = {moment.k: moment.predicted for row in result.widths for moment in row.moments}
+    for k in sorted(predicted):
+        for row in result.widths:
+            for moment in (moment for moment in row.moments if moment.k == k):
+                sampled = _with_error(moment.sampled, moment.standard_error)
+                table.add_row(str(k), str(row.width), number(moment.predicted), sampled, number(moment.z, 3), "")
+        for limit in (limit for limit in result.extrapolated if limit.k == k):
+            sampled = _with_error(limit.value, limit.standard_error)
+            table.add_row(str(k), "∞", number(predicted[k]), sampled, number(limit.z, 3), number(limit.limit, 3))
+        table.add_section()
+    console.print(table)
+    verdict = "agree within" if result.agree else "DISAGREE beyond"
+    console.print(Text(f"Prediction and samples {verdict} their stated uncertainty."), soft_wrap=True)
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    return f"{number(value)} ± {number(error, 2)}"
+
+
+def print_bench(runs: Sequence[dict[str, Any]], blas: Sequence[dict[str, Any]], points: int) -> None:
+    """Print times side by side."""
+    console = _console_with(f"One prediction ({points} density points) against one sampled network")
+    table = Table(header_style="bold")
+    for heading in ("network", "width", "predict", "sample one", "ratio"):
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for run in runs:
+        once = run["sample_seconds"] / run["samples"]
+        times = (f"{1e3 * run['predict_seconds']:.2f} ms", f"{1e3 * once:.1f} ms", f"{run['ratio']:.3g}")
+        table.add_row(Text(run["label"]), str(run["width"]), *times)
+    console.print(table)
+    threads = ", ".join(f"{entry['library']} {entry['version']}: {entry['threads']} threads" for entry in blas)
+    console.print(Text(f"linear algebra: {threads or 'unknown'}"), soft_wrap=True)

@@ -1,0 +1,104 @@
+"""The law of φ'(h)² on the real axis itself: density and distribution function through the real inverse of φ'²."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from ..activations import Branch
+
+
+class SlopeDensity:
+    """Density on the cut of the law of t = φ'(h)²/mean, h ~ N(0, variance).
+
+    Parameters
+    ----------
+    pieces : (branch, lower, upper), φ'² monotone on each.
+    variance, period : of h; `period` folds h where φ'² is periodic.
+    mean, rank : E[φ'(h)² | φ' ≠ 0] and P(φ' ≠ 0); the density is that given φ' ≠ 0.
+    """
+
+    def __init__(
+        self,
+        pieces: tuple[tuple[Branch, float, float], ...],
+        variance: float,
+        period: float | None,
+        mean: float,
+        rank: float,
+   
+    ) -> None:
+        self.pieces, self.variance, self.period, self.mean, self.rank = pieces, variance, period, mean, rank
+
+    def __call__(self, v: np.ndarray) -> np.ndarray:
+        """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real."""
+        total = np.zeros_like(v)
+        for k, (branch, _, _) in enumerate(self.pieces):
+            x, inside = self._solve(k, 1.0 / v)
+            if inside.any():
+                here = x[inside]
+                rate = np.abs(2.0 * branch.curvature(here) / branch.slope(here))
+                total[inside] += math.pi / self.rank * self._gauss(here) / rate
+        return total
+
+    def density(self, t: np.ndarray) -> np.ndarray:
+        """Density of the continuous part at t > 0 (mean-one units)."""
+        return self(1.0 / t) / (math.pi * t)
+
+    def _gauss(self, x: np.ndarray) -> np.ndarray:
+        if self.period is None:
+            return np.exp(-(x**2) / (2.0 * self.variance)) / math.sqrt(2.0 * math.pi * self.variance)
+        copies = math.ceil(9.5 * math.sqrt(self.variance) / self.period) + 1
+        shifts = self.period * np.arange(-copies, copies + 1)
+        weights = np.exp(-((x[..., None] + shifts) ** 2) / (2.0 * self.variance))
+        return weights.sum(-1) / math.sqrt(2.0 * math.pi * self.variance)
+
+    @cached_property
+    def _tables(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Per piece: x on a grid that is fine towards both ends, and log t there, sorted by log t."""
+        tables = []
+        for branch, lower, upper in self.pieces:
+            fraction = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 120)])
+            x = np.concatenate([lower + (upper - lower) * fraction, (upper - (upper - lower) * fraction[:-1])[::-1]])
+            x = np.union1d(x, np.linspace(lower, upper, 200))
+            with np.errstate(divide="ignore"):
+                height = 2.0 * np.log(np.abs(branch.slope(x)) + 0.0) - math.log(self.mean)
+            height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
+            rising = height[-1] > height[0]
+            tables.append((x if rising else x[::-1], np.maximum.accumulate(height if rising else height[::-1])))
+        return tables
+
+    def _solve(self, k: int, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes."""
+        branch = self.pieces[k][0]
+        x_table, height = self._tables[k]
+        target = np.log(t)
+        inside = (target > height[0]) & (target < height[-1])
+        goal = target[inside]
+        index = np.clip(np.searchsorted(height, goal), 1, height.size - 1)
+        low, high = x_table[index - 1], x_table[index]
+        gap = np.maximum(height[index] - height[index - 1], 1e-300)
+        x = low + (high - low) * np.clip((goal - height[index - 1]) / gap, 0.0, 1.0)
+        done = False
+        for _ in range(30):
+            slope = branch.slope(x)
+            residual = 2.0 * np.log(np.abs(slope)) - math.log(self.mean) - goal
+            low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                newton = x - residual * slope / (2.0 * branch.curvature(x))
+            trapped = (newton - low) * (newton - high) < 0
+            step = np.where(trapped, newton, 0.5 * (low + high))
+            settled = done
+            done = np.all(np.abs(step - x) <= 1e-13 * np.abs(x) + 1e-300)
+            x = step
+            if settled and done:
+                break
+        solution = np.zeros_like(t)
+        solution[inside] = x
+        return solution, inside
+
+
+def _clamp(edge: float, neighbour: float) -> float:
+    """A finite stand-in for log 0 at a zero of φ': forty decades below the nearest grid point."""
+    return edge if math.isfinite(edge) else neighbour - 92.0

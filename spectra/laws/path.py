@@ -1,0 +1,184 @@
+"""Integration paths for φ'²: off the real axis to the side where Im φ'² > 0, as high as the function allows.
+
+A pole φ'(x)² = 1/v with v in the closed upper half plane then never comes near the path, however close v is to the
+cut; panels as long as the path is high resolve every such integrand alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..activations import Activation, Branch
+from ..errors import ConvergenceError
+
+# Slope of the path where it leaves the real axis; below 1 the Gaussian weight still decays along it.
+STEEPNESS = 0.6
+# Largest argument of φ'² aimed at along the path: a right angle keeps the image far from both half-axes.
+TURN = 1.35
+# How near, in units of the local scale, the panels go to a zero of φ': the mass left unresolved there.
+ZERO_FINENESS = 1e-12
+# Below this φ'² the square underflows soon after: such x are counted as φ' = 0, and the result says so.
+TINY_SLOPE_SQUARE = 1e-290
+# 16 Gauss-Legendre nodes a panel: a pole at 1.33 half lengths gives the error 3^-32 = 5e-16.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+
+@dataclass(frozen=True, eq=False)
+class MonotonePiece:
+    """An interval (lower, upper) of x on which φ'² is monotone; `height` is how high the path may be at `grid`."""
+
+    branch: Branch
+    lower: float
+    upper: float
+    side: int
+    grid: np.ndarray
+    height: np.ndarray
+
+
+@lru_cache(maxsize=512)
+def monotone_pieces(activation: Activation, reach: float) -> tuple[MonotonePiece, ...]:
+    """Cut the non-constant branches at the critical points of φ'², within |x| ≤ `reach` (one period if periodic)."""
+    pieces = []
+    for branch in activation.branches:
+        if branch.constant_slope is not None:
+            continue
+        low, high = max(branch.lower, -reach), min(branch.upper, reach)
+        if activation.slope_period is not None:
+            ends = _period_ends(branch, activation.slope_period)
+        else:
+            middle = [0.0] if activation.even_slope else []
+            ends = sorted({x for x in (low, *branch.turning_points, *middle, high) if low <= x <= high})
+        for lower, upper in zip(ends, ends[1:], strict=False):
+            lower, upper = _where_slope_counts(branch, lower, upper)
+            if upper > lower:
+                pieces.append(_piece(branch, lower, upper))
+    return tuple(pieces)
+
+
+def path(piece: MonotonePiece, lower: float, upper: float, sigma: float, level: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes x and weights dx of the path over (lower, upper) ⊂ piece for a Gaussian weight of width `sigma`.
+
+    `level`: how near to the ends the panels go, 1/8 of the local scale and 16 times nearer a level.
+    """
+    x = piece.grid
+    height = np.minimum(piece.height, 0.6 * sigma)
+    inside = (x > lower) & (x < upper)
+    x, height = x[inside], height[inside]
+    ends = [lower, upper]
+    if x.size < 4:
+        x = np.linspace(lower, upper, 12)[1:-1]
+        height = np.minimum(np.interp(x, piece.grid, piece.height), 0.6 * sigma)
+    scale = min(sigma, float(height.max()) / STEEPNESS)
+    # λ → 0 is decided by the neighbourhood of a zero of φ', however small: go there geometrically.
+    finest_left, finest_right = (
+        scale * (ZERO_FINENESS if float(piece.branch.slope(np.array([end]))[0]) ** 2 < 1e-20 else 0.12 / 16.0**level)
+        for end in (lower, upper)
+    )
+    depth = np.minimum(x - lower, upper - x) / (0.12 * scale)
+    weight = np.minimum(x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)), 20.0)
+    # Where the weight is small the sum needs fewer digits, and panels may be longer.
+    rho = np.exp((36.0 - weight) / 32.0)
+    length = 2.0 * height / np.maximum(0.5 * (rho - 1.0 / rho), 0.5)
+    keep = (x - lower > finest_left) & (upper - x > finest_right)
+    x, height, length = x[keep], height[keep], length[keep]
+    rate = 1.0 / length
+    counter = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(x))])
+    count = max(1, math.ceil(counter[-1]))
+    real = np.interp(np.linspace(0.0, counter[-1], count + 1), counter, x)
+    rise = np.interp(real, x, height)
+    corner = np.concatenate([[ends[0]], real, [ends[1]]]) + 1j * piece.side * np.concatenate([[0.0], rise, [0.0]])
+    half = 0.5 * np.diff(corner)
+    centre = 0.5 * (corner[1:] + corner[:-1])
+    nodes = centre[:, None] + half[:, None] * _NODES
+    return nodes.ravel(), (half[:, None] * _WEIGHTS).ravel()
+
+
+def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
+    """Heights on a grid: as φ'² turns, and no more than `STEEPNESS` times the distance to either end."""
+    width = upper - lower
+    fraction = np.geomspace(1e-13, 0.5, 120)
+    x = np.concatenate([lower + width * fraction, upper - width * fraction, np.linspace(lower, upper, 160)[1:-1]])
+    x = np.unique(x)
+    x = x[(x > lower) & (x < upper)]
+    slope = branch.slope(x)
+    t = slope**2
+    x, slope, t = x[t > 0], slope[t > 0], t[t > 0]
+    if x.size < 2:
+        raise ConvergenceError(f"φ' vanishes on ({lower:.6g}, {upper:.6g})")
+    side = 1 if t[-1] > t[0] else -1
+    with np.errstate(divide="ignore", over="ignore"):
+        turning = TURN * np.abs(slope / (2.0 * branch.curvature(x)))
+    height = np.minimum(STEEPNESS * np.minimum(x - lower, upper - x), np.minimum(turning, 0.5 * width))
+    for _ in range(30):
+        height = _gentle(x, height)
+        unsafe = _unsafe(branch, x, height, side)
+        if not unsafe.any():
+            return MonotonePiece(branch, lower, upper, side, x, height)
+        height = np.where(unsafe, 0.6 * height, height)
+    raise ConvergenceError(
+        f"no integration path off the real axis was found for φ' on ({lower:.6g}, {upper:.6g}); "
+        "give the activation as an expression that is analytic between its kinks"
+    )
+
+
+def _gentle(x: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """The largest function below `height` whose slope stays within ±`STEEPNESS`."""
+    up = np.minimum.accumulate(height - STEEPNESS * x) + STEEPNESS * x
+    down = np.minimum.accumulate((up + STEEPNESS * x)[::-1])[::-1] - STEEPNESS * x
+    return np.maximum(np.minimum(up, down), 1e-3 * height)
+
+
+def _unsafe(branch: Branch, x: np.ndarray, height: np.ndarray, side: int) -> np.ndarray:
+    """Where Im φ'² ≤ 0, or φ'² turns by more than 2.2 radians, on some path between the axis and this one."""
+    unsafe = np.zeros(x.size, bool)
+    for fraction in (1.0, 0.3, 0.6):
+        with np.errstate(all="ignore"):
+            image = branch.slope(x + 1j * side * fraction * height) ** 2
+        counted = ~(np.abs(image) < 1e-300)
+        bad = (image.imag < -1e-12 * np.abs(image)) | (np.angle(image) > 2.2) | ~np.isfinite(image)
+        unsafe |= counted & bad
+    return unsafe
+
+
+def _period_ends(branch: Branch, period: float) -> list[float]:
+    """Critical points of φ'² over one period, from one of them to its repetition."""
+    from scipy.optimize import brentq
+
+    def derivative(x: float) -> float:
+        here = np.array([x])
+        return float((branch.slope(here) * branch.curvature(here))[0])
+
+    grid = np.linspace(-0.5 * period, 0.5 * period, 401) + 0.123456789e-3 * period
+    values = [derivative(x) for x in grid]
+    roots = [
+        brentq(derivative, a, b, xtol=1e-15)
+        for a, b, fa, fb in zip(grid, grid[1:], values, values[1:], strict=False)
+        if fa * fb < 0
+    ]
+    return [*roots, roots[0] + period]
+
+
+def _where_slope_counts(branch: Branch, lower: float, upper: float) -> tuple[float, float]:
+    """Shrink the piece to where φ'² is above the underflow limit."""
+
+    def counts(x: float) -> bool:
+        return float(branch.slope(np.array([x]))[0]) ** 2 > TINY_SLOPE_SQUARE
+
+    bounds = []
+    for near, far in ((upper, lower), (lower, upper)):
+        # A zero of φ' at a turning point is an end like any other: only long tails are cut.
+        if counts(far) or counts(far + 1e-3 * (near - far)):
+            bounds.append(far)
+            continue
+        inside, outside = near, far
+        if not counts(inside):
+            inside = near + 1e-3 * (far - near)
+        for _ in range(60):
+            middle = 0.5 * (inside + outside)
+            inside, outside = (middle, outside) if counts(middle) else (inside, middle)
+        bounds.append(inside)
+    return bounds[0], bounds[1]

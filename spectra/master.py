@@ -1,0 +1,214 @@
+"""The equation whose root is the spectrum: log u as a function of ζ = w/(w + rank), w = ψ_{JJᵀ}(u).
+
+log u = constant + log ζ + Σ_i e_i log(1 − d_i ζ) + Σ_k n_k log S_k,      S_k = v_k (1 + ψ_k(v_k))/ψ_k(v_k),
+with 1 + ψ_k(v_k) = (1 − d_k ζ)/(1 − ζ) and all d in [0, 1].
+
+Weight matrices, dimensions and projections are the (d_i, e_i); every other mean-one factor is a law known through
+ψ_k, of multiplicity n_k.  `rank` is the mass of the law off zero, so that ζ runs from 0 (λ = ∞) to ∞ (λ = 0), through
+1 where w passes a pole; both ends keep all digits.  All logarithms are principal.  A solution with Im ζ > 0, all
+Im v_k > 0 and real left side is the right one, and the only one: the summed-argument condition (for two factors:
+Belinschi and Bercovici, J. Anal. Math. 101 (2007); each further factor has arg S ≤ 0, so that it applies step by step).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .laws.nodes import LawStack, NodeLaw
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A mean-one law without atom at zero, taken `count` times, seen through w_k = ratio·w."""
+
+    law: NodeLaw
+    ratio: float
+    count: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """The equation at n trial points: ζ (n,), v (K, n).
+
+    `log_u` is the right side; `slope` its derivative along the constraint, `bend` the second; `rates` and `curls` are
+    dv_k/dζ, d²v_k/dζ² on it, and `mismatch` = 1 + ψ_k(v_k) − (1 − d_k ζ)/(1 − ζ), all (K, n), `pull` ∂ log S_k/∂v_k.
+    """
+
+    zeta: np.ndarray
+    v: np.ndarray
+    log_u: np.ndarray
+    slope: np.ndarray
+    bend: np.ndarray
+    rates: np.ndarray
+    curls: np.ndarray
+    mismatch: np.ndarray
+    pull: np.ndarray
+    steepness: np.ndarray
+
+
+def split_log(z: np.ndarray, *, branch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """log|z|, the angle from the nearer real half-axis, and the number of half turns to add (−1, 0 or 1).
+
+    The angle keeps its relative accuracy beside the negative axis as well, which arg z itself cannot.  On the
+    negative axis the limit is from above for branch = 1, from below for branch = −1.
+    """
+    x, y = z.real, z.imag
+    left = x < 0
+    turns = np.where(left, np.where(y == 0, branch, np.where(y > 0, 1, -1)), 0)
+    angle = np.arctan2(np.where(left, -y, y), np.abs(x))
+    return np.log(np.abs(z)), angle, turns
+
+
+@dataclass(frozen=True)
+class MasterEquation:
+    """log u = constant + log w + Σ e_i log(1 + r_i w) + Σ n_k log S_k(r_k w), in the variable ζ.
+
+    Parameters
+    ----------
+    shifts : pairs (r_i, e_i), r_i > 0.
+    factors : the laws known through ψ, none with an atom at zero.
+    constant : real; with every factor of mean one it is −log m_1.
+    """
+
+    shifts: tuple[tuple[float, float], ...]
+    factors: tuple[Factor, ...] = ()
+    constant: float = 0.0
+    rank: float = field(init=False)
+    stack: LawStack = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        merged: dict[float, float] = {}
+        for ratio, exponent in self.shifts:
+            merged[ratio] = merged.get(ratio, 0.0) + exponent
+        kept = {r: e for r, e in merged.items() if e != 0.0}
+        top = max([1.0, *kept, *(f.ratio for f in self.factors)])
+        total = 1.0 + sum(kept.values())
+        terms = sorted((1.0 - r / top, e) for r, e in kept.items() if r < top)
+        if total:
+            terms.append((1.0, -total))
+        put = object.__setattr__
+        put(self, "shifts", tuple(sorted(kept.items())))
+        put(self, "rank", 1.0 / top)
+        put(self, "stack", LawStack([factor.law for factor in self.factors]))
+        put(self, "_d", np.array([d for d, _ in terms]).reshape(-1, 1))
+        put(self, "_e", np.array([e for _, e in terms]).reshape(-1, 1))
+        put(self, "_omega", np.array([f.ratio / top for f in self.factors]).reshape(-1, 1))
+        put(self, "_n", np.array([f.count for f in self.factors]).reshape(-1, 1))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Multiplicities n_k, (K, 1)."""
+        return self._n  # type: ignore[attr-defined]
+
+    @property
+    def omegas(self) -> np.ndarray:
+        """Ratios r_k·rank = 1 − d_k, (K, 1)."""
+        return self._omega  # type: ignore[attr-defined]
+
+    @property
+    def is_explicit(self) -> bool:
+        """No factor is known only through ψ: u is an elementary function of ζ, cheap in extended precision."""
+        return not self.factors
+
+    @property
+    def precision(self) -> float:
+        """Rounding unit of the arithmetic in use."""
+        return float(np.finfo(np.longdouble if self.is_explicit else float).eps)
+
+    def exact(self, x: float) -> np.floating:
+        """A real number in the arithmetic in use."""
+        return np.longdouble(x) if self.is_explicit else np.float64(x)
+
+    def complex_type(self) -> type:
+        """Complex type of the arithmetic in use: extended where nothing but logarithms is evaluated."""
+        return np.clongdouble if self.is_explicit else np.complex128
+
+    def moment_function(self, zeta: np.ndarray) -> np.ndarray:
+        """w = ψ_{JJᵀ} = rank·ζ/(1 − ζ)."""
+        return self.rank * zeta / (1.0 - zeta)
+
+    def log_density(self, zeta: np.ndarray) -> np.ndarray:
+        """log of λρ(λ) = Im w/π, the density in log λ."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
+
+    def target(self, zeta: np.ndarray) -> np.ndarray:
+        """1 + ψ_k demanded at ζ, (K, n)."""
+        return (1.0 - (1.0 - self.omegas) * zeta) / (1.0 - zeta)
+
+    def evaluate(self, zeta: np.ndarray, v: np.ndarray, *, curvature: bool = False) -> Point:
+        """Everything that Newton's method, the continuation and the search for edges need at (ζ, v)."""
+        d, e = self._d, self._e  # type: ignore[attr-defined]
+        base = 1.0 - d * zeta
+        ratio = d / base
+        slope = 1.0 / zeta - (e * ratio).sum(0)
+        bend = -1.0 / zeta**2 - (e * ratio**2).sum(0)
+        modulus, angle, turns = split_log(zeta, branch=1)
+        more_modulus, more_angle, more_turns = split_log(base, branch=-1)
+        real = self.constant + math.log(self.rank) + modulus + (e * more_modulus).sum(0)
+        imag = angle + (e * more_angle).sum(0)
+        half_turns = turns + (e * more_turns).sum(0)
+        if not self.factors:
+            none = np.zeros((0, zeta.size), complex)
+            log_u = real + 1j * (imag + math.pi * half_turns)
+            return Point(zeta, v, log_u, slope, bend, none, none, none, none, none)
+        psi, plus, excess, derivatives = self.stack.evaluate(v, 2 if curvature else 1)
+        first = derivatives[0]
+        n, omega = self.counts, self.omegas
+        s_modulus, s_angle, s_turns = _log_s(v, psi, plus, excess)
+        real = real + (n * s_modulus).sum(0)
+        imag = imag + (n * s_angle).sum(0)
+        half_turns = half_turns + (n * s_turns).sum(0)
+        away = 1.0 - zeta
+        rates = omega / (away**2 * first)
+        pull = 1.0 / v - first / (psi * plus)
+        slope = slope + (n * pull * rates).sum(0)
+        curls = np.zeros_like(rates)
+        if curvature:
+            second = derivatives[1]
+            curls = (2.0 * omega / away**3 - second * rates**2) / first
+            tug = -1.0 / v**2 - second / (psi * plus) + first**2 * (psi + plus) / (psi * plus) ** 2
+            bend = bend + (n * (tug * rates**2 + pull * curls)).sum(0)
+        log_u = real + 1j * (imag + math.pi * half_turns)
+        return Point(zeta, v, log_u, slope, bend, rates, curls, plus - self.target(zeta), pull, first)
+
+    def newton_step(self, point: Point, log_u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Increments (dζ, dv) of Newton's method for the equation and its K constraints together."""
+        miss = log_u - point.log_u
+        if not self.factors:
+            return miss / point.slope, point.v
+        mend = point.mismatch / point.steepness
+        step = (miss + (self.counts * point.pull * mend).sum(0)) / point.slope
+        return step, point.rates * step - mend
+
+
+def _log_s(
+    v: np.ndarray, psi: np.ndarray, plus: np.ndarray, excess: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """log S = log(v(1 + ψ)/ψ) = log1p(−A/ψ), which keeps its digits when S is raised to a large power."""
+    z = -excess / psi
+    near = np.abs(z) < 0.3
+    if not near.all():
+        z = np.where(near, z, v * plus / psi - 1.0)
+    x, y = z.real, z.imag
+    modulus = 0.5 * np.log1p(2.0 * x + x * x + y * y)
+    if not near.all():
+        modulus = np.where(near, modulus, np.log(np.abs(v * plus / psi)))
+    left = x < -1.0
+    # arg S lies in (−π, 0]; on the negative axis the limit is −π.
+    turns = np.where(left, np.where(y > 0, 1, -1), 0)
+    return modulus, np.arctan2(np.where(left, -y, y), np.abs(1.0 + x)), turns
+
+
+def combine(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    """Merge equal factors by adding their counts."""
+    merged: dict[tuple[int, float], Factor] = {}
+    for factor in factors:
+        key = (id(factor.law), factor.ratio)
+        count = merged[key].count if key in merged else 0.0
+        merged[key] = Factor(factor.law, factor.ratio, count + factor.count)
+    return tuple(merged.values())

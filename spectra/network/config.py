@@ -1,0 +1,255 @@
+"""A fully connected network as data: layers, weights, variances and widths, validated once and then immutable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, Literal
+
+from ..activations import Activation, get_activation
+from ..errors import ConfigError
+from .schema import CRITICAL, MAX_DEPTH, SHARED_KEYS, plain, refusal, shown
+from .toml import read_toml, with_changes
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A run of `repeat` identical layers x → φ(Wx + b).
+
+    Parameters
+    ----------
+    activation : φ.
+    weights : "gaussian", "orthogonal", "uniform" or "rademacher".
+    sigma_w, sigma_b : Var W = σ_w²/fan_in, Var b = σ_b². σ_w may be "critical"; then exactly one of `sigma_b` and
+        `q_star` is a number.
+    q_star : the pre-activation variance at which a critical layer sits.
+    width : N_l, where widths are stated.
+    repeat : number of layers in the run.
+    kind : "dense".
+    description : the activation as the configuration gave it; two specs may differ in it and be equal.
+    """
+
+    activation: Activation
+    weights: str
+    sigma_w: float | Literal["critical"]
+    sigma_b: float | None
+    q_star: float | None = None
+    width: int | None = None
+    repeat: int = 1
+    kind: str = "dense"
+    description: Any = field(default=None, compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Keys of a [[layers]] table that give this run, defaults left out."""
+        table = {
+            "activation": _named(self.activation if self.description is None else self.description),
+            "weights": self.weights,
+            "sigma_w": self.sigma_w,
+            "sigma_b": self.sigma_b,
+            "q_star": self.q_star,
+            "width": self.width,
+            "repeat": self.repeat if self.repeat > 1 else None,
+            "kind": self.kind if self.kind != "dense" else None,
+        }
+        return {key: value for key, value in table.items() if value is not None}
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Network:
+    """A network J = D_L W_L ⋯ D_1 W_1, from the keys of a configuration file.
+
+    Parameters
+    ----------
+    depth : number of identical layers; or
+    layers : list of tables, one per run of `repeat` identical layers; keys left out are inherited from the top level.
+    activation, weights, sigma_w, sigma_b, q_star, width, kind : see `LayerSpec`. `weights` defaults to "gaussian",
+        `sigma_b` to 0 unless `sigma_w` is "critical". A layer's own `sigma_w`, `sigma_b` or `q_star` displaces
+        inherited ones that it contradicts.
+    input_variance : mean square of the entries of x_0, or "fixed-point"; None where left out.
+    input_width : N_0; without it the top-level `width`, or the width that all layers share.
+
+    Attributes
+    ----------
+    layers : tuple of `LayerSpec`, consecutive equal ones merged.
+
+    Raises
+    ------
+    ConfigError : one line naming the key, the value and what is allowed.
+
+    Examples
+    --------
+    >>> net = Network(depth=16, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=0.1)
+    >>> net.depth, net.layers[0].repeat
+    (16, 16)
+    >>> net.replace(depth=4).to_dict()["depth"], net.replace(depth=16) == net
+    (4, True)
+    """
+
+    layers: tuple[LayerSpec, ...]
+    input_variance: float | Literal["fixed-point"] | None
+    input_width: int | None
+    _given: dict[str, Any] = field(compare=False)
+
+    def __init__(self, **keys: Any) -> None:
+        from .fields import checked
+
+        given = checked(keys)
+        tables = _tables(given)
+        layers = _merged(_layer(table, path) for table, path in tables)
+        _check_depth(layers)
+        setattr_once = object.__setattr__
+        setattr_once(self, "layers", layers)
+        setattr_once(self, "input_variance", given.get("input_variance"))
+        setattr_once(self, "input_width", _input_width(given, layers))
+        setattr_once(self, "_given", given)
+
+    def __repr__(self) -> str:
+        return "Network(" + ", ".join(f"{key}={value!r}" for key, value in self.to_dict().items()) + ")"
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Network:
+        """Network described by a TOML file, with `changes` (dotted keys, as in `replace`) made before validation.
+
+        Raises
+        ------
+        ConfigError : no such file, not TOML (with the line), or not a network; the message begins with the path.
+        """
+        try:
+            return cls(**with_changes(read_toml(path), changes or {}))
+        except ConfigError as error:
+            raise ConfigError(f"{os.fspath(path)}: {error}") from None
+
+    def replace(self, **changes: Any) -> Network:
+        """Return the network with keys changed; None takes a key out, dotted keys (`layers.0.width`) reach inside."""
+        return Network(**with_changes(self._given, changes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain configuration as given; `Network(**net.to_dict()) == net` unless an activation is a callable."""
+        return _named(self._given)
+
+    @property
+    def depth(self) -> int:
+        """Number of layers L."""
+        return sum(spec.repeat for spec in self.layers)
+
+    @property
+    def widths(self) -> tuple[int, ...] | None:
+        """Input width, then one width per entry of `layers`; None where no widths are stated."""
+        if self.input_width is None:
+            return None
+        return (self.input_width, *(spec.width or self.input_width for spec in self.layers))
+
+    @property
+    def width(self) -> int | None:
+        """The width shared by the input and all layers; None where unstated or rectangular."""
+        widths = self.widths
+        return widths[0] if widths is not None and len(set(widths)) == 1 else None
+
+    @property
+    def rectangular(self) -> bool:
+        """Whether widths are stated and differ."""
+        return self.widths is not None and self.width is None
+
+
+def _tables(given: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """One complete table per run, and the path that messages about it start with."""
+    shared = {key: given[key] for key in SHARED_KEYS if key in given}
+    if "layers" in given and "depth" in given:
+        raise refusal("depth", given["depth"], "must be left out where [[layers]] are given; each has its own `repeat`")
+    if "layers" in given:
+        return [(_inherit(shared, own), f"layers.{i}.") for i, own in enumerate(given["layers"])]
+    if "depth" not in given:
+        raise ConfigError("`depth`: missing; give a whole number of layers, or a list of [[layers]].")
+    return [(shared | {"repeat": given["depth"]}, "")]
+
+
+def _inherit(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Layer's keys over the shared ones, without inherited keys that the layer's own contradict."""
+    displaced: set[str] = set()
+    if "sigma_b" in own or own.get("sigma_w", CRITICAL) != CRITICAL:
+        displaced.add("q_star")
+    if "q_star" in own:
+        displaced.add("sigma_b")
+    return {key: value for key, value in shared.items() if key not in displaced} | own
+
+
+def _layer(table: dict[str, Any], path: str) -> LayerSpec:
+    """Spec of one complete table; the keys' joint conditions are checked here."""
+    for key, remedy in (
+        ("activation", 'give a name such as "tanh"'),
+        ("sigma_w", f'give a positive number, or "{CRITICAL}" for the edge of chaos'),
+    ):
+        if key not in table:
+            raise ConfigError(f"`{path}{key}`: missing; {remedy}.")
+    sigma_w, sigma_b, q_star = table["sigma_w"], table.get("sigma_b"), table.get("q_star")
+    if sigma_w == CRITICAL and (sigma_b is None) == (q_star is None):
+        both = "both are given" if q_star is not None else "neither is given"
+        raise refusal(f"{path}sigma_w", sigma_w, f"needs exactly one of `sigma_b` and `q_star`; {both}")
+    if sigma_w != CRITICAL and q_star is not None:
+        raise refusal(f"{path}q_star", q_star, f'goes only with `sigma_w = "{CRITICAL}"`; here sigma_w = {sigma_w:g}')
+    description = table["activation"]
+    try:
+        activation = get_activation(description)
+    except ConfigError as error:
+        text = str(error)
+        if not text.startswith("`activation"):
+            text = f"`activation = {shown(description)}`: {text}"
+        raise ConfigError(text.replace("`", f"`{path}", 1)) from None
+    return LayerSpec(
+        activation=activation,
+        weights=table.get("weights", "gaussian"),
+        sigma_w=sigma_w,
+        sigma_b=sigma_b if sigma_w == CRITICAL else float(sigma_b or 0.0),
+        q_star=q_star,
+        width=table.get("width"),
+        repeat=table.get("repeat", 1),
+        kind=table.get("kind", "dense"),
+        description=description,
+    )
+
+
+def _merged(specs: Iterable[LayerSpec]) -> tuple[LayerSpec, ...]:
+    """Consecutive layers that differ only in `repeat` as one run."""
+    runs = (list(run) for _, run in groupby(specs, key=lambda spec: replace(spec, repeat=1)))
+    return tuple(replace(run[0], repeat=sum(spec.repeat for spec in run)) for run in runs)
+
+
+def _check_depth(layers: Sequence[LayerSpec]) -> None:
+    depth = sum(spec.repeat for spec in layers)
+    if depth > MAX_DEPTH:
+        raise refusal("layers", f"{depth} layers in all", f"must come to at most {MAX_DEPTH:,}")
+
+
+def _input_width(given: dict[str, Any], layers: Sequence[LayerSpec]) -> int | None:
+    """N_0; widths are stated for all layers or for none."""
+    widths = {spec.width for spec in layers}
+    if None in widths:
+        if widths != {None}:
+            raise ConfigError("`width`: stated for some layers and not for others; state it for all or for none.")
+        if "input_width" in given:
+            raise refusal("input_width", given["input_width"], "needs a `width` for the layers too")
+        return None
+    if "input_width" in given:
+        return given["input_width"]
+    if "width" in given:
+        return given["width"]
+    if len(widths) > 1:
+        raise ConfigError(
+            "`input_width`: missing; the layers' widths differ, so the width of the input must be stated."
+        )
+    return widths.pop()
+
+
+def _named(value: Any) -> Any:
+    """Plain copy; an activation object stands by its name and parameters, a callable as {"callable": name}."""
+    if isinstance(value, dict):
+        return {key: _named(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    if isinstance(value, Activation):
+        if value.source == "catalogue":
+            return {"name": value.name, **dict(value.parameters)} if value.parameters else value.name
+        return {"expr" if value.source == "expression" else "callable": value.name}
+    return plain(value)

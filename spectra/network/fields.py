@@ -1,0 +1,85 @@
+"""Keys and types of a network description, each checked on its own.
+
+The only file that imports pydantic; imported when the first description is read, not by `import spectra`. What pydantic
+reports is rewritten into a `ConfigError` of one line: key, value, what is allowed, nearest valid name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import ConfigError
+from .schema import MAX_DEPTH, MAX_SCALE, MAX_WIDTH, NAMES, allowed, nearest, plain, refusal, shown
+
+Count = Annotated[int, Field(ge=1, le=MAX_DEPTH)]
+Size = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+Scale = Annotated[float, Field(ge=1 / MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
+ScaleOrZero = Annotated[float, Field(ge=0.0, le=MAX_SCALE, allow_inf_nan=False)]
+
+
+class Shared(BaseModel):
+    """What a layer gives for itself or inherits."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+    activation: Any = None
+    weights: Literal["gaussian", "orthogonal", "uniform", "rademacher"] | None = None
+    sigma_w: Scale | Literal["critical"] | None = None
+    sigma_b: ScaleOrZero | None = None
+    q_star: Scale | None = None
+    width: Size | None = None
+    kind: Literal["dense"] | None = None
+
+
+class Layer(Shared):
+    """One [[layers]] table."""
+
+    repeat: Count | None = None
+
+
+class Description(Shared):
+    """The top level."""
+
+    depth: Count | None = None
+    input_variance: Scale | Literal["fixed-point"] | None = None
+    input_width: Size | None = None
+    layers: Annotated[list[dict], Field(min_length=1)] | None = None
+
+
+def checked(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `raw` with every key and value checked on its own, None counted as left out.
+
+    Returns
+    -------
+    Plain dict (layers: a list of dicts); floats where numbers are meant, activations untouched.
+
+    Raises
+    ------
+    ConfigError : one line on the first thing that is wrong.
+    """
+    top = _checked(Description, plain(raw), "")
+    if "layers" in top:
+        top["layers"] = [_checked(Layer, layer, f"layers.{i}.") for i, layer in enumerate(top["layers"])]
+    return top
+
+
+def _checked(model: type[Shared], raw: dict[str, Any], path: str) -> dict[str, Any]:
+    given = {str(key): value for key, value in raw.items() if value is not None}
+    known = list(model.model_fields)
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(
+                f"`{path}{key} = {shown(value)}`: unknown key{nearest(key, known)}; "
+                f"allowed here are {', '.join(known)}."
+            )
+    try:
+        result = model.model_validate(given).model_dump(exclude_none=True)
+    except ValidationError as error:
+        key = str(error.errors(include_url=False)[0]["loc"][0])
+        raise refusal(path + key, given[key], allowed(key), NAMES.get(key, ())) from None
+    if 0.0 < result.get("sigma_b", 0.0) < 1 / MAX_SCALE:
+        raise refusal(f"{path}sigma_b", result["sigma_b"], allowed("sigma_b"))
+    # model_dump would copy an Activation object into a dict; hand the very thing on.
+    return result | ({"activation": given["activation"]} if "activation" in given else {})

@@ -1,0 +1,306 @@
+"""Mean field of a network: the variance q_l and slope χ_l of every layer, and the depth scales of its map.
+
+Indices: h_l = W_l x_{l−1} + b_l has variance q_l = σ_w² E φ_{l−1}(√q_{l−1} z)² + σ_b², with E x_0² in place of the
+expectation for l = 1; D_l = diag φ_l'(h_l) and χ_l = σ_w² E φ_l'(√q_l z)².
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spectra.errors import ConfigError
+from spectra.network.config import LayerSpec, Network
+from spectra.network.correlation import CorrelationMap
+from spectra.network.expectations import gaussian_moments
+from spectra.network.gaussian import Moments
+from spectra.network.qmap import CRITICAL_TOLERANCE
+from spectra.network.resolve import ResolvedRun, Start, resolved_runs, start
+from spectra.quadrature import Array
+
+# Variances outside are not carried on: their squares and reciprocals leave the range of doubles.
+_LARGEST, _SMALLEST = 1e300, 1e-300
+_EPS = float(np.finfo(float).eps)
+
+Phase = Literal["ordered", "critical", "chaotic"]
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """Consecutive layers with one law of D².
+
+    Parameters
+    ----------
+    spec : the layer with numbers for σ_w and σ_b; `spec.repeat` equals `repeat`.
+    q : variance of the pre-activations, of the first layer where φ is positively homogeneous (its D² does not depend
+        on q); 0 is the limit in which D² is φ'(0)², or an even mixture of φ'(0−)² and φ'(0+)².
+    slope_moment : μ_1 = E φ'(√q z)².
+    chi : σ_w² μ_1; exactly 1.0 where critical by construction.
+    fan_in, fan_out : widths, None where not stated.
+    repeat : number of layers.
+    """
+
+    spec: LayerSpec
+    q: float
+    slope_moment: float
+    chi: float
+    fan_in: int | None
+    fan_out: int | None
+    repeat: int
+
+
+@dataclass(frozen=True)
+class MeanField:
+    """What mean-field theory says of a network.
+
+    Parameters
+    ----------
+    runs : the layers in order, equal ones merged.
+    input_variance : E x_0², resolved.
+    q_star : fixed point of the variance map that all layers share; None where they share none.
+    chi_1 : σ_w² E φ'² at q*; for a positively homogeneous φ at any q.
+    phase : by χ_1, or by the geometric mean of χ_l where there is no χ_1.
+    correlation : the correlation map at q*, where all layers share one.
+    notes : what was assumed, and why a value is None.
+    """
+
+    runs: tuple[LayerState, ...]
+    input_variance: float
+    q_star: float | None
+    chi_1: float | None
+    phase: Phase
+    xi_q: float | None
+    correlation: CorrelationMap | None
+    notes: tuple[str, ...]
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return sum(run.repeat for run in self.runs)
+
+    @cached_property
+    def q(self) -> Array:
+        """Variance of every layer, shape (depth,)."""
+        return np.concatenate([_variances(run.spec, run.q, np.arange(run.repeat)) for run in self.runs])
+
+    @cached_property
+    def chi(self) -> Array:
+        """Slope χ_l of every layer, shape (depth,)."""
+        return np.repeat([run.chi for run in self.runs], [run.repeat for run in self.runs])
+
+    @cached_property
+    def c_star(self) -> float | None:
+        """Stable fixed point of the correlation map: 1 in the ordered phase and at criticality, below in chaos."""
+        if self.phase != "chaotic" and self.q_star:
+            return 1.0
+        return self.correlation.fixed_point if self.correlation is not None else None
+
+    @cached_property
+    def chi_c_star(self) -> float | None:
+        """Slope χ_{c*} of the correlation map at c*."""
+        if self.c_star is None:
+            return None
+        if self.c_star == 1.0 or self.correlation is None:
+            return self.chi_1
+        return self.correlation.slope(self.c_star)
+
+    @cached_property
+    def xi_c(self) -> float | None:
+        """Depth scale −1/log χ_{c*} of correlations; None at criticality, where it is infinite."""
+        if self.phase == "critical" or self.chi_c_star is None:
+            return None
+        return _depth_scale(self.chi_c_star)
+
+
+def mean_field(net: Network) -> MeanField:
+    """Mean field of `net`: variances through every layer, fixed point, phase and depth scales.
+
+    Parameters
+    ----------
+    net : the network. `input_variance` left out: "fixed-point" where the layers share one stable q* > 0, or are
+        critical at one q*; else 1, said in `notes`.
+
+    Returns
+    -------
+    MeanField. Layers merge into one run once q no longer changes; the cost does not depend on their number.
+
+    Raises
+    ------
+    ConfigError : no critical point, no fixed point where one was asked for, or variances beyond 1e300.
+    ConvergenceError : an activation oscillates too fast to be resolved at the variance reached.
+
+    Accuracy
+    --------
+    1e-13 relative in q and χ (tests/test_meanfield.py).
+
+    Source
+    ------
+    Poole et al., NeurIPS 2016; Schoenholz et al., ICLR 2017, for q*, c* and the depth scales.
+    """
+    runs, notes = resolved_runs(net)
+    begin = start(net, runs)
+    notes = (*notes, *begin.notes)
+    states, more = _propagated(net, runs, begin)
+    first = runs[0]
+    shared = len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs}) == 1
+    chi_1 = _reference_chi(first, begin.q_star) if shared or begin.q_star is not None else None
+    if chi_1 is None:
+        growth = sum(s.repeat * (math.log(s.chi) if s.chi > 0.0 else -math.inf) for s in states)
+        phase = _phase(math.exp(min(growth / sum(s.repeat for s in states), 700.0)))
+        more = (*more, "no chi_1: phase by the geometric mean of chi; q_star, c_star, xi_c and xi_q are null")
+    else:
+        phase = _phase(chi_1)
+    correlation = None
+    if shared and begin.q_star:
+        correlation = CorrelationMap(first.spec.activation, first.map.sigma_w, first.map.sigma_b, begin.q_star)
+    xi_q = _depth_scale(abs(begin.slope)) if begin.slope is not None else None
+    return MeanField(
+        runs=tuple(states),
+        input_variance=begin.input_variance,
+        q_star=begin.q_star,
+        chi_1=chi_1,
+        phase=phase,
+        xi_q=xi_q,
+        correlation=correlation,
+        notes=(*notes, *more, *_missing(begin, chi_1, phase, xi_q)),
+    )
+
+
+def _chi(run: ResolvedRun, q: float | None, moments: Moments) -> float:
+    """χ of a layer of `run` at variance q; 1.0 where that is how σ_w was found."""
+    if run.critical and (q == run.q_star or gaussian_moments(run.spec.activation).scale_free is not None):
+        return 1.0
+    return float(run.spec.sigma_w) ** 2 * moments.slope2
+
+
+def _reference_chi(run: ResolvedRun, q: float | None) -> float | None:
+    """χ_1 at q*; without q* only where χ does not depend on q."""
+    moments = gaussian_moments(run.spec.activation)
+    if q is None and moments.scale_free is None:
+        return None
+    return _chi(run, q, moments.at(q if q is not None else 1.0))
+
+
+def _phase(chi: float) -> Phase:
+    if abs(chi - 1.0) <= CRITICAL_TOLERANCE:
+        return "critical"
+    return "ordered" if chi < 1.0 else "chaotic"
+
+
+def _depth_scale(factor: float) -> float | None:
+    """−1/log factor; None where nothing decays."""
+    if factor >= 1.0 - CRITICAL_TOLERANCE:
+        return None
+    return -1.0 / math.log(factor) if factor > 0.0 else 0.0
+
+
+def _missing(begin: Start, chi_1: float | None, phase: Phase, xi_q: float | None) -> Iterator[str]:
+    if chi_1 is None:
+        return
+    if begin.q_star is None:
+        yield "q_star, c_star, xi_c and xi_q are null: the variance has no fixed point"
+        return
+    if begin.q_star == 0.0:
+        yield "c_star and xi_c are null: at q* = 0 there is no signal to correlate"
+    elif phase == "critical":
+        yield "xi_c is null: infinite at criticality"
+    if xi_q is None:
+        yield (
+            "xi_q is null: the layers' variance maps differ"
+            if begin.slope is None
+            else "xi_q is null: deviations of the variance do not decay at q*"
+        )
+
+
+def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tuple[list[LayerState], tuple[str, ...]]:
+    """Layer states in order, and notes."""
+    states: list[LayerState] = []
+    vanishes: int | None = None
+    fan_in, layer = net.input_width, 1
+    second = begin.input_variance
+    for index, run in enumerate(runs):
+        single = replace(run.spec, repeat=1)
+        for q, moments, repeat in _levels(run, second, begin):
+            fan_out = run.spec.width or fan_in
+            last = float(_variances(run.spec, q, repeat - 1))
+            if not (q <= _LARGEST and last <= _LARGEST):
+                over = layer + int(np.argmax(~(_variances(run.spec, q, np.arange(repeat)) <= _LARGEST)))
+                raise ConfigError(
+                    f"`input_variance = {begin.input_variance:g}`: the pre-activation variance exceeds {_LARGEST:g} at "
+                    f"layer {over}: the network amplifies without bound; lower `sigma_w` or the depth."
+                )
+            if vanishes is None and min(q, last) < _SMALLEST and begin.input_variance > 0.0:
+                vanishes = layer + int(np.argmax(_variances(run.spec, q, np.arange(repeat)) < _SMALLEST))
+            chi = _chi(run, q, moments)
+            if not math.isfinite(chi):
+                raise ConfigError(
+                    f"`input_variance = {begin.input_variance:g}`: at layer {layer} the variance is {q:.3g} and the "
+                    "slope σ_w² E φ'² leaves the range of numbers: the network amplifies without bound."
+                )
+            at = q
+            for width, count in ((fan_in, 1), (fan_out, repeat - 1)) if fan_in != fan_out else ((fan_in, repeat),):
+                if count:
+                    spec = single if count == 1 else replace(run.spec, repeat=count)
+                    states.append(LayerState(spec, at, moments.slope2, chi, width, fan_out, count))
+                    at = float(_variances(run.spec, at, count))
+            fan_in = fan_out
+            layer += repeat
+        if index + 1 < len(runs):
+            last = float(_variances(run.spec, states[-1].q, states[-1].repeat - 1))
+            second = gaussian_moments(run.spec.activation).at(last).second
+    note = f"the variance falls below {_SMALLEST:g} at layer {vanishes}: from there on it counts as 0"
+    return states, (note,) if vanishes is not None else ()
+
+
+def _levels(run: ResolvedRun, second: float, begin: Start) -> Iterator[tuple[float, Moments, int]]:
+    """Variances of the layers of a run, with their moments and the number of layers that share each."""
+    repeat = run.spec.repeat
+    moments = gaussian_moments(run.spec.activation)
+    if begin.at_fixed_point and begin.q_star is not None:
+        yield begin.q_star, moments.at(begin.q_star), repeat
+        return
+    w2, b2 = float(run.spec.sigma_w) ** 2, float(run.spec.sigma_b or 0.0) ** 2
+    q = w2 * second + b2
+    if moments.scale_free is not None:
+        yield q, moments.at(1.0), repeat
+        return
+    change = math.inf
+    for done in range(repeat):
+        if q < _SMALLEST:
+            q = 0.0
+        m = moments.at(q) if q <= _LARGEST else moments.at(0.0)
+        image = w2 * m.second + b2
+        previous, change = change, image - q
+        if (
+            not q <= _LARGEST
+            or abs(change) <= 1e-16 * q
+            or (abs(change) <= 4.0 * _EPS * q and change * previous <= 0.0)
+        ):
+            # The fixed point itself where it is known: products over many layers need χ = 1 exactly.
+            known = begin.q_star if begin.slope is not None else None
+            if known and abs(known - q) <= 1e-11 * q:
+                q, m = known, moments.at(known)
+            yield q, m, repeat - done
+            return
+        yield q, m, 1
+        q = image
+
+
+def _variances(spec: LayerSpec, q: float, steps: ArrayLike) -> Array:
+    """Variance `steps` layers after q in a run: constant unless φ is positively homogeneous."""
+    moments = gaussian_moments(spec.activation)
+    steps = np.asarray(steps, dtype=float)
+    if moments.scale_free is None:
+        return np.full(steps.shape, q)
+    factor, bias = float(spec.sigma_w) ** 2 * moments.scale_free, float(spec.sigma_b or 0.0) ** 2
+    if abs(factor - 1.0) <= 8.0 * _EPS:
+        return q + steps * bias
+    with np.errstate(all="ignore"):
+        growth = steps * math.log(factor) if factor > 0.0 else np.where(steps > 0.0, -np.inf, 0.0)
+        return q * np.exp(growth) + (bias * np.expm1(growth) / (factor - 1.0) if bias else 0.0)

@@ -1,0 +1,281 @@
+"""Figures of singular-value laws: density, atoms, support, samples behind them. The only importer of matplotlib.
+
+Figures are built on `matplotlib.figure.Figure` itself, never on pyplot: no window, no global state.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .reading import in_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .prediction import Prediction
+    from .sampling import Ensemble
+
+FORMATS = ("png", "pdf", "svg")
+# Okabe and Ito's palette, told apart by colour-blind readers; their yellow is too pale for a line on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":")
+# A law whose singular values span more than this factor is drawn against log s.
+WIDE = 100.0
+# Share of the law left out at the bottom of a logarithmic axis, where slow tails would push the rest to one side.
+LEFT_OUT = 1e-2
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Range of s to be drawn, and on which axis."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    def grid(self, count: int = 1200) -> np.ndarray:
+        """Points of the range, crowded towards both ends, where densities are steep."""
+        fraction = 0.5 - 0.5 * np.cos(np.linspace(0.0, math.pi, count))
+        if self.logarithmic:
+            return np.exp(math.log(self.low) + math.log(self.high / self.low) * fraction)
+        return self.low + (self.high - self.low) * fraction
+
+
+def prediction_figure(pred: Prediction) -> Figure:
+    """Density of the singular values of J, with atoms and the edges of the support."""
+    figure, axes = _page(1)
+    axes[0].set_title(_title(pred), fontsize=11)
+    window = _window([pred])
+    _draw_law(axes[0], pred, window, COLOURS[0], "prediction")
+    _finish(axes[0], window, [pred])
+    _mark_edges(axes[0], pred, window)
+    return figure
+
+
+def comparison_figure(labelled: Sequence[tuple[str, Prediction]]) -> Figure:
+    """Draw the densities of several predictions on one pair of axes, with a legend."""
+    figure, axes = _page(1, height=5.0)
+    predictions = [pred for _, pred in labelled]
+    window = _window(predictions)
+    for index, (label, pred) in enumerate(labelled):
+        dash = DASHES[index // len(COLOURS) % len(DASHES)]
+        _draw_law(axes[0], pred, window, COLOURS[index % len(COLOURS)], label, dash)
+    axes[0].set_title("Singular values of the input-output Jacobian", fontsize=11)
+    _finish(axes[0], window, predictions, legend=True)
+    return figure
+
+
+def check_figure(pred: Prediction, ensembles: Sequence[Ensemble]) -> Figure:
+    """Draw the prediction over the histogram of sampled singular values, one panel per width."""
+    figure, axes = _page(len(ensembles))
+    window = _window([pred])
+    figure.suptitle(_title(pred), fontsize=11)
+    for panel, ensemble in zip(axes, sorted(ensembles, key=lambda e: -e.width), strict=True):
+        _draw_histogram(panel, pred, ensemble, window)
+        _draw_law(panel, pred, window, COLOURS[1], "prediction")
+        panel.set_title(f"width {ensemble.width}, {ensemble.samples} networks", fontsize=10)
+        _finish(panel, window, [pred], legend=True)
+    return figure
+
+
+def figure_bytes(figure: Figure, file_format: str = "png") -> bytes:
+    """Return a figure as the content of a file."""
+    stream = io.BytesIO()
+    # Without a date two runs give the same bytes.
+    figure.savefig(
+        stream, format=file_format, dpi=150, metadata=None if file_format == "png" else _undated(file_format)
+    )
+    return stream.getvalue()
+
+
+def _undated(file_format: str) -> dict[str, None]:
+    return {"CreationDate": None} if file_format == "pdf" else {"Date": None}
+
+
+def _page(panels: int, height: float = 4.2) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    columns = min(panels, 2)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(7.2 if columns == 1 else 11.0, height if rows == 1 else 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for unused in axes[panels:]:
+        unused.remove()
+    return figure, axes[:panels]
+
+
+def _window(predictions: Sequence[Prediction]) -> _Window:
+    """Range that shows the laws together."""
+    lows, highs = [], []
+    for pred in predictions:
+        singular = pred.singular_values
+        zero = float(pred.spectrum.atom_at_zero)
+        if zero < 1.0:
+            span = singular.icdf(zero + (1.0 - zero) * np.array([LEFT_OUT, 1.0 - 5e-13]))
+            places = [float(s) for s in span] + [a.location for a in singular.atoms if a.location > 0.0]
+            lows.append(max(min(places), 1e-150))
+            highs.append(min(max(places), 1e150))
+    if not lows:
+        return _Window(0.0, 1.0, False)
+    low, high = min(lows), max(highs)
+    if high > WIDE * low:
+        margin = (high / low) ** 0.03
+        return _Window(low / margin, high * margin, True)
+    if low < 0.3 * high or any(pred.spectrum.atom_at_zero > 0.0 for pred in predictions):
+        return _Window(0.0, 1.05 * high, False)
+    margin = max(0.06 * (high - low), 0.02 * high)
+    return _Window(low - margin, high + margin, False)
+
+
+def _density(pred: Prediction, s: np.ndarray, logarithmic: bool) -> np.ndarray:
+    """Density of s, or of ln s, which is s times as much; NaN where it diverges."""
+    density = np.asarray(pred.singular_values.pdf(s), float) * (s if logarithmic else 1.0)
+    return np.where(np.isfinite(density), density, np.nan)
+
+
+def _draw_law(axes: Axes, pred: Prediction, window: _Window, colour: str, label: str, dash: str = "-") -> None:
+    if pred.spectrum.bulks:
+        s = window.grid()
+        ends = np.array([end for bulk in pred.singular_values.bulks for end in bulk])
+        # The ends themselves, and points just outside, so that curves meet the axis where the law ends.
+        s = np.unique(np.concatenate([s, ends * (1 - 1e-9), ends * (1 + 1e-9)]))
+        s = s[(s >= window.low) & (s <= window.high) & (s > 0.0)]
+        axes.plot(s, _density(pred, s, window.logarithmic), color=colour, linestyle=dash, linewidth=1.8, label=label)
+    else:
+        axes.plot([], [], color=colour, linestyle=dash, linewidth=1.8, label=label)
+    _draw_atoms(axes, pred, window, colour)
+
+
+def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str) -> None:
+    """Stems whose height is the mass, on the scale at the right; a logarithmic axis shows 0 at its left end."""
+    if not pred.singular_values.atoms:
+        return
+    scale = _mass_axis(axes)
+    stacked = getattr(scale, "_atoms_labelled", 0)
+    for atom in pred.singular_values.atoms:
+        at_zero = atom.location == 0.0
+        place = window.low if at_zero else atom.location
+        scale.plot([place, place], [0.0, atom.mass], color=colour, linewidth=1.6, clip_on=False, zorder=4)
+        marker = "<" if at_zero and window.logarithmic else "o"
+        scale.plot([place], [atom.mass], marker, color=colour, markersize=6, clip_on=False, zorder=5)
+        where = "0" if at_zero else f"{atom.location:.4g}"
+        scale.annotate(
+            f"mass {atom.mass:.4g} at s = {where}",
+            (place, atom.mass),
+            xytext=(8, 4 - 12 * stacked) if _left_half(window, place) else (-8, 4 - 12 * stacked),
+            textcoords="offset points",
+            ha="left" if _left_half(window, place) else "right",
+            fontsize=9,
+            color=colour,
+            zorder=6,
+        )
+
+
+def _left_half(window: _Window, place: float) -> bool:
+    if window.logarithmic:
+        return place < math.sqrt(window.low * window.high)
+    return place < (window.low + window.high) / 2
+
+
+def _mass_axis(axes: Axes) -> Any:
+    """Second vertical axis, for masses, made once."""
+    for other in axes.figure.axes:
+        if other.get_label() == f"mass {id(axes)}":
+            return other
+    scale = axes.twinx()
+    scale.set_label(f"mass {id(axes)}")
+    scale.set_ylim(0.0, 1.12)
+    scale.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
+    scale.set_ylabel("mass of an atom (stems)")
+    scale.spines["top"].set_visible(False)
+    return scale
+
+
+def _draw_histogram(axes: Axes, pred: Prediction, ensemble: Ensemble, window: _Window) -> None:
+    """Histogram as a density over all N_L eigenvalues, those at an atom of the law left to its stem."""
+    logs = ensemble.log_singular_values.ravel()
+    logs = logs[np.isfinite(logs)]
+    for atom in pred.singular_values.atoms:
+        if atom.location > 0.0:
+            logs = logs[np.abs(logs - math.log(atom.location)) > 1e-8]
+    bins = int(np.clip(3.0 * logs.size ** (1 / 3), 20, 90))
+    if window.logarithmic:
+        edges = np.linspace(math.log(window.low), math.log(window.high), bins + 1)
+        counts, _ = np.histogram(logs, edges)
+        places = np.exp(edges)
+    else:
+        places = edges = np.linspace(window.low, window.high, bins + 1)
+        counts, _ = np.histogram(np.exp(logs), edges)
+    heights = counts / (ensemble.samples * ensemble.n_out * np.diff(edges))
+    axes.stairs(heights, places, fill=True, color=COLOURS[5], alpha=0.45, label="sampled")
+
+
+def _mark_edges(axes: Axes, pred: Prediction, window: _Window) -> None:
+    """Broken lines at the ends of the bulks and of the effective support, the outermost two with their values."""
+    bulk_ends = {end for bulk in pred.singular_values.bulks for end in bulk}
+    ends = bulk_ends | {math.sqrt(max(float(end), 0.0)) for end in pred.spectrum.effective_support}
+    places = {a.location for a in pred.singular_values.atoms}
+    shown = sorted(end for end in ends if window.low < end < window.high and end not in places)
+    for end in shown:
+        axes.axvline(end, color="0.55", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    for end in {shown[0], shown[-1]} if shown else ():
+        inward = end == shown[0] and len(shown) > 1
+        axes.annotate(
+            f"{end:.4g}",
+            (end, 0.985),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(4 if inward else -4, 0),
+            textcoords="offset points",
+            ha="left" if inward else "right",
+            va="top",
+            fontsize=8,
+            color="0.4",
+        )
+
+
+def _finish(axes: Axes, window: _Window, predictions: Sequence[Prediction], *, legend: bool = False) -> None:
+    if window.logarithmic:
+        axes.set_xscale("log")
+    axes.set_xlim(window.low, window.high)
+    axes.set_xlabel("singular value s of J")
+    axes.set_ylabel("density of ln s" if window.logarithmic else "density of s")
+    axes.set_ylim(0.0, _ceiling(window, predictions))
+    axes.spines["top"].set_visible(False)
+    if all(not pred.singular_values.atoms for pred in predictions):
+        axes.spines["right"].set_visible(False)
+    axes.grid(visible=True, color="0.92", linewidth=0.7)
+    axes.set_axisbelow(True)
+    if legend:
+        axes.legend(frameon=False, fontsize=9)
+
+
+def _ceiling(window: _Window, predictions: Sequence[Prediction]) -> float:
+    """Top of the density axis: the maximum, unless the density diverges; then what all but a sliver stays under."""
+    tops = []
+    for pred in predictions:
+        if not pred.spectrum.bulks:
+            continue
+        if window.logarithmic:
+            s = np.exp(np.linspace(math.log(window.low), math.log(window.high), 800))
+        else:
+            s = np.linspace(window.low, window.high, 802)[1:-1]
+        density = _density(pred, s, window.logarithmic)
+        density = density[np.isfinite(density) & (density > 0.0)]
+        if density.size:
+            top, usual = float(density.max()), float(np.quantile(density, 0.98))
+            tops.append(top if top < 2.0 * usual else 1.5 * usual)
+    return 1.12 * max(tops, default=1.0)
+
+
+def _title(pred: Prediction) -> str:
+    words = in_words(pred.network)
+    words = words if len(words) <= 100 else words[:97] + "…"
+    # A dollar would start mathematics; σ_w and σ_b are the only mathematics here.
+    return words.replace("$", r"\$").replace("σ_w", r"$\sigma_w$").replace("σ_b", r"$\sigma_b$")

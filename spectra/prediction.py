@@ -1,0 +1,123 @@
+"""`predict`: network → mean field → layer laws → master equation → spectrum, with its own checks."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .assembly import spectrum_of
+from .network.config import Network
+from .network.jacobian import jacobian_equation
+from .network.meanfield import MeanField, mean_field
+from .series import scaled_moments
+from .spectrum import SingularValueLaw, Spectrum
+
+# Mass and moments integrated from the density must agree with 1 and with the exact series to this.
+MASS_TOLERANCE = 1e-9
+MOMENT_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What the prediction found when it checked itself.
+
+    residual : largest relative residual of the master equation over all nodes of the density.
+    mass_defect : total mass − 1.
+    moment_defects : ∫ λ^k dρ / m_k − 1, density against exact series, k = 1 … 4.
+    certified : every node passed the root certificate, and mass and moments agree.
+    notes : what a reader should know.
+    """
+
+    residual: float
+    mass_defect: float
+    moment_defects: tuple[float, ...]
+    certified: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Spectrum of the Jacobian of one network, with the mean field it stands on."""
+
+    network: Network
+    mean_field: MeanField
+    spectrum: Spectrum
+    singular_values: SingularValueLaw
+    checks: Checks
+
+    def moments(self, order: int) -> np.ndarray:
+        """m_1 … m_order of JJᵀ, by the exact series; inf where beyond the range of doubles."""
+        k = np.arange(1, order + 1)
+        with np.errstate(over="ignore"):
+            return np.exp(k * self.spectrum.log_mean) * self.spectrum.scaled_moments(order)
+
+    def to_dict(
+        self, at: Sequence[float] | None = None, *, moments: int = 6, points: int = 400
+    ) -> dict[str, Any]:
+        """The JSON object of `spectra predict`."""
+        from .record import prediction_to_dict
+
+        return prediction_to_dict(self, at, moments, points)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Density of the singular values as a matplotlib figure; written to `path` when given."""
+        from .plot import figure_bytes, prediction_figure
+
+        figure = prediction_figure(self)
+        if path is not None:
+            from .files import write_whole
+
+            suffix = os.path.splitext(os.fspath(path))[1].lstrip(".") or "png"
+            write_whole({path: figure_bytes(figure, suffix)})
+        return figure
+
+
+def predict(net: Network) -> Prediction:
+    """Spectrum of JJᵀ, J = D_L W_L ⋯ D_1 W_1, for wide networks like `net`.
+
+    Parameters
+    ----------
+    net : the network.
+
+    Returns
+    -------
+    Prediction: frozen, nothing sampled.  `checks.certified` says whether every computed root passed its certificate.
+
+    Raises
+    ------
+    ConfigError : the network has no critical point or fixed point where one was asked for.
+    ConvergenceError : the law could not be computed to its accuracy.
+
+    Accuracy
+    --------
+    Moments, edges and interior density 1e-10 relative (benchmarks/accuracy.py); reported in `checks`.
+
+    Source
+    ------
+    Pennington, Schoenholz, Ganguli, AISTATS 2018; the solution method is this project's.
+    """
+    field = mean_field(net)
+    equation = jacobian_equation(field)
+    built = spectrum_of(equation, partial(jacobian_equation, field))
+    law = built.spectrum
+    expected = np.log(scaled_moments(built.equation, 4))
+    defects = []
+    for k in range(1, 5):
+        difference = law.log_moment_by_quadrature(k) - k * law.log_mean - expected[k - 1]
+        defects.append(math.expm1(difference) if math.isfinite(difference) else math.inf)
+    mass_defect = law.total_mass - 1.0
+    sound = abs(mass_defect) < MASS_TOLERANCE and all(abs(d) < MOMENT_TOLERANCE for d in defects)
+    checks = Checks(
+        residual=built.residual,
+        mass_defect=mass_defect,
+        moment_defects=tuple(defects),
+        certified=built.uncertified == 0 and sound,
+        notes=built.notes,
+    )
+    return Prediction(net, field, law, SingularValueLaw(law), checks)

@@ -1,0 +1,288 @@
+"""The law of JJᵀ as one object: arcs, atoms, and everything that is asked of them.
+
+Inside, the coordinate is U = −log λ, so that spectra over hundreds of decades neither overflow nor lose digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+# What `effective_support` leaves out at each end.
+OUTSIDE = 5e-13
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A point that carries mass."""
+
+    location: float
+    mass: float
+
+
+class ArcDensity(Protocol):
+    """What the law asks of one arc of its continuous part (see `spectra.chart.Chart`)."""
+
+    low: float
+    high: float
+
+    @property
+    def mass(self) -> float:
+        """Mass of the arc."""
+        ...
+
+    def log_density(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
+        """log of the density in U."""
+        ...
+
+    def mass_beyond(self, u: np.ndarray) -> np.ndarray:
+        """Mass at larger U, that is, smaller λ."""
+        ...
+
+    def invert(self, mass: np.ndarray) -> np.ndarray:
+        """U beyond which `mass` lies."""
+        ...
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes U and weights."""
+        ...
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Law of JJᵀ on [0, ∞).
+
+    Parameters
+    ----------
+    arcs : continuous part, U increasing (λ decreasing).
+    log_atoms : (U, mass) of the atoms off zero.
+    atom_at_zero : mass at λ = 0.
+    log_support : (U at λ_min, U at λ_max); U = inf for λ_min = 0.
+    scaled_moments : order → m_k/m_1^k, by the exact series.
+    log_mean : log m_1.
+
+    Notes
+    -----
+    `pdf` is the density of the absolutely continuous part; `cdf` is right-continuous and counts the atoms.  Arrays of
+    any shape in, arrays of that shape out; scalars for scalars.
+    """
+
+    arcs: tuple[ArcDensity, ...]
+    log_atoms: tuple[tuple[float, float], ...]
+    atom_at_zero: float
+    log_support: tuple[float, float]
+    scaled_moments: Callable[[int], np.ndarray]
+    log_mean: float
+
+    # -- in U ---------------------------------------------------------------------------------------------------
+
+    def log_density_at(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
+        """log of the density in U; −inf where there is none."""
+        result = np.full(u.shape, -np.inf)
+        for arc in self.arcs:
+            result = np.logaddexp(result, arc.log_density(u, correction))
+        return result
+
+    def mass_at_or_below(self, u: np.ndarray) -> np.ndarray:
+        """P(λ ≤ e^{−u})."""
+        result = np.full(u.shape, self.atom_at_zero)
+        for arc in self.arcs:
+            result = result + arc.mass_beyond(u)
+        for place, mass in self.log_atoms:
+            result = result + np.where(place >= u, mass, 0.0)
+        return np.minimum(result, 1.0)
+
+    @cached_property
+    def _segments(self) -> list[tuple[ArcDensity | None, float, float, float]]:
+        """In order of increasing λ: (arc, mass beyond its start, U of an atom, mass)."""
+        segments: list[tuple[float, ArcDensity | None, float, float, float]] = []
+        for arc in self.arcs:
+            cuts = sorted({u for u, _ in self.log_atoms if arc.low < u < arc.high}, reverse=True)
+            start = 0.0
+            for u in cuts:
+                mass = float(arc.mass_beyond(np.array([u]))[0])
+                segments.append((u + 1e-300, arc, start, math.nan, mass - start))
+                start = mass
+            segments.append((arc.low, arc, start, math.nan, arc.mass - start))
+        segments += [(u, None, 0.0, u, mass) for u, mass in self.log_atoms]
+        # At equal U an atom comes after (at larger λ than) the arc that ends there from below.
+        segments.sort(key=lambda s: (-s[0], s[1] is None))
+        return [segment[1:] for segment in segments]
+
+    def quantile_at(self, p: np.ndarray) -> np.ndarray:
+        """U of the p-quantile; inf on the atom at zero."""
+        shape, p = p.shape, p.ravel()
+        result = np.full(p.shape, np.inf)
+        if not self._segments:
+            return result.reshape(shape)
+        result[np.isnan(p) | (p < 0) | (p > 1)] = np.nan
+        before = self.atom_at_zero
+        remaining = p > before
+        last = len(self._segments) - 1
+        for k, (arc, start, place, mass) in enumerate(self._segments):
+            here = remaining & ((p <= before + mass) | (k == last))
+            if here.any():
+                if arc is None:
+                    result[here] = place
+                else:
+                    inside = np.clip(p[here] - before, 0.0, mass)
+                    result[here] = arc.invert(start + inside)
+            remaining &= ~here
+            before += mass
+        return result.reshape(shape)
+
+    # -- in λ ---------------------------------------------------------------------------------------------------
+
+    def log_pdf(self, x: ArrayLike) -> np.ndarray:
+        """Log of `pdf`."""
+        x, u, correction = _logarithm(x)
+        with np.errstate(invalid="ignore"):
+            return np.where(x > 0.0, self.log_density_at(u, correction) + u, -np.inf)[()]
+
+    def pdf(self, x: ArrayLike) -> np.ndarray:
+        """Density ρ(λ) of the absolutely continuous part; 0 off the bulks, exactly."""
+        with np.errstate(over="ignore"):
+            return np.exp(self.log_pdf(x))[()]
+
+    def cdf(self, x: ArrayLike) -> np.ndarray:
+        """P(λ ≤ x), atoms included."""
+        x, u, _ = _logarithm(x)
+        return np.where(x < 0.0, 0.0, np.where(x == 0.0, self.atom_at_zero, self.mass_at_or_below(u)))[()]
+
+    def icdf(self, p: ArrayLike) -> np.ndarray:
+        """Smallest λ with cdf(λ) ≥ p; nan for p outside [0, 1]."""
+        with np.errstate(over="ignore"):
+            return np.exp(-self.quantile_at(np.asarray(p, float)))[()]
+
+    def moment(self, k: float) -> float:
+        """∫ λ^k dρ: by the exact series for integer k ≥ 1, by quadrature otherwise."""
+        if k == 0:
+            return 1.0
+        with np.errstate(over="ignore"):
+            if k > 0 and float(k).is_integer():
+                return float(np.exp(k * self.log_mean) * self.scaled_moments(int(k))[-1])
+            return float(np.exp(self.log_moment_by_quadrature(float(k))))
+
+    def log_moment_by_quadrature(self, k: float) -> float:
+        """log ∫ λ^k dρ from the density and the atoms."""
+        if k < 0 and (self.atom_at_zero > 0 or math.isinf(self.log_support[0])):
+            return math.inf
+        terms = [-k * u + math.log(mass) for u, mass in self.log_atoms]
+        for arc in self.arcs:
+            u, weights = arc.quadrature()
+            good = weights > 0
+            if good.any():
+                terms.append(float(np.logaddexp.reduce(np.log(weights[good]) - k * u[good])))
+        return float(np.logaddexp.reduce(terms)) if terms else -math.inf
+
+    @property
+    def total_mass(self) -> float:
+        """Sum of all parts; 1 up to the error of the density."""
+        return self.atom_at_zero + math.fsum([a.mass for a in self.arcs] + [m for _, m in self.log_atoms])
+
+    def support(self) -> tuple[float, float]:
+        """Smallest interval that holds the whole law, atoms included."""
+        low, high = self.log_support
+        return _exp(-low), _exp(-high)
+
+    @cached_property
+    def atoms(self) -> tuple[Atom, ...]:
+        """Atoms in ascending order, the one at zero first."""
+        zero = (Atom(0.0, self.atom_at_zero),) if self.atom_at_zero > 0 else ()
+        return (*zero, *(Atom(_exp(-u), mass) for u, mass in sorted(self.log_atoms, reverse=True)))
+
+    @cached_property
+    def bulks(self) -> tuple[tuple[float, float], ...]:
+        """Intervals of the continuous part, ascending."""
+        joined: list[list[float]] = []
+        for arc in sorted(self.arcs, key=lambda a: a.low):
+            reaches = self.log_support[0] if getattr(arc, "slope", 0.0) < 0.0 else arc.high
+            if joined and arc.low <= joined[-1][1] * (1 + 1e-15) + 1e-300:
+                joined[-1][1] = max(joined[-1][1], reaches)
+            else:
+                joined.append([arc.low, reaches])
+        if joined:
+            joined[0][0] = min(joined[0][0], self.log_support[1]) if not self.log_atoms else joined[0][0]
+        return tuple((_exp(-b), _exp(-a)) for a, b in reversed(joined))
+
+    @cached_property
+    def effective_support(self) -> tuple[float, float]:
+        """Interval with all but 1e-12 of the mass, half of the rest on each side."""
+        low, high = self.quantile_at(np.array([OUTSIDE, 1.0 - OUTSIDE]))
+        return _exp(-float(low)), _exp(-float(high))
+
+
+@dataclass(frozen=True)
+class SingularValueLaw:
+    """Law of the singular values s = √λ of J; the same names as `Spectrum`."""
+
+    spectrum: Spectrum
+
+    def pdf(self, s: ArrayLike) -> np.ndarray:
+        """2 s ρ(s²), the density of the absolutely continuous part."""
+        s, u, correction = _logarithm(s)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(s > 0, np.exp(self.log_pdf_at(u, correction)), 0.0)[()]
+
+    def log_pdf_at(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
+        """log pdf at s = e^{−u}."""
+        return self.spectrum.log_density_at(2.0 * u, 2.0 * np.asarray(correction)) + math.log(2.0) + u
+
+    def cdf(self, s: ArrayLike) -> np.ndarray:
+        """P(singular value ≤ s)."""
+        s, u, _ = _logarithm(s)
+        zero = self.spectrum.atom_at_zero
+        return np.where(s < 0, 0.0, np.where(s == 0, zero, self.spectrum.mass_at_or_below(2.0 * u)))[()]
+
+    def icdf(self, p: ArrayLike) -> np.ndarray:
+        """Quantiles."""
+        with np.errstate(over="ignore"):
+            return np.exp(-0.5 * self.spectrum.quantile_at(np.asarray(p, float)))[()]
+
+    def moment(self, k: float) -> float:
+        """E s^k."""
+        return self.spectrum.moment(0.5 * k)
+
+    def support(self) -> tuple[float, float]:
+        """Smallest interval with all singular values."""
+        low, high = self.spectrum.log_support
+        return _exp(-0.5 * low), _exp(-0.5 * high)
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """Atoms, ascending."""
+        zero = (Atom(0.0, self.atom_at_zero),) if self.atom_at_zero > 0 else ()
+        return (*zero, *(Atom(_exp(-0.5 * u), mass) for u, mass in sorted(self.spectrum.log_atoms, reverse=True)))
+
+    @property
+    def bulks(self) -> tuple[tuple[float, float], ...]:
+        """Intervals of the continuous part, ascending."""
+        return tuple((math.sqrt(a), math.sqrt(b)) for a, b in self.spectrum.bulks)
+
+    @property
+    def atom_at_zero(self) -> float:
+        """Mass at s = 0."""
+        return self.spectrum.atom_at_zero
+
+
+def _logarithm(x: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, U = −log x in double, and what rounding took from U (for points very near an edge)."""
+    x = np.asarray(x, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact = -np.log(x.astype(np.longdouble))
+        u = exact.astype(float)
+        correction = np.where(np.isfinite(u), (exact - u).astype(float), 0.0)
+    return x, np.where(x > 0, u, np.inf), correction
+
+
+def _exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,469 @@
+"""One sweep along the real axis from λ = ∞ to λ = 0: gaps, edges, atoms and bulks of the law, in order.
+
+In a gap ζ and all v_k are real and increase with u.  A bulk begins where d log u/dζ = 0; there the solution leaves for
+the upper half plane and is followed, step by step, until it comes down at the next such point.  Passing ζ = 1 in a gap
+is an atom.  The sweep gives the shape of the law and starting values; precision is the business of `spectra.chart`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .continuation import locate
+from .errors import ConvergenceError
+from .master import MasterEquation, Point
+from .solve import solve
+
+# Beyond this height above the real axis, relative, a critical point is an edge: the law there is a gap up to a density
+# of the cube of this.
+FLAT = 1e-6
+# An atom of less mass than this is none: the density has an inverse square root there instead.
+MARGINAL = 1e-11
+MAX_STEPS = 4000
+# log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-17.
+THIN = -40.0
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An end of a bulk: a critical point of log u (exponent ½), or the place of an atom of mass zero (−½)."""
+
+    zeta: complex
+    v: np.ndarray
+    log_u: float
+    exponent: float = 0.5
+
+
+@dataclass(frozen=True)
+class Arc:
+    """A stretch of the support, u increasing, with a coarse table of the solution on it.
+
+    `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root.
+    """
+
+    first: Edge | None
+    last: Edge | None
+    log_u: np.ndarray
+    zeta: np.ndarray
+    v: np.ndarray
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a sweep found: arcs in order of increasing u, atoms off zero as (log u, mass), u-steps taken."""
+
+    arcs: tuple[Arc, ...]
+    atoms: tuple[tuple[float, float], ...]
+    steps: int
+
+
+class Sweep:
+    """State of one sweep; `run` returns the `Survey`."""
+
+    def __init__(self, equation: MasterEquation) -> None:
+        self.equation = equation
+        self.laws = [factor.law for factor in equation.factors]
+        self.arcs: list[Arc] = []
+        self.atoms: list[tuple[float, float]] = []
+        self.steps = 0
+
+    # -- one point at a time ------------------------------------------------------------------------------------
+
+    def _point(self, zeta: complex, v: np.ndarray) -> Point:
+        with np.errstate(all="ignore"):
+            return self.equation.evaluate(np.array([zeta], self.equation.complex_type()), v.reshape(-1, 1).astype(complex), curvature=True)
+
+    def _on_cut(self, v: np.ndarray) -> bool:
+        """Some v_k lies where its law has a density."""
+        for law, x in zip(self.laws, v.ravel(), strict=True):
+            if law.cut_density is not None and 1.0 < x.real * law.largest and x.real * law.smallest < 1.0:
+                return True
+        return False
+
+    def _project(self, zeta: complex, v: np.ndarray) -> np.ndarray | None:
+        """v_k with ψ_k(v_k) as ζ demands, by Newton from a nearby v; None on failure."""
+        v = v.reshape(-1).astype(complex)
+        if not v.size:
+            return v
+        for _ in range(30):
+            point = self._point(zeta, v)
+            dv = -(point.mismatch / point.steepness)[:, 0]
+            if not np.all(np.isfinite(dv)):
+                return None
+            size = float(np.max(np.abs(dv) / np.abs(v)))
+            v = v + dv * min(1.0, 0.5 / size) if size > 0 else v
+            if size < 1e-14:
+                return v
+        return v if size < 1e-10 else None
+
+    # -- critical points ----------------------------------------------------------------------------------------
+
+    def _critical(self, zeta: complex, v: np.ndarray) -> Edge | None:
+        """Newton's method for d log u/dζ = 0 in log ζ, with the constraints."""
+        v = v.reshape(-1).astype(complex)
+        real = zeta.imag == 0.0
+        zeta = self.equation.complex_type()(zeta)
+        size = math.inf
+        for _ in range(60):
+            point = self._point(zeta, v)
+            slope, bend = point.slope[0], point.bend[0]
+            first = slope * zeta
+            second = bend * zeta**2 + first
+            if second == 0 or not np.isfinite(abs(first) + abs(second)):
+                return None
+            move = -first / second
+            if real:
+                move = move.real + 0j
+            move *= min(1.0, 0.5 / abs(move)) if move else 1.0
+            new = zeta * np.exp(move)
+            if v.size:
+                step = new - zeta
+                dv = point.rates[:, 0] * step - (point.mismatch / point.steepness)[:, 0]
+                if abs(move) < 0.1:
+                    dv = dv + 0.5 * point.curls[:, 0] * step**2
+                big = float(np.max(np.abs(dv) / np.abs(v)))
+                if not math.isfinite(big) or big > 2.0:
+                    return None
+                v = v + dv
+            zeta, last, size = new, size, abs(move)
+            if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last):
+                projected = self._project(zeta, v)
+                if projected is None:
+                    return None
+                exponent = -0.5 if abs(1.0 - zeta) < 1e-7 else 0.5
+                return Edge(zeta, projected, self._point(zeta, projected).log_u[0].real, exponent)
+        return None
+
+    # -- gaps ---------------------------------------------------------------------------------------------------
+
+    def _gap(self, zeta: float, v: np.ndarray, after: Edge | None) -> tuple[str, float, np.ndarray, Edge | None]:
+        """March along a gap from real (ζ, v): to the next edge ("edge"), the cut ("cut") or to u = ∞ ("end")."""
+        v = v.reshape(-1).real.astype(float)
+        stride = 0.05 if after is not None else 0.7
+        while True:
+            self._count()
+            point = self._point(zeta, v)
+            first = float((point.slope[0] * zeta).real)
+            second = float((point.bend[0] * zeta**2).real) + first
+            if first <= 0.0 and after is None:
+                raise ConvergenceError("a gap of the spectrum was entered where d log u/dζ < 0")
+            ahead = -first / second if second < 0 else math.inf
+            if 0.0 < ahead < 0.5:
+                edge = self._critical(complex(zeta), v)
+                if edge is not None and edge.zeta.real / zeta > 1.0 - 1e-9 and not self._on_cut(edge.v):
+                    return "edge", zeta, v, edge
+            if not self.laws and zeta > 1.0 and abs(math.log(zeta)) > 60.0:
+                return "end", zeta, v, None
+            if zeta < 0 and abs(math.log(-zeta)) > 60.0:
+                raise ConvergenceError("a gap of the spectrum was followed to ζ = −∞")
+            if zeta > 1.0 and (float(point.log_u[0].real) > 600.0 or zeta > 1e60):
+                return "end", zeta, v, None
+            if 0.0 < 1.0 - zeta < 1e-4:
+                pole = self._pole(v)
+                if pole is not None and pole[1] > -MARGINAL:
+                    total, mass, places = pole
+                    if mass < MARGINAL:
+                        poles = np.array([1.0 / p for p, _, _ in places], complex)
+                        return "edge", zeta, v, Edge(1.0 + 0j, poles, total, -0.5)
+                    self.atoms.append((total, mass))
+                    zeta, v = self._step_over(zeta, places)
+                    if self._on_cut(v):
+                        return "cut", zeta, v, None
+                    after, stride = None, 0.05
+                    continue
+            step = min(stride, 0.5 * ahead)
+            if zeta < 1.0 and zeta > 0.0:
+                step = min(step, 0.5 * (1.0 - zeta) / zeta)
+            while True:
+                new = zeta * math.exp(step) if zeta > 0 else zeta * math.exp(-step)
+                guess = self._extrapolate(point, v, new - zeta)
+                found = self._project(new, guess) if guess is not None else None
+                if found is not None and self._monotone(v, found):
+                    trial = self._point(new, found)
+                    if (trial.slope[0] * new).real > 0.0 or self._on_cut(found):
+                        break
+                    edge = self._critical(complex(0.5 * (zeta + new)), 0.5 * (v + found.real))
+                    if edge is not None and abs(edge.zeta.imag) == 0.0:
+                        return "edge", zeta, v, edge
+                step *= 0.5
+                if step < 1e-12:
+                    return "cut", zeta, v, None
+            zeta, v = new, found.real
+            stride = min(2.0 * step, 2.0)
+            after = None
+            if self._on_cut(v):
+                return "cut", zeta, v, None
+
+    def _extrapolate(self, point: Point, v: np.ndarray, step: complex) -> np.ndarray | None:
+        if not v.size:
+            return v
+        move = point.rates[:, 0] * step + 0.5 * point.curls[:, 0] * step**2
+        return v + move if np.all(np.isfinite(move)) else None
+
+    def _monotone(self, old: np.ndarray, new: np.ndarray) -> bool:
+        """No v_k moved back or jumped over a pole of its ψ."""
+        for law, a, b in zip(self.laws, old.ravel(), new.ravel(), strict=True):
+            if b.real <= a.real * (1.0 - 1e-12) or abs(b.imag) > 1e-9 * abs(b):
+                return False
+            if any(a.real * place < 1.0 < b.real * place for place, mass in law.atoms if mass > 0.0 and place > 0.0):
+                return False
+        return True
+
+    def _pole(self, v: np.ndarray) -> tuple[float, float, list[tuple[float, float, float]]] | None:
+        """The common pole of w near v: log u there, the mass of the atom (≤ 0: none), each law's (place, mass, ω)."""
+        equation = self.equation
+        d, e = equation._d.ravel(), equation._e.ravel()  # type: ignore[attr-defined]
+        rank = equation.rank
+        if np.any(np.abs(e[d == 1.0]) > 1e-12):
+            return None
+        # log u = total − mass/w + …, w = rank/(1 − ζ): each factor adds the first term of its expansion at w = ∞.
+        total = equation.constant + math.log(rank) + float((e * np.log1p(-d)).sum())
+        mass = rank - float((e * d / (1.0 - d)).sum()) * rank
+        places = []
+        for law, x, n, omega in zip(self.laws, v, equation.counts.ravel(), equation.omegas.ravel(), strict=True):
+            near = [(p, m) for p, m in law.atoms if p > 0.0 and abs(x * p - 1.0) < 0.2]
+            if not near:
+                return None
+            place, weight = min(near, key=lambda pm: abs(x * pm[0] - 1.0))
+            places.append((place, weight, omega))
+            total -= n * math.log(place)
+            mass -= n * (1.0 - weight) * rank / omega
+        return total, mass, places
+
+    def _beside_pole(self, zeta: complex, places: list[tuple[float, float, float]]) -> np.ndarray:
+        """v_k near their poles for ζ near 1."""
+        w = self.equation.rank * zeta / (1.0 - zeta)
+        return np.array([(1.0 - m * self.equation.rank / (o * w)) / p for p, m, o in places])
+
+    def _step_over(self, zeta: float, places: list[tuple[float, float, float]]) -> tuple[float, np.ndarray]:
+        beyond = 1.0 / zeta
+        found = self._project(beyond, self._beside_pole(beyond, places))
+        if found is None:
+            raise ConvergenceError("the sweep could not step over an atom of the spectrum")
+        return beyond, found.real
+
+    # -- bulks --------------------------------------------------------------------------------------------------
+
+    def _bulk(self, edge: Edge | None, zeta: complex, v: np.ndarray, log_u: float) -> tuple[str, Edge | None]:
+        """Follow the solution through the upper half plane; returns how the arc ended, and the edge there."""
+        table_u: list[float] = []
+        table_zeta: list[complex] = []
+        table_v: list[np.ndarray] = []
+        point = self._point(zeta, v)
+        previous = math.inf
+        ended: tuple[str, Edge | None] | None = None
+        while ended is None:
+            self._count()
+            table_u.append(log_u)
+            table_zeta.append(complex(zeta))
+            table_v.append(v.copy())
+            rate_u = complex(point.slope[0]) * zeta
+            second = complex(point.bend[0]) * zeta**2 + rate_u
+            ahead = -rate_u / second if second else complex(math.inf)
+            if abs(ahead) < 0.6 and (ahead * rate_u).real > 0.0:
+                landing = self._critical(complex(zeta), v)
+                if landing is not None and landing.log_u > log_u and self._flat(landing) and abs(
+                    np.log(landing.zeta / zeta)
+                ) < 3.0 * abs(ahead) + 1e-12:
+                    ended = ("edge", landing)
+                    break
+            if abs(1.0 - zeta) < 0.05 and (rate_u * (1.0 - zeta)).real > 0.0:
+                pole = self._pole(v)
+                if pole is not None and abs(pole[1]) < MARGINAL and pole[0] > log_u:
+                    ended = ("edge", Edge(1.0 + 0j, np.array([1.0 / p for p, _, _ in pole[2]], complex), pole[0], -0.5))
+                    break
+            density = float(self.equation.log_density(np.array([zeta]))[0])
+            fading = self._fading(point, zeta)
+            step = 0.35 * abs(rate_u) ** 2 / max(abs(second), 1e-300)
+            first_v = point.rates[:, 0] * zeta / (v * rate_u) if v.size else np.zeros(0)
+            if v.size:
+                # d log v/d log u and its derivative along the curve.
+                dv = point.rates[:, 0] / point.slope[0]
+                ddv = (point.curls[:, 0] - point.rates[:, 0] * point.bend[0] / point.slope[0]) / point.slope[0] ** 2
+                change = np.abs(ddv / v - (dv / v) ** 2)
+                step = min(step, float(np.min(0.35 * np.abs(first_v) / np.maximum(change, 1e-300))))
+            if fading < 0.0:
+                step = min(step, -12.0 / fading)
+            step = min(step, 3.0 * previous)
+            if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
+                ended = ("end", None)
+                break
+            accepted = False
+            while not accepted:
+                target = log_u + step
+                x = step / rate_u - 0.5 * second / rate_u**3 * step**2
+                guess = zeta * np.exp(x)
+                guess_v = v
+                if v.size:
+                    bend_v = (ddv / v - (dv / v) ** 2) * step**2 / 2.0
+                    guess_v = v * np.exp(dv / v * step + bend_v)
+                if guess.imag > 0 and np.all(guess_v.imag > 0):
+                    roots = solve(
+                        self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12
+                    )
+                    near = abs(np.log(roots.zeta[0] / guess)) < 0.25
+                    if roots.certified[0] and near:
+                        accepted = True
+                        break
+                step *= 0.4
+                if step < 1e-13 * (1.0 + abs(log_u)):
+                    raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
+            previous = step
+            log_u, zeta, v = target, complex(roots.zeta[0]), roots.v[:, 0]
+            point = self._point(zeta, v)
+        arc_v = np.array(table_v).reshape(len(table_v), v.size).T
+        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v))
+        return ended
+
+    def _fading(self, point: Point, zeta: complex) -> float:
+        """d log(density in log λ)/d log u."""
+        dw = self.equation.rank / (1.0 - zeta) ** 2 / complex(point.slope[0])
+        w = self.equation.rank * zeta.imag / abs(1.0 - zeta) ** 2
+        return float(dw.imag / w)
+
+    def _flat(self, edge: Edge) -> bool:
+        angle = math.atan2(edge.zeta.imag, abs(edge.zeta.real))
+        return abs(angle) < FLAT and all(abs(x.imag) < FLAT * abs(x) for x in edge.v)
+
+    def _count(self) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise ConvergenceError(f"the sweep along the spectrum did not finish in {MAX_STEPS} steps")
+
+    def _leave(self, edge: Edge) -> tuple[complex, np.ndarray, float]:
+        """A first point in the upper half plane beside an edge where a bulk begins."""
+        if edge.exponent < 0.0 and self.laws:
+            return self._leave_pole(edge)
+        base = edge.zeta.real
+        point = self._point(complex(base), edge.v.real)
+        second = abs(complex(point.bend[0]) * base**2)
+        offset = 0.15
+        while offset > 1e-7:
+            guess = base * np.exp(1j * offset * (1.0 if base > 0 else -1.0))
+            step = guess - base
+            guess_v = edge.v.real.astype(complex)
+            if guess_v.size:
+                guess_v = guess_v + point.rates[:, 0].real * step + 0.5 * point.curls[:, 0].real * step**2
+            target = edge.log_u + 0.5 * second * offset**2
+            if np.all(guess_v.imag > 0):
+                roots = solve(
+                    self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12
+                )
+                if roots.certified[0] and abs(np.log(roots.zeta[0] / guess)) < 0.5 * offset:
+                    return complex(roots.zeta[0]), roots.v[:, 0], target
+            offset *= 0.5
+        raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
+
+    def _after_pole(self, landing: Edge) -> tuple[str, float, np.ndarray, Edge | None]:
+        """Beyond an inverse square root: a gap if a real solution goes on from there, else the next arc."""
+        pole = self._pole(landing.v.real)
+        if pole is not None:
+            zeta = math.exp(1e-3)
+            found = self._project(zeta, self._beside_pole(zeta, pole[2]))
+            if found is not None and not self._on_cut(found):
+                slope = self._point(complex(zeta), found.real).slope[0].real
+                if slope > 0.0:
+                    return self._gap(zeta, found.real, landing)
+        return "edge", 1.0, landing.v.real, landing
+
+    def _leave_pole(self, edge: Edge) -> tuple[complex, np.ndarray, float]:
+        for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
+            try:
+                roots = locate(self.equation, np.array([edge.log_u + step]))
+            except ConvergenceError:
+                continue
+            if roots.certified[0]:
+                return complex(roots.zeta[0]), roots.v[:, 0], edge.log_u + step
+        raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
+
+    def run(self) -> Survey:
+        """Sweep from λ = ∞ to λ = 0."""
+        zeta, v = self._first_point()
+        edge: Edge | None = None
+        how, zeta, v, edge = self._gap(zeta, v, None)
+        while how != "end":
+            if how == "edge":
+                assert edge is not None
+                begin, v_begin, log_u = self._leave(edge)
+            else:
+                begin, v_begin, log_u = self._rise(zeta, v)
+                edge = None
+            how, landing = self._bulk(edge, begin, v_begin, log_u)
+            if how == "end":
+                break
+            assert landing is not None
+            if landing.exponent < 0.0:
+                how, zeta, v, edge = self._after_pole(landing)
+                continue
+            point = self._point(complex(landing.zeta.real), landing.v.real)
+            if (point.bend[0] * landing.zeta.real**2).real < 0.0:
+                # A fading tail has met the next bulk.
+                how, edge = "edge", landing
+                continue
+            if self._on_cut(landing.v):
+                how, zeta, v = "tail", landing.zeta.real * math.exp(0.05), landing.v.real
+                zeta, v, log_u = self._descend(landing)
+                how, next_edge = self._bulk(landing, zeta, v, log_u)
+                if how == "end":
+                    break
+                how, edge = "edge", next_edge
+                continue
+            how, zeta, v, edge = self._gap(landing.zeta.real, landing.v.real, landing)
+        return Survey(tuple(self.arcs), tuple(self.atoms), self.steps)
+
+    def _first_point(self) -> tuple[float, np.ndarray]:
+        """ζ so small that every v_k ≈ w_k is below its first singularity."""
+        zeta = 0.05
+        omegas = self.equation.omegas.ravel()
+        while zeta > 1e-14:
+            guess = np.array([zeta * o / (1.0 + o * zeta) for o in omegas])
+            found = self._project(zeta, guess)
+            if found is not None and all(
+                0.0 < x.real * law.largest < 0.9 and abs(x.imag) < 1e-9 * abs(x)
+                for x, law in zip(found, self.laws, strict=True)
+            ):
+                point = self._point(zeta, found.real)
+                if (point.slope[0] * zeta).real > 0.5:
+                    return zeta, found.real
+            zeta *= 0.25
+        raise ConvergenceError("no gap was found at λ → ∞: the law of φ'² seems unbounded")
+
+    def _rise(self, zeta: float, v: np.ndarray) -> tuple[complex, np.ndarray, float]:
+        """From a gap onto the cut: the point just beyond, its height found by Newton's method."""
+        point = self._point(complex(zeta), v)
+        log_u = float(point.log_u[0].real)
+        for height in (1e-12, 1e-8, 1e-4, 1e-2, 1e-1):
+            guess = zeta * np.exp(1j * height)
+            guess_v = (v + point.rates[:, 0].real * zeta * 1j * height) if v.size else v.astype(complex)
+            guess_v = guess_v.real + 1j * np.maximum(guess_v.imag, 1e-3 * height * np.abs(guess_v))
+            roots = solve(self.equation, np.array([log_u]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=30)
+            if roots.certified[0] and abs(np.log(roots.zeta[0] / zeta)) < 0.3:
+                return complex(roots.zeta[0]), roots.v[:, 0], log_u
+        raise ConvergenceError(f"no solution was found where the spectrum begins, log u = {log_u:.6g}")
+
+    def _descend(self, landing: Edge) -> tuple[complex, np.ndarray, float]:
+        """Beyond an edge whose far side is not empty but a tail of exponentially small density."""
+        base = landing.zeta.real
+        for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
+            zeta = base * math.exp(step if base > 0 else -step)
+            point = self._point(complex(base), landing.v.real)
+            guess = self._extrapolate(point, landing.v.real, zeta - base)
+            if guess is None:
+                continue
+            found = self._project(zeta, guess.real)
+            if found is None:
+                continue
+            try:
+                return self._rise(zeta, found.real)
+            except ConvergenceError:
+                continue
+        raise ConvergenceError(f"the tail beyond the edge at log u = {landing.log_u:.6g} could not be entered")
+
+
+def survey(equation: MasterEquation) -> Survey:
+    """Gaps, edges, atoms and bulks of the law that `equation` describes."""
+    return Sweep(equation).run()
+

@@ -1,0 +1,144 @@
+"""Who may import whom: a file imports only from rows above its own, and heavy libraries only where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "spectra"
+
+# Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
+ROWS = (
+    ("errors",),
+    ("quadrature",),
+    ("activations",),
+    ("laws",),
+    ("master", "solve", "continuation", "sweep", "chart"),
+    ("network",),
+    ("graded", "sampling", "reading", "record", "files"),
+    ("prediction",),
+    ("crosscheck", "plot"),
+    ("",),  # spectra/__init__.py
+    ("cli",),
+    ("__main__",),
+)
+# library -> the only places that may import it.
+ONLY_IN = {
+    "matplotlib": ("plot",),
+    "pydantic": ("network.fields",),
+    "click": ("cli",),
+    "rich": ("cli",),
+}
+HEAVY = ("sympy", "mpmath", "pydantic", "matplotlib", "rich", "click", "scipy.stats", "scipy.optimize")
+
+
+def modules() -> dict[str, Path]:
+    """Name below `spectra` -> file; "" is `spectra` itself."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str, *, lazy: bool = True) -> set[str]:
+    """Absolute names of what a module imports, type-checking imports left out, those in functions where not `lazy`."""
+    tree = ast.parse(MODULES[name].read_text())
+    left_out = {
+        id(inner)
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        or (isinstance(node, ast.FunctionDef) and not lazy)
+        for inner in ast.walk(node)
+    }
+    package = ["spectra", *(part for part in name.split(".") if part)]
+    if MODULES[name].name != "__init__.py":
+        package = package[:-1]
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{source}.{alias.name}".removeprefix("spectra.")
+                found.add(f"{source}.{alias.name}" if inner in MODULES else source)
+    return found
+
+
+def own(name: str, *, lazy: bool = True) -> set[str]:
+    """Modules of this package that a module imports, as keys of `MODULES`."""
+    inside = {found for found in imports(name, lazy=lazy) if found.split(".")[0] == "spectra"}
+    return {found.removeprefix("spectra").removeprefix(".") for found in inside} & set(MODULES) - {name}
+
+
+def row(name: str) -> int:
+    """Row of a module, by its own name or its folder's."""
+    for candidate in (name, name.split(".")[0]):
+        for index, names in enumerate(ROWS):
+            if candidate in names:
+                return index
+    raise AssertionError(f"spectra/{name.replace('.', '/')}.py has no row: give it one in ROWS.")
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_point_up(name: str) -> None:
+    below = [other for other in own(name) if row(other) > row(name)]
+    assert not below, f"{name} imports from below: {below}"
+
+
+def test_there_are_no_cycles() -> None:
+    # A package's __init__ re-exports its files, which import each other directly: it is left out of the graph.
+    graph = {name: own(name, lazy=False) for name in MODULES if MODULES[name].name != "__init__.py"}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " imports ".join((*path, name))
+        if name not in done and name in graph:
+            for other in graph[name]:
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_libraries_stay_where_they_belong(library: str) -> None:
+    users = {name for name in MODULES if any(found.split(".")[0] == library for found in imports(name))}
+    allowed = ONLY_IN[library]
+    strays = {name for name in users if not any(name == place or name.startswith(place + ".") for place in allowed)}
+    assert users, f"{library} is imported nowhere"
+    assert not strays, f"{library} is imported by {strays}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_the_command_line_prints(name: str) -> None:
+    if name.split(".")[0] == "cli":
+        return
+    calls = [node for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, ast.Call)]
+    assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_files_are_short(name: str) -> None:
+    if name == "activations._compiled":  # generated
+        return
+    assert len(MODULES[name].read_text().splitlines()) <= 400
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = f"import sys, spectra; print([name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"

@@ -284,13 +284,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     done.sort(key=lambda item: item[0])
     ends = np.array([item[0] for item in done] + [done[-1][1]])
     table = np.array([item[2] for item in done])
-    slope = 0.0
-    if fades:
-        derivative = np.polynomial.chebyshev.chebder(table[-1])
-        slope = float(np.polynomial.chebyshev.chebval(1.0, derivative) * 2.0 / (ends[-1] - ends[-2]))
-        if exponent_low:
-            slope += exponent_low / (high - low)
-        slope = min(slope, -1e-12)
+    slope = min(arc.fading, -1e-6) if fades else 0.0
     return Chart(
         low, high, exponent_low, exponent_high, ends, table, slope, residual, uncertified, float(edge_low - low)
     )

@@ -138,7 +138,7 @@ class MasterEquation:
 
     def target(self, zeta: np.ndarray) -> np.ndarray:
         """1 + ψ_k demanded at ζ, (K, n)."""
-        return (1.0 - (1.0 - self.omegas) * zeta) / (1.0 - zeta)
+        return (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
 
     def evaluate(self, zeta: np.ndarray, v: np.ndarray, *, curvature: bool = False) -> Point:
         """Everything that Newton's method, the continuation and the search for edges need at (ζ, v)."""

@@ -82,7 +82,9 @@ def measure(equation: MasterEquation, point: Point, log_u: np.ndarray) -> np.nda
     """Largest relative residual of the equations at each point."""
     size = np.abs(point.log_u - log_u) / (1.0 + np.abs(log_u))
     if equation.factors:
+        # Near a pole of ψ_k a change of v_k by its rounding moves ψ_k by far more than its rounding.
         scale = np.minimum(np.abs(equation.target(point.zeta)), 1.0)
+        scale = np.maximum(scale, 1e-4 * np.abs(point.v * point.steepness))
         size = np.maximum(size, np.max(np.abs(point.mismatch) / scale, axis=0))
     return size
 

@@ -41,7 +41,8 @@ class Edge:
 class Arc:
     """A stretch of the support, u increasing, with a coarse table of the solution on it.
 
-    `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root.
+    `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root;
+    `fading` is d log p/dU where it is left.
     """
 
     first: Edge | None
@@ -49,6 +50,7 @@ class Arc:
     log_u: np.ndarray
     zeta: np.ndarray
     v: np.ndarray
+    fading: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Sweep:
         self.arcs: list[Arc] = []
         self.atoms: list[tuple[float, float]] = []
         self.steps = 0
+        # A gap that reaches this far down reaches λ = 0.
+        self._end_of_gaps = equation.constant + 600.0
 
     # -- one point at a time ------------------------------------------------------------------------------------
 
@@ -140,26 +144,21 @@ class Sweep:
     # -- gaps ---------------------------------------------------------------------------------------------------
 
     def _gap(self, zeta: float, v: np.ndarray, after: Edge | None) -> tuple[str, float, np.ndarray, Edge | None]:
-        """March along a gap from real (ζ, v): to the next edge ("edge"), the cut ("cut") or to u = ∞ ("end")."""
+        """March along a gap from real (ζ, v): to the next edge ("edge"), the cut ("cut") or to u = ∞ ("end").
+
+        ζ moves up: in log ζ where positive, linearly where negative (w between −rank and 0).
+        """
         v = v.reshape(-1).real.astype(float)
         stride = 0.05 if after is not None else 0.7
         while True:
             self._count()
             point = self._point(zeta, v)
-            first = float((point.slope[0] * zeta).real)
-            second = float((point.bend[0] * zeta**2).real) + first
+            span = zeta if zeta > 0.0 else max(-zeta, 0.05)
+            first = float((point.slope[0] * span).real)
+            second = float((point.bend[0] * span**2).real) + (first if zeta > 0.0 else 0.0)
             if first <= 0.0 and after is None:
                 raise ConvergenceError("a gap of the spectrum was entered where d log u/dζ < 0")
-            ahead = -first / second if second < 0 else math.inf
-            if 0.0 < ahead < 0.5:
-                edge = self._critical(complex(zeta), v)
-                if edge is not None and edge.zeta.real / zeta > 1.0 - 1e-9 and not self._on_cut(edge.v):
-                    return "edge", zeta, v, edge
-            if not self.laws and zeta > 1.0 and abs(math.log(zeta)) > 60.0:
-                return "end", zeta, v, None
-            if zeta < 0 and abs(math.log(-zeta)) > 60.0:
-                raise ConvergenceError("a gap of the spectrum was followed to ζ = −∞")
-            if zeta > 1.0 and (float(point.log_u[0].real) > 600.0 or zeta > 1e60):
+            if zeta > 1.0 and (float(point.log_u[0].real) > self._end_of_gaps or zeta > 1e60):
                 return "end", zeta, v, None
             if 0.0 < 1.0 - zeta < 1e-4:
                 pole = self._pole(v)
@@ -174,19 +173,28 @@ class Sweep:
                         return "cut", zeta, v, None
                     after, stride = None, 0.05
                     continue
-            step = min(stride, 0.5 * ahead)
-            if zeta < 1.0 and zeta > 0.0:
+            if zeta > 1e4 and first * zeta < 1e5 and first < 1e-3:
+                # log u stays finite as w passes −rank.
+                crossed = self._project(-zeta, v)
+                if crossed is not None and self._monotone(v, crossed) and not self._on_cut(crossed):
+                    zeta, v, after = -zeta, crossed.real, None
+                    stride = 0.3
+                    continue
+            ahead = -first / second if second < 0 else math.inf
+            step = min(stride, 1.5 * ahead)
+            if 0.0 < zeta < 1.0:
                 step = min(step, 0.5 * (1.0 - zeta) / zeta)
             while True:
-                new = zeta * math.exp(step) if zeta > 0 else zeta * math.exp(-step)
-                guess = self._extrapolate(point, v, new - zeta)
+                new = zeta * math.exp(step) if zeta > 0 else zeta + step * span * (0.5 if zeta < -0.05 else 1.0)
+                guess = self._extrapolate(point, v, new - zeta) if abs(new) > 1e-9 else None
                 found = self._project(new, guess) if guess is not None else None
                 if found is not None and self._monotone(v, found):
-                    trial = self._point(new, found)
-                    if (trial.slope[0] * new).real > 0.0 or self._on_cut(found):
+                    if self._on_cut(found):
+                        return self._entered(zeta, v, new, found.real)
+                    if self._point(new, found).slope[0].real > 0.0:
                         break
-                    edge = self._critical(complex(0.5 * (zeta + new)), 0.5 * (v + found.real))
-                    if edge is not None and abs(edge.zeta.imag) == 0.0:
+                    edge = self._bracketed(zeta, v, new, found.real)
+                    if edge is not None:
                         return "edge", zeta, v, edge
                 step *= 0.5
                 if step < 1e-12:
@@ -194,8 +202,37 @@ class Sweep:
             zeta, v = new, found.real
             stride = min(2.0 * step, 2.0)
             after = None
-            if self._on_cut(v):
-                return "cut", zeta, v, None
+
+    def _entered(self, zeta: float, v: np.ndarray, new: float, found: np.ndarray) -> tuple[str, float, np.ndarray, None]:
+        """The first stretch of a step that reached the cut of some law: as near to its beginning as matters."""
+        low, high, v_low, v_high = zeta, new, v, found
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            between = self._project(middle, 0.5 * (v_low + v_high))
+            if between is None or abs(high - low) < 1e-13 * abs(high):
+                break
+            if self._on_cut(between):
+                high, v_high = middle, between.real
+            else:
+                low, v_low = middle, between.real
+        return "cut", high, v_high, None
+
+    def _bracketed(self, low: float, v_low: np.ndarray, high: float, v_high: np.ndarray) -> Edge | None:
+        """The point between real `low` and `high` where d log u/dζ falls through 0."""
+        start, stop = low, high
+        for _ in range(80):
+            edge = self._critical(complex(0.5 * (low + high)), 0.5 * (v_low + v_high)) if high - low < 0.3 else None
+            if edge is not None and start <= edge.zeta.real <= stop and edge.zeta.imag == 0.0:
+                return edge
+            middle = 0.5 * (low + high)
+            between = self._project(middle, 0.5 * (v_low + v_high))
+            if between is None:
+                return None
+            if self._point(middle, between).slope[0].real > 0.0:
+                low, v_low = middle, between.real
+            else:
+                high, v_high = middle, between.real
+        return None
 
     def _extrapolate(self, point: Point, v: np.ndarray, step: complex) -> np.ndarray | None:
         if not v.size:
@@ -206,7 +243,7 @@ class Sweep:
     def _monotone(self, old: np.ndarray, new: np.ndarray) -> bool:
         """No v_k moved back or jumped over a pole of its ψ."""
         for law, a, b in zip(self.laws, old.ravel(), new.ravel(), strict=True):
-            if b.real <= a.real * (1.0 - 1e-12) or abs(b.imag) > 1e-9 * abs(b):
+            if b.real < a.real - 1e-12 * abs(a) or abs(b.imag) > 1e-9 * abs(b):
                 return False
             if any(a.real * place < 1.0 < b.real * place for place, mass in law.atoms if mass > 0.0 and place > 0.0):
                 return False
@@ -255,6 +292,7 @@ class Sweep:
         point = self._point(zeta, v)
         previous = math.inf
         ended: tuple[str, Edge | None] | None = None
+        fading = 0.0
         while ended is None:
             self._count()
             table_u.append(log_u)
@@ -288,6 +326,10 @@ class Sweep:
             if fading < 0.0:
                 step = min(step, -12.0 / fading)
             step = min(step, 3.0 * previous)
+            lost = any(abs(x) * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
+            if lost and density < THIN / 2 and fading < 0.0:
+                ended = ("end", None)
+                break
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
                 ended = ("end", None)
                 break
@@ -315,7 +357,7 @@ class Sweep:
             log_u, zeta, v = target, complex(roots.zeta[0]), roots.v[:, 0]
             point = self._point(zeta, v)
         arc_v = np.array(table_v).reshape(len(table_v), v.size).T
-        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v))
+        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, fading))
         return ended
 
     def _fading(self, point: Point, zeta: complex) -> float:

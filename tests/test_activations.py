@@ -53,7 +53,7 @@ catalogue = pytest.mark.parametrize("name", names())
 def reference(activation, order):
     """Per branch: the `order`-th derivative of the elementary formula as an mpmath function."""
     formula = activation.symbolic()
-    branches = [e for e, _ in formula.args] if isinstance(formula, sympy.Piecewise) else [formula]
+    branches = [pair.args[0] for pair in formula.args] if isinstance(formula, sympy.Piecewise) else [formula]
     derivatives = [sympy.diff(e, symbolic.X, order) for e in branches]
     return [sympy.lambdify([symbolic.X], d, modules="mpmath") for d in derivatives]
 

@@ -11,6 +11,7 @@ from spectra.network import Network
 from spectra.network.expectations import gaussian_moments
 from spectra.network.meanfield import mean_field
 from spectra.network.qmap import VarianceMap
+from spectra.network.zeros import bracketed_newton, bracketed_zero
 
 PLAIN_ERF = {"expr": "erf(x)"}
 
@@ -231,6 +232,7 @@ def test_unstable_critical_variance_is_said() -> None:
 def test_mixed_critical_layers_stay_at_their_common_variance() -> None:
     layers = [{"activation": "relu", "repeat": 3}, {"activation": "tanh", "repeat": 2}, {"activation": "hardtanh"}]
     field = mean_field(Network(layers=layers, sigma_w="critical", q_star=0.5))
+    assert field.q.shape == (6,)
     assert np.all(field.q == 0.5)
     assert np.all(field.chi == 1.0)
     assert (field.phase, field.q_star, field.chi_1) == ("critical", 0.5, 1.0)
@@ -275,3 +277,12 @@ def test_homogeneous_layers_split_by_width_keep_their_variances() -> None:
     for value in field.q:
         assert value == pytest.approx(q, rel=1e-14)
         q = 0.605 * q + 0.04
+
+
+def test_zeros_are_found_where_plain_newton_diverges() -> None:
+    def steep(x: float) -> tuple[float, float]:
+        return math.atan(50.0 * (x - 0.7)), 50.0 / (1.0 + 2500.0 * (x - 0.7) ** 2)
+
+    assert bracketed_newton(steep, -3.0, 2.0) == pytest.approx(0.7, abs=1e-15)
+    assert bracketed_zero(lambda x: steep(x)[0], -3.0, 2.0) == pytest.approx(0.7, abs=1e-15)
+    assert bracketed_zero(lambda x: x**3 - 2.0, 0.0, 10.0) == pytest.approx(2.0 ** (1.0 / 3.0), rel=4e-16)

@@ -1,6 +1,7 @@
 """Gaussian expectations: closed forms, an independent high-precision route, and errors that say so."""
 
 import math
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -84,7 +85,7 @@ def test_moments_agree_with_adaptive_quadrature(name: str, variance: float) -> N
     assert np.all(np.abs(np.array(moments) - value) <= tolerance * np.abs(value))
 
 
-def _reference(name: str, variance: float) -> list[mpmath.mpf]:
+def _reference(name: str, variance: float) -> list[Any]:
     """E φ², E φ'², E φ'⁴, E[xφφ']/q by tanh–sinh quadrature at 22 digits, from the symbolic definition."""
     activation = get_activation(name)
     with mpmath.workdps(22):
@@ -94,13 +95,13 @@ def _reference(name: str, variance: float) -> list[mpmath.mpf]:
         points |= {mpmath.mpf(s * x) for x in (0.5, 1, 2, 4, 8, 16, 40) for s in (-1, 1) if x < 14 * root}
         points |= {mpmath.mpf(k) for k in activation.kinks if abs(k) < 14 * root}
 
-        def density(x: mpmath.mpf) -> mpmath.mpf:
+        def density(x: Any) -> Any:
             return mpmath.exp(-x * x / (2 * q)) / mpmath.sqrt(2 * mpmath.pi * q)
 
-        def phi(x: mpmath.mpf) -> mpmath.mpf:
+        def phi(x: Any) -> Any:
             return activation.mp(x)
 
-        def slope(x: mpmath.mpf) -> mpmath.mpf:
+        def slope(x: Any) -> Any:
             return activation.mp(x, 1)
 
         integrands = (
@@ -208,3 +209,11 @@ def test_deficit_keeps_its_digits_at_small_variance(name: str, q: float, leading
     value, error = gaussian_moments(get_activation(name)).deficit(q)
     assert value == pytest.approx(leading * q**3, rel=1e-7)
     assert error <= 1e-14 * value
+
+
+def test_deficit_of_a_kink_away_from_zero_value() -> None:
+    # φ(0) = 1, slope 0 to the left of 0 and −1 to the right: the deficit is −1 + O(√q)
+    moments = gaussian_moments(get_activation({"expr": "exp(-Max(x, 0))"}))
+    for q in (1e-10, 1e-4):
+        m = moments.at(q)
+        assert moments.deficit(q)[0] == pytest.approx(q * m.slope2 - m.second, rel=1e-14)

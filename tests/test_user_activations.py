@@ -123,6 +123,9 @@ HOSTILE = [
     "(((x**64)**64)**64)**64",
     "exp(exp(exp(exp(1000))))",
     "exp(exp(exp(x)))",
+    "sin(exp(exp(x**3)))",
+    "Abs(exp(exp(exp(x))) - 7)",
+    "Abs((((x + 1)**64 + x)**64 + 1)**64)",
     "10**64*10**64*x",
     "1e400*x",
     "9" * 400 + "*x",
@@ -169,7 +172,7 @@ def test_text_outside_the_grammar_is_refused_at_once(text):
         ("1/x", "singular at x = 0"),
         ("x/(x - 0.3)", "singular at x = 0.3"),
         ("log(x)", "x = 0"),
-        ("log(x**2 + x - 1)", "singular"),
+        ("log(x**2 + x - 1)", "not real"),
         ("sqrt(Abs(x))", "singular at x = 0"),
         ("x**0.5", "x = 0"),
         ("sqrt(-1 - x**2)", "not real"),
@@ -236,7 +239,7 @@ def test_callables_with_kinks_differentiate_on_their_own_side():
     assert hat.derivative([-1.0, 1.0]).tolist() == [1.0, 0.0]
     assert hat.derivative(np.zeros((2, 3))).shape == (2, 3)
     tanh = Activation.from_callable(np.tanh, lambda x: np.cosh(x) ** -2.0 if np.max(np.abs(x)) < 300 else _sech2(x))
-    assert tanh.second_derivative(0.3) == pytest.approx(-2 * np.tanh(0.3) / np.cosh(0.3) ** 2, abs=1e-12)
+    assert tanh.second_derivative(0.3) == pytest.approx(-2 * np.tanh(0.3) / np.cosh(0.3) ** 2, abs=1e-11)
 
 
 def _sech2(x):

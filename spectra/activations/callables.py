@@ -143,7 +143,7 @@ def _difference(slope: Function, lower: float, upper: float, x: Any) -> np.ndarr
 
     Accuracy
     --------
-    About 1e-12 of the slope's scale for functions smooth on the scale 1; rounding grows like 1e-14/h, h = 0.02.
+    About 1e-11 of the slope's scale for functions smooth on the scale 1; rounding grows like 1e-14/h, h = 0.02.
     """
     x = np.asarray(x, dtype=float)
     h = min(0.02, (upper - lower) / 10.0)

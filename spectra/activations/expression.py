@@ -36,10 +36,11 @@ def from_expression(text: Any) -> Activation:
     """
     text = text.strip() if isinstance(text, str) else grammar.parse(text)
     try:
-        return _from_text(text)
+        with np.errstate(all="ignore"):  # samples may overflow; every value that is kept is verified
+            return _from_text(text)
     except OverflowError:
         raise _refuse(text, "it overflows: too many nested exponentials") from None
-    except (ArithmeticError, NotImplementedError, RecursionError, TypeError, ValueError) as error:
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise _refuse(text, f"it cannot be analysed ({type(error).__name__}: {str(error)[:80]})") from None
@@ -75,7 +76,7 @@ def _pieces(text: str) -> tuple[Piece, ...]:
     resolved = _resolve(expression, -np.inf, np.inf)
     merged: list[Piece] = []
     for lower, upper, formula in resolved:
-        if merged and sympy.expand(merged[-1][2] - formula) == 0:
+        if merged and _same(merged[-1][2], formula, lower):
             merged[-1] = (merged[-1][0], upper, merged[-1][2])
         else:
             merged.append((lower, upper, formula))
@@ -100,9 +101,14 @@ def _resolve(expression: Any, lower: float, upper: float) -> list[Piece]:
     if switch is None:
         return [(lower, upper, expression)]
     cuts = {t for function in _switching(switch) for t in _zeros(function, lower, upper)}
+    if len(cuts) > MAX_PIECES:
+        raise ConfigError(f"`expr`: more than {MAX_PIECES} pieces; use fewer kinks.")
     pieces: list[Piece] = []
     for a, b in pairwise([lower, *sorted(cuts), upper]):
-        pieces += _resolve(expression.xreplace({switch: _chosen(switch, _inner_point(a, b))}), a, b)
+        simpler = expression.xreplace({switch: _chosen(switch, _inner_point(a, b))})
+        if simpler.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+            raise ConfigError(f"`expr`: divides by zero for {a:.6g} < x < {b:.6g}.")
+        pieces += _resolve(simpler, a, b)
         if len(pieces) > 8 * MAX_PIECES:
             raise ConfigError(f"`expr`: more than {8 * MAX_PIECES} pieces; use fewer kinks.")
     return pieces
@@ -168,11 +174,39 @@ def _zeros(function: Any, lower: float, upper: float) -> list[float]:
     """Real zeros inside (lower, upper): exactly for polynomials with rational coefficients, else by search."""
     if not function.has(X):
         return []
-    if function.is_polynomial(X) and all(c.is_Rational for c in sympy.Poly(function, X).all_coeffs()):
+    if _degree(function) <= 8 and all(c.is_Rational for c in sympy.Poly(function, X).all_coeffs()):
         found = [float(r.evalf(30)) for r in sympy.Poly(function, X).real_roots(multiple=False) for r in r[:1]]
     else:
         found = list(roots.real_zeros(source.function(function, "switch"), lower, upper))
     return [t for t in found if lower < t < upper]
+
+
+def _same(left: Any, right: Any, kink: float) -> bool:
+    """Whether two analytic formulas are one function: equal as written, or to 25 digits at four points."""
+    if left == right:
+        return True
+    with mpmath.workdps(40):
+        difference, scale = (symbolic.mpmath_function(sympy.Add(left, k * right)) for k in (-1, 1))
+        try:
+            points = [kink + d for d in (-0.37, -0.011, 0.0077, 0.53)]
+            return all(abs(difference(t)) <= mpmath.mpf(10) ** -25 * (1 + abs(scale(t))) for t in points)
+        except (ArithmeticError, ValueError):
+            return False
+
+
+def _degree(e: Any) -> float:
+    """Degree of a polynomial in x without expanding it (an upper bound); inf for anything else."""
+    if not e.has(X):
+        return 0.0
+    if e == X:
+        return 1.0
+    if isinstance(e, sympy.Add):
+        return max(map(_degree, e.args))
+    if isinstance(e, sympy.Mul):
+        return sum(map(_degree, e.args))
+    if isinstance(e, sympy.Pow) and e.exp.is_Integer and e.exp.is_positive:
+        return _degree(e.base) * float(e.exp)
+    return np.inf
 
 
 # -- the checks ------------------------------------------------------------------------------------------------------
@@ -214,7 +248,7 @@ def _branch(text: str, piece: Piece, period: float | None) -> Branch:
     lower, upper, formula = piece
     slope = sympy.diff(formula, X)
     if slope.has(X) and np.ptp(_checked_values(text, "slope", slope, lower, upper)) < 1e-12:
-        simpler = sympy.simplify(slope)
+        simpler = sympy.simplify(slope) if slope.count_ops() < 60 else slope
         slope = simpler if not simpler.has(X) else slope
     curvature = sympy.diff(slope, X)
     named = {"value": formula, "slope": slope, "curvature": curvature}
@@ -236,8 +270,7 @@ def _checked_values(text: str, what: str, expression: Any, lower: float, upper: 
     cancellation (log(1 + exp(…)) written in ways `stable` does not know), not for the last digit.
     """
     x = roots.grid(lower, upper)
-    with np.errstate(all="ignore"):
-        y = np.asarray(source.function(expression, what)(x), dtype=float)
+    y = np.asarray(source.function(expression, what)(x), dtype=float)
     exact = symbolic.mpmath_function(expression)
     sample = sorted(
         {*range(0, x.size, max(1, x.size // 40)), x.size - 1, *np.flatnonzero(~np.isfinite(y))[:3].tolist()}
@@ -283,8 +316,7 @@ def _slope_bound(activation: Activation) -> float:
         best = max(best, float(np.max(np.abs(branch.slope(x)))))
         for end in (branch.lower, branch.upper):
             if np.isinf(end) and branch.constant_slope is None and not activation.slope_period:
-                with np.errstate(all="ignore"):
-                    near, far = np.abs(branch.slope(np.copysign(np.array([1e4, 1e8]), end)))
+                near, far = np.abs(branch.slope(np.copysign(np.array([1e4, 1e8]), end)))
                 if not far <= min(1.001 * near + 1e-3 * best, _LARGEST_SLOPE):
                     return float("inf")
                 best = max(best, float(far))

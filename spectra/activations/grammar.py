@@ -177,7 +177,7 @@ class _Builder:
         if not (isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr)):
             raise self.refuse("arithmetic needs numbers, not conditions")
         if isinstance(node.op, ast.Div):
-            if right.is_zero:
+            if right.is_number and right == 0:
                 raise self.refuse("division by zero")
             return left / right
         if isinstance(node.op, ast.Pow):

@@ -47,7 +47,10 @@ def real_zeros(function: Callable[[Any], Any], lower: float, upper: float, noise
 def _bracketed(function: Callable[[Any], Any], low: float, high: float) -> float:
     from scipy.optimize import brentq
 
-    root: Any = brentq(lambda t: float(function(np.asarray(t))), low, high, xtol=1e-300, rtol=np.float64(1e-15))
+    # a zero at 0 is bisected through all exponents, hence the many steps
+    root: Any = brentq(
+        lambda t: float(function(np.asarray(t))), low, high, xtol=1e-300, rtol=np.float64(1e-15), maxiter=4000
+    )
     return float(root)
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import sympy
 
 from spectra.activations import primitives
@@ -49,11 +50,21 @@ def lines(expression: Any) -> list[str]:
 
 
 def function(expression: Any, name: str) -> Callable[[Any], Any]:
-    """Compiled numpy function of x for a parameter-free expression."""
+    """Compiled numpy function of x for a parameter-free expression.
+
+    It never warns: an intermediate such as cosh³ may overflow on the way to a harmless 0, and whoever compiles
+    an expression of a user verifies its values.
+    """
     text = f"def {name}(x):\n" + "".join(f"    {line}\n" for line in lines(expression))
     namespace: dict[str, Any] = {"__builtins__": {}, "p": primitives}
     exec(compile(text, f"<activation {name}>", "exec"), namespace)
-    return namespace[name]
+    compiled = namespace[name]
+
+    def quiet(x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return compiled(x)
+
+    return quiet
 
 
 _ADD, _MUL, _POW = 1, 2, 3  # binding strengths

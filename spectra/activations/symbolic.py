@@ -32,6 +32,9 @@ class Primitive(sympy.Function):
         """Return the derivative by the primitive's own rule."""
         return type(self).rule(self.args[0])
 
+    def _eval_evalf(self, prec: int) -> Any:
+        return type(self).definition(self.args[0])._eval_evalf(prec)
+
     def _eval_is_extended_real(self) -> bool | None:
         return self.args[0].is_extended_real
 

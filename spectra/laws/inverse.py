@@ -87,7 +87,7 @@ class SlopeDensity:
             low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)
             with np.errstate(divide="ignore", invalid="ignore"):
                 newton = x - residual * slope / (2.0 * branch.curvature(x))
-            trapped = (newton - low) * (newton - high) < 0
+            trapped = (newton - low) * (newton - high) <= 1e-26 * x**2
             step = np.where(trapped, newton, 0.5 * (low + high))
             settled = done
             done = np.all(np.abs(step - x) <= 1e-13 * np.abs(x) + 1e-300)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Below this relative height above the cut, Im ψ is rebuilt from the law's own density (see `_repair_tail`): the
-# Taylor remainder there, (1e-4)^4, is the rounding unit, and the plain sum would lose up to all digits of Im ψ.
-TAIL_HEIGHT = 1e-4
+# Below this relative height above the cut, Im ψ is rebuilt from the law's own density (see `_repair_tail`), to fifth
+# order in the height; the plain sum would lose up to all digits of Im ψ.
+TAIL_HEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class NodeLaw:
     atoms : (location, mass) pairs of t given that it is not 0.
     cut_density : π times the density of ψ's jump, R(v) = π Σ_j g(x_j)/|d log t/dx_j| at t(x_j) = 1/v, v real, or
         None for a law of atoms only.
+    corners : values of t where the density is not smooth: ends, atoms, critical values.
+    resolved : the nodes know the law down to this t.
     """
 
     points: np.ndarray
@@ -39,6 +41,8 @@ class NodeLaw:
     smallest: float
     atoms: tuple[tuple[float, float], ...]
     cut_density: Callable[[np.ndarray], np.ndarray] | None = None
+    corners: tuple[float, ...] = ()
+    resolved: float = 0.0
 
     def moments(self, order: int) -> np.ndarray:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""
@@ -67,7 +71,8 @@ class LawStack:
         self._narrow = (np.abs((weights * deviation**2).sum(-1)) < 1e-3)[:, None]
         self._slope = (weights * t)[..., None]
         self._second = (2 * weights * t**2)[..., None]
-        self._third = (6 * weights * t**3)[..., None]
+        self._tail_weights = [[w * x**n for n in range(1, 6)] for w, x in zip(weights, t, strict=True)]
+        self._poles = [np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)])[:, None] for law in self.laws]
         self._continuous = [k for k, law in enumerate(self.laws) if law.cut_density is not None]
 
     def evaluate(
@@ -88,7 +93,7 @@ class LawStack:
             excess[beside] = (psi * away - v)[beside]
         derivatives = []
         power = inverse
-        for table in (self._slope, self._second, self._third)[:order]:
+        for table in (self._slope, self._second)[:order]:
             power = power * inverse
             derivatives.append((power @ table)[..., 0])
         if self._continuous:
@@ -98,29 +103,26 @@ class LawStack:
     def _repair_tail(self, v: np.ndarray, psi: np.ndarray, plus: np.ndarray, excess: np.ndarray) -> None:
         """Give Im ψ its relative accuracy just above the cut, where the node sum has only absolute accuracy.
 
-        With v = a + ib: Im ψ = R(a) + b P' − b²/2 R'' − b³/6 P''' + O(b⁴), P the principal value, R the jump.
+        With v = a + ib: Im ψ = R(a) + Im Σ (ib)^n ψ^(n)(a + i0)/n!, n ≥ 1, R the jump.
         """
         for k in self._continuous:
             a, b = v[k].real, v[k].imag
             law = self.laws[k]
-            near = (np.abs(b) < TAIL_HEIGHT * np.abs(v[k])) & (a * law.largest > 1.0)
-            if law.smallest > 0.0:
-                near &= a * law.smallest < 1.0
-            outside = (b == 0.0) & ~near
-            if outside.any():
-                psi[k, outside] = psi[k, outside].real
-                plus[k, outside] = plus[k, outside].real
-                excess[k, outside] = excess[k, outside].real
+            near = np.abs(b) < TAIL_HEIGHT * np.min(np.abs(v[k] - self._poles[k]), axis=0)
             if not near.any():
                 continue
             a, b = a[near], b[near]
             inverse = 1.0 / (1.0 - a[:, None] * self.points[k])
-            square = inverse * inverse
-            first = square @ self._slope[k][:, 0]
-            second = (square * inverse) @ self._second[k][:, 0]
-            third = (square * square) @ self._third[k][:, 0]
+            power = inverse * inverse
             assert law.cut_density is not None
-            imaginary = law.cut_density(a) + b * first.real - b**2 / 2 * second.imag - b**3 / 6 * third.real
+            on_cut = (a * law.largest > 1.0) & (a * law.smallest < 1.0)
+            imaginary = np.zeros(a.size)
+            if on_cut.any():
+                imaginary[on_cut] = law.cut_density(a[on_cut])
+            for n, weights in enumerate(self._tail_weights[k], start=1):
+                # ψ^(n)/n! = E t^n/(1 − vt)^(n+1)
+                imaginary = imaginary + ((1j * b) ** n * (power @ weights)).imag
+                power = power * inverse
             w = psi[k, near]
             psi[k, near] = w.real + 1j * imaginary
             plus[k, near] = plus[k, near].real + 1j * imaginary

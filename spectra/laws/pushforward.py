@@ -92,6 +92,8 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         smallest=smallest / centre,
         atoms=tuple(sorted((place / centre, mass / rank) for place, mass in atoms.items() if mass > 1e-18)),
         cut_density=density if pieces else None,
+        corners=tuple(sorted({float(t) / centre for e in ends for t in e} | {t / centre for t in atoms})),
+        resolved=max([float(np.abs(s).min()) for s in points], default=0.0) / centre,
     )
 
 

@@ -64,7 +64,7 @@ def critical_point(activation: Activation, sigma_b: float | None = None, q_star:
     --------
     >>> from spectra.activations import get_activation
     >>> round(critical_point(get_activation("tanh"), sigma_b=0.05).sigma_w, 12)
-    1.122539004770
+    1.12253900477
     """
     if (sigma_b is None) == (q_star is None):
         raise ConfigError("`critical_point`: give exactly one of `sigma_b` and `q_star`.")
@@ -226,4 +226,5 @@ def _reachable(activation: Activation) -> str:
         )
     low, high = math.sqrt(float(valid.min())), math.sqrt(float(valid.max()))
     low = 0.0 if np.any(squares < 0.0) or low < 1e-12 else low
-    return f"no point of the edge of chaos of `{activation.name}` has it; possible are about {low:.4g} to {high:.4g}"
+    searched = f"up to q_star = {variances[-1]:.0e}"
+    return f"no edge of chaos of `{activation.name}` has it; {searched} possible are about {low:.4g} to {high:.4g}"

@@ -20,6 +20,9 @@ _SCAN: Array = np.concatenate([np.logspace(-100.0, -20.0, 11), np.logspace(-12.0
 # log(q-map/q) is a difference of logarithms of relative accuracy 1e-15: signs below this are rounding.
 _ROUNDING = 4e-15
 
+# Cubic interpolation of log(q-map/q) over a quarter of a decade is better than this.
+_CUBIC_ERROR = 1e-2
+
 #: |χ − 1| up to which a network counts as critical.
 CRITICAL_TOLERANCE = 1e-12
 
@@ -139,6 +142,9 @@ class VarianceMap:
             if a * b < 0.0:
                 found.append((float(q[i]), float(q[i + 1])))
             elif np.isfinite(b) and a * gradient[i] < 0.0 < b * gradient[i + 1]:
+                step = math.log(q[i + 1] / q[i])
+                if _cubic_minimum(abs(a), abs(b), -abs(gradient[i]) * step, abs(gradient[i + 1]) * step) > _CUBIC_ERROR:
+                    continue
                 # Both ends on one side, leaning towards zero: two roots may hide between.
                 dip = self._lowest(float(q[i]), float(q[i + 1]), math.copysign(1.0, a))
                 if dip is not None:
@@ -185,3 +191,10 @@ def scan(activation: Activation) -> tuple[Array, Array]:
     """
     rows = gaussian_moments(activation).table(_SCAN)
     return _SCAN[: len(rows)], rows
+
+
+def _cubic_minimum(start: float, end: float, start_slope: float, end_slope: float) -> float:
+    """Least value on a grid of [0, 1] of the cubic with these values and slopes at the ends."""
+    t = np.linspace(0.0, 1.0, 17)
+    cubic = (1.0 - t) ** 2 * ((1.0 + 2.0 * t) * start + t * start_slope)
+    return float((cubic + t * t * ((3.0 - 2.0 * t) * end + (t - 1.0) * end_slope)).min())

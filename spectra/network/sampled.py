@@ -41,6 +41,8 @@ class SampledMoments:
     def __init__(self, activation: Activation) -> None:
         self.activation = activation
         self._kinks = np.array(activation.kinks)
+        self._sides = one_sided(activation)
+        self._offset = value_at_zero(activation)
         self.radius = self._resolved_radius()
         left, right = slopes_at_zero(activation)
         self._smooth_at_zero = abs(left - right) <= 4.0 * np.finfo(float).eps * max(abs(left), abs(right))
@@ -63,7 +65,7 @@ class SampledMoments:
             x, phi, slope, weights = self._scaled(root)
             drift = x * phi * slope
             second, slope2, slope4, drift = _rows(phi, slope, drift) @ weights
-            if self._smooth_at_zero and phi[0] != 0.0:
+            if self._smooth_at_zero and self._offset != 0.0:
                 # φ(0) ≠ 0 cancels between both sides of E[xφφ']; Stein's lemma instead, E[φ'² + φφ''].
                 slope2_stein = slope2 + float((phi * self._curvature(x)) @ weights)
                 return Moments(float(second), float(slope2), float(slope4), float(slope2_stein))
@@ -81,14 +83,14 @@ class SampledMoments:
         roots = np.sqrt(variances)
         small = int(np.searchsorted(roots * _REACH, self.radius, side="right"))
         z, weights = self._standard
-        half, (left, right) = z.size // 2, one_sided(self.activation)
+        half, (left, right) = z.size // 2, self._sides
         x = np.multiply.outer(roots[:small], z)
         (phi_left, slope_left), (phi_right, slope_right) = _sample(left, x[:, :half]), _sample(right, x[:, half:])
         phi, slope = np.concatenate([phi_left, phi_right], axis=1), np.concatenate([slope_left, slope_right], axis=1)
         # einsum, not @: a threaded product of this size costs milliseconds where cores are busy.
         rows = np.einsum("ijk,k->ji", _rows(phi, slope, x * phi * slope), weights)
         rows[:, 3] /= variances[:small]
-        if self._smooth_at_zero and value_at_zero(self.activation) != 0.0:
+        if self._smooth_at_zero and self._offset != 0.0:
             rows[:, 3] = [self.at(q).gain for q in variances[:small]]
         found = [rows]
         with suppress(ConvergenceError):  # in one go where that works, rather than shell by shell
@@ -125,13 +127,14 @@ class SampledMoments:
             rest, rest_slope = x * x * (curvature @ (inner_weights * (1.0 - inner))), x * (curvature @ inner_weights)
             # Slopes that differ at 0 drop out too, by Stein's lemma on each side, but for their product with φ(0).
             left, right = slopes_at_zero(self.activation)
-            offset = value_at_zero(self.activation)
-            odd = offset * (right - left) * root / _ROOT_2PI
+            offset = self._offset
+            odd = 2.0 * offset * (right - left) * root / _ROOT_2PI
         else:
             mean_slope = float(slope @ weights)
             rest, rest_slope = phi - mean_slope * x, slope - mean_slope
-            cancelled = float(np.abs(rest * phi) @ weights)
         with np.errstate(over="ignore"):
+            if root * _REACH > self.radius:
+                cancelled = float(np.abs(rest * phi) @ weights)
             plus, minus = q * float(rest_slope**2 @ weights), float((offset + rest) ** 2 @ weights)
         error = 4.0 * float(np.finfo(float).eps) * (plus + minus + abs(odd) + cancelled)
         return plus - minus - odd, error
@@ -159,7 +162,7 @@ class SampledMoments:
         z, weights = self._standard
         x = root * z
         half = z.size // 2
-        left, right = one_sided(self.activation)
+        left, right = self._sides
         if left is right:
             return x, left.value(x), left.slope(x), weights
         phi = np.concatenate([left.value(x[:half]), right.value(x[half:])])
@@ -169,7 +172,7 @@ class SampledMoments:
     def _curvature(self, x: Array) -> Array:
         """φ'' on nodes whose first half is negative."""
         half = x.shape[0] // 2
-        left, right = one_sided(self.activation)
+        left, right = self._sides
         if left is right:
             return right.curvature(x)
         return np.concatenate([left.curvature(x[:half]), right.curvature(x[half:])])
@@ -180,7 +183,7 @@ class SampledMoments:
         radii = [r for r in (2.0**k for k in range(-24, 11)) if r <= nearest] or [nearest]
         radii = np.array(radii)
         good = np.ones(radii.size, dtype=bool)
-        for sign, branch in zip((-1.0, 1.0), one_sided(self.activation), strict=True):
+        for sign, branch in zip((-1.0, 1.0), self._sides, strict=True):
             x, _ = panel_rule(np.zeros(radii.size), sign * radii)
             for f in _sample(branch, x):
                 good &= _tails(f) <= _RESOLVED * np.abs(f).max(axis=-1)

@@ -8,29 +8,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import laws as laws
 from .errors import ConfigError as ConfigError
 from .errors import ConvergenceError as ConvergenceError
 
 if TYPE_CHECKING:
+    from .convolve import free_power as free_power
+    from .convolve import free_product as free_product
     from .crosscheck import crosscheck as crosscheck
+    from .law import Law as Law
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field
     from .prediction import Prediction as Prediction
     from .prediction import predict as predict
     from .sampling import sample as sample
     from .spectrum import Spectrum as Spectrum
+    from .transforms import free_cumulants as free_cumulants
+    from .transforms import moments as moments
+    from .transforms import r_transform as r_transform
+    from .transforms import s_transform as s_transform
+    from .transforms import stieltjes as stieltjes
 
 __version__ = "0.1.0"
 
 # Loaded on first use, so that `import spectra` costs little more than numpy.
 _HOMES = {
+    "Law": "law",
     "Network": "network.config",
     "Prediction": "prediction",
     "Spectrum": "spectrum",
     "crosscheck": "crosscheck",
+    "free_cumulants": "transforms",
+    "free_power": "convolve",
+    "free_product": "convolve",
     "mean_field": "network.meanfield",
+    "moments": "transforms",
     "predict": "prediction",
+    "r_transform": "transforms",
+    "s_transform": "transforms",
     "sample": "sampling",
+    "stieltjes": "transforms",
 }
 
 

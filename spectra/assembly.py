@@ -7,16 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 
-from .chart import chart
+from .chart import Chart, chart
 from .master import MasterEquation
+from .pushed import PushedDensity
 from .series import scaled_moments
-from .spectrum import Spectrum
-from .sweep import survey
+from .solve import measure
+from .spectrum import ArcDensity, Spectrum
+from .sweep import Survey, survey
 
-# log u at the solution must not move by more than this when the laws of D² are resolved more finely.
-STABLE = 3e-12
-FINEST_LEVEL = 4
+# Solutions must satisfy the equation with more finely resolved laws of D² to this; λ and ρ are then as good.
+STABLE = 1e-12
+FINEST_LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -37,26 +40,115 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
     ----------
     equation : as built at level 0.
     refined : `refined(level=n)` builds it with finer laws of D²; used until the answer no longer moves.
+
+    Raises
+    ------
+    ConvergenceError : the law could not be computed.
     """
-    del refined
-    found = survey(equation)
-    charts = tuple(chart(equation, arc) for arc in found.arcs)
-    ends = [float(c.low) for c in charts] + [u for u, _ in found.atoms]
-    lows = [math.inf if c.slope < 0 else c.high for c in charts] + [u for u, _ in found.atoms]
-    zero = max(0.0, 1.0 - equation.rank)
-    low = math.inf if zero > 0 else max(lows, default=math.inf)
-    high = min(ends, default=math.inf)
+    factor = equation.single_factor
+    if factor is not None and factor.law.cut_density is not None:
+        return _pushed(equation)
+    notes: tuple[str, ...] = ()
+    level = 0
+    while True:
+        found = survey(equation)
+        charts = tuple(chart(equation, arc) for arc in found.arcs)
+        residual = max([c.residual for c in charts], default=0.0)
+        if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
+            break
+        finer = refined(level=level + 1)
+        moved = _moved(finer, charts)
+        if moved < STABLE:
+            residual = max(residual, moved)
+            break
+        if level == FINEST_LEVEL:
+            notes = (f"the laws of D² are resolved to {moved:.1e} only, near the edges of their supports",)
+            residual = max(residual, moved)
+            break
+        level += 1
+        equation = finer
+    uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
+    atoms = tuple((float(u), float(m)) for u, m in found.atoms)
     law = Spectrum(
         arcs=charts,
-        log_atoms=tuple((float(u), float(m)) for u, m in found.atoms),
-        atom_at_zero=zero,
-        log_support=(low, high),
+        log_atoms=atoms,
+        atom_at_zero=max(0.0, 1.0 - equation.rank),
+        log_support=_log_support(equation, found, charts),
         scaled_moments=partial(scaled_moments, equation),
         log_mean=-equation.constant,
     )
-    notes: tuple[str, ...] = ()
-    uncertified = sum(c.uncertified for c in charts)
-    residual = max([c.residual for c in charts], default=0.0)
     return Assembly(law, equation, residual, uncertified, notes)
 
 
+def _pushed(equation: MasterEquation) -> Assembly:
+    """One factor and nothing else: JJᵀ has the law of D² itself, up to scale."""
+    factor = equation.factors[0]
+    law = factor.law
+    pushed = PushedDensity(law, -equation.constant - math.log(equation.rank), equation.rank)
+    scale = pushed.log_scale
+    ends = [x if x is not None else y for x, y in ((law.infimum, law.smallest), (law.supremum, law.largest))]
+    low = math.inf if equation.rank < 1.0 or ends[0] <= 0.0 else -scale - math.log(ends[0])
+    arcs: tuple[ArcDensity, ...] = (pushed,)
+    spectrum = Spectrum(
+        arcs=arcs,
+        log_atoms=tuple((-scale - math.log(place), mass * equation.rank) for place, mass in law.atoms),
+        atom_at_zero=max(0.0, 1.0 - equation.rank),
+        log_support=(low, -scale - math.log(ends[1])),
+        scaled_moments=partial(scaled_moments, equation),
+        log_mean=-equation.constant,
+    )
+    return Assembly(spectrum, equation, 0.0, 0, ())
+
+
+def _moved(finer: MasterEquation, charts: tuple[Chart, ...]) -> float:
+    """Largest residual of the solutions in the equation with finer laws."""
+    worst = 0.0
+    for one in charts:
+        assert one.solutions is not None
+        u, zeta, v = one.solutions
+        # What matters is the error times the density: towards λ → 0 both the law of D² and J's become unresolvable.
+        weight = np.minimum(30.0 * np.exp(np.minimum(finer.log_density(zeta), 0.0)), 1.0)
+        with np.errstate(all="ignore"):
+            point = finer.evaluate(zeta.astype(complex), v)
+            sizes = measure(finer, point, u) * weight
+        worst = max(worst, float(np.max(sizes[weight > 1e-8], initial=0.0)))
+    return worst
+
+
+def _log_support(equation: MasterEquation, found: Survey, charts: tuple[Chart, ...]) -> tuple[float, float]:
+    """U at λ_min (inf for 0) and λ_max: of the law itself, its exponentially thin tails included."""
+    places = [u for u, _ in found.atoms]
+    high = min([float(c.low) for c in charts] + places, default=math.inf)
+    if found.arcs and found.arcs[0].low_u <= high:
+        high = min(high, _true_top(equation, found))
+    if equation.rank < 1.0:
+        return math.inf, high
+    low = max([math.inf if c.slope < 0 else c.high for c in charts] + places, default=math.inf)
+    last = found.arcs[-1].last if found.arcs else None
+    if last is not None:
+        for factor, x in zip(equation.factors, last.v, strict=True):
+            law = factor.law
+            if law.infimum == 0.0 and law.cut_density is not None and x.real * law.smallest > 1.0:
+                # The far side of this edge is not a gap but a tail beyond the nodes' reach.
+                low = math.inf
+    return low, high
+
+
+def _true_top(equation: MasterEquation, found: Survey) -> float:
+    """Smallest log u with a density, however thin: where the first v_k meets the true supremum of its law."""
+    first = found.arcs[0]
+    top = float(first.low_u)
+    limit = first.first.zeta.real if first.first is not None else float(first.zeta[0].real)
+    for k, factor in enumerate(equation.factors):
+        law = factor.law
+        if law.supremum is None or law.cut_density is None or law.supremum <= law.largest * (1.0 + 1e-12):
+            continue
+        v = np.full((len(equation.factors), 1), 1.0 / law.supremum, complex)
+        plus = equation.stack.evaluate(v)[1][k, 0].real
+        omega = float(equation.omegas[k, 0])
+        zeta = 1.0 - omega / (plus - (1.0 - omega))
+        if 0.0 < zeta < limit:
+            reached = equation.real_point(zeta, k, 1.0 / law.supremum)
+            if reached is not None:
+                top = min(top, reached)
+    return top

@@ -7,7 +7,7 @@ geometrically, and the density keeps its relative accuracy at the edges, in tail
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from .sweep import Arc
 DEGREE = 16
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
 RESOLUTION = 3e-13
-TAIL_RESOLUTION = 3e-11
+TAIL_RESOLUTION = 1e-7
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
 MAX_ROUNDS = 40
@@ -66,6 +66,8 @@ class Chart:
     slope : d log p/dU beyond `high` where the arc fades out, else 0.
     residual : largest relative residual of the master equation at the nodes.
     uncertified : number of nodes that no method certified.
+    low_tail : what rounding took from `low`.
+    solutions : log u, ζ, v at some of the nodes, for checks.
     """
 
     low: float
@@ -78,6 +80,7 @@ class Chart:
     residual: float
     uncertified: int
     low_tail: float = 0.0
+    solutions: tuple[np.ndarray, np.ndarray, np.ndarray] | None = field(default=None, repr=False, compare=False)
     mass_series: np.ndarray = field(init=False, repr=False)
     beyond: np.ndarray = field(init=False, repr=False)
 
@@ -233,10 +236,16 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
     exponent_low = arc.first.exponent if arc.first is not None else 0.0
     exponent_high = arc.last.exponent if arc.last is not None else 0.0
+    if arc.first is None:
+        # A tail that rises out of nothing is taken from where it holds 1e-16.
+        begin = int(np.argmax(equation.log_density(arc.zeta) > -37.0))
+        arc = replace(arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:])
+        low = float(arc.log_u[0])
     guess = _Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
     breaks = _first_breaks(arc, low, high)
     done: list[tuple[float, float, np.ndarray]] = []
     residual, uncertified = 0.0, 0
+    solved: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for _ in range(MAX_ROUNDS):
         a, b = breaks[:, 0], breaks[:, 1]
         half = 0.5 * (b - a)
@@ -254,23 +263,26 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         coefficients = y @ _FIT.T
         roughness = np.max(np.abs(coefficients[:, -3:]), axis=1)
         scale = np.maximum(1.0, np.max(np.abs(y), axis=1) * 0.03)
-        light = np.exp(np.max(log_p, axis=1)) * (b - a) < NEGLIGIBLE
         small = (b - a) < 1e-11 * (1.0 + np.abs(a))
         # Next to a square-root edge the density inherits the rounding of U through the distance to the edge.
         noise = np.zeros(a.size)
         for exponent, distance in ((exponent_low, to_low), (exponent_high, to_high)):
             if exponent:
                 noise = np.maximum(noise, 4.0 * equation.precision * (1.0 + np.max(np.abs(u))) / distance.min(axis=1))
-        # In a thin tail Im w, and with it log p, carries the rounding of w.
-        noise = noise + np.minimum(3e-15 * np.exp(-np.minimum(log_p.min(axis=1), 0.0)), TAIL_RESOLUTION)
-        finished = (roughness < RESOLUTION * scale + noise) | light | small
+        # In a thin tail Im w, and with it log p, carries rounding; what a piece holds decides how much of it matters.
+        held = np.exp(np.max(log_p, axis=1)) * (b - a)
+        noise = noise + np.clip(1e-16 / np.maximum(held, 1e-300), 0.0, TAIL_RESOLUTION)
+        finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
         certified = roots.certified.reshape(u.shape)
+        kept = np.repeat(finished, DEGREE)
+        kept &= np.arange(kept.size) % 5 == 2
+        solved.append((u.ravel()[kept], roots.zeta[kept], roots.v[:, kept]))
         for k in np.flatnonzero(finished):
             done.append((a[k], b[k], coefficients[k]))
         bad = finished & ~np.all(certified, axis=1)
         uncertified += int((~certified[bad]).sum())
-        kept = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]
-        residual = max(residual, float(kept.max(initial=0.0)))
+        final = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]
+        residual = max(residual, float(final.max(initial=0.0)))
         rest = np.flatnonzero(~finished)
         if not rest.size:
             break
@@ -285,8 +297,23 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     ends = np.array([item[0] for item in done] + [done[-1][1]])
     table = np.array([item[2] for item in done])
     slope = min(arc.fading, -1e-6) if fades else 0.0
+    solutions = (
+        np.concatenate([item[0] for item in solved]),
+        np.concatenate([item[1] for item in solved]),
+        np.concatenate([item[2] for item in solved], axis=1),
+    )
     return Chart(
-        low, high, exponent_low, exponent_high, ends, table, slope, residual, uncertified, float(edge_low - low)
+        low=low,
+        high=high,
+        exponent_low=exponent_low,
+        exponent_high=exponent_high,
+        breaks=ends,
+        coefficients=table,
+        slope=slope,
+        residual=residual,
+        uncertified=uncertified,
+        low_tail=float(edge_low - low),
+        solutions=solutions,
     )
 
 

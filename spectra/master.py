@@ -176,6 +176,35 @@ class MasterEquation:
         log_u = real + 1j * (imag + math.pi * half_turns)
         return Point(zeta, v, log_u, slope, bend, rates, curls, plus - self.target(zeta), pull, first)
 
+    @property
+    def single_factor(self) -> Factor | None:
+        """The one law that this is the law of, up to scale and an atom at zero; None otherwise."""
+        plain = self._d.size == 0 and len(self.factors) == 1  # type: ignore[attr-defined]
+        one = plain and self.factors[0].count == 1.0 and self.omegas[0, 0] == 1.0
+        return self.factors[0] if one else None
+
+    def real_point(self, zeta: float, index: int, v_index: float) -> float | None:
+        """log u at real ζ left of all supports, with v_index known; None where another v_k has no real value."""
+        v = np.array([zeta * float(o) / (1.0 - zeta * (1.0 - float(o))) for o in self.omegas.ravel()], complex)
+        v[index] = v_index
+        here = np.array([zeta], complex)
+        for _ in range(200):
+            point = self.evaluate(here, v.reshape(-1, 1))
+            step = -(point.mismatch / point.steepness)[:, 0]
+            step[index] = 0.0
+            if not np.all(np.isfinite(step)):
+                return None
+            tops = np.array([1.0 / f.law.largest for f in self.factors])
+            # From below ψ_k is convex: a step may overshoot the end of its interval, never more than half the way.
+            new = np.minimum((v + step).real, 0.5 * (v.real + tops))
+            new[index] = v_index
+            if np.all(np.abs(new - v) <= 1e-15 * np.abs(v)):
+                break
+            v = new.astype(complex)
+        residual = np.abs(point.mismatch[:, 0])
+        residual[index] = 0.0
+        return float(point.log_u[0].real) if np.all(residual < 1e-9) else None
+
     def newton_step(self, point: Point, log_u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Increments (dζ, dv) of Newton's method for the equation and its K constraints together."""
         miss = log_u - point.log_u

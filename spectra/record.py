@@ -22,6 +22,8 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 TAIL_MASS = 5e-13
 # A bulk whose ends differ by more than this factor gets its points on a logarithmic scale.
 WIDE = 100.0
+# The ends of the doubles: a law may reach beyond them, a point cannot.
+SMALLEST, LARGEST = 5e-324, 1.7e308
 
 
 class SpectralLaw(Protocol):
@@ -156,15 +158,21 @@ def _crowded(number: int) -> np.ndarray:
 
 
 def _span(law: SpectralLaw, low: float, high: float) -> tuple[float, float, float, float]:
-    """Part of a bulk that holds all but `TAIL_MASS` at each end, the distribution function at its start, its mass."""
+    """Part of a bulk that doubles reach and that holds all but `TAIL_MASS` at each end, and its mass.
+
+    Returns
+    -------
+    (start, end, distribution function at the start, mass in between).
+    """
     atoms = {atom.location: atom.mass for atom in law.atoms}
-    start, end = float(law.cdf(low)), float(law.cdf(high)) - atoms.get(high, 0.0)
-    mass = end - start
+    high = min(high, LARGEST)
+    before = float(law.cdf(SMALLEST if low == 0.0 else low))
+    mass = float(law.cdf(high)) - atoms.get(high, 0.0) - before
     if mass <= 4 * TAIL_MASS:
-        return low, high, start, max(mass, 0.0)
-    inner = np.asarray(law.icdf(np.array([start + TAIL_MASS, end - TAIL_MASS])), float)
-    # The smallest positive double stands in for an end that underflows.
-    return max(low, float(inner[0]), 5e-324), min(high, float(inner[1])), start, mass
+        return low, high, before, max(mass, 0.0)
+    before, mass = before + TAIL_MASS, mass - 2 * TAIL_MASS
+    start, end = (float(x) for x in law.icdf(np.array([before, before + mass])))
+    return max(low, start, SMALLEST), min(high, end), before, mass
 
 
 def finite(value: Any, missing: list[str], path: str = "") -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from .continuation import locate
 from .errors import ConvergenceError
 from .master import MasterEquation, Point
-from .solve import solve
+from .solve import Roots, solve
 
 # Beyond this height above the real axis, relative, a critical point is an edge: the law there is a gap up to a density
 # of the cube of this.
@@ -51,6 +51,11 @@ class Arc:
     zeta: np.ndarray
     v: np.ndarray
     fading: float = 0.0
+
+    @property
+    def low_u(self) -> float:
+        """log u where the arc begins."""
+        return float(self.first.log_u if self.first is not None else self.log_u[0])
 
 
 @dataclass(frozen=True)
@@ -323,8 +328,8 @@ class Sweep:
                 ddv = (point.curls[:, 0] - point.rates[:, 0] * point.bend[0] / point.slope[0]) / point.slope[0] ** 2
                 change = np.abs(ddv / v - (dv / v) ** 2)
                 step = min(step, float(np.min(0.35 * np.abs(first_v) / np.maximum(change, 1e-300))))
-            if fading < 0.0:
-                step = min(step, -12.0 / fading)
+            if density > THIN:
+                step = min(step, 6.0 / max(abs(fading), 1e-300))
             step = min(step, 3.0 * previous)
             lost = any(abs(x) * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
             if lost and density < THIN / 2 and fading < 0.0:
@@ -333,8 +338,7 @@ class Sweep:
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
                 ended = ("end", None)
                 break
-            accepted = False
-            while not accepted:
+            while True:
                 target = log_u + step
                 x = step / rate_u - 0.5 * second / rate_u**3 * step**2
                 guess = zeta * np.exp(x)
@@ -348,17 +352,30 @@ class Sweep:
                     )
                     near = abs(np.log(roots.zeta[0] / guess)) < 0.25
                     if roots.certified[0] and near:
-                        accepted = True
                         break
                 step *= 0.4
-                if step < 1e-13 * (1.0 + abs(log_u)):
-                    raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
+                if not step > 1e-9 * (1.0 + abs(log_u)):
+                    # Where dψ_k/dv_k = 0, ζ is no coordinate of the curve: pass that point by the sure way.
+                    target, roots = self._jump(log_u)
+                    step = 0.05
+                    break
             previous = step
             log_u, zeta, v = target, complex(roots.zeta[0]), roots.v[:, 0]
             point = self._point(zeta, v)
         arc_v = np.array(table_v).reshape(len(table_v), v.size).T
         self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, fading))
         return ended
+
+    def _jump(self, log_u: float) -> tuple[float, Roots]:
+        """The solution a little further along the axis, found without a starting value."""
+        for distance in (1e-4, 1e-3, 1e-2, 0.1):
+            try:
+                roots = locate(self.equation, np.array([log_u + distance]))
+            except ConvergenceError:
+                continue
+            if roots.certified[0]:
+                return log_u + distance, roots
+        raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
 
     def _fading(self, point: Point, zeta: complex) -> float:
         """d log(density in log λ)/d log u."""

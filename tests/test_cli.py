@@ -132,10 +132,11 @@ def test_numbers_keep_all_digits(net, capsys) -> None:
 
 
 def test_moments_beyond_doubles_are_null_with_a_note(net, capsys) -> None:
-    text = 'depth = 400\nactivation = "tanh"\nsigma_w = 30.0\nsigma_b = 0.1\n'
+    text = 'depth = 1500\nactivation = "hardtanh"\nsigma_w = 3.0\nsigma_b = 0.1\n'
     record = answer(capsys, "predict", net(text), "--moments", "4")
     assert None in record["jacobian"]["moments"]
     assert any("jacobian.moments" in note for note in record["checks"]["notes"])
+    assert None not in record["density"]["lambda"]
 
 
 def test_set_changes_single_keys(net, capsys) -> None:

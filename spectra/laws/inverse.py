@@ -46,6 +46,51 @@ class SlopeDensity:
         """Density of the continuous part at t > 0 (mean-one units)."""
         return self(1.0 / t) / (math.pi * t)
 
+    def mass_below(self, t: np.ndarray) -> np.ndarray:
+        """P(continuous part ≤ t | φ' ≠ 0), by the Gaussian mass of {x : φ'(x)² ≤ t·mean}."""
+        total = np.zeros_like(t)
+        with np.errstate(divide="ignore"):
+            target = np.log(t)
+        for k, (_, lower, upper) in enumerate(self.pieces):
+            x_table, height = self._tables[k]
+            x, inside = self._solve(k, t)
+            rising = x_table[-1] > x_table[0]
+            full = target >= height[-1]
+            ends = np.where(inside, x, lower if not rising else upper)
+            part = self._mass(np.full_like(t, lower), ends) if rising else self._mass(ends, np.full_like(t, upper))
+            total += np.where(inside | full, part, 0.0)
+        return total / self.rank
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values t and weights of a composite Gauss rule in x for the continuous part."""
+        nodes, weights = np.polynomial.legendre.leggauss(24)
+        t, w = [], []
+        for branch, lower, upper in self.pieces:
+            count = max(8, math.ceil((upper - lower) / (0.4 * math.sqrt(self.variance))))
+            fine = 2.0 ** -np.arange(1.0, 20.0)
+            cuts = np.unique(np.concatenate([np.linspace(0, 1, count + 1), fine / count, 1 - fine / count]))
+            edges = lower + (upper - lower) * cuts
+            half = 0.5 * np.diff(edges)[:, None]
+            x = (edges[:-1, None] + half + half * nodes).ravel()
+            t.append(branch.slope(x) ** 2 / self.mean)
+            w.append((half * weights).ravel() * self._gauss(x) / self.rank)
+        return np.concatenate(t), np.concatenate(w)
+
+    def _mass(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """P(lower < h < upper), folded over the period where there is one."""
+        from scipy.special import erfc
+
+        scale = math.sqrt(2.0 * self.variance)
+        shifts = np.zeros(1)
+        if self.period is not None:
+            copies = math.ceil(9.5 * math.sqrt(self.variance) / self.period) + 1
+            shifts = self.period * np.arange(-copies, copies + 1)
+        a, b = (lower[..., None] + shifts) / scale, (upper[..., None] + shifts) / scale
+        # On the side of the tail, so that small masses keep their digits.
+        flip = a + b < 0
+        a, b = np.where(flip, -b, a), np.where(flip, -a, b)
+        return 0.5 * (erfc(a) - erfc(b)).sum(-1)
+
     def _gauss(self, x: np.ndarray) -> np.ndarray:
         if self.period is None:
             return np.exp(-(x**2) / (2.0 * self.variance)) / math.sqrt(2.0 * math.pi * self.variance)

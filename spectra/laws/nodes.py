@@ -31,6 +31,7 @@ class NodeLaw:
         None for a law of atoms only.
     corners : values of t where the density is not smooth: ends, atoms, critical values.
     resolved : the nodes know the law down to this t.
+    supremum, infimum : true ends of the support where it reaches beyond `largest`, `smallest` with negligible mass.
     """
 
     points: np.ndarray
@@ -43,6 +44,8 @@ class NodeLaw:
     cut_density: Callable[[np.ndarray], np.ndarray] | None = None
     corners: tuple[float, ...] = ()
     resolved: float = 0.0
+    supremum: float | None = None
+    infimum: float | None = None
 
     def moments(self, order: int) -> np.ndarray:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""

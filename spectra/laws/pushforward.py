@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -93,8 +94,28 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         atoms=tuple(sorted((place / centre, mass / rank) for place, mass in atoms.items() if mass > 1e-18)),
         cut_density=density if pieces else None,
         corners=tuple(sorted({float(t) / centre for e in ends for t in e} | {t / centre for t in atoms})),
+        supremum=_extreme(activation, max) / centre,
+        infimum=_extreme(activation, min) / centre,
         resolved=max([float(np.abs(s).min()) for s in points], default=0.0) / centre,
     )
+
+
+def _extreme(activation: Activation, choose: Callable[[list[float]], float]) -> float:
+    """Largest or smallest φ'² on the line, without the points where φ' is 0 on an interval."""
+    values = []
+    for branch in activation.branches:
+        if branch.constant_slope is not None:
+            if branch.constant_slope != 0.0:
+                values.append(branch.constant_slope**2)
+            continue
+        ends = np.clip([branch.lower, *branch.turning_points, branch.upper], -1e4, 1e4)
+        if activation.slope_period is not None:
+            ends = np.linspace(0.0, activation.slope_period, 401)
+        slopes = branch.slope(ends)
+        values += list(slopes**2)
+        if slopes.min() * slopes.max() < 0.0:
+            values.append(0.0)
+    return float(choose(values))
 
 
 def gaussian_mass(lower: float, upper: float, variance: float) -> float:

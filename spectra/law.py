@@ -1,0 +1,111 @@
+"""What a law is here: the factors of its S-transform, S(w) = (1/m_1) Π_i (1 + r_i w)^{e_i} Π_k S_k(r_k w)^{n_k}."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from .errors import ConvergenceError
+from .master import Factor, MasterEquation, combine
+
+if TYPE_CHECKING:
+    from .assembly import Assembly
+    from .laws.nodes import NodeLaw
+    from .spectrum import Spectrum
+
+# Mass integrated from the density; the engine reaches 1e-12, and a lost bulk or atom shows at once.
+MASS_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Law(ABC):
+    """A probability law on [0, ∞) of positive mean, defined by the factors of its S-transform.
+
+    Members to define are `mean`, and `shifts` and `factors` where they are not empty.  Whatever else there is to know
+    follows: `spectrum` (density, distribution function, quantiles, atoms), and the functions of `spectra.transforms`.
+
+    Source
+    ------
+    Voiculescu, J. Operator Theory 18 (1987), 223-235: S determines the law, and is multiplied by ⊠.
+    """
+
+    @property
+    @abstractmethod
+    def mean(self) -> float:
+        """m_1 > 0."""
+
+    @property
+    def log_mean(self) -> float:
+        """log m_1, finite where the mean itself is beyond the range of doubles."""
+        return math.log(self.mean)
+
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """Pairs (r, e), r > 0: S has the factor (1 + r w)^e."""
+        return ()
+
+    def factors(self) -> tuple[Factor, ...]:
+        """Mean-one laws known through their ψ: S has the factor S_k(r_k w)^{n_k}."""
+        return ()
+
+    @cached_property
+    def equation(self) -> MasterEquation:
+        """log u = −log m_1 + log w − log(1 + w) + Σ e_i log(1 + r_i w) + Σ n_k log S_k(r_k w), w = ψ(u)."""
+        return MasterEquation(((1.0, -1.0), *self.shifts()), combine(self.factors()), -self.log_mean)
+
+    @cached_property
+    def additive_equation(self) -> MasterEquation:
+        """log g = log(w S(w)), w = g R(g): `equation` without its −log(1 + w)."""
+        return MasterEquation(self.shifts(), combine(self.factors()), -self.log_mean)
+
+    @cached_property
+    def _assembly(self) -> Assembly:
+        from .assembly import spectrum_of
+
+        return spectrum_of(self.equation)
+
+    def spectrum(self) -> Spectrum:
+        """The law on the real axis: density, distribution function, quantiles, bulks and atoms; computed once.
+
+        Raises
+        ------
+        ConvergenceError : a root failed its certificate, or the mass does not come to 1.
+        """
+        built = self._assembly
+        defect = abs(built.spectrum.total_mass - 1.0)
+        if built.uncertified or not defect < MASS_TOLERANCE:
+            raise ConvergenceError(
+                f"`{self}.spectrum()`: {built.uncertified} points without certificate, mass off by {defect:.1e}",
+                residual=built.residual,
+                tolerance=MASS_TOLERANCE,
+            )
+        return built.spectrum
+
+
+@dataclass(frozen=True)
+class NodalLaw(Law):
+    """A law known through its ψ, as a sum over real or complex nodes.
+
+    Its mass at 0 is a projection of rank p, split off as S = (1 + w)/(1 + w/p) · S_0(w/p), S_0 that of the rest.
+    """
+
+    @abstractmethod
+    def node_law(self) -> NodeLaw:
+        """The nodes; the same object at every call, so that equal factors can be recognised."""
+
+    @property
+    def mean(self) -> float:
+        """m_1 > 0."""
+        return self.node_law().mean
+
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """(1 + w)/(1 + w/p) where the law has mass 1 − p at 0."""
+        rank = self.node_law().rank
+        return ((1.0, 1.0), (1.0 / rank, -1.0)) if rank < 1.0 else ()
+
+    def factors(self) -> tuple[Factor, ...]:
+        """The part off zero, unless it is one point."""
+        law = self.node_law()
+        return (Factor(law, 1.0 / law.rank, 1.0),) if law.points.size > 1 else ()

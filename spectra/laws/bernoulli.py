@@ -1,0 +1,52 @@
+"""The Bernoulli law (1 − p) δ_0 + p δ_1, S(w) = (1 + w)/(p + w): a projection of rank p."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..law import Law
+from ..transforms import moments, stieltjes
+
+
+@dataclass(frozen=True)
+class Bernoulli(Law):
+    """(1 − p) δ_0 + p δ_1, 0 < p ≤ 1: S(w) = (1 + w)/(p + w).
+
+    Parameters
+    ----------
+    probability : p, the mass at 1.
+
+    Source
+    ------
+    Pennington, Schoenholz, Ganguli, AISTATS 2018, §4.1: D² of a shifted ReLU or a hard-tanh unit.
+    """
+
+    probability: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.probability <= 1.0:
+            raise ValueError(f"`Bernoulli(probability={self.probability})`: `probability` must lie in (0, 1].")
+
+    @property
+    def mean(self) -> float:
+        """The probability p."""
+        return self.probability
+
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """(1 + w)/(1 + w/p)."""
+        return ((1.0, 1.0), (1.0 / self.probability, -1.0))
+
+
+@stieltjes.register
+def _(law: Bernoulli, z: ArrayLike) -> np.ndarray:
+    z, p = np.asarray(z, complex), law.probability
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return ((1.0 - p) / z + p / (z - 1.0))[()]
+
+
+@moments.register
+def _(law: Bernoulli, order: int) -> np.ndarray:
+    return np.full(order, law.probability)

@@ -1,0 +1,45 @@
+"""The law of φ'(√q z)², z ~ N(0, 1): what one layer of units contributes to JJᵀ."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..activations import Activation, get_activation
+from ..law import NodalLaw
+from .nodes import NodeLaw
+from .pushforward import slope_law
+
+
+@dataclass(frozen=True, init=False)
+class SquaredSlope(NodalLaw):
+    """Law of φ'(√q z)², z ~ N(0, 1), known through ψ(u) = E uφ'²/(1 − uφ'²).
+
+    Parameters
+    ----------
+    activation : φ, or its name.
+    variance : q ≥ 0; 0 is the limit q → 0⁺.
+
+    Source
+    ------
+    Pennington, Schoenholz, Ganguli, AISTATS 2018, eq. 15.
+    """
+
+    activation: Activation
+    variance: float
+
+    def __init__(self, activation: Activation | str, variance: float) -> None:
+        if not (math.isfinite(variance) and variance >= 0.0):
+            raise ValueError(f"`SquaredSlope(variance={variance})`: `variance` must be finite and not negative.")
+        object.__setattr__(self, "activation", get_activation(activation))
+        object.__setattr__(self, "variance", float(variance))
+
+    def node_law(self) -> NodeLaw:
+        """Complex nodes, scaled to mean one, with the atoms where φ' is constant."""
+        return _nodes(self.activation, self.variance)
+
+
+@lru_cache(maxsize=256)
+def _nodes(activation: Activation, variance: float) -> NodeLaw:
+    return slope_law(activation, variance)

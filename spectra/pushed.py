@@ -1,0 +1,59 @@
+"""One layer with orthogonal weights: the law of JJᵀ is that of σ_w² D², known through the real inverse of φ'²."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .laws.nodes import NodeLaw
+
+
+class PushedDensity:
+    """Continuous part of the law of e^{log_scale}·t, t under `law`; mass times `rank`.
+
+    The names are those of `spectra.chart.Chart`; everything is a closed form in the inverse function.
+    """
+
+    def __init__(self, law: NodeLaw, log_scale: float, rank: float) -> None:
+        assert law.cut_density is not None
+        self.law, self.log_scale, self.rank = law, log_scale, rank
+        self.density = law.cut_density
+        self.low = -log_scale - math.log(law.largest)
+        end = law.smallest if law.infimum is None else law.infimum
+        self.high = -log_scale - math.log(end) if end > 0.0 else math.inf
+
+    @property
+    def mass(self) -> float:
+        """Mass of the continuous part."""
+        return self.rank * (1.0 - math.fsum(mass for _, mass in self.law.atoms))
+
+    def log_density(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
+        """log of the density in U: R(1/t)/π at t = e^{−U − log_scale}."""
+        flat = np.asarray(u + correction, float).ravel()
+        inside = (flat > self.low) & (flat < self.high)
+        result = np.full(flat.shape, -np.inf)
+        with np.errstate(divide="ignore"):
+            result[inside] = np.log(self.rank / math.pi * self.density(np.exp(flat[inside] + self.log_scale)))
+        return result.reshape(u.shape)
+
+    def mass_beyond(self, u: np.ndarray) -> np.ndarray:
+        """P(t below e^{−U − log_scale}), continuous part."""
+        with np.errstate(over="ignore"):
+            return (self.rank * self.density.mass_below(np.exp(-u.ravel() - self.log_scale))).reshape(u.shape)
+
+    def invert(self, mass: np.ndarray) -> np.ndarray:
+        """U beyond which `mass` lies, by bisection to full precision."""
+        low = np.full(mass.shape, self.low)
+        high = np.full(mass.shape, min(self.high, self.low + 1400.0))
+        for _ in range(100):
+            middle = 0.5 * (low + high)
+            above = self.mass_beyond(middle) > mass
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return 0.5 * (low + high)
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes and weights: quadrature in the pre-activation."""
+        t, weights = self.density.quadrature()
+        good = t > 0.0
+        return -np.log(t[good]) - self.log_scale, self.rank * weights[good]

@@ -15,4 +15,4 @@ for depth in (1, 4, 16, 64):
         pred = spectra.predict(net)
         m_1, m_2 = pred.moments(2)
         low, median, high = pred.singular_values.icdf([0.01, 0.5, 0.99])
-        print(f"{depth:5d}   {weights:10s} {m_2 - m_1**2:10.4f} {low:10.2e} {median:9.4f} {high:11.4f}")
+        print(f"{depth:5d}   {weights:10s} {m_2 - m_1**2:10.4f} {low:10.2e} {median:9.2e} {high:11.2e}")

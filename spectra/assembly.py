@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from .series import scaled_moments
 from .solve import measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, survey
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 # Solutions must satisfy the equation with more finely resolved laws of D² to this; λ and ρ are then as good.
 STABLE = 1e-12
@@ -45,6 +49,19 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
     ------
     ConvergenceError : the law could not be computed.
     """
+    with _blas().limit(limits=1, user_api="blas"):
+        return _spectrum_of(equation, refined)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """The matrices here are small: more than one BLAS thread only costs."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> Assembly:
     factor = equation.single_factor
     if factor is not None and factor.law.cut_density is not None:
         return _pushed(equation)
@@ -68,6 +85,9 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
         level += 1
         equation = finer
     uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
+    thin = sum(c.thin for c in charts)
+    if thin:
+        notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-13 are interpolated, not certified")
     atoms = tuple((float(u), float(m)) for u, m in found.atoms)
     law = Spectrum(
         arcs=charts,

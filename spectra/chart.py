@@ -23,6 +23,8 @@ RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
+# log density in U below which an uncertified node is not chased.
+THIN = -30.0
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
 
@@ -65,7 +67,7 @@ class Chart:
     breaks, coefficients : (P + 1,), (P, DEGREE).
     slope : d log p/dU beyond `high` where the arc fades out, else 0.
     residual : largest relative residual of the master equation at the nodes.
-    uncertified : number of nodes that no method certified.
+    uncertified, thin : number of nodes that no method certified, where the density is above or below 1e-13.
     low_tail : what rounding took from `low`.
     solutions : log u, ζ, v at some of the nodes, for checks.
     """
@@ -80,6 +82,7 @@ class Chart:
     residual: float
     uncertified: int
     low_tail: float = 0.0
+    thin: int = 0
     solutions: tuple[np.ndarray, np.ndarray, np.ndarray] | None = field(default=None, repr=False, compare=False)
     mass_series: np.ndarray = field(init=False, repr=False)
     beyond: np.ndarray = field(init=False, repr=False)
@@ -238,13 +241,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     exponent_high = arc.last.exponent if arc.last is not None else 0.0
     if arc.first is None:
         # A tail that rises out of nothing is taken from where it holds 1e-16.
-        begin = int(np.argmax(equation.log_density(arc.zeta) > -37.0))
+        begin = max(0, int(np.argmax(equation.log_density(arc.zeta) > -37.0)) - 1)
         arc = replace(arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:])
-        low = float(arc.log_u[0])
+        edge_low = arc.log_u[0]
+        low = float(edge_low)
     guess = _Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
     breaks = _first_breaks(arc, low, high)
     done: list[tuple[float, float, np.ndarray]] = []
-    residual, uncertified = 0.0, 0
+    residual, uncertified, unproven = 0.0, 0, 0
     solved: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for _ in range(MAX_ROUNDS):
         a, b = breaks[:, 0], breaks[:, 1]
@@ -279,8 +283,9 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         solved.append((u.ravel()[kept], roots.zeta[kept], roots.v[:, kept]))
         for k in np.flatnonzero(finished):
             done.append((a[k], b[k], coefficients[k]))
-        bad = finished & ~np.all(certified, axis=1)
-        uncertified += int((~certified[bad]).sum())
+        thin = log_p < THIN
+        uncertified += int((~certified & ~thin)[finished].sum())
+        unproven += int((~certified & thin)[finished].sum())
         final = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]
         residual = max(residual, float(final.max(initial=0.0)))
         rest = np.flatnonzero(~finished)
@@ -313,6 +318,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         residual=residual,
         uncertified=uncertified,
         low_tail=float(edge_low - low),
+        thin=unproven,
         solutions=solutions,
     )
 
@@ -385,7 +391,11 @@ def _solve_nodes(equation: MasterEquation, guess: _Guess, u: np.ndarray, exact: 
     """Newton from the interpolated start; what it misses, from the sure continuation."""
     zeta, v = guess(u)
     roots = solve(equation, exact, zeta, v)
-    missed = np.flatnonzero(~roots.certified)
+    # Where the density is below 1e-13 nothing hangs on it: the interpolated start stands in, and the chart says so.
+    thin = ~roots.certified & (equation.log_density(zeta) < THIN)
+    roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
+    roots.residual[thin] = 0.0
+    missed = np.flatnonzero(~roots.certified & ~thin)
     for k in missed[:200]:
         try:
             one = locate(equation, u[k : k + 1])

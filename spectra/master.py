@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Point:
     """The equation at n trial points: ζ (n,), v (K, n).
 
     `log_u` is the right side; `slope` its derivative along the constraint, `bend` the second; `rates` and `curls` are
-    dv_k/dζ, d²v_k/dζ² on it, and `mismatch` = 1 + ψ_k(v_k) − (1 − d_k ζ)/(1 − ζ), all (K, n), `pull` ∂ log S_k/∂v_k.
+    dv_k/dζ, d²v_k/dζ² on it, and `mismatch` = 1 + ψ_k(v_k) − (1 − d_k ζ)/(1 − ζ), all (K, n), `pull` ∂ log S_k/∂v_k, `steepness` ψ_k'.
     """
 
     zeta: np.ndarray
@@ -48,6 +48,10 @@ class Point:
     mismatch: np.ndarray
     pull: np.ndarray
     steepness: np.ndarray
+
+    def take(self, which: np.ndarray) -> Point:
+        """Return the points picked by a mask."""
+        return Point(*(getattr(self, f.name)[..., which] for f in fields(self)))
 
 
 def split_log(z: np.ndarray, *, branch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ DASHES = ("-", "--", "-.", ":")
 WIDE = 100.0
 # Share of the law left out at the bottom of a logarithmic axis, where slow tails would push the rest to one side.
 LEFT_OUT = 1e-2
+# Peaks that differ by more than this factor do not show together on a linear scale.
+FLATTENED = 10.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class _Window:
         """Points of the range, crowded towards both ends, where densities are steep."""
         fraction = 0.5 - 0.5 * np.cos(np.linspace(0.0, math.pi, count))
         if self.logarithmic:
-            return np.exp(math.log(self.low) + math.log(self.high / self.low) * fraction)
+            start, end = math.log(self.low), math.log(self.high)
+            return np.exp(start + (end - start) * fraction)
         return self.low + (self.high - self.low) * fraction
 
 
@@ -53,7 +57,7 @@ def prediction_figure(pred: Prediction) -> Figure:
     figure, axes = _page(1)
     axes[0].set_title(_title(pred), fontsize=11)
     window = _window([pred])
-    _draw_law(axes[0], pred, window, COLOURS[0], "prediction")
+    _draw_law(axes[0], pred, window, COLOURS[0], "prediction", said=set())
     _finish(axes[0], window, [pred])
     _mark_edges(axes[0], pred, window)
     return figure
@@ -64,9 +68,10 @@ def comparison_figure(labelled: Sequence[tuple[str, Prediction]]) -> Figure:
     figure, axes = _page(1, height=5.0)
     predictions = [pred for _, pred in labelled]
     window = _window(predictions)
+    said: set[str] = set()
     for index, (label, pred) in enumerate(labelled):
         dash = DASHES[index // len(COLOURS) % len(DASHES)]
-        _draw_law(axes[0], pred, window, COLOURS[index % len(COLOURS)], label, dash)
+        _draw_law(axes[0], pred, window, COLOURS[index % len(COLOURS)], label, dash, said=said)
     axes[0].set_title("Singular values of the input-output Jacobian", fontsize=11)
     _finish(axes[0], window, predictions, legend=True)
     return figure
@@ -75,13 +80,16 @@ def comparison_figure(labelled: Sequence[tuple[str, Prediction]]) -> Figure:
 def check_figure(pred: Prediction, ensembles: Sequence[Ensemble]) -> Figure:
     """Draw the prediction over the histogram of sampled singular values, one panel per width."""
     figure, axes = _page(len(ensembles))
-    window = _window([pred])
+    window = _widened(_window([pred]), ensembles)
     figure.suptitle(_title(pred), fontsize=11)
     for panel, ensemble in zip(axes, sorted(ensembles, key=lambda e: -e.width), strict=True):
-        _draw_histogram(panel, pred, ensemble, window)
-        _draw_law(panel, pred, window, COLOURS[1], "prediction")
+        highest = _draw_histogram(panel, pred, ensemble, window)
+        _draw_law(panel, pred, window, COLOURS[1], "prediction", said=set())
         panel.set_title(f"width {ensemble.width}, {ensemble.samples} networks", fontsize=10)
         _finish(panel, window, [pred], legend=True)
+        top = panel.get_ylim()[1]
+        # A single bin at a divergence may be as high as it likes.
+        panel.set_ylim(0.0, max(top, min(1.05 * highest, 2.0 * top)))
     return figure
 
 
@@ -126,12 +134,24 @@ def _window(predictions: Sequence[Prediction]) -> _Window:
         return _Window(0.0, 1.0, False)
     low, high = min(lows), max(highs)
     if high > WIDE * low:
-        margin = (high / low) ** 0.03
+        margin = math.exp(0.03 * (math.log(high) - math.log(low)))
         return _Window(low / margin, high * margin, True)
+    low = min([low, *(float(_quantiles(pred, 5e-13, 2).min(initial=low)) for pred in predictions)])
     if low < 0.3 * high or any(pred.spectrum.atom_at_zero > 0.0 for pred in predictions):
         return _Window(0.0, 1.05 * high, False)
     margin = max(0.06 * (high - low), 0.02 * high)
     return _Window(low - margin, high + margin, False)
+
+
+def _widened(window: _Window, ensembles: Sequence[Ensemble]) -> _Window:
+    """Return the window with all samples in it, as far as twice its own width; logarithmic ones stay as they are."""
+    if window.logarithmic:
+        return window
+    s = np.concatenate([ensemble.singular_values.ravel() for ensemble in ensembles])
+    s = s[s > 0.0]
+    width = window.high - window.low
+    low = max(0.0, window.low - width, min(window.low, float(s.min(initial=window.low))))
+    return _Window(low, min(window.high + width, max(window.high, float(s.max(initial=window.high)))), False)
 
 
 def _density(pred: Prediction, s: np.ndarray, logarithmic: bool) -> np.ndarray:
@@ -140,47 +160,56 @@ def _density(pred: Prediction, s: np.ndarray, logarithmic: bool) -> np.ndarray:
     return np.where(np.isfinite(density), density, np.nan)
 
 
-def _draw_law(axes: Axes, pred: Prediction, window: _Window, colour: str, label: str, dash: str = "-") -> None:
+def _draw_law(
+    axes: Axes, pred: Prediction, window: _Window, colour: str, label: str, dash: str = "-", *, said: set[str]
+) -> None:
     if pred.spectrum.bulks:
         s = window.grid()
         ends = np.array([end for bulk in pred.singular_values.bulks for end in bulk])
         # The ends themselves, and points just outside, so that curves meet the axis where the law ends.
-        s = np.unique(np.concatenate([s, ends * (1 - 1e-9), ends * (1 + 1e-9)]))
+        s = np.unique(np.concatenate([s, _quantiles(pred, 1e-6), ends * (1 - 1e-9), ends * (1 + 1e-9)]))
         s = s[(s >= window.low) & (s <= window.high) & (s > 0.0)]
         axes.plot(s, _density(pred, s, window.logarithmic), color=colour, linestyle=dash, linewidth=1.8, label=label)
     else:
         axes.plot([], [], color=colour, linestyle=dash, linewidth=1.8, label=label)
-    _draw_atoms(axes, pred, window, colour)
+    _draw_atoms(axes, pred, window, colour, said)
 
 
-def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str) -> None:
-    """Stems whose height is the mass, on the scale at the right; a logarithmic axis shows 0 at its left end."""
+def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str, said: set[str]) -> None:
+    """Draw stems whose height is the mass, on the scale at the right; a logarithmic axis shows 0 at its left end.
+
+    `said` collects the labels, so that an atom several laws share is labelled once.
+    """
     if not pred.singular_values.atoms:
         return
     scale = _mass_axis(axes)
-    stacked = getattr(scale, "_atoms_labelled", 0)
     for atom in pred.singular_values.atoms:
         at_zero = atom.location == 0.0
         place = window.low if at_zero else atom.location
         scale.plot([place, place], [0.0, atom.mass], color=colour, linewidth=1.6, clip_on=False, zorder=4)
         marker = "<" if at_zero and window.logarithmic else "o"
         scale.plot([place], [atom.mass], marker, color=colour, markersize=6, clip_on=False, zorder=5)
-        where = "0" if at_zero else f"{atom.location:.4g}"
+        text = f"mass {atom.mass:.4g} at s = {atom.location:.4g}"
+        if text in said:
+            continue
+        said.add(text)
+        left = _left_half(window, place)
         scale.annotate(
-            f"mass {atom.mass:.4g} at s = {where}",
+            text,
             (place, atom.mass),
-            xytext=(8, 4 - 12 * stacked) if _left_half(window, place) else (-8, 4 - 12 * stacked),
+            xytext=(8 if left else -8, 5),
             textcoords="offset points",
-            ha="left" if _left_half(window, place) else "right",
+            ha="left" if left else "right",
             fontsize=9,
             color=colour,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
             zorder=6,
         )
 
 
 def _left_half(window: _Window, place: float) -> bool:
     if window.logarithmic:
-        return place < math.sqrt(window.low * window.high)
+        return place < math.sqrt(window.low) * math.sqrt(window.high)
     return place < (window.low + window.high) / 2
 
 
@@ -198,14 +227,14 @@ def _mass_axis(axes: Axes) -> Any:
     return scale
 
 
-def _draw_histogram(axes: Axes, pred: Prediction, ensemble: Ensemble, window: _Window) -> None:
-    """Histogram as a density over all N_L eigenvalues, those at an atom of the law left to its stem."""
+def _draw_histogram(axes: Axes, pred: Prediction, ensemble: Ensemble, window: _Window) -> float:
+    """Draw a density over all N_L eigenvalues, those at an atom of the law left to its stem; return its maximum."""
     logs = ensemble.log_singular_values.ravel()
     logs = logs[np.isfinite(logs)]
     for atom in pred.singular_values.atoms:
         if atom.location > 0.0:
             logs = logs[np.abs(logs - math.log(atom.location)) > 1e-8]
-    bins = int(np.clip(3.0 * logs.size ** (1 / 3), 20, 90))
+    bins = int(np.clip(3.0 * logs.size ** (1 / 3), 6, 90))
     if window.logarithmic:
         edges = np.linspace(math.log(window.low), math.log(window.high), bins + 1)
         counts, _ = np.histogram(logs, edges)
@@ -215,14 +244,19 @@ def _draw_histogram(axes: Axes, pred: Prediction, ensemble: Ensemble, window: _W
         counts, _ = np.histogram(np.exp(logs), edges)
     heights = counts / (ensemble.samples * ensemble.n_out * np.diff(edges))
     axes.stairs(heights, places, fill=True, color=COLOURS[5], alpha=0.45, label="sampled")
+    return float(heights.max(initial=0.0))
 
 
 def _mark_edges(axes: Axes, pred: Prediction, window: _Window) -> None:
     """Broken lines at the ends of the bulks and of the effective support, the outermost two with their values."""
-    bulk_ends = {end for bulk in pred.singular_values.bulks for end in bulk}
-    ends = bulk_ends | {math.sqrt(max(float(end), 0.0)) for end in pred.spectrum.effective_support}
-    places = {a.location for a in pred.singular_values.atoms}
-    shown = sorted(end for end in ends if window.low < end < window.high and end not in places)
+    ends = {end for bulk in pred.singular_values.bulks for end in bulk}
+    ends |= {math.sqrt(max(float(end), 0.0)) for end in pred.spectrum.effective_support}
+    ends -= {atom.location for atom in pred.singular_values.atoms}
+    shown: list[float] = []
+    for end in sorted(end for end in ends if window.low < end < window.high):
+        # The effective support often ends where the bulk does, but for rounding.
+        if not shown or end > shown[-1] * (1.0 + 1e-3):
+            shown.append(end)
     for end in shown:
         axes.axvline(end, color="0.55", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     for end in {shown[0], shown[-1]} if shown else ():
@@ -246,7 +280,7 @@ def _finish(axes: Axes, window: _Window, predictions: Sequence[Prediction], *, l
     axes.set_xlim(window.low, window.high)
     axes.set_xlabel("singular value s of J")
     axes.set_ylabel("density of ln s" if window.logarithmic else "density of s")
-    axes.set_ylim(0.0, _ceiling(window, predictions))
+    _vertical(axes, window, predictions)
     axes.spines["top"].set_visible(False)
     if all(not pred.singular_values.atoms for pred in predictions):
         axes.spines["right"].set_visible(False)
@@ -256,26 +290,33 @@ def _finish(axes: Axes, window: _Window, predictions: Sequence[Prediction], *, l
         axes.legend(frameon=False, fontsize=9)
 
 
-def _ceiling(window: _Window, predictions: Sequence[Prediction]) -> float:
-    """Top of the density axis: the maximum, unless the density diverges; then what all but a sliver stays under."""
-    tops = []
-    for pred in predictions:
-        if not pred.spectrum.bulks:
-            continue
-        if window.logarithmic:
-            s = np.exp(np.linspace(math.log(window.low), math.log(window.high), 800))
-        else:
-            s = np.linspace(window.low, window.high, 802)[1:-1]
-        density = _density(pred, s, window.logarithmic)
-        density = density[np.isfinite(density) & (density > 0.0)]
-        if density.size:
-            top, usual = float(density.max()), float(np.quantile(density, 0.98))
-            tops.append(top if top < 2.0 * usual else 1.5 * usual)
-    return 1.12 * max(tops, default=1.0)
+def _vertical(axes: Axes, window: _Window, predictions: Sequence[Prediction]) -> None:
+    """Scale of the densities: up to the highest peak, logarithmic where one law's peak would flatten another's."""
+    peaks = [peak for peak in (_peak(pred, window) for pred in predictions) if peak > 0.0]
+    if peaks and max(peaks) > FLATTENED * min(peaks):
+        axes.set_yscale("log")
+        axes.set_ylim(0.01 * min(peaks), 2.0 * max(peaks))
+    else:
+        axes.set_ylim(0.0, 1.12 * max(peaks, default=1.0))
+
+
+def _peak(pred: Prediction, window: _Window) -> float:
+    """Largest density among the middle 98 % of the law: the height of its peaks, cut off where it diverges."""
+    s = _quantiles(pred, 0.01)
+    density = _density(pred, s[(s >= window.low) & (s <= window.high)], window.logarithmic)
+    return float(np.nanmax(density, initial=0.0))
+
+
+def _quantiles(pred: Prediction, margin: float, count: int = 600) -> np.ndarray:
+    """Quantiles off the atom at 0: points where the law is, however narrow."""
+    zero = float(pred.spectrum.atom_at_zero)
+    levels = zero + (1.0 - zero) * np.linspace(margin, 1.0 - margin, count)
+    s = np.asarray(pred.singular_values.icdf(levels), float)
+    return s[(s > 0.0) & np.isfinite(s)]
 
 
 def _title(pred: Prediction) -> str:
-    words = in_words(pred.network)
-    words = words if len(words) <= 100 else words[:97] + "…"
+    lines = textwrap.wrap(in_words(pred.network), 88)
+    words = "\n".join(lines[:2]) + (" …" if len(lines) > 2 else "")
     # A dollar would start mathematics; σ_w and σ_b are the only mathematics here.
     return words.replace("$", r"\$").replace("σ_w", r"$\sigma_w$").replace("σ_b", r"$\sigma_b$")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +78,7 @@ def _fate(low: float, middle: float, high: float, mean_square: float) -> str:
     if not 0.5 <= mean_square <= 2.0:
         verb = "grow" if mean_square > 1.0 else "shrink"
         return f"gradients {verb} by {mean_square:.3g} in mean square"
-    return "gradients keep their mean square, direction by direction within two decades"
+    return "no direction's gradient vanishes or explodes"
 
 
 def _share(mass: float) -> str:
@@ -85,8 +87,13 @@ def _share(mass: float) -> str:
 
 def in_words(net: Network) -> str:
     """Return the network in a few words: "16 tanh layers, orthogonal weights, critical at q* = 0.1"."""
-    parts = [_run_in_words(spec) for spec in net.layers[:3]]
-    if len(net.layers) > 3:
+    # Layers that differ in width alone are one part of the sentence: the widths have a place of their own.
+    runs = [
+        replace(first, repeat=first.repeat + sum(spec.repeat for spec in others))
+        for _, (first, *others) in groupby(net.layers, key=lambda spec: replace(spec, width=None, repeat=1))
+    ]
+    parts = [_run_in_words(spec) for spec in runs[:3]]
+    if len(runs) > 3:
         parts = [*parts[:2], f"… ({net.depth} layers)"]
     text = "; ".join(parts)
     widths = net.widths

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .network.config import LayerSpec, Network
     from .network.meanfield import MeanField
     from .prediction import Prediction
+    from .spectrum import Spectrum
 
 SCHEMA = 1
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -22,25 +23,8 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 TAIL_MASS = 5e-13
 # A bulk whose ends differ by more than this factor gets its points on a logarithmic scale.
 WIDE = 100.0
-# The ends of the doubles: a law may reach beyond them, a point cannot.
-SMALLEST, LARGEST = 5e-324, 1.7e308
-
-
-class SpectralLaw(Protocol):
-    """What is asked of a law of eigenvalues here."""
-
-    @property
-    def atoms(self) -> Sequence[Any]:
-        """Atoms with `location` and `mass`."""
-        ...
-
-    def cdf(self, x: Any) -> Any:
-        """Distribution function, atoms included."""
-        ...
-
-    def icdf(self, p: Any) -> Any:
-        """Quantiles."""
-        ...
+# A law may reach beyond the range of doubles; its points, and its density there, of order 1/λ at most, cannot.
+SMALLEST, LARGEST = 1e-300, 1e300
 
 
 def prediction_to_dict(
@@ -157,7 +141,7 @@ def _crowded(number: int) -> np.ndarray:
     return 0.5 - 0.5 * np.cos(math.pi * (np.arange(number) + 0.5) / max(number, 1))
 
 
-def _span(law: SpectralLaw, low: float, high: float) -> tuple[float, float, float, float]:
+def _span(law: Spectrum, low: float, high: float) -> tuple[float, float, float, float]:
     """Part of a bulk that doubles reach and that holds all but `TAIL_MASS` at each end, and its mass.
 
     Returns

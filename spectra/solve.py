@@ -30,15 +30,16 @@ def solve(
     v: np.ndarray,
     *,
     max_steps: int = 40,
-    tolerance: float = 1e-13,
+    tolerance: float = 0.0,
 ) -> Roots:
     """Solve for (ζ, v_1 … v_K) with log u(ζ, v) = `log_u` real, its K constraints, from the given start.
 
     Parameters
     ----------
-    log_u : (n,) real targets.
+    log_u : (n,) targets, real on the axis.
     zeta, v : starts, (n,) and (K, n), in the closed upper half plane.
-    max_steps, tolerance : cap, and relative residual after which one last step is taken.
+    max_steps : cap.
+    tolerance : relative residual to stop at; 0 goes on for as long as the residual falls.
 
     Returns
     -------
@@ -46,26 +47,30 @@ def solve(
     equation's principal logarithms then make the summed-argument condition part of the residual.
     """
     zeta, v = zeta.astype(equation.complex_type()), v.astype(complex)
+    floor = max(tolerance, 0.5 * equation.precision)
     residual = np.full(zeta.size, np.inf)
-    tolerance = max(tolerance * equation.precision / np.finfo(float).eps, 1e-17)
     active = np.arange(zeta.size)
-    for _ in range(max_steps):
-        here_zeta, here_v = zeta[active], v[:, active]
-        with np.errstate(all="ignore"):
+    here_zeta, here_v, target = zeta, v, log_u
+    previous = residual
+    with np.errstate(all="ignore"):
+        for _ in range(max_steps):
             point = equation.evaluate(here_zeta, here_v)
-            dzeta, dv = equation.newton_step(point, log_u[active])
-        size = measure(equation, point, log_u[active])
-        improving = np.isfinite(size) & np.isfinite(dzeta)
-        new_zeta, new_v = _step(here_zeta, here_v, dzeta, dv)
-        take = improving
-        zeta[active] = np.where(take, new_zeta, here_zeta)
-        v[:, active] = np.where(take, new_v, here_v)
-        finished = (size <= tolerance) | ~improving
-        residual[active] = size
-        active = active[~finished]
-        if active.size == 0:
-            break
-    return certify(equation, log_u, zeta, v)
+            size = measure(equation, point, target)
+            # Better than before: keep.  Below the certificate and no longer falling: rounding is all that is left.
+            better = size < residual[active]
+            kept = active[better]
+            residual[kept], zeta[kept], v[:, kept] = size[better], here_zeta[better], here_v[:, better]
+            going = (size > floor) & ~((size < CERTIFIED) & (size > 0.3 * previous)) & np.isfinite(size)
+            if not going.any():
+                break
+            if not going.all():
+                active, target, size = active[going], target[going], size[going]
+                point = point.take(going)
+            dzeta, dv = equation.newton_step(point, target)
+            here_zeta, here_v = _step(point.zeta, point.v, dzeta, dv)
+            previous = size
+    above = (zeta.imag > 0) & np.all(v.imag > 0, axis=0)
+    return Roots(zeta, v, residual, above & (residual < CERTIFIED))
 
 
 def certify(equation: MasterEquation, log_u: np.ndarray, zeta: np.ndarray, v: np.ndarray) -> Roots:

@@ -15,7 +15,7 @@ import numpy as np
 from .continuation import locate
 from .errors import ConvergenceError
 from .master import MasterEquation, Point
-from .solve import Roots, solve
+from .solve import CERTIFIED, Roots, solve
 
 # Beyond this height above the real axis, relative, a critical point is an edge: the law there is a gap up to a density
 # of the cube of this.
@@ -23,6 +23,8 @@ FLAT = 1e-6
 # An atom of less mass than this is none: the density has an inverse square root there instead.
 MARGINAL = 1e-11
 MAX_STEPS = 4000
+# Residual that is good enough for a table of starting values.
+ROUGH = 1e-7
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-17.
 THIN = -40.0
 
@@ -338,6 +340,8 @@ class Sweep:
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
                 ended = ("end", None)
                 break
+            # In a thin tail the small imaginary parts need all digits.
+            rough = ROUGH if density > -9.0 else 0.0
             while True:
                 target = log_u + step
                 x = step / rate_u - 0.5 * second / rate_u**3 * step**2
@@ -348,10 +352,10 @@ class Sweep:
                     guess_v = v * np.exp(dv / v * step + bend_v)
                 if guess.imag > 0 and np.all(guess_v.imag > 0):
                     roots = solve(
-                        self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12
+                        self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12, tolerance=rough
                     )
                     near = abs(np.log(roots.zeta[0] / guess)) < 0.25
-                    if roots.certified[0] and near:
+                    if roots.residual[0] < max(rough, CERTIFIED) and near and roots.zeta[0].imag > 0 and np.all(roots.v.imag > 0):
                         break
                 step *= 0.4
                 if not step > 1e-9 * (1.0 + abs(log_u)):
@@ -409,9 +413,9 @@ class Sweep:
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
                 roots = solve(
-                    self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12
+                    self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12, tolerance=ROUGH
                 )
-                if roots.certified[0] and abs(np.log(roots.zeta[0] / guess)) < 0.5 * offset:
+                if roots.residual[0] < ROUGH and roots.zeta[0].imag > 0 and abs(np.log(roots.zeta[0] / guess)) < 0.5 * offset:
                     return complex(roots.zeta[0]), roots.v[:, 0], target
             offset *= 0.5
         raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")

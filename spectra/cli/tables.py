@@ -47,7 +47,7 @@ def condition(pair: Sequence[float | None]) -> str:
     low, high = pair
     if low is None or high is None:
         return "–"
-    return number(math.sqrt(high / low)) if low > 0.0 and high / low < math.inf else "∞"
+    return number(math.sqrt(high) / math.sqrt(low)) if low > 0.0 else "∞"
 
 
 def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:

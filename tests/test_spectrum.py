@@ -1,0 +1,158 @@
+"""The law as an object: what `Spectrum` and `SingularValueLaw` make of arcs and atoms known in closed form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from spectra.spectrum import Atom, SingularValueLaw, Spectrum
+
+
+@dataclass(frozen=True)
+class FlatArc:
+    """Mass spread evenly over low < U < high: the density of λ is mass/((high − low) λ)."""
+
+    low: float
+    high: float
+    mass: float
+
+    @property
+    def _height(self) -> float:
+        return self.mass / (self.high - self.low)
+
+    def log_density(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
+        inside = (u + correction > self.low) & (u + correction < self.high)
+        return np.where(inside, math.log(self._height), -np.inf)
+
+    def mass_beyond(self, u: np.ndarray) -> np.ndarray:
+        return self._height * (self.high - np.clip(u, self.low, self.high))
+
+    def invert(self, mass: np.ndarray) -> np.ndarray:
+        return self.high - mass / self._height
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        x, w = np.polynomial.legendre.leggauss(60)
+        half = 0.5 * (self.high - self.low)
+        return self.low + half * (1 + x), half * w * self._height
+
+
+def no_series(order: int) -> np.ndarray:
+    return np.full(order, np.nan)
+
+
+def two_bulks() -> Spectrum:
+    """0.1 at zero; 0.3 over e^{−2} … e^{−1}; 0.2 at λ = 1; 0.4 over e … e²."""
+    arcs = (FlatArc(-2.0, -1.0, 0.4), FlatArc(1.0, 2.0, 0.3))
+    return Spectrum(arcs, ((0.0, 0.2),), 0.1, (math.inf, -2.0), no_series, 0.0)
+
+
+def test_density_is_that_of_the_continuous_part():
+    law = two_bulks()
+    lam = np.array([-1.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 8.0])
+    exact = [0, 0, 0, 0.3 / 0.2, 0, 0, 0, 0.4 / 5, 0]
+    assert law.pdf(lam) == pytest.approx(exact, rel=1e-15)
+    assert law.log_pdf(5.0) == pytest.approx(math.log(0.08), rel=1e-15)
+    assert law.log_pdf(0.5) == -math.inf
+
+
+def test_distribution_function_counts_atoms_and_is_right_continuous():
+    law = two_bulks()
+    lam = np.array([-1e-300, 0.0, 1e-300, 0.5, np.nextafter(1.0, 0), 1.0, 2.0, math.exp(1.5), 8.0, math.inf])
+    assert law.cdf(lam) == pytest.approx([0, 0.1, 0.1, 0.4, 0.4, 0.6, 0.6, 0.8, 1.0, 1.0], rel=1e-14)
+
+
+def test_quantiles_are_the_smallest_points_that_reach_them():
+    law = two_bulks()
+    p = np.array([0.0, 0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.8, 1.0])
+    exact = [0, 0, 0, math.exp(-1.5), math.exp(-1), 1.0, 1.0, math.exp(1.5), math.exp(2)]
+    assert law.icdf(p) == pytest.approx(exact, rel=1e-14)
+    assert np.all(np.isnan(law.icdf([-0.1, 1.0 + 1e-12, math.nan, math.inf])))
+
+
+def test_atom_inside_a_bulk_splits_its_quantiles():
+    law = Spectrum((FlatArc(0.0, 2.0, 0.5),), ((1.5, 0.5),), 0.0, (2.0, 0.0), no_series, 0.0)
+    # Below the atom lies a quarter of the arc.
+    p = np.array([0.0625, 0.125 + 1e-9, 0.3, 0.625 - 1e-9, 0.8125])
+    exact = np.exp([-1.75, -1.5, -1.5, -1.5, -0.75])
+    assert law.icdf(p) == pytest.approx(exact, rel=1e-12)
+    assert law.cdf(math.exp(-1.5)) == pytest.approx(0.625, rel=1e-14)
+    assert law.cdf(math.exp(-1.5) * (1 - 1e-12)) == pytest.approx(0.125, rel=1e-10)
+
+
+def test_support_bulks_and_atoms():
+    law = two_bulks()
+    assert law.support() == (0.0, pytest.approx(math.exp(2)))
+    assert law.bulks == (
+        pytest.approx((math.exp(-2), math.exp(-1))),
+        pytest.approx((math.e, math.exp(2))),
+    )
+    assert law.atoms == (Atom(0.0, 0.1), Atom(1.0, 0.2))
+    assert law.total_mass == pytest.approx(1.0, rel=1e-15)
+    low, high = law.effective_support
+    assert low == 0.0
+    # 5e-13 of the mass is left out above.
+    assert math.log(high) == pytest.approx(2 - 5e-13 / 0.4, abs=1e-15)
+
+
+def test_moments_of_any_real_order_come_from_the_density():
+    law = Spectrum((FlatArc(-1.0, 1.0, 0.75),), ((0.5, 0.25),), 0.0, (1.0, -1.0), no_series, 0.0)
+    for k in (-2.0, -0.5, 0.5, 2.5):
+        exact = 0.75 * math.sinh(k) / k + 0.25 * math.exp(-0.5 * k)
+        assert law.moment(k) == pytest.approx(exact, rel=1e-14)
+    assert law.moment(0) == 1.0
+
+
+def test_whole_moments_come_from_the_series():
+    law = Spectrum((FlatArc(-1.0, 1.0, 1.0),), (), 0.0, (1.0, -1.0), lambda n: np.arange(1.0, n + 1), math.log(2.0))
+    assert law.moment(3) == pytest.approx(2**3 * 3.0, rel=1e-15)
+
+
+def test_inverse_moments_diverge_where_the_law_reaches_zero():
+    assert two_bulks().moment(-1) == math.inf
+
+
+@pytest.mark.parametrize("centre", [2000.0, -2000.0])
+def test_spectra_beyond_the_range_of_doubles_keep_their_logarithms(centre):
+    law = Spectrum((FlatArc(centre - 1, centre + 1, 1.0),), (), 0.0, (centre + 1, centre - 1), no_series, -centre)
+    inside = np.array([centre - 0.5, centre + 0.5])
+    assert law.log_density_at(inside) == pytest.approx([math.log(0.5)] * 2)
+    assert law.quantile_at(np.array([0.25])) == pytest.approx(centre + 0.5)
+    end = 0.0 if centre > 0 else math.inf
+    assert law.support() == (end, end)
+    assert law.icdf(0.5) == end
+    assert SingularValueLaw(law).support() == (end, end)
+    assert law.log_moment_by_quadrature(2) == pytest.approx(-2 * centre + math.log(math.sinh(2) / 2), rel=1e-14)
+
+
+def test_singular_values_are_roots_of_eigenvalues():
+    law = two_bulks()
+    singular = SingularValueLaw(law)
+    s = np.array([-1.0, 0.0, 0.4, 0.45, 1.0, 2.0, 2.5])
+    assert singular.pdf(s) == pytest.approx(2 * s * law.pdf(s**2) * (s > 0), rel=1e-14)
+    assert singular.cdf(s) == pytest.approx([0.0, *law.cdf(s[1:] ** 2)], rel=1e-14)
+    p = np.array([0.05, 0.25, 0.5, 0.8])
+    assert singular.icdf(p) == pytest.approx(np.sqrt(law.icdf(p)), rel=1e-14)
+    assert singular.support() == (0.0, pytest.approx(math.e))
+    assert singular.atoms == (Atom(0.0, 0.1), Atom(1.0, 0.2))
+    assert singular.bulks[1] == pytest.approx((math.exp(0.5), math.e))
+    assert singular.moment(3) == pytest.approx(law.moment(1.5), rel=1e-15)
+
+
+@pytest.mark.parametrize("function", ["pdf", "log_pdf", "cdf", "icdf"])
+def test_shapes_in_are_shapes_out(function):
+    for law in (two_bulks(), SingularValueLaw(two_bulks())):
+        if not hasattr(law, function):
+            continue
+        call = getattr(law, function)
+        p = np.array([[0.2, 0.5, 0.9], [0.3, 0.7, 0.05]])
+        grid = call(p)
+        assert grid.shape == (2, 3)
+        assert np.array_equal(call(p[0]), grid[0])
+        assert np.array_equal(call(p.tolist()), grid)
+        assert call(p[:0]).shape == (0, 3)
+        scalar = call(0.9)
+        assert isinstance(scalar, float)
+        assert scalar == grid[0, 2]

@@ -47,6 +47,9 @@ for _k in range(_MASS_DEGREE):
     _INTEGRATE[0, _k] += np.polynomial.chebyshev.chebval(1.0, _unit)
 
 
+_GAUSS = np.polynomial.legendre.leggauss(20)
+
+
 def _clenshaw(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Σ c_j T_j(x), coefficients (n, degree) row by row for x (n,)."""
     after = np.zeros_like(x)
@@ -225,7 +228,7 @@ class Chart:
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Nodes U and weights p dU for integrals of smooth functions of U against the density."""
         count = self.breaks.size - 1
-        nodes, weights = np.polynomial.legendre.leggauss(20)
+        nodes, weights = _GAUSS
         piece = np.repeat(np.arange(count), nodes.size)
         u, jacobian, to_low, to_high = self._from_local(piece, np.tile(nodes, count))
         return u, np.exp(self._log_density(piece, u, to_low, to_high)) * jacobian * np.tile(weights, count)

@@ -1,5 +1,6 @@
-"""Free multiplicative convolution, S_{μ⊠ν} = S_μ S_ν; products and powers are laws themselves, and nothing is computed
-until something is asked of them.
+"""Free multiplicative convolution, S_{μ⊠ν} = S_μ S_ν.
+
+Products and powers are laws themselves; nothing is computed until something is asked of them.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class FreePower(Law):
 
     @property
     def log_mean(self) -> float:
-        """The t-fold log m_1."""
+        """Logarithm of m_1^t."""
         return self.exponent * self.law.log_mean
 
     def shifts(self) -> tuple[tuple[float, float], ...]:

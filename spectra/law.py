@@ -39,7 +39,7 @@ class Law(ABC):
 
     @property
     def log_mean(self) -> float:
-        """log m_1, finite where the mean itself is beyond the range of doubles."""
+        """Logarithm of m_1, finite where the mean itself is beyond the range of doubles."""
         return math.log(self.mean)
 
     def shifts(self) -> tuple[tuple[float, float], ...]:
@@ -52,12 +52,12 @@ class Law(ABC):
 
     @cached_property
     def equation(self) -> MasterEquation:
-        """log u = −log m_1 + log w − log(1 + w) + Σ e_i log(1 + r_i w) + Σ n_k log S_k(r_k w), w = ψ(u)."""
+        """Equation of w = ψ(u): log u = −log m_1 + log w − log(1 + w) + Σ e_i log(1 + r_i w) + Σ n_k log S_k(r_k w)."""
         return MasterEquation(((1.0, -1.0), *self.shifts()), combine(self.factors()), -self.log_mean)
 
     @cached_property
     def additive_equation(self) -> MasterEquation:
-        """log g = log(w S(w)), w = g R(g): `equation` without its −log(1 + w)."""
+        """Equation of w = g R(g): log g = log(w S(w)), `equation` without its −log(1 + w)."""
         return MasterEquation(self.shifts(), combine(self.factors()), -self.log_mean)
 
     @cached_property
@@ -67,7 +67,7 @@ class Law(ABC):
         return spectrum_of(self.equation)
 
     def spectrum(self) -> Spectrum:
-        """The law on the real axis: density, distribution function, quantiles, bulks and atoms; computed once.
+        """Law on the real axis: density, distribution function, quantiles, bulks and atoms; computed once.
 
         Raises
         ------
@@ -77,7 +77,8 @@ class Law(ABC):
         defect = abs(built.spectrum.total_mass - 1.0)
         if built.uncertified or not defect < MASS_TOLERANCE:
             raise ConvergenceError(
-                f"`{self}.spectrum()`: {built.uncertified} points without certificate, mass off by {defect:.1e}",
+                f"`{type(self).__name__}.spectrum()`: {built.uncertified} points without certificate, "
+                f"mass off by {defect:.1e}",
                 residual=built.residual,
                 tolerance=MASS_TOLERANCE,
             )
@@ -93,7 +94,7 @@ class NodalLaw(Law):
 
     @abstractmethod
     def node_law(self) -> NodeLaw:
-        """The nodes; the same object at every call, so that equal factors can be recognised."""
+        """Nodes; the same object at every call, so that equal factors can be recognised."""
 
     @property
     def mean(self) -> float:
@@ -106,6 +107,6 @@ class NodalLaw(Law):
         return ((1.0, 1.0), (1.0 / rank, -1.0)) if rank < 1.0 else ()
 
     def factors(self) -> tuple[Factor, ...]:
-        """The part off zero, unless it is one point."""
+        """Part off zero, unless it is one point."""
         law = self.node_law()
         return (Factor(law, 1.0 / law.rank, 1.0),) if law.points.size > 1 else ()

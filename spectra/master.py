@@ -62,9 +62,10 @@ def split_log(z: np.ndarray, *, branch: int) -> tuple[np.ndarray, np.ndarray, np
     """
     x, y = z.real, z.imag
     left = x < 0
-    turns = np.where(left, np.where(y == 0, branch, np.where(y > 0, 1, -1)), 0)
-    angle = np.arctan2(np.where(left, -y, y), np.abs(x))
-    return np.log(np.abs(z)), angle, turns
+    if not left.any():
+        return np.log(np.abs(z)), np.arctan2(y, x), np.zeros(z.shape)
+    turns = np.where(left, np.where(y == 0, branch, np.sign(y)), 0.0)
+    return np.log(np.abs(z)), np.arctan2(np.where(left, -y, y), np.abs(x)), turns
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,13 @@ class MasterEquation:
         d, e = self._d, self._e  # type: ignore[attr-defined]
         base = 1.0 - d * zeta
         ratio = d / base
-        slope = 1.0 / zeta - (e * ratio).sum(0)
-        bend = -1.0 / zeta**2 - (e * ratio**2).sum(0)
+        slope = 1.0 / zeta - _total(e, ratio)
+        bend = -1.0 / zeta**2 - _total(e, ratio * ratio)
         modulus, angle, turns = split_log(zeta, branch=1)
         more_modulus, more_angle, more_turns = split_log(base, branch=-1)
-        real = self.constant + math.log(self.rank) + modulus + (e * more_modulus).sum(0)
-        imag = angle + (e * more_angle).sum(0)
-        half_turns = turns + (e * more_turns).sum(0)
+        real = self.constant + math.log(self.rank) + modulus + _total(e, more_modulus)
+        imag = angle + _total(e, more_angle)
+        half_turns = turns + _total(e, more_turns)
         if not self.factors:
             none = np.zeros((0, zeta.size), complex)
             log_u = real + 1j * (imag + math.pi * half_turns)
@@ -164,19 +165,19 @@ class MasterEquation:
         first = derivatives[0]
         n, omega = self.counts, self.omegas
         s_modulus, s_angle, s_turns = _log_s(v, psi, plus, excess)
-        real = real + (n * s_modulus).sum(0)
-        imag = imag + (n * s_angle).sum(0)
-        half_turns = half_turns + (n * s_turns).sum(0)
+        real = real + _total(n, s_modulus)
+        imag = imag + _total(n, s_angle)
+        half_turns = half_turns + _total(n, s_turns)
         away = 1.0 - zeta
         rates = omega / (away**2 * first)
         pull = 1.0 / v - first / (psi * plus)
-        slope = slope + (n * pull * rates).sum(0)
+        slope = slope + _total(n, pull * rates)
         curls = np.zeros_like(rates)
         if curvature:
             second = derivatives[1]
             curls = (2.0 * omega / away**3 - second * rates**2) / first
             tug = -1.0 / v**2 - second / (psi * plus) + first**2 * (psi + plus) / (psi * plus) ** 2
-            bend = bend + (n * (tug * rates**2 + pull * curls)).sum(0)
+            bend = bend + _total(n, tug * rates**2 + pull * curls)
         log_u = real + 1j * (imag + math.pi * half_turns)
         return Point(zeta, v, log_u, slope, bend, rates, curls, plus - self.target(zeta), pull, first)
 
@@ -215,8 +216,15 @@ class MasterEquation:
         if not self.factors:
             return miss / point.slope, point.v
         mend = point.mismatch / point.steepness
-        step = (miss + (self.counts * point.pull * mend).sum(0)) / point.slope
+        step = (miss + _total(self.counts, point.pull * mend)) / point.slope
         return step, point.rates * step - mend
+
+
+def _total(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Σ weights_i rows_i; one row, the usual case, without the cost of a reduction."""
+    if len(rows) == 1:
+        return weights[0, 0] * rows[0]
+    return (weights * rows).sum(0)
 
 
 def _log_s(

@@ -301,10 +301,12 @@ def _vertical(axes: Axes, window: _Window, predictions: Sequence[Prediction]) ->
 
 
 def _peak(pred: Prediction, window: _Window) -> float:
-    """Largest density among the middle 98 % of the law: the height of its peaks, cut off where it diverges."""
+    """Largest density among the middle 98 % of the law, cut off where it diverges: the height of its peaks."""
     s = _quantiles(pred, 0.01)
     density = _density(pred, s[(s >= window.low) & (s <= window.high)], window.logarithmic)
-    return float(np.nanmax(density, initial=0.0))
+    density = density[np.isfinite(density)]
+    # Half of the law is denser than the median; only a divergence is five times as dense.
+    return min(float(density.max()), 5.0 * float(np.median(density))) if density.size else 0.0
 
 
 def _quantiles(pred: Prediction, margin: float, count: int = 600) -> np.ndarray:

@@ -66,7 +66,7 @@ class _Paths:
 def _polish(
     equation: MasterEquation, log_u: np.ndarray, zeta: np.ndarray, v: np.ndarray, *, real: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A few Newton steps from a close guess, and whether they arrived at a root near it in its half plane."""
+    """Newton's method from a close guess, and whether it arrived at a root near it in its half plane."""
     guess = zeta
     with np.errstate(all="ignore"):
         for _ in range(6):
@@ -166,7 +166,7 @@ def _land(paths: _Paths) -> np.ndarray:
     open_ = np.arange(target.size)
     for angle in ANGLES:
         paths.advance(target[open_] + 1j * angle)
-        in_bulk = solve(equation, target[open_], paths.zeta, paths.v)
+        bulk = solve(equation, target[open_], paths.zeta, paths.v)
         with np.errstate(all="ignore"):
             point = equation.evaluate(paths.zeta, paths.v)
             change = -1j * angle / point.slope
@@ -177,9 +177,13 @@ def _land(paths: _Paths) -> np.ndarray:
             # In a gap w increases with u, and the root is where its Taylor series from above leads.
             rising = there.slope.real > 0.0
             close = np.abs(found - paths.zeta - change) < 0.1 * np.abs(change)
-        in_gap = good & rising & close & ~in_bulk.certified
-        result[open_] = np.where(in_bulk.certified, in_bulk.zeta, np.where(in_gap, found, np.nan))
-        left = ~(in_bulk.certified | in_gap)
+            ended = equation.evaluate(bulk.zeta, bulk.v)
+            # Newton's method in a gap ends a little above the axis, where the arguments do not yet cancel.
+            cancels = np.abs(ended.log_u.imag) < 1e-2 * np.abs(ended.slope * bulk.zeta.imag)
+        in_bulk = bulk.certified & cancels
+        in_gap = good & rising & close & ~in_bulk
+        result[open_] = np.where(in_bulk, bulk.zeta, np.where(in_gap, found, np.nan))
+        left = ~(in_bulk | in_gap)
         if not left.any():
             return result
         open_ = open_[left]

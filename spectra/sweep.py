@@ -15,7 +15,7 @@ import numpy as np
 from .continuation import locate
 from .errors import ConvergenceError
 from .master import MasterEquation, Point
-from .solve import CERTIFIED, Roots, solve
+from .solve import CERTIFIED, measure, solve
 
 # Beyond this height above the real axis, relative, a critical point is an edge: the law there is a gap up to a density
 # of the cube of this.
@@ -84,8 +84,8 @@ class Sweep:
     # -- one point at a time ------------------------------------------------------------------------------------
 
     def _point(self, zeta: complex, v: np.ndarray) -> Point:
-        with np.errstate(all="ignore"):
-            return self.equation.evaluate(np.array([zeta], self.equation.complex_type()), v.reshape(-1, 1).astype(complex), curvature=True)
+        here = np.array([zeta], self.equation.complex_type())
+        return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True)
 
     def _on_cut(self, v: np.ndarray) -> bool:
         """Some v_k lies where its law has a density."""
@@ -351,26 +351,42 @@ class Sweep:
                     bend_v = (ddv / v - (dv / v) ** 2) * step**2 / 2.0
                     guess_v = v * np.exp(dv / v * step + bend_v)
                 if guess.imag > 0 and np.all(guess_v.imag > 0):
-                    roots = solve(
-                        self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12, tolerance=rough
-                    )
-                    near = abs(np.log(roots.zeta[0] / guess)) < 0.25
-                    if roots.residual[0] < max(rough, CERTIFIED) and near and roots.zeta[0].imag > 0 and np.all(roots.v.imag > 0):
+                    found = self._follow(target, guess, guess_v, rough)
+                    if found is not None:
                         break
                 step *= 0.4
                 if not step > 1e-9 * (1.0 + abs(log_u)):
                     # Where dψ_k/dv_k = 0, ζ is no coordinate of the curve: pass that point by the sure way.
-                    target, roots = self._jump(log_u)
+                    target, found = self._jump(log_u)
                     step = 0.05
                     break
             previous = step
-            log_u, zeta, v = target, complex(roots.zeta[0]), roots.v[:, 0]
-            point = self._point(zeta, v)
+            log_u, point = target, found
+            zeta, v = complex(point.zeta[0]), point.v[:, 0]
         arc_v = np.array(table_v).reshape(len(table_v), v.size).T
         self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, fading))
         return ended
 
-    def _jump(self, log_u: float) -> tuple[float, Roots]:
+    def _follow(self, log_u: float, zeta: complex, v: np.ndarray, tolerance: float) -> Point | None:
+        """Newton's method from a good start; None where it strays or leaves the upper half plane."""
+        target = np.array([log_u])
+        start, last = zeta, math.inf
+        for _ in range(12):
+            point = self._point(zeta, v)
+            size = float(measure(self.equation, point, target)[0])
+            if size <= tolerance or (size < CERTIFIED and size > 0.3 * last):
+                return point
+            if not size < max(10.0 * last, 1.0):
+                return None
+            with np.errstate(all="ignore"):
+                dzeta, dv = self.equation.newton_step(point, target)
+            zeta, v, last = zeta + complex(dzeta[0]), v + dv.reshape(-1), size
+            strayed = not abs(zeta - start) < 0.3 * abs(start) or zeta.imag <= 0.0
+            if strayed or (v.size and not v.imag.min() > 0.0):
+                return None
+        return None
+
+    def _jump(self, log_u: float) -> tuple[float, Point]:
         """The solution a little further along the axis, found without a starting value."""
         for distance in (1e-4, 1e-3, 1e-2, 0.1):
             try:
@@ -378,7 +394,7 @@ class Sweep:
             except ConvergenceError:
                 continue
             if roots.certified[0]:
-                return log_u + distance, roots
+                return log_u + distance, self._point(complex(roots.zeta[0]), roots.v[:, 0])
         raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
 
     def _fading(self, point: Point, zeta: complex) -> float:
@@ -412,11 +428,9 @@ class Sweep:
                 guess_v = guess_v + point.rates[:, 0].real * step + 0.5 * point.curls[:, 0].real * step**2
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
-                roots = solve(
-                    self.equation, np.array([target]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=12, tolerance=ROUGH
-                )
-                if roots.residual[0] < ROUGH and roots.zeta[0].imag > 0 and abs(np.log(roots.zeta[0] / guess)) < 0.5 * offset:
-                    return complex(roots.zeta[0]), roots.v[:, 0], target
+                found = self._follow(float(target), guess, guess_v, ROUGH)
+                if found is not None and abs(np.log(found.zeta[0] / guess)) < 0.5 * offset:
+                    return complex(found.zeta[0]), found.v[:, 0], target
             offset *= 0.5
         raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
 
@@ -528,5 +542,6 @@ class Sweep:
 
 def survey(equation: MasterEquation) -> Survey:
     """Gaps, edges, atoms and bulks of the law that `equation` describes."""
-    return Sweep(equation).run()
+    with np.errstate(all="ignore"):
+        return Sweep(equation).run()
 

@@ -28,12 +28,6 @@ def _upper(x: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, below, log
 
 
-def _checked_order(order: int) -> int:
-    if order < 1:
-        raise ValueError(f"`order={order}`: the number of moments must be positive.")
-    return order
-
-
 @singledispatch
 def s_transform(law: Law, w: ArrayLike) -> np.ndarray:
     """S(w) = (1 + w) χ(w)/w, ψ(χ(w)) = w: Voiculescu's S-transform.
@@ -218,7 +212,7 @@ def moments(law: Law, order: int) -> np.ndarray:
     Parameters
     ----------
     law : any.
-    order : how many, at least 1.
+    order : how many.
 
     Returns
     -------
@@ -228,7 +222,7 @@ def moments(law: Law, order: int) -> np.ndarray:
     --------
     1e-13 relative times a small power of the order.
     """
-    k = np.arange(1, _checked_order(order) + 1)
+    k = np.arange(1, order + 1)
     with np.errstate(over="ignore"):
         return np.exp(k * law.log_mean) * scaled_moments(law.equation, order)
 
@@ -236,7 +230,7 @@ def moments(law: Law, order: int) -> np.ndarray:
 @moments.register
 def _(law: NodalLaw, order: int) -> np.ndarray:
     nodes = law.node_law()
-    k = np.arange(1, _checked_order(order) + 1)
+    k = np.arange(1, order + 1)
     with np.errstate(over="ignore"):
         return nodes.rank * (nodes.mean / nodes.rank) ** k * nodes.moments(order)
 
@@ -248,7 +242,7 @@ def free_cumulants(law: Law, order: int) -> np.ndarray:
     Parameters
     ----------
     law : any.
-    order : how many, at least 1.
+    order : how many.
 
     Returns
     -------
@@ -262,6 +256,6 @@ def free_cumulants(law: Law, order: int) -> np.ndarray:
     ------
     Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Lecture 18: w = g R(g) inverts w S(w).
     """
-    k = np.arange(1, _checked_order(order) + 1)
+    k = np.arange(1, order + 1)
     with np.errstate(over="ignore"):
         return np.exp(k * law.log_mean) * scaled_moments(law.additive_equation, order)

@@ -1,13 +1,14 @@
 """The group of commands, and what every failure looks like: one line on standard error and an exit status.
 
 Status 0: done (`check`: samples agree). 1: `check` found disagreement. 2: bad input, or a file that cannot be written.
-3: the numerics did not reach their tolerance, or memory ran out. 130: interrupted.
+3: the numerics did not reach their tolerance, memory ran out, or spectra is at fault. 130: interrupted.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -100,6 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:
             # The interpreter would wait for threads that are busy with matrices; everything of ours is cleaned up.
             os._exit(status)
+    except Exception:
+        # Status 1 belongs to `check`; a fault of ours must not be taken for its verdict.
+        traceback.print_exc()
+        return _fail("the error above is a fault of spectra; please report it", NUMERICS)
     return status if isinstance(status, int) else 0
 
 

@@ -33,6 +33,8 @@ class Discrete(NodalLaw):
 
     def __init__(self, locations: Sequence[float], masses: Sequence[float] | None = None) -> None:
         places = [float(a) for a in locations]
+        if not places:
+            raise ValueError("`Discrete(locations=[])`: at least one location is needed.")
         weights = [1.0 / len(places)] * len(places) if masses is None else [float(p) for p in masses]
         if len(places) != len(weights):
             raise ValueError(

@@ -16,6 +16,7 @@ class SlopeDensity:
     Parameters
     ----------
     pieces : (branch, lower, upper), φ'² monotone on each.
+    even : φ'² is even and no piece crosses 0, so that one side is enough.
     variance, period : of h; `period` folds h where φ'² is periodic.
     mean, rank : E[φ'(h)² | φ' ≠ 0] and P(φ' ≠ 0); the density is that given φ' ≠ 0.
     """
@@ -27,19 +28,22 @@ class SlopeDensity:
         period: float | None,
         mean: float,
         rank: float,
-   
+        even: bool,
     ) -> None:
         self.pieces, self.variance, self.period, self.mean, self.rank = pieces, variance, period, mean, rank
+        self.even = even
 
     def __call__(self, v: np.ndarray) -> np.ndarray:
         """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real."""
         total = np.zeros_like(v)
-        for k, (branch, _, _) in enumerate(self.pieces):
+        for k, (branch, lower, _) in enumerate(self.pieces):
+            if self.even and lower < 0.0:
+                continue
             x, inside = self._solve(k, 1.0 / v)
             if inside.any():
                 here = x[inside]
                 rate = np.abs(2.0 * branch.curvature(here) / branch.slope(here))
-                total[inside] += math.pi / self.rank * self._gauss(here) / rate
+                total[inside] += (2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(here) / rate
         return total
 
     def density(self, t: np.ndarray) -> np.ndarray:
@@ -52,7 +56,7 @@ class SlopeDensity:
         with np.errstate(divide="ignore"):
             target = np.log(t)
         for k, (_, lower, upper) in enumerate(self.pieces):
-            x_table, height = self._tables[k]
+            x_table, height, _ = self._tables[k]
             x, inside = self._solve(k, t)
             rising = x_table[-1] > x_table[0]
             full = target >= height[-1]
@@ -100,8 +104,8 @@ class SlopeDensity:
         return weights.sum(-1) / math.sqrt(2.0 * math.pi * self.variance)
 
     @cached_property
-    def _tables(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Per piece: x on a grid that is fine towards both ends, and log t there, sorted by log t."""
+    def _tables(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Per piece: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
         tables = []
         for branch, lower, upper in self.pieces:
             fraction = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 120)])
@@ -111,35 +115,46 @@ class SlopeDensity:
                 height = 2.0 * np.log(np.abs(branch.slope(x)) + 0.0) - math.log(self.mean)
             height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
             rising = height[-1] > height[0]
-            tables.append((x if rising else x[::-1], np.maximum.accumulate(height if rising else height[::-1])))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rate = np.nan_to_num(branch.slope(x) / (2.0 * branch.curvature(x)), posinf=0.0, neginf=0.0)
+            order = slice(None) if rising else slice(None, None, -1)
+            tables.append((x[order], np.maximum.accumulate(height[order]), rate[order]))
         return tables
 
     def _solve(self, k: int, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes."""
         branch = self.pieces[k][0]
-        x_table, height = self._tables[k]
+        x_table, height, rate = self._tables[k]
         target = np.log(t)
         inside = (target > height[0]) & (target < height[-1])
+        solution = np.zeros_like(t)
+        if not inside.any():
+            return solution, inside
         goal = target[inside]
         index = np.clip(np.searchsorted(height, goal), 1, height.size - 1)
         low, high = x_table[index - 1], x_table[index]
         gap = np.maximum(height[index] - height[index - 1], 1e-300)
-        x = low + (high - low) * np.clip((goal - height[index - 1]) / gap, 0.0, 1.0)
-        done = False
-        for _ in range(30):
+        s = np.clip((goal - height[index - 1]) / gap, 0.0, 1.0)
+        # Hermite's cubic for x as a function of log t, kept between its neighbours.
+        bend = s * (1 - s)
+        x = low + (high - low) * s
+        x = x + bend * ((1 - s) * (rate[index - 1] * gap - (high - low)) - s * (rate[index] * gap - (high - low)))
+        between = (x - low) * (x - high) < 0
+        x = np.where(between, x, low + (high - low) * s)
+        offset = math.log(self.mean)
+        for count in range(40):
             slope = branch.slope(x)
-            residual = 2.0 * np.log(np.abs(slope)) - math.log(self.mean) - goal
+            residual = 2.0 * np.log(np.abs(slope)) - offset - goal
             low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)
             with np.errstate(divide="ignore", invalid="ignore"):
                 newton = x - residual * slope / (2.0 * branch.curvature(x))
             trapped = (newton - low) * (newton - high) <= 1e-26 * x**2
             step = np.where(trapped, newton, 0.5 * (low + high))
-            settled = done
-            done = np.all(np.abs(step - x) <= 1e-13 * np.abs(x) + 1e-300)
+            change = np.abs(step - x)
             x = step
-            if settled and done:
+            # Newton's error is the square of its last step.
+            if np.all(change <= 1e-8 * np.abs(x) * (1.0 if count else 0.1) + 1e-300):
                 break
-        solution = np.zeros_like(t)
         solution[inside] = x
         return solution, inside
 

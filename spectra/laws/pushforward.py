@@ -83,6 +83,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         activation.slope_period,
         centre,
         rank,
+        fold,
     )
     return NodeLaw(
         points=all_points,

@@ -12,7 +12,7 @@ from .nodes import NodeLaw
 from .pushforward import slope_law
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class SquaredSlope(NodalLaw):
     """Law of φ'(√q z)², z ~ N(0, 1), known through ψ(u) = E uφ'²/(1 − uφ'²).
 
@@ -34,6 +34,10 @@ class SquaredSlope(NodalLaw):
             raise ValueError(f"`SquaredSlope(variance={variance})`: `variance` must be finite and not negative.")
         object.__setattr__(self, "activation", get_activation(activation))
         object.__setattr__(self, "variance", float(variance))
+
+    def __repr__(self) -> str:
+        # An activation's own form spells out its branches.
+        return f"SquaredSlope({self.activation.name!r}, variance={self.variance})"
 
     def node_law(self) -> NodeLaw:
         """Complex nodes, scaled to mean one, with the atoms where φ' is constant."""

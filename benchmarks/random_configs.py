@@ -1,0 +1,204 @@
+"""Random networks by the thousand: does `predict` ever crash, hang, return NaN, or certify a wrong law?
+
+Run `python benchmarks/random_configs.py --count 10000 --seed 0 --jobs 2`.  One line of JSON per configuration that was
+neither refused nor certified, then a table of outcomes; exit status 1 where something went wrong.
+
+Outcomes: `certified`; `uncertified` (said so: fine, but counted); `refused` (ConfigError: the network has no critical
+point, or the like); `unconverged` (ConvergenceError: said so, too); and the failures `false` (certified, yet the mass,
+or the density at a random quantile found again by `spectra.continuation.locate`, disagrees), `nan`, `hang` (beyond the
+time limit) and `crash`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pool
+from typing import Any
+
+import numpy as np
+
+from spectra import ConfigError, ConvergenceError, Network, Prediction, predict
+from spectra.continuation import locate
+from spectra.network.jacobian import jacobian_equation
+
+ACTIVATIONS: tuple[Any, ...] = (
+    "identity", "relu", "leaky_relu", {"name": "leaky_relu", "negative_slope": 0.3}, "prelu", "relu6", "elu", "selu",
+    "celu", "gelu", {"name": "gelu", "approximate": "tanh"}, "silu", "mish", "softplus", "softsign", "tanh", "hardtanh",
+    "sigmoid", "logsigmoid", "hardsigmoid", "hardswish", "erf", "sin", "shifted_relu", "smoothed_relu",
+)  # fmt: skip
+WEIGHTS = ("gaussian", "orthogonal")
+WIDTHS = (10, 32, 50, 100, 128, 300, 784)
+FAILURES = ("false", "nan", "hang", "crash")
+# What `certified` promises: mass to 1e-9. The density found again at base resolution: 1e-6 leaves room for the finer
+# laws of D² that the prediction may have used.
+MASS, DENSITY = 1e-9, 1e-6
+
+
+def random_config(rng: np.random.Generator) -> dict[str, Any]:
+    """Keys of a `Network`: one or several layers, L = 1 … 300, q = 1e-6 … 1e2, critical or not, square or not."""
+    config: dict[str, Any] = _layer(rng)
+    depth = round(math.exp(rng.uniform(0.0, math.log(300.0))))
+    critical = rng.random() < 0.5
+    q = float(f"{10.0 ** rng.uniform(-6.0, 2.0):.4g}")
+    if critical:
+        config["sigma_w"] = "critical"
+        if rng.random() < 0.8:
+            config["q_star"] = q
+        else:
+            config["sigma_b"] = float(f"{rng.uniform(0.0, 1.0):.3f}")
+    else:
+        config["sigma_w"] = float(f"{math.exp(rng.uniform(-0.7, 1.1)):.3f}")
+        config["sigma_b"] = float(f"{rng.choice([0.0, rng.uniform(0.0, 1.0)]):.3f}")
+    if not critical or rng.random() < 0.2:
+        config["input_variance"] = q
+    rectangular = rng.random() < 0.4
+    if rectangular:
+        config["input_width"] = int(rng.choice(WIDTHS))
+    if rng.random() < 0.5 and not rectangular:
+        return config | {"depth": depth}
+    layers: list[dict[str, Any]] = []
+    while depth > 0 and len(layers) < 4:
+        repeat = min(depth, round(math.exp(rng.uniform(0.0, math.log(depth + 1.0)))))
+        own: dict[str, Any] = {"repeat": repeat}
+        if rng.random() < 0.5:
+            own |= _layer(rng)
+        if rectangular:
+            own["width"] = int(rng.choice(WIDTHS))
+        layers.append(own)
+        depth -= repeat
+    return config | {"layers": layers}
+
+
+def _layer(rng: np.random.Generator) -> dict[str, Any]:
+    activation = ACTIVATIONS[rng.integers(len(ACTIVATIONS))]
+    return {"activation": activation, "weights": WEIGHTS[rng.integers(2)]}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one configuration."""
+
+    kind: str
+    detail: str
+    seconds: float
+    config: dict[str, Any]
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the main thread when the time is over."""
+
+    def expire(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def examine(config: dict[str, Any], rng: np.random.Generator, limit: float = 20.0) -> Outcome:
+    """Predict, and try to catch the prediction out."""
+    began = time.perf_counter()
+    try:
+        with time_limit(limit):
+            kind, detail = _verdict(predict(Network(**config)), rng)
+    except ConfigError as error:
+        kind, detail = "refused", str(error)
+    except ConvergenceError as error:
+        kind, detail = "unconverged", str(error)
+    except TimeoutError:
+        kind, detail = "hang", f"more than {limit:g} s"
+    except Exception as error:  # whatever it is, it is a crash to be reported
+        kind, detail = "crash", f"{type(error).__name__}: {error}"
+    return Outcome(kind, detail, time.perf_counter() - began, config)
+
+
+def _verdict(found: Prediction, rng: np.random.Generator) -> tuple[str, str]:
+    law, checks = found.spectrum, found.checks
+    p = np.sort(rng.uniform(0.0, 1.0, 3))
+    u = law.quantile_at(p)
+    shown = {
+        "quantiles": u,
+        "log density": law.log_density_at(u[np.isfinite(u)]),
+        "cdf": law.mass_at_or_below(u),
+        "support": np.array(law.log_support),
+        "bulks": np.array(law.bulks),
+        "atoms": np.array([(a.location, a.mass) for a in law.atoms]),
+        "checks": np.array([checks.residual, checks.mass_defect]),
+        "moments": found.moments(4),
+    }
+    for name, values in shown.items():
+        if np.any(np.isnan(values)):
+            return "nan", name
+    if not checks.certified:
+        return "uncertified", f"mass {checks.mass_defect:.1e}, residual {checks.residual:.1e}"
+    if not abs(law.total_mass - 1.0) < MASS or not checks.residual < 1e-11:
+        return "false", f"mass {law.total_mass - 1.0:.1e}, residual {checks.residual:.1e}"
+    cdf = law.mass_at_or_below(u)
+    if np.any(cdf < p - MASS):
+        return "false", f"cdf(icdf({p})) = {cdf}"
+    equation = jacobian_equation(found.mean_field)
+    for place in u[np.isfinite(u)]:
+        if any(abs(place - at) <= 1e-12 * (1.0 + abs(at)) for at, _ in law.log_atoms):
+            continue
+        try:
+            root = locate(equation, np.array([place]))
+        except ConvergenceError:
+            continue
+        if not root.certified[0]:
+            continue
+        here, again = float(law.log_density_at(np.array([place]))[0]), float(equation.log_density(root.zeta)[0])
+        if not abs(here - again) < DENSITY:
+            return "false", f"log density at U = {float(place)!r}: {here:.15g}, found again as {again:.15g}"
+    return "certified", ""
+
+
+def _numbered(index: int, seed: int, limit: float) -> Outcome:
+    rng = np.random.default_rng([seed, index])
+    return examine(random_config(rng), rng, limit)
+
+
+def main() -> int:
+    """Run the battery and print what it met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="index of the first configuration")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds allowed for one configuration")
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    counts: Counter[str] = Counter()
+    seconds: list[float] = []
+    job = partial(_numbered, seed=options.seed, limit=options.limit)
+    indices = range(options.first, options.first + options.count)
+    with Pool(options.jobs) as pool:
+        for index, outcome in zip(indices, pool.imap(job, indices, chunksize=4), strict=True):
+            counts[outcome.kind] += 1
+            if outcome.kind not in ("refused", "certified"):
+                line = {"index": index, "outcome": outcome.kind, "detail": outcome.detail, "config": outcome.config}
+                print(json.dumps(line), flush=True)
+            if outcome.kind != "refused":
+                seconds.append(outcome.seconds)
+    print(f"{options.count} configurations, seed {options.seed}:")
+    for kind, count in counts.most_common():
+        print(f"  {kind:<12} {count:>6}  {100.0 * count / options.count:6.2f} %")
+    if seconds:
+        print(f"  seconds a prediction: median {np.median(seconds):.3f}, 99 % {np.quantile(seconds, 0.99):.3f}")
+    return int(any(counts[kind] for kind in FAILURES))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

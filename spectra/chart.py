@@ -327,8 +327,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> np.ndarray:
-    """About every fourth step of the sweep, and at least two pieces, so that each touches one edge."""
-    inner = arc.log_u[3:-2:4].astype(float)
+    """About every third step of the sweep, and at least two pieces, so that each touches one edge."""
+    inner = arc.log_u[3:-2:3].astype(float)
     # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.
     margin = 0.03 * min(1.0, high - low)
     inner = inner[(inner > low + margin) & (inner < high - margin)]

@@ -105,6 +105,11 @@ class MasterEquation:
         put(self, "_n", np.array([f.count for f in self.factors]).reshape(-1, 1))
 
     @property
+    def terms(self) -> list[tuple[float, float]]:
+        """Pairs (d_i, e_i) of the terms e_i log(1 − d_i ζ)."""
+        return list(zip(self._d.ravel().tolist(), self._e.ravel().tolist(), strict=True))  # type: ignore[attr-defined]
+
+    @property
     def counts(self) -> np.ndarray:
         """Multiplicities n_k, (K, 1)."""
         return self._n  # type: ignore[attr-defined]

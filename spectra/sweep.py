@@ -15,6 +15,7 @@ import numpy as np
 from .continuation import locate
 from .errors import ConvergenceError
 from .master import MasterEquation, Point
+from .pointwise import PointEvaluator
 from .solve import CERTIFIED, measure, solve
 
 # Beyond this height above the real axis, relative, a critical point is an edge: the law there is a gap up to a density
@@ -24,7 +25,7 @@ FLAT = 1e-6
 MARGINAL = 1e-11
 MAX_STEPS = 4000
 # Residual that is good enough for a table of starting values.
-ROUGH = 1e-7
+ROUGH = 1e-4
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-17.
 THIN = -40.0
 
@@ -74,6 +75,7 @@ class Sweep:
 
     def __init__(self, equation: MasterEquation) -> None:
         self.equation = equation
+        self._evaluator = PointEvaluator(equation)
         self.laws = [factor.law for factor in equation.factors]
         self.arcs: list[Arc] = []
         self.atoms: list[tuple[float, float]] = []
@@ -84,8 +86,7 @@ class Sweep:
     # -- one point at a time ------------------------------------------------------------------------------------
 
     def _point(self, zeta: complex, v: np.ndarray) -> Point:
-        here = np.array([zeta], self.equation.complex_type())
-        return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True)
+        return self._evaluator(zeta, v.reshape(-1))
 
     def _on_cut(self, v: np.ndarray) -> bool:
         """Some v_k lies where its law has a density."""
@@ -360,6 +361,11 @@ class Sweep:
                     target, found = self._jump(log_u)
                     step = 0.05
                     break
+            if found is None:
+                if density > THIN / 2 or fading >= 0.0:
+                    raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
+                ended = ("end", None)
+                break
             previous = step
             log_u, point = target, found
             zeta, v = complex(point.zeta[0]), point.v[:, 0]
@@ -386,8 +392,8 @@ class Sweep:
                 return None
         return None
 
-    def _jump(self, log_u: float) -> tuple[float, Point]:
-        """The solution a little further along the axis, found without a starting value."""
+    def _jump(self, log_u: float) -> tuple[float, Point | None]:
+        """The solution a little further along the axis, found without a starting value, if at all."""
         for distance in (1e-4, 1e-3, 1e-2, 0.1):
             try:
                 roots = locate(self.equation, np.array([log_u + distance]))
@@ -395,7 +401,7 @@ class Sweep:
                 continue
             if roots.certified[0]:
                 return log_u + distance, self._point(complex(roots.zeta[0]), roots.v[:, 0])
-        raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
+        return log_u, None
 
     def _fading(self, point: Point, zeta: complex) -> float:
         """d log(density in log λ)/d log u."""

@@ -222,9 +222,9 @@ def moments(law: Law, order: int) -> np.ndarray:
     --------
     1e-13 relative times a small power of the order.
     """
-    k = np.arange(1, order + 1)
-    with np.errstate(over="ignore"):
-        return np.exp(k * law.log_mean) * scaled_moments(law.equation, order)
+    k = np.arange(1.0, order + 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return law.mean**k * scaled_moments(law.equation, order)
 
 
 @moments.register
@@ -256,6 +256,6 @@ def free_cumulants(law: Law, order: int) -> np.ndarray:
     ------
     Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Lecture 18: w = g R(g) inverts w S(w).
     """
-    k = np.arange(1, order + 1)
-    with np.errstate(over="ignore"):
-        return np.exp(k * law.log_mean) * scaled_moments(law.additive_equation, order)
+    k = np.arange(1.0, order + 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return law.mean**k * scaled_moments(law.additive_equation, order)

@@ -78,6 +78,18 @@ class LawStack:
         self._poles = [np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)])[:, None] for law in self.laws]
         self._continuous = [k for k, law in enumerate(self.laws) if law.cut_density is not None]
 
+    def tables(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights of law k for the sums behind ψ, A and 1 + ψ (J, 3), ψ' (J,) and ψ'' (J,)."""
+        return self._first[k], self._slope[k][:, 0], self._second[k][:, 0]
+
+    def poles(self, k: int) -> np.ndarray:
+        """Where ψ of law k is not smooth on the real axis: 0 and the reciprocals of the corners."""
+        return self._poles[k][:, 0]
+
+    def is_narrow(self, k: int) -> bool:
+        """Variance below 1e-3: A is then always summed as squares."""
+        return bool(self._narrow[k, 0])
+
     def evaluate(
         self, v: np.ndarray, order: int = 1
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:

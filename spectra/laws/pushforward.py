@@ -97,7 +97,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         corners=tuple(sorted({float(t) / centre for e in ends for t in e} | {t / centre for t in atoms})),
         supremum=_extreme(activation, max) / centre,
         infimum=_extreme(activation, min) / centre,
-        resolved=max([float(np.abs(s).min()) for s in points], default=0.0) / centre,
+        resolved=min([float(np.abs(s).min()) for s in points], default=0.0) / centre,
     )
 
 

@@ -15,7 +15,7 @@ from .errors import ConvergenceError as ConvergenceError
 if TYPE_CHECKING:
     from .convolve import free_power as free_power
     from .convolve import free_product as free_product
-    from .crosscheck import crosscheck as crosscheck
+    from .agreement import crosscheck as crosscheck
     from .law import Law as Law
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field
@@ -37,7 +37,7 @@ _HOMES = {
     "Network": "network.config",
     "Prediction": "prediction",
     "Spectrum": "spectrum",
-    "crosscheck": "crosscheck",
+    "crosscheck": "agreement",
     "free_cumulants": "transforms",
     "free_power": "convolve",
     "free_product": "convolve",

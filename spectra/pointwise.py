@@ -36,7 +36,11 @@ class PointEvaluator:
     def __call__(self, zeta: complex, v: np.ndarray) -> Point:
         """Evaluate at ζ and v (K,)."""
         if len(self._counts) <= FEW and not self.equation.is_explicit and zeta != 1.0 and zeta != 0.0:
-            values = self._few(complex(zeta), v)
+            try:
+                values = self._few(complex(zeta), v)
+            except OverflowError:
+                # λ beyond the range in which powers of ζ or v are doubles.
+                values = None
             if values is not None:
                 return values
         here = np.array([zeta], self.equation.complex_type())

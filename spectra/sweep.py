@@ -114,7 +114,12 @@ class Sweep:
     # -- critical points ----------------------------------------------------------------------------------------
 
     def _critical(self, zeta: complex, v: np.ndarray) -> Edge | None:
-        """Newton's method for d log u/dζ = 0 in log ζ, with the constraints."""
+        """Newton's method for d log u/dζ = 0, with the constraints: in log ζ, and in ζ where w is near 0."""
+        if abs(zeta) > 0.1:
+            return self._critical_in(zeta, v, logarithmic=True)
+        return self._critical_in(zeta, v, logarithmic=False) or self._critical_in(zeta, v, logarithmic=True)
+
+    def _critical_in(self, zeta: complex, v: np.ndarray, *, logarithmic: bool) -> Edge | None:
         v = v.reshape(-1).astype(complex)
         real = zeta.imag == 0.0
         zeta = self.equation.complex_type()(zeta)
@@ -122,15 +127,16 @@ class Sweep:
         for _ in range(60):
             point = self._point(zeta, v)
             slope, bend = point.slope[0], point.bend[0]
-            first = slope * zeta
-            second = bend * zeta**2 + first
+            span = zeta if logarithmic else max(abs(zeta), 0.05)
+            first = slope * span
+            second = bend * span**2 + (first if logarithmic else 0.0)
             if second == 0 or not np.isfinite(abs(first) + abs(second)):
                 return None
             move = -first / second
             if real:
                 move = move.real + 0j
             move *= min(1.0, 0.5 / abs(move)) if move else 1.0
-            new = zeta * np.exp(move)
+            new = zeta * np.exp(move) if logarithmic else zeta + move * span
             if v.size:
                 step = new - zeta
                 dv = point.rates[:, 0] * step - (point.mismatch / point.steepness)[:, 0]
@@ -182,16 +188,20 @@ class Sweep:
                     after, stride = None, 0.05
                     continue
             if zeta > 1e4 and first * zeta < 1e5 and first < 1e-3:
-                # log u stays finite as w passes −rank.
-                crossed = self._project(-zeta, v)
-                if crossed is not None and self._monotone(v, crossed) and not self._on_cut(crossed):
+                # log u stays finite as w passes −rank; a v_k that is large there passes infinity with it.
+                far = np.abs(v) > 100.0
+                crossed = self._project(-zeta, np.where(far, -v, v))
+                if crossed is not None and self._monotone(v, np.where(far, v, crossed)) and not self._on_cut(crossed):
                     zeta, v, after = -zeta, crossed.real, None
                     stride = 0.3
                     continue
             ahead = -first / second if second < 0 else math.inf
             step = min(stride, 1.5 * ahead)
-            if 0.0 < zeta < 1.0:
-                step = min(step, 0.5 * (1.0 - zeta) / zeta)
+            # No further than half way to the next singularity: ζ = 1, or ζ = 1/d of some term.
+            ahead_of = [1.0, *(1.0 / d for d, _ in self.equation.terms if d > 0.0)]
+            distance = min((x - zeta for x in ahead_of if x > zeta), default=math.inf)
+            if zeta > 0.0:
+                step = min(step, 0.5 * distance / zeta)
             while True:
                 new = zeta * math.exp(step) if zeta > 0 else zeta + step * span * (0.5 if zeta < -0.05 else 1.0)
                 guess = self._extrapolate(point, v, new - zeta) if abs(new) > 1e-9 else None
@@ -308,14 +318,10 @@ class Sweep:
             table_v.append(v.copy())
             rate_u = complex(point.slope[0]) * zeta
             second = complex(point.bend[0]) * zeta**2 + rate_u
-            ahead = -rate_u / second if second else complex(math.inf)
-            if abs(ahead) < 0.6 and (ahead * rate_u).real > 0.0:
-                landing = self._critical(complex(zeta), v)
-                if landing is not None and landing.log_u > log_u and self._flat(landing) and abs(
-                    np.log(landing.zeta / zeta)
-                ) < 3.0 * abs(ahead) + 1e-12:
-                    ended = ("edge", landing)
-                    break
+            landing = self._landing(point, zeta, v, log_u)
+            if landing is not None:
+                ended = ("edge", landing)
+                break
             if abs(1.0 - zeta) < 0.05 and (rate_u * (1.0 - zeta)).real > 0.0:
                 pole = self._pole(v)
                 if pole is not None and abs(pole[1]) < MARGINAL and pole[0] > log_u:
@@ -373,6 +379,20 @@ class Sweep:
         self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, fading))
         return ended
 
+    def _landing(self, point: Point, zeta: complex, v: np.ndarray, log_u: float) -> Edge | None:
+        """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""
+        slope, bend = complex(point.slope[0]), complex(point.bend[0])
+        if bend == 0.0:
+            return None
+        ahead = -slope / bend
+        # Forward along the curve dζ = d log u/slope, and within reach.
+        if not (abs(ahead) < 0.6 * max(abs(zeta), 0.05) and (ahead * slope).real > 0.0):
+            return None
+        edge = self._critical(zeta, v)
+        if edge is None or edge.log_u <= log_u or not self._flat(edge):
+            return None
+        return edge if abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta) else None
+
     def _follow(self, log_u: float, zeta: complex, v: np.ndarray, tolerance: float) -> Point | None:
         """Newton's method from a good start; None where it strays or leaves the upper half plane."""
         target = np.array([log_u])
@@ -410,8 +430,7 @@ class Sweep:
         return float(dw.imag / w)
 
     def _flat(self, edge: Edge) -> bool:
-        angle = math.atan2(edge.zeta.imag, abs(edge.zeta.real))
-        return abs(angle) < FLAT and all(abs(x.imag) < FLAT * abs(x) for x in edge.v)
+        return abs(edge.zeta.imag) < FLAT * max(abs(edge.zeta.real), 0.05) and all(abs(x.imag) < FLAT * abs(x) for x in edge.v)
 
     def _count(self) -> None:
         self.steps += 1

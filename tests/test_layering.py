@@ -26,7 +26,7 @@ ROWS = (
     ("graded", "sampling", "reading", "record", "files"),
     ("plot",),
     ("prediction",),
-    ("crosscheck",),
+    ("agreement",),
     ("",),  # spectra/__init__.py
     ("cli",),
     ("__main__",),

@@ -119,7 +119,8 @@ def test_psi_of_squared_slopes_keeps_its_digits_close_to_the_cut(case, height):
         # Above TAIL_HEIGHT it is a plain sum, with absolute accuracy.
         rounding = 16 * EPS * float(abs(exact)) if height > 1e-4 else 0.0
         assert found[0, 0].imag == pytest.approx(float(exact.imag), rel=1e-12, abs=rounding)
-        assert abs(plus[0, 0] - complex(1 + exact)) < 1e-13 * abs(complex(1 + exact)) + 2 * moved
+        # 1 + ψ = E 1/(1 − vt) adds numbers of size 1, of which next to nothing is left where v is huge.
+        assert abs(plus[0, 0] - complex(1 + exact)) < 1e-13 * abs(complex(1 + exact)) + 8 * EPS + 2 * moved
         asked = complex(exact * (1 - mp.mpc(v)) - mp.mpc(v))
         assert abs(excess[0, 0] - asked) < 1e-13 * (abs(asked) + abs(v)) + 2 * moved * abs(1 - v)
 

@@ -41,7 +41,7 @@ def check(
     own = None if net.widths is not None else DEFAULT_WIDTH
     sampled_widths: tuple[int | None, ...] = widths or (width or own,)
 
-    from ..crosscheck import crosscheck
+    from ..agreement import crosscheck
     from ..prediction import predict
     from ..sampling import sample
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from ..reading import in_words, reading
 
 if TYPE_CHECKING:
-    from ..crosscheck import CrossCheck
+    from ..agreement import CrossCheck
     from ..prediction import Prediction
 
 # Without a terminal there is no width to fit; rows must not be broken for a reader that is a program.

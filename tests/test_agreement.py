@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spectra.crosscheck import FALSE_ALARM_RATE, _allowance, _extrapolate, _Grid, crosscheck
+from spectra.agreement import FALSE_ALARM_RATE, _allowance, _extrapolate, _Grid, crosscheck
 from spectra.network import Network
 from spectra.sampling import Ensemble, companions, sample
 

@@ -87,7 +87,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
     thin = sum(c.thin for c in charts)
     if thin:
-        notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-13 are interpolated, not certified")
+        notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")
     atoms = tuple((float(u), float(m)) for u, m in found.atoms)
     law = Spectrum(
         arcs=charts,
@@ -126,8 +126,8 @@ def _moved(finer: MasterEquation, charts: tuple[Chart, ...]) -> float:
     for one in charts:
         assert one.solutions is not None
         u, zeta, v = one.solutions
-        # What matters is the error times the density: towards λ → 0 both the law of D² and J's become unresolvable.
-        weight = np.minimum(30.0 * np.exp(np.minimum(finer.log_density(zeta), 0.0)), 1.0)
+        # What counts is the error times the density; thin tails carry rounding that no finer law removes.
+        weight = np.minimum(30.0 * np.exp(np.minimum(finer.log_density(zeta), 0.0)), 1.0) ** 1.5
         with np.errstate(all="ignore"):
             point = finer.evaluate(zeta.astype(complex), v)
             sizes = measure(finer, point, u) * weight

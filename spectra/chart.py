@@ -24,7 +24,7 @@ TAIL_RESOLUTION = 1e-7
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
 # log density in U below which an uncertified node is not chased.
-THIN = -30.0
+THIN = -20.7
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
 
@@ -70,7 +70,7 @@ class Chart:
     breaks, coefficients : (P + 1,), (P, DEGREE).
     slope : d log p/dU beyond `high` where the arc fades out, else 0.
     residual : largest relative residual of the master equation at the nodes.
-    uncertified, thin : number of nodes that no method certified, where the density is above or below 1e-13.
+    uncertified, thin : number of nodes that no method certified, where the density in U is above or below 1e-9.
     low_tail : what rounding took from `low`.
     solutions : log u, ζ, v at some of the nodes, for checks.
     """
@@ -304,7 +304,12 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     done.sort(key=lambda item: item[0])
     ends = np.array([item[0] for item in done] + [done[-1][1]])
     table = np.array([item[2] for item in done])
-    slope = min(arc.fading, -1e-6) if fades else 0.0
+    slope = 0.0
+    if fades:
+        slope = float(np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(table[-1])))
+        slope = slope * 2.0 / (ends[-1] - ends[-2]) + (exponent_low / (high - low) if exponent_low else 0.0)
+        if not 0.5 < slope / min(arc.fading, -1e-6) < 2.0:
+            slope = min(arc.fading, -1e-6)
     solutions = (
         np.concatenate([item[0] for item in solved]),
         np.concatenate([item[1] for item in solved]),
@@ -393,8 +398,8 @@ class _Guess:
 def _solve_nodes(equation: MasterEquation, guess: _Guess, u: np.ndarray, exact: np.ndarray) -> Roots:
     """Newton from the interpolated start; what it misses, from the sure continuation."""
     zeta, v = guess(u)
-    roots = solve(equation, exact, zeta, v)
-    # Where the density is below 1e-13 nothing hangs on it: the interpolated start stands in, and the chart says so.
+    roots = solve(equation, exact, zeta, v, max_steps=16)
+    # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and the chart says so.
     thin = ~roots.certified & (equation.log_density(zeta) < THIN)
     roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
     roots.residual[thin] = 0.0

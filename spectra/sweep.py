@@ -24,10 +24,12 @@ FLAT = 1e-6
 # An atom of less mass than this is none: the density has an inverse square root there instead.
 MARGINAL = 1e-11
 MAX_STEPS = 4000
+# Squares of v must stay in the range of doubles; λ has left it long before.
+LARGEST_V = 1e140
 # Residual that is good enough for a table of starting values.
 ROUGH = 1e-4
-# log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-17.
-THIN = -40.0
+# log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
+THIN = -37.0
 
 
 @dataclass(frozen=True)
@@ -341,7 +343,8 @@ class Sweep:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             step = min(step, 3.0 * previous)
             lost = any(abs(x) * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
-            if lost and density < THIN / 2 and fading < 0.0:
+            beyond = any(abs(x) > LARGEST_V for x in v)
+            if fading < 0.0 and (beyond or (lost and density < -16.0)):
                 ended = ("end", None)
                 break
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:

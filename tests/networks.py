@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def law_of(runs: Sequence[LayerState]) -> Assembly:
 
 
 def golden_layers(name: str) -> list[LayerState]:
-    """The layers of a golden case; χ from the twins' own numbers."""
+    """Layers of a golden case; χ from the twins' own numbers."""
     runs = []
     for x in GOLDEN[name]["layers"]:
         chi = 1.0 if x["critical"] else float(x["sigma_w2"]) * float(x["mu_1"])
@@ -66,7 +66,7 @@ def golden_layers(name: str) -> list[LayerState]:
     return runs
 
 
-@lru_cache(maxsize=None)
+@cache
 def golden_law(name: str) -> Assembly:
     """Law of JJᵀ of a golden case, built once."""
     return law_of(golden_layers(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -61,7 +61,7 @@ TABLE: dict[str, dict] = {
 MASS = 1e-10
 
 
-@lru_cache(maxsize=None)
+@cache
 def built(name: str) -> Prediction:
     keys = dict(TABLE[name])
     if "q_star" in keys:
@@ -99,7 +99,7 @@ def integral(found: Prediction, low: float, high: float, k: float) -> float:
 
 
 def intervals(found: Prediction) -> list[tuple[float, float]]:
-    """The bulks in U = −log λ; one that reaches 0 is cut where 1e-13 of mass is left."""
+    """Bulks in U = −log λ; one that reaches 0 is cut where 1e-13 of mass is left."""
     law = found.spectrum
     far = float(law.quantile_at(np.array([law.atom_at_zero + 1e-13]))[0])
     return [(-math.log(high), -math.log(low) if low > 0 else far) for low, high in law.bulks]

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from networks import GOLDEN, golden_law, golden_layers
+from networks import GOLDEN, equation_of, golden_law, golden_layers
 
 from spectra import Network, predict
 from spectra.laws.pushforward import slope_law
+from spectra.series import scaled_moments
 
 # Cases that a configuration can state as such: σ_w critical at q*, one activation, on the edge-of-chaos curve.
 STATABLE = [
@@ -63,13 +64,13 @@ def test_atom_at_the_top_stands_above_a_gap(name):
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_moments_agree_with_the_mpmath_twin(name):
-    case, law = GOLDEN[name], golden_law(name).spectrum
-    first, second, third = law.scaled_moments(3)
+    case, equation = GOLDEN[name], equation_of(golden_layers(name))
+    first, second, third = scaled_moments(equation, 3)
     assert first == pytest.approx(1.0, rel=1e-15)
-    # m_1 = Π χ of the twins' own χ, so that what is compared here is the logarithm's rounding.
-    assert math.exp(law.log_mean) == pytest.approx(float(case["m_1"]), rel=1e-13)
+    # m_1 = Π χ of the twins' own χ: the rounding of a sum of logarithms.
+    assert math.exp(-equation.constant) == pytest.approx(float(case["m_1"]), rel=1e-13)
     assert second == pytest.approx(float(case["m_2_over_m_1_squared"]), rel=MOMENT)
-    assert third * math.exp(3 * law.log_mean) == pytest.approx(float(case["m_3"]), rel=MOMENT)
+    assert third * math.exp(-3 * equation.constant) == pytest.approx(float(case["m_3"]), rel=MOMENT)
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,11 @@ def psi(case: Case, y: Any, power: int = 0) -> Any:
     with mp.workdps(DPS):
         root = mp.sqrt(mp.mpf(case.q))
         total = mp.zero
-        zero = mp.findroot(lambda x: reference.slope("gelu", x), -0.75) if case.name == "gelu" else None
-        ends = [zero if end == "zero" else mp.mpf(end) for end in case.ends]
+        zero: Any = mp.findroot(lambda x: reference.slope("gelu", x), -0.75) if case.name == "gelu" else mp.zero
+        ends: list[Any] = [zero if end == "zero" else mp.mpf(end) for end in case.ends]
         reach = 12 * root
         ends = [-reach, *(end for end in ends if abs(end) < reach), reach]
-        for low, high in zip(ends, ends[1:], strict=False):
+        for low, high in pairwise(ends):
             slope = slope_on(case.name, (low + high) / 2)
             if not callable(slope):
                 weight = (mp.erf(high / root / mp.sqrt(2)) - mp.erf(low / root / mp.sqrt(2))) / 2
@@ -89,7 +90,7 @@ def psi(case: Case, y: Any, power: int = 0) -> Any:
 
 
 def at(case: Case, law: NodeLaw, place: float, height: float) -> tuple[complex, Any]:
-    """v = a(1 + i·height) with φ'(place)² = 1/a, and the same in units of φ'² itself."""
+    """Return v = a(1 + i·height) with φ'(place)² = 1/a, and the same in units of φ'² itself."""
     a = law.mean / law.rank / float(reference.slope(case.name, mp.mpf(place))) ** 2
     v = complex(a, a * height)
     with mp.workdps(DPS):

@@ -11,7 +11,7 @@ import pytest
 from spectra.spectrum import Atom, SingularValueLaw, Spectrum
 
 
-@dataclass(frozen=True)
+@dataclass
 class FlatArc:
     """Mass spread evenly over low < U < high: the density of λ is mass/((high − low) λ)."""
 

@@ -20,7 +20,7 @@ STEEPNESS = 0.6
 # Largest argument of φ'² aimed at along the path: a right angle keeps the image far from both half-axes.
 TURN = 1.35
 # How near, in units of the local scale, the panels go to a zero of φ': the mass left unresolved there.
-ZERO_FINENESS = 3e-14
+ZERO_FINENESS = 1e-11
 # Below this φ'² the square underflows soon after: such x are counted as φ' = 0, and the result says so.
 TINY_SLOPE_SQUARE = 1e-290
 # 16 Gauss-Legendre nodes a panel: a pole at 1.33 half lengths gives the error 3^-32 = 5e-16.

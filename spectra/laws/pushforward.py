@@ -75,6 +75,13 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     # The rounding of the mean would be multiplied by the depth.
     all_points = all_points / (all_points @ all_weights).real
     ends = [p.branch.slope(np.array([lower, upper])) ** 2 for p, lower, upper in pieces]
+    # Beside a zero of φ' the rounding of x spoils what is nearer than this.
+    resolved = 0.0
+    for piece, _, _ in pieces:
+        for x in (piece.lower, piece.upper):
+            near = piece.branch.slope(np.array([x, x + 2e-10 * min(1.0, math.sqrt(variance))])) ** 2
+            if near[0] < 1e-20:
+                resolved = max(resolved, float(near[1]))
     largest = max([*(float(e.max()) for e in ends), *atoms.keys()])
     smallest = min([*(float(e.min()) for e in ends), *atoms.keys()])
     density = SlopeDensity(
@@ -97,7 +104,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         corners=tuple(sorted({float(t) / centre for e in ends for t in e} | {t / centre for t in atoms})),
         supremum=_extreme(activation, max) / centre,
         infimum=_extreme(activation, min) / centre,
-        resolved=min([float(np.abs(s).min()) for s in points], default=0.0) / centre,
+        resolved=resolved / centre,
     )
 
 

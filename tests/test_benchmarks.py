@@ -1,0 +1,39 @@
+"""Every benchmark script runs at its smallest size and prints its table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = {
+    "peers.py": "MP(1/2) ⊠ MP(1/2)",
+    "prediction_cost.py": "4 distinct layers",
+    "accuracy.py": "within the goal",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_benchmark_runs_at_its_smallest(name):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "benchmarks" / name), "--quick"],
+        env=os.environ | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert SCRIPTS[name] in done.stdout
+    assert "nan" not in done.stdout
+
+
+def test_every_script_is_described():
+    readme = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        assert f"`{script.name}`" in readme

@@ -13,9 +13,9 @@ from .errors import ConfigError as ConfigError
 from .errors import ConvergenceError as ConvergenceError
 
 if TYPE_CHECKING:
+    from .agreement import crosscheck as crosscheck
     from .convolve import free_power as free_power
     from .convolve import free_product as free_product
-    from .agreement import crosscheck as crosscheck
     from .law import Law as Law
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .continuation import locate
+from ._types import Array
 from .errors import ConvergenceError
+from .guess import THIN, Guess, solve_nodes
 from .master import MasterEquation
-from .solve import Roots, solve
-from .sweep import Arc
+from .walker import Arc
 
 DEGREE = 16
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
@@ -23,8 +23,6 @@ RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
-# log density in U below which an uncertified node is not chased.
-THIN = -20.7
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
 
@@ -50,7 +48,7 @@ for _k in range(_MASS_DEGREE):
 _GAUSS = np.polynomial.legendre.leggauss(20)
 
 
-def _clenshaw(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _clenshaw(coefficients: Array, x: Array) -> Array:
     """Σ c_j T_j(x), coefficients (n, degree) row by row for x (n,)."""
     after = np.zeros_like(x)
     here = np.zeros_like(x)
@@ -79,16 +77,16 @@ class Chart:
     high: float
     exponent_low: float
     exponent_high: float
-    breaks: np.ndarray
-    coefficients: np.ndarray
+    breaks: Array
+    coefficients: Array
     slope: float
     residual: float
     uncertified: int
     low_tail: float = 0.0
     thin: int = 0
-    solutions: tuple[np.ndarray, np.ndarray, np.ndarray] | None = field(default=None, repr=False, compare=False)
-    mass_series: np.ndarray = field(init=False, repr=False)
-    beyond: np.ndarray = field(init=False, repr=False)
+    solutions: tuple[Array, Array, Array] | None = field(default=None, repr=False, compare=False)
+    mass_series: Array = field(init=False, repr=False)
+    beyond: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         count = self.breaks.size - 1
@@ -116,9 +114,7 @@ class Chart:
     # Each piece has a local coordinate x in [−1, 1] in which p dU/dx is smooth: U itself, or the root of the distance
     # to an edge.
 
-    def _from_local(
-        self, piece: np.ndarray, x: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _from_local(self, piece: Array, x: Array) -> tuple[Array, Array, Array, Array]:
         a, b = self.breaks[piece], self.breaks[piece + 1]
         half = 0.5 * (b - a)
         u = a + half * (1.0 + x)
@@ -142,7 +138,7 @@ class Chart:
             jacobian[last] = width * tau
         return u, jacobian, to_low, to_high
 
-    def _to_local(self, piece: np.ndarray, u: np.ndarray, to_low: np.ndarray, to_high: np.ndarray) -> np.ndarray:
+    def _to_local(self, piece: Array, u: Array, to_low: Array, to_high: Array) -> Array:
         a, b = self.breaks[piece], self.breaks[piece + 1]
         x = 2.0 * (u - a) / (b - a) - 1.0
         if self.exponent_low:
@@ -153,7 +149,7 @@ class Chart:
             x[last] = 1.0 - 2.0 * np.sqrt(to_high[last] / (b - a)[last])
         return np.clip(x, -1.0, 1.0)
 
-    def _log_density(self, piece: np.ndarray, u: np.ndarray, to_low: np.ndarray, to_high: np.ndarray) -> np.ndarray:
+    def _log_density(self, piece: Array, u: Array, to_low: Array, to_high: Array) -> Array:
         a, b = self.breaks[piece], self.breaks[piece + 1]
         y = _clenshaw(self.coefficients[piece], 2.0 * (u - a) / (b - a) - 1.0)
         with np.errstate(divide="ignore"):
@@ -163,11 +159,11 @@ class Chart:
                 y = y + self.exponent_high * np.log(to_high)
         return y
 
-    def _pieces(self, u: np.ndarray) -> np.ndarray:
+    def _pieces(self, u: Array) -> Array:
         return np.clip(np.searchsorted(self.breaks, u, side="right") - 1, 0, self.breaks.size - 2)
 
-    def log_density(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
-        """log p(U), −inf off the arc.  `correction`: what rounding took from U (see `Spectrum`)."""
+    def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
+        """Log p(U), −inf off the arc.  `correction`: what rounding took from U (see `Spectrum`)."""
         result = np.full(u.shape, -np.inf)
         to_low = (u - self.low) + (correction - self.low_tail)
         inside = (to_low > 0.0) & (u <= self.high)
@@ -184,7 +180,7 @@ class Chart:
                 result[far] = end + self.slope * (u[far] - self.high)
         return result
 
-    def mass_beyond(self, u: np.ndarray) -> np.ndarray:
+    def mass_beyond(self, u: Array) -> Array:
         """∫_u^∞ p dU, relative accuracy kept towards λ = 0."""
         result = np.where(u < self.low, self.mass, 0.0)
         inside = (u >= self.low) & (u <= self.high)
@@ -198,7 +194,7 @@ class Chart:
             result[far] = self.beyond[-1] * np.exp(self.slope * (u[far] - self.high))
         return result
 
-    def invert(self, mass: np.ndarray) -> np.ndarray:
+    def invert(self, mass: Array) -> Array:
         """U with mass_beyond(U) = `mass`, 0 ≤ mass ≤ self.mass."""
         count = self.breaks.size - 1
         piece = np.clip(np.searchsorted(-self.beyond, -mass, side="right") - 1, 0, count - 1)
@@ -225,7 +221,7 @@ class Chart:
                 u = np.where(tail, self.high + np.log(np.maximum(mass, 0.0) / self.beyond[-1]) / self.slope, u)
         return u
 
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+    def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU for integrals of smooth functions of U against the density."""
         count = self.breaks.size - 1
         nodes, weights = _GAUSS
@@ -248,17 +244,17 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         arc = replace(arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:])
         edge_low = arc.log_u[0]
         low = float(edge_low)
-    guess = _Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
+    guess = Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
     breaks = _first_breaks(arc, low, high)
-    done: list[tuple[float, float, np.ndarray]] = []
+    done: list[tuple[float, float, Array]] = []
     residual, uncertified, unproven = 0.0, 0, 0
-    solved: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    solved: list[tuple[Array, Array, Array]] = []
     for _ in range(MAX_ROUNDS):
         a, b = breaks[:, 0], breaks[:, 1]
         half = 0.5 * (b - a)
         u = (a + half)[:, None] + half[:, None] * _NODES
         exact = (a - low)[:, None] + half[:, None] * (1.0 + _NODES) + equation.exact(edge_low)
-        roots = _solve_nodes(equation, guess, u.ravel(), exact.ravel())
+        roots = solve_nodes(equation, guess, u.ravel(), exact.ravel())
         log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
         to_low = (a - low + half)[:, None] + half[:, None] * _NODES
         to_high = (high - b + half)[:, None] - half[:, None] * _NODES
@@ -331,7 +327,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     )
 
 
-def _first_breaks(arc: Arc, low: float, high: float) -> np.ndarray:
+def _first_breaks(arc: Arc, low: float, high: float) -> Array:
     """About every third step of the sweep, and at least two pieces, so that each touches one edge."""
     inner = arc.log_u[3:-2:3].astype(float)
     # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.
@@ -341,75 +337,3 @@ def _first_breaks(arc: Arc, low: float, high: float) -> np.ndarray:
         inner = np.array([0.5 * (low + high)])
     ends = np.concatenate([[low], inner, [high]])
     return np.stack([ends[:-1], ends[1:]], 1)
-
-
-class _Guess:
-    """Starting values along an arc: log ζ and log v, interpolated in a variable that opens the edges."""
-
-    def __init__(self, arc: Arc, low: float, high: float, rooted_low: bool, rooted_high: bool) -> None:
-        self.low, self.high = low, high
-        self.rooted_low, self.rooted_high = rooted_low, rooted_high
-        u, zeta, v = arc.log_u, arc.zeta, arc.v
-        if arc.first is not None and rooted_low and np.isfinite(arc.first.zeta):
-            u = np.concatenate([[low], u])
-            zeta = np.concatenate([[arc.first.zeta], zeta])
-            v = np.concatenate([arc.first.v.reshape(-1, 1), v], axis=1)
-        if arc.last is not None and rooted_high and np.isfinite(arc.last.zeta):
-            u = np.concatenate([u, [high]])
-            zeta = np.concatenate([zeta, [arc.last.zeta]])
-            v = np.concatenate([v, arc.last.v.reshape(-1, 1)], axis=1)
-        self.s = self._opened(u)
-        self.table = self._logs(zeta, v)
-
-    def _opened(self, u: np.ndarray) -> np.ndarray:
-        to_low, to_high = np.maximum(u - self.low, 0.0), np.maximum(self.high - u, 0.0)
-        if self.rooted_low and self.rooted_high:
-            return np.arctan2(np.sqrt(to_low), np.sqrt(to_high))
-        if self.rooted_low:
-            return np.sqrt(to_low)
-        if self.rooted_high:
-            return -np.sqrt(to_high)
-        return u
-
-    @staticmethod
-    def _logs(zeta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        rows = np.log(np.concatenate([zeta[None, :], v]).astype(complex))
-        # On the real axis approached from above.
-        return rows.real + 1j * np.abs(rows.imag)
-
-    def __call__(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        s = self._opened(u)
-        index = np.clip(np.searchsorted(self.s, s) - 1, 0, self.s.size - 2)
-        gap = self.s[index + 1] - self.s[index]
-        t = np.where(gap > 0, (s - self.s[index]) / np.where(gap > 0, gap, 1.0), 0.0)
-        rows = self.table[:, index] * (1.0 - t) + self.table[:, index + 1] * t
-        values = np.exp(rows)
-        return values[0], values[1:]
-
-    def refine(self, u: np.ndarray, roots: Roots) -> None:
-        """Add certified roots to the table."""
-        good = roots.certified
-        s = np.concatenate([self.s, self._opened(u[good])])
-        table = np.concatenate([self.table, self._logs(roots.zeta[good], roots.v[:, good])], axis=1)
-        order = np.argsort(s, kind="stable")
-        self.s, self.table = s[order], table[:, order]
-
-
-def _solve_nodes(equation: MasterEquation, guess: _Guess, u: np.ndarray, exact: np.ndarray) -> Roots:
-    """Newton from the interpolated start; what it misses, from the sure continuation."""
-    zeta, v = guess(u)
-    roots = solve(equation, exact, zeta, v, max_steps=16)
-    # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and the chart says so.
-    thin = ~roots.certified & (equation.log_density(zeta) < THIN)
-    roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
-    roots.residual[thin] = 0.0
-    missed = np.flatnonzero(~roots.certified & ~thin)
-    for k in missed[:200]:
-        try:
-            one = locate(equation, u[k : k + 1])
-        except ConvergenceError:
-            continue
-        if one.residual[0] < roots.residual[k] or one.certified[0]:
-            roots.zeta[k], roots.v[:, k] = one.zeta[0], one.v[:, 0]
-            roots.residual[k], roots.certified[k] = one.residual[0], one.certified[0]
-    return roots

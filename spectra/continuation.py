@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from ._types import Array
 from .errors import ConvergenceError
 from .master import MasterEquation
 from .solve import Roots, certify, solve
@@ -16,7 +17,7 @@ from .solve import Roots, certify, solve
 START_ANGLE = 0.9 * math.pi
 
 
-def locate(equation: MasterEquation, log_u: np.ndarray, *, max_steps: int = 2000) -> Roots:
+def locate(equation: MasterEquation, log_u: Array, *, max_steps: int = 2000) -> Roots:
     """Roots at real `log_u` (n,) with no starting value; slow and sure.
 
     Raises
@@ -34,7 +35,7 @@ def locate(equation: MasterEquation, log_u: np.ndarray, *, max_steps: int = 2000
     return certify(equation, log_u, zeta, v)
 
 
-def _one(equation: MasterEquation, target: float, max_steps: int) -> tuple[complex, np.ndarray]:
+def _one(equation: MasterEquation, target: float, max_steps: int) -> tuple[complex, Array]:
     omegas = equation.omegas.ravel()
     # There |u|·m_1 = 1e-3 and w = u·m_1 to first order.
     begin = math.log(1e-3) + equation.constant
@@ -70,8 +71,8 @@ def _one(equation: MasterEquation, target: float, max_steps: int) -> tuple[compl
 
 
 def _advance(
-    equation: MasterEquation, here: complex, there: complex, zeta: complex, v: np.ndarray
-) -> tuple[complex, np.ndarray] | None:
+    equation: MasterEquation, here: complex, there: complex, zeta: complex, v: Array
+) -> tuple[complex, Array] | None:
     point = equation.evaluate(np.array([zeta]), v.reshape(-1, 1), curvature=True)
     step = there - here
     x = step / (point.slope[0] * zeta)
@@ -96,8 +97,8 @@ def _advance(
 
 
 def _correct(
-    equation: MasterEquation, log_u: complex, zeta: complex, v: np.ndarray, *, required: bool = False
-) -> tuple[complex, np.ndarray]:
+    equation: MasterEquation, log_u: complex, zeta: complex, v: Array, *, required: bool = False
+) -> tuple[complex, Array]:
     roots = solve(equation, np.array([log_u]), np.array([zeta]), v.reshape(v.size, 1), max_steps=40 if required else 10)
     if not roots.certified[0]:
         raise ConvergenceError("Newton's method did not arrive", residual=float(roots.residual[0]), tolerance=1e-11)

@@ -27,9 +27,7 @@ class ConvergenceError(RuntimeError):
     residual, tolerance : the residual reached and the one asked for, where they exist.
     """
 
-    def __init__(
-        self, message: str, *, residual: float | None = None, tolerance: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, residual: float | None = None, tolerance: float | None = None) -> None:
         if residual is not None:
             message = f"{message} (residual {residual:.2e}, tolerance {tolerance or 0.0:.2e})"
         super().__init__(message)

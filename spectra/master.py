@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from ._types import Array
 from .laws.nodes import LawStack, NodeLaw
 
 
@@ -35,26 +36,27 @@ class Point:
     """The equation at n trial points: ζ (n,), v (K, n).
 
     `log_u` is the right side; `slope` its derivative along the constraint, `bend` the second; `rates` and `curls` are
-    dv_k/dζ, d²v_k/dζ² on it, and `mismatch` = 1 + ψ_k(v_k) − (1 − d_k ζ)/(1 − ζ), all (K, n), `pull` ∂ log S_k/∂v_k, `steepness` ψ_k'.
+    dv_k/dζ, d²v_k/dζ² on it, `mismatch` = 1 + ψ_k(v_k) − (1 − d_k ζ)/(1 − ζ), `pull` ∂ log S_k/∂v_k,
+    `steepness` ψ_k', all (K, n).
     """
 
-    zeta: np.ndarray
-    v: np.ndarray
-    log_u: np.ndarray
-    slope: np.ndarray
-    bend: np.ndarray
-    rates: np.ndarray
-    curls: np.ndarray
-    mismatch: np.ndarray
-    pull: np.ndarray
-    steepness: np.ndarray
+    zeta: Array
+    v: Array
+    log_u: Array
+    slope: Array
+    bend: Array
+    rates: Array
+    curls: Array
+    mismatch: Array
+    pull: Array
+    steepness: Array
 
-    def take(self, which: np.ndarray) -> Point:
+    def take(self, which: Array) -> Point:
         """Return the points picked by a mask."""
         return Point(*(getattr(self, f.name)[..., which] for f in fields(self)))
 
 
-def split_log(z: np.ndarray, *, branch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split_log(z: Array, *, branch: int) -> tuple[Array, Array, Array]:
     """log|z|, the angle from the nearer real half-axis, and the number of half turns to add (−1, 0 or 1).
 
     The angle keeps its relative accuracy beside the negative axis as well, which arg z itself cannot.  On the
@@ -110,12 +112,12 @@ class MasterEquation:
         return list(zip(self._d.ravel().tolist(), self._e.ravel().tolist(), strict=True))  # type: ignore[attr-defined]
 
     @property
-    def counts(self) -> np.ndarray:
+    def counts(self) -> Array:
         """Multiplicities n_k, (K, 1)."""
         return self._n  # type: ignore[attr-defined]
 
     @property
-    def omegas(self) -> np.ndarray:
+    def omegas(self) -> Array:
         """Ratios r_k·rank = 1 − d_k, (K, 1)."""
         return self._omega  # type: ignore[attr-defined]
 
@@ -137,20 +139,20 @@ class MasterEquation:
         """Complex type of the arithmetic in use: extended where nothing but logarithms is evaluated."""
         return np.clongdouble if self.is_explicit else np.complex128
 
-    def moment_function(self, zeta: np.ndarray) -> np.ndarray:
-        """w = ψ_{JJᵀ} = rank·ζ/(1 − ζ)."""
+    def moment_function(self, zeta: Array) -> Array:
+        """W = ψ_{JJᵀ} = rank·ζ/(1 − ζ)."""
         return self.rank * zeta / (1.0 - zeta)
 
-    def log_density(self, zeta: np.ndarray) -> np.ndarray:
-        """log of λρ(λ) = Im w/π, the density in log λ."""
+    def log_density(self, zeta: Array) -> Array:
+        """Log of λρ(λ) = Im w/π, the density in log λ."""
         with np.errstate(divide="ignore"):
             return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
 
-    def target(self, zeta: np.ndarray) -> np.ndarray:
+    def target(self, zeta: Array) -> Array:
         """1 + ψ_k demanded at ζ, (K, n)."""
         return (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
 
-    def evaluate(self, zeta: np.ndarray, v: np.ndarray, *, curvature: bool = False) -> Point:
+    def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False) -> Point:
         """Everything that Newton's method, the continuation and the search for edges need at (ζ, v)."""
         d, e = self._d, self._e  # type: ignore[attr-defined]
         base = 1.0 - d * zeta
@@ -194,7 +196,7 @@ class MasterEquation:
         return self.factors[0] if one else None
 
     def real_point(self, zeta: float, index: int, v_index: float) -> float | None:
-        """log u at real ζ left of all supports, with v_index known; None where another v_k has no real value."""
+        """Log u at real ζ left of all supports, with v_index known; None where another v_k has no real value."""
         v = np.array([zeta * float(o) / (1.0 - zeta * (1.0 - float(o))) for o in self.omegas.ravel()], complex)
         v[index] = v_index
         here = np.array([zeta], complex)
@@ -215,7 +217,7 @@ class MasterEquation:
         residual[index] = 0.0
         return float(point.log_u[0].real) if np.all(residual < 1e-9) else None
 
-    def newton_step(self, point: Point, log_u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def newton_step(self, point: Point, log_u: Array) -> tuple[Array, Array]:
         """Increments (dζ, dv) of Newton's method for the equation and its K constraints together."""
         miss = log_u - point.log_u
         if not self.factors:
@@ -225,17 +227,15 @@ class MasterEquation:
         return step, point.rates * step - mend
 
 
-def _total(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _total(weights: Array, rows: Array) -> Array:
     """Σ weights_i rows_i; one row, the usual case, without the cost of a reduction."""
     if len(rows) == 1:
         return weights[0, 0] * rows[0]
     return (weights * rows).sum(0)
 
 
-def _log_s(
-    v: np.ndarray, psi: np.ndarray, plus: np.ndarray, excess: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """log S = log(v(1 + ψ)/ψ) = log1p(−A/ψ), which keeps its digits when S is raised to a large power."""
+def _log_s(v: Array, psi: Array, plus: Array, excess: Array) -> tuple[Array, Array, Array]:
+    """Log S = log(v(1 + ψ)/ψ) = log1p(−A/ψ), which keeps its digits when S is raised to a large power."""
     z = -excess / psi
     near = np.abs(z) < 0.3
     if not near.all():

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from ._types import Array
 from .laws.nodes import TAIL_HEIGHT
 from .master import MasterEquation, Point
 
@@ -33,7 +34,7 @@ class PointEvaluator:
         ]
         self._constant = equation.constant + math.log(equation.rank)
 
-    def __call__(self, zeta: complex, v: np.ndarray) -> Point:
+    def __call__(self, zeta: complex, v: Array) -> Point:
         """Evaluate at ζ and v (K,)."""
         if len(self._counts) <= FEW and not self.equation.is_explicit and zeta != 1.0 and zeta != 0.0:
             try:
@@ -46,7 +47,7 @@ class PointEvaluator:
         here = np.array([zeta], self.equation.complex_type())
         return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True)
 
-    def _few(self, zeta: complex, v: np.ndarray) -> Point | None:
+    def _few(self, zeta: complex, v: Array) -> Point | None:
         real, imag = _principal(zeta, 1)
         slope, bend = 1.0 / zeta, -1.0 / zeta**2
         for d, e in self._terms:
@@ -73,7 +74,9 @@ class PointEvaluator:
             if psi == 0.0 or first == 0.0 or plus == 0.0:
                 return None
             beyond = 1.0 - x
-            excess = x * x * spread / beyond if abs(beyond) >= 0.3 or self.equation.stack.is_narrow(k) else psi * beyond - x
+            excess = (
+                x * x * spread / beyond if abs(beyond) >= 0.3 or self.equation.stack.is_narrow(k) else psi * beyond - x
+            )
             n, omega = self._counts[k], self._omegas[k]
             z = -excess / psi
             if abs(z) >= 0.3:
@@ -92,9 +95,7 @@ class PointEvaluator:
             rows.append((rate, curl, plus - ((1.0 - omega) + omega / away), pull, first))
         columns = np.array(rows, complex).T[:, :, None]
         one_value = np.array([zeta, complex(self._constant + real, imag), slope, bend], complex)[:, None]
-        return Point(
-            one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns
-        )
+        return Point(one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns)
 
 
 def _principal(z: complex, branch: int) -> tuple[float, float]:

@@ -57,9 +57,7 @@ class Prediction:
         with np.errstate(over="ignore"):
             return np.exp(k * self.spectrum.log_mean) * self.spectrum.scaled_moments(order)
 
-    def to_dict(
-        self, at: Sequence[float] | None = None, *, moments: int = 6, points: int = 400
-    ) -> dict[str, Any]:
+    def to_dict(self, at: Sequence[float] | None = None, *, moments: int = 6, points: int = 400) -> dict[str, Any]:
         """The JSON object of `spectra predict`."""
         from .record import prediction_to_dict
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ._types import Array
 from .laws.nodes import NodeLaw
 
 
@@ -28,8 +29,8 @@ class PushedDensity:
         """Mass of the continuous part."""
         return self.rank * (1.0 - math.fsum(mass for _, mass in self.law.atoms))
 
-    def log_density(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
-        """log of the density in U: R(1/t)/π at t = e^{−U − log_scale}."""
+    def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
+        """Log of the density in U: R(1/t)/π at t = e^{−U − log_scale}."""
         flat = np.asarray(u + correction, float).ravel()
         inside = (flat > self.low) & (flat < self.high)
         result = np.full(flat.shape, -np.inf)
@@ -37,12 +38,12 @@ class PushedDensity:
             result[inside] = np.log(self.rank / math.pi * self.density(np.exp(flat[inside] + self.log_scale)))
         return result.reshape(u.shape)
 
-    def mass_beyond(self, u: np.ndarray) -> np.ndarray:
+    def mass_beyond(self, u: Array) -> Array:
         """P(t below e^{−U − log_scale}), continuous part."""
         with np.errstate(over="ignore"):
             return (self.rank * self.density.mass_below(np.exp(-u.ravel() - self.log_scale))).reshape(u.shape)
 
-    def invert(self, mass: np.ndarray) -> np.ndarray:
+    def invert(self, mass: Array) -> Array:
         """U beyond which `mass` lies, by bisection to full precision."""
         low = np.full(mass.shape, self.low)
         high = np.full(mass.shape, min(self.high, self.low + 1400.0))
@@ -52,7 +53,7 @@ class PushedDensity:
             low, high = np.where(above, middle, low), np.where(above, high, middle)
         return 0.5 * (low + high)
 
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+    def quadrature(self) -> tuple[Array, Array]:
         """Nodes and weights: quadrature in the pre-activation."""
         t, weights = self.density.quadrature()
         good = t > 0.0

@@ -10,15 +10,16 @@ import math
 
 import numpy as np
 
+from ._types import Array
 from .master import MasterEquation
 
 
-def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def multiply(a: Array, b: Array) -> Array:
     """a·b to the order of a."""
     return np.convolve(a, b)[: a.size]
 
 
-def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def divide(a: Array, b: Array) -> Array:
     """a/b, b_0 ≠ 0."""
     result = np.zeros(a.size)
     for k in range(a.size):
@@ -26,8 +27,8 @@ def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return result
 
 
-def exponential(a: np.ndarray) -> np.ndarray:
-    """exp a, by k e_k = Σ j a_j e_{k−j}."""
+def exponential(a: Array) -> Array:
+    """Exp a, by k e_k = Σ j a_j e_{k−j}."""
     result = np.zeros(a.size)
     result[0] = math.exp(a[0])
     weighted = a * np.arange(a.size)
@@ -36,7 +37,7 @@ def exponential(a: np.ndarray) -> np.ndarray:
     return result
 
 
-def log_one_plus(a: np.ndarray) -> np.ndarray:
+def log_one_plus(a: Array) -> Array:
     """log(1 + a), a_0 = 0."""
     one = a.copy()
     one[0] = 1.0
@@ -48,7 +49,7 @@ def log_one_plus(a: np.ndarray) -> np.ndarray:
     return result
 
 
-def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def compose(a: Array, b: Array) -> Array:
     """a(b), b_0 = 0, by Horner's rule."""
     result = np.zeros(a.size)
     for coefficient in a[::-1]:
@@ -57,7 +58,7 @@ def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return result
 
 
-def revert(a: np.ndarray) -> np.ndarray:
+def revert(a: Array) -> Array:
     """The series b with a(b(x)) = x; a_0 = 0, a_1 ≠ 0.  Lagrange: b_k = (1/k) [x^{k−1}] (x/a)^k."""
     quotient = np.zeros(a.size)
     shifted = np.append(a[1:], 0.0)
@@ -72,7 +73,7 @@ def revert(a: np.ndarray) -> np.ndarray:
     return result
 
 
-def log_s_series(points: np.ndarray, weights: np.ndarray, order: int) -> np.ndarray:
+def log_s_series(points: Array, weights: Array, order: int) -> Array:
     """Coefficients of log S(w), S the S-transform of a mean-one law given by nodes, to w^order; constant term 0.
 
     From A = ψ(1 − v) − v = v²/(1 − v) E[(t − 1)²/(1 − vt)] and log S = log(1 − A/ψ), so that a narrow law keeps the
@@ -91,7 +92,7 @@ def log_s_series(points: np.ndarray, weights: np.ndarray, order: int) -> np.ndar
     return compose(log_s, chi)
 
 
-def log_moment_generator(equation: MasterEquation, order: int) -> np.ndarray:
+def log_moment_generator(equation: MasterEquation, order: int) -> Array:
     """Coefficients of −log(u/w) less its constant, to w^order."""
     total = np.zeros(order + 1)
     k = np.arange(1, order + 1)
@@ -103,7 +104,7 @@ def log_moment_generator(equation: MasterEquation, order: int) -> np.ndarray:
     return -total
 
 
-def scaled_moments(equation: MasterEquation, order: int) -> np.ndarray:
+def scaled_moments(equation: MasterEquation, order: int) -> Array:
     """m_k/m_1^k for k = 1 … order; m_1 = exp(−constant).
 
     Relative accuracy 1e-13 times a small power of the order; inf where they exceed the range of doubles.

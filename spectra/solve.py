@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._types import Array
 from .master import MasterEquation, Point
 
-# Residuals are relative: of log u to 1 + |log u|, of 1 + ψ_k to its target.  The floor of double precision here is a few
-# 1e-15 times the conditioning of the sums; 1e-11 separates roots from failures by many orders on either side.
+# Residuals are relative: of log u to 1 + |log u|, of 1 + ψ_k to its target.  The floor of double precision here is a
+# few 1e-15 times the conditioning of the sums; 1e-11 separates roots from failures by many orders on either side.
 CERTIFIED = 1e-11
 
 
@@ -17,17 +18,17 @@ CERTIFIED = 1e-11
 class Roots:
     """Roots (ζ, v) of the master equation at the asked log u, each with its residual and its verdict."""
 
-    zeta: np.ndarray
-    v: np.ndarray
-    residual: np.ndarray
-    certified: np.ndarray
+    zeta: Array
+    v: Array
+    residual: Array
+    certified: Array
 
 
 def solve(
     equation: MasterEquation,
-    log_u: np.ndarray,
-    zeta: np.ndarray,
-    v: np.ndarray,
+    log_u: Array,
+    zeta: Array,
+    v: Array,
     *,
     max_steps: int = 40,
     tolerance: float = 0.0,
@@ -73,7 +74,7 @@ def solve(
     return Roots(zeta, v, residual, above & (residual < CERTIFIED))
 
 
-def certify(equation: MasterEquation, log_u: np.ndarray, zeta: np.ndarray, v: np.ndarray) -> Roots:
+def certify(equation: MasterEquation, log_u: Array, zeta: Array, v: Array) -> Roots:
     """Residual and verdict of given roots."""
     with np.errstate(all="ignore"):
         point = equation.evaluate(zeta, v)
@@ -83,7 +84,7 @@ def certify(equation: MasterEquation, log_u: np.ndarray, zeta: np.ndarray, v: np
     return Roots(zeta, v, residual, above & (residual < CERTIFIED))
 
 
-def measure(equation: MasterEquation, point: Point, log_u: np.ndarray) -> np.ndarray:
+def measure(equation: MasterEquation, point: Point, log_u: Array) -> Array:
     """Largest relative residual of the equations at each point."""
     size = np.abs(point.log_u - log_u) / (1.0 + np.abs(log_u))
     if equation.factors:
@@ -94,7 +95,7 @@ def measure(equation: MasterEquation, point: Point, log_u: np.ndarray) -> np.nda
     return size
 
 
-def _step(zeta: np.ndarray, v: np.ndarray, dzeta: np.ndarray, dv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _step(zeta: Array, v: Array, dzeta: Array, dv: Array) -> tuple[Array, Array]:
     """Newton step, shortened to half of the distance to 0 and kept in the upper half plane."""
     ratio = np.abs(dzeta) / np.abs(zeta)
     if v.shape[0]:
@@ -103,7 +104,7 @@ def _step(zeta: np.ndarray, v: np.ndarray, dzeta: np.ndarray, dv: np.ndarray) ->
     return _above(zeta, zeta + scale * dzeta), _above(v, v + scale * dv)
 
 
-def _above(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+def _above(old: Array, new: Array) -> Array:
     """`new`, with its imaginary part cut to a fifth of the old one where it would leave the upper half plane."""
     leaves = (new.imag <= 0) & (old.imag > 0)
     return np.where(leaves, new.real + 0.2j * old.imag, new)

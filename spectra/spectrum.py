@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._types import Array
+
 # What `effective_support` leaves out at each end.
 OUTSIDE = 5e-13
 
@@ -37,19 +39,19 @@ class ArcDensity(Protocol):
         """Mass of the arc."""
         ...
 
-    def log_density(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
-        """log of the density in U."""
+    def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
+        """Log of the density in U."""
         ...
 
-    def mass_beyond(self, u: np.ndarray) -> np.ndarray:
+    def mass_beyond(self, u: Array) -> Array:
         """Mass at larger U, that is, smaller λ."""
         ...
 
-    def invert(self, mass: np.ndarray) -> np.ndarray:
+    def invert(self, mass: Array) -> Array:
         """U beyond which `mass` lies."""
         ...
 
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+    def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights."""
         ...
 
@@ -77,19 +79,19 @@ class Spectrum:
     log_atoms: tuple[tuple[float, float], ...]
     atom_at_zero: float
     log_support: tuple[float, float]
-    scaled_moments: Callable[[int], np.ndarray]
+    scaled_moments: Callable[[int], Array]
     log_mean: float
 
     # -- in U ---------------------------------------------------------------------------------------------------
 
-    def log_density_at(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
-        """log of the density in U; −inf where there is none."""
+    def log_density_at(self, u: Array, correction: Array | float = 0.0) -> Array:
+        """Log of the density in U; −inf where there is none."""
         result = np.full(u.shape, -np.inf)
         for arc in self.arcs:
             result = np.logaddexp(result, arc.log_density(u, correction))
         return result
 
-    def mass_at_or_below(self, u: np.ndarray) -> np.ndarray:
+    def mass_at_or_below(self, u: Array) -> Array:
         """P(λ ≤ e^{−u})."""
         result = np.full(u.shape, self.atom_at_zero)
         for arc in self.arcs:
@@ -115,7 +117,7 @@ class Spectrum:
         segments.sort(key=lambda s: (-s[0], s[1] is None))
         return [segment[1:] for segment in segments]
 
-    def quantile_at(self, p: np.ndarray) -> np.ndarray:
+    def quantile_at(self, p: Array) -> Array:
         """U of the p-quantile; inf on the atom at zero."""
         shape, p = p.shape, p.ravel()
         result = np.full(p.shape, np.inf)
@@ -139,23 +141,23 @@ class Spectrum:
 
     # -- in λ ---------------------------------------------------------------------------------------------------
 
-    def log_pdf(self, x: ArrayLike) -> np.ndarray:
+    def log_pdf(self, x: ArrayLike) -> Array:
         """Log of `pdf`."""
         x, u, correction = _logarithm(x)
         with np.errstate(invalid="ignore"):
             return np.where(x > 0.0, self.log_density_at(u, correction) + u, -np.inf)[()]
 
-    def pdf(self, x: ArrayLike) -> np.ndarray:
+    def pdf(self, x: ArrayLike) -> Array:
         """Density ρ(λ) of the absolutely continuous part; 0 off the bulks, exactly."""
         with np.errstate(over="ignore"):
             return np.exp(self.log_pdf(x))[()]
 
-    def cdf(self, x: ArrayLike) -> np.ndarray:
+    def cdf(self, x: ArrayLike) -> Array:
         """P(λ ≤ x), atoms included."""
         x, u, _ = _logarithm(x)
         return np.where(x < 0.0, 0.0, np.where(x == 0.0, self.atom_at_zero, self.mass_at_or_below(u)))[()]
 
-    def icdf(self, p: ArrayLike) -> np.ndarray:
+    def icdf(self, p: ArrayLike) -> Array:
         """Smallest λ with cdf(λ) ≥ p; nan for p outside [0, 1]."""
         with np.errstate(over="ignore"):
             return np.exp(-self.quantile_at(np.asarray(p, float)))[()]
@@ -170,7 +172,7 @@ class Spectrum:
             return float(np.exp(self.log_moment_by_quadrature(float(k))))
 
     def log_moment_by_quadrature(self, k: float) -> float:
-        """log ∫ λ^k dρ from the density and the atoms."""
+        """Log ∫ λ^k dρ from the density and the atoms."""
         if k < 0 and (self.atom_at_zero > 0 or math.isinf(self.log_support[0])):
             return math.inf
         terms = [-k * u + math.log(mass) for u, mass in self.log_atoms]
@@ -224,23 +226,23 @@ class SingularValueLaw:
 
     spectrum: Spectrum
 
-    def pdf(self, s: ArrayLike) -> np.ndarray:
+    def pdf(self, s: ArrayLike) -> Array:
         """2 s ρ(s²), the density of the absolutely continuous part."""
         s, u, correction = _logarithm(s)
         with np.errstate(over="ignore", invalid="ignore"):
             return np.where(s > 0, np.exp(self.log_pdf_at(u, correction)), 0.0)[()]
 
-    def log_pdf_at(self, u: np.ndarray, correction: np.ndarray | float = 0.0) -> np.ndarray:
-        """log pdf at s = e^{−u}."""
+    def log_pdf_at(self, u: Array, correction: Array | float = 0.0) -> Array:
+        """Log pdf at s = e^{−u}."""
         return self.spectrum.log_density_at(2.0 * u, 2.0 * np.asarray(correction)) + math.log(2.0) + u
 
-    def cdf(self, s: ArrayLike) -> np.ndarray:
+    def cdf(self, s: ArrayLike) -> Array:
         """P(singular value ≤ s)."""
         s, u, _ = _logarithm(s)
         zero = self.spectrum.atom_at_zero
         return np.where(s < 0, 0.0, np.where(s == 0, zero, self.spectrum.mass_at_or_below(2.0 * u)))[()]
 
-    def icdf(self, p: ArrayLike) -> np.ndarray:
+    def icdf(self, p: ArrayLike) -> Array:
         """Quantiles."""
         with np.errstate(over="ignore"):
             return np.exp(-0.5 * self.spectrum.quantile_at(np.asarray(p, float)))[()]
@@ -271,7 +273,7 @@ class SingularValueLaw:
         return self.spectrum.atom_at_zero
 
 
-def _logarithm(x: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _logarithm(x: ArrayLike) -> tuple[Array, Array, Array]:
     """x, U = −log x in double, and what rounding took from U (for points very near an edge)."""
     x = np.asarray(x, float)
     with np.errstate(divide="ignore", invalid="ignore"):

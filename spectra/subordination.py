@@ -236,9 +236,7 @@ def inverse_psi(law: NodeLaw, w: np.ndarray) -> np.ndarray:
     raise ConvergenceError(f"ψ could not be inverted at w = {complex(w[active[0]]):.6g}", tolerance=CERTIFIED)
 
 
-def _correct(
-    stack: LawStack, real: np.ndarray, w: np.ndarray, guess: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _correct(stack: LawStack, real: np.ndarray, w: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Newton's method for ψ(v) = w in log v, and whether it arrived near its guess."""
     v, size = guess, np.full(w.size, np.inf)
     with np.errstate(all="ignore"):

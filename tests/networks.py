@@ -60,9 +60,7 @@ def golden_layers(name: str) -> list[LayerState]:
         chi = 1.0 if x["critical"] else float(x["sigma_w2"]) * float(x["mu_1"])
         phi = TWIN_NAMES.get(x["activation"], x["activation"])
         widths = (x["fan_in"], x["fan_out"]) if x["fan_in"] > 1 else (None, None)
-        runs.append(
-            layer(phi, float(x["q"]), x["weights"], x["repeat"], chi=chi, fan_in=widths[0], fan_out=widths[1])
-        )
+        runs.append(layer(phi, float(x["q"]), x["weights"], x["repeat"], chi=chi, fan_in=widths[0], fan_out=widths[1]))
     return runs
 
 

@@ -70,12 +70,12 @@ def psi(case: Case, y: Any, power: int = 0) -> Any:
         reach = 12 * root
         ends = [-reach, *(end for end in ends if abs(end) < reach), reach]
         for low, high in pairwise(ends):
-            slope = slope_on(case.name, (low + high) / 2)
+            slope: Any = slope_on(case.name, (low + high) / 2)
             if not callable(slope):
                 weight = (mp.erf(high / root / mp.sqrt(2)) - mp.erf(low / root / mp.sqrt(2))) / 2
                 total += weight * y * slope**2 / (1 - y * slope**2) ** (1 + power)
                 continue
-            rises = abs(slope(high)) > abs(slope(low))
+            rises = bool(mp.fabs(slope(high)) > mp.fabs(slope(low)))
             depth = min(root, high - low) / 4 * (1 if rises else -1)
 
             def term(x, slope=slope):

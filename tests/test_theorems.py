@@ -149,9 +149,7 @@ def test_edge_of_orthogonal_relu_is_that_of_linear_gaussian_one_layer_less(depth
     assert law.spectrum.support()[1] == pytest.approx(float(edge), rel=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("weights", "exact"), [("orthogonal", [1, 6, 46, 396]), ("gaussian", [1, 11, 171, 3101])]
-)
+@pytest.mark.parametrize(("weights", "exact"), [("orthogonal", [1, 6, 46, 396]), ("gaussian", [1, 11, 171, 3101])])
 def test_published_relu_moments(weights, exact):
     found = predict(Network(depth=5, activation="relu", weights=weights, sigma_w="critical", sigma_b=0.0))
     assert found.moments(4) == pytest.approx(exact, rel=1e-13)

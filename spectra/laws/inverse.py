@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._types import Array
 from ..activations import Branch
 
 
@@ -33,7 +34,7 @@ class SlopeDensity:
         self.pieces, self.variance, self.period, self.mean, self.rank = pieces, variance, period, mean, rank
         self.even = even
 
-    def __call__(self, v: np.ndarray) -> np.ndarray:
+    def __call__(self, v: Array) -> Array:
         """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real."""
         total = np.zeros_like(v)
         for k, (branch, lower, _) in enumerate(self.pieces):
@@ -46,11 +47,11 @@ class SlopeDensity:
                 total[inside] += (2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(here) / rate
         return total
 
-    def density(self, t: np.ndarray) -> np.ndarray:
+    def density(self, t: Array) -> Array:
         """Density of the continuous part at t > 0 (mean-one units)."""
         return self(1.0 / t) / (math.pi * t)
 
-    def mass_below(self, t: np.ndarray) -> np.ndarray:
+    def mass_below(self, t: Array) -> Array:
         """P(continuous part ≤ t | φ' ≠ 0), by the Gaussian mass of {x : φ'(x)² ≤ t·mean}."""
         total = np.zeros_like(t)
         with np.errstate(divide="ignore"):
@@ -65,7 +66,7 @@ class SlopeDensity:
             total += np.where(inside | full, part, 0.0)
         return total / self.rank
 
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+    def quadrature(self) -> tuple[Array, Array]:
         """Values t and weights of a composite Gauss rule in x for the continuous part."""
         nodes, weights = np.polynomial.legendre.leggauss(24)
         t, w = [], []
@@ -80,7 +81,7 @@ class SlopeDensity:
             w.append((half * weights).ravel() * self._gauss(x) / self.rank)
         return np.concatenate(t), np.concatenate(w)
 
-    def _mass(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    def _mass(self, lower: Array, upper: Array) -> Array:
         """P(lower < h < upper), folded over the period where there is one."""
         from scipy.special import erfc
 
@@ -95,7 +96,7 @@ class SlopeDensity:
         a, b = np.where(flip, -b, a), np.where(flip, -a, b)
         return 0.5 * (erfc(a) - erfc(b)).sum(-1)
 
-    def _gauss(self, x: np.ndarray) -> np.ndarray:
+    def _gauss(self, x: Array) -> Array:
         if self.period is None:
             return np.exp(-(x**2) / (2.0 * self.variance)) / math.sqrt(2.0 * math.pi * self.variance)
         copies = math.ceil(9.5 * math.sqrt(self.variance) / self.period) + 1
@@ -104,7 +105,7 @@ class SlopeDensity:
         return weights.sum(-1) / math.sqrt(2.0 * math.pi * self.variance)
 
     @cached_property
-    def _tables(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _tables(self) -> list[tuple[Array, Array, Array]]:
         """Per piece: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
         tables = []
         for branch, lower, upper in self.pieces:
@@ -121,7 +122,7 @@ class SlopeDensity:
             tables.append((x[order], np.maximum.accumulate(height[order]), rate[order]))
         return tables
 
-    def _solve(self, k: int, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _solve(self, k: int, t: Array) -> tuple[Array, Array]:
         """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes."""
         branch = self.pieces[k][0]
         x_table, height, rate = self._tables[k]

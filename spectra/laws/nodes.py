@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._types import Array
+
 # Below this relative height above the cut, Im ψ is rebuilt from the law's own density (see `_repair_tail`), to fifth
 # order in the height; the plain sum would lose up to all digits of Im ψ.
 TAIL_HEIGHT = 1e-3
@@ -34,20 +36,20 @@ class NodeLaw:
     supremum, infimum : true ends of the support where it reaches beyond `largest`, `smallest` with negligible mass.
     """
 
-    points: np.ndarray
-    weights: np.ndarray
+    points: Array
+    weights: Array
     mean: float
     rank: float
     largest: float
     smallest: float
     atoms: tuple[tuple[float, float], ...]
-    cut_density: Callable[[np.ndarray], np.ndarray] | None = None
+    cut_density: Callable[[Array], Array] | None = None
     corners: tuple[float, ...] = ()
     resolved: float = 0.0
     supremum: float | None = None
     infimum: float | None = None
 
-    def moments(self, order: int) -> np.ndarray:
+    def moments(self, order: int) -> Array:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""
         powers = self.points[None, :] ** np.arange(1, order + 1)[:, None]
         return (powers @ self.weights).real
@@ -78,11 +80,11 @@ class LawStack:
         self._poles = [np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)])[:, None] for law in self.laws]
         self._continuous = [k for k, law in enumerate(self.laws) if law.cut_density is not None]
 
-    def tables(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def tables(self, k: int) -> tuple[Array, Array, Array]:
         """Weights of law k for the sums behind ψ, A and 1 + ψ (J, 3), ψ' (J,) and ψ'' (J,)."""
         return self._first[k], self._slope[k][:, 0], self._second[k][:, 0]
 
-    def poles(self, k: int) -> np.ndarray:
+    def poles(self, k: int) -> Array:
         """Where ψ of law k is not smooth on the real axis: 0 and the reciprocals of the corners."""
         return self._poles[k][:, 0]
 
@@ -90,9 +92,7 @@ class LawStack:
         """Variance below 1e-3: A is then always summed as squares."""
         return bool(self._narrow[k, 0])
 
-    def evaluate(
-        self, v: np.ndarray, order: int = 1
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
+    def evaluate(self, v: Array, order: int = 1) -> tuple[Array, Array, Array, list[Array]]:
         """ψ(v), 1 + ψ(v), A(v) = ψ(1 − v) − v, and [ψ', ψ'', …] up to `order`, each of shape (K, n).
 
         A is what S deviates by, S = v(1 + ψ)/ψ = 1 − A/ψ.  All three are sums of their own, without cancellation.
@@ -115,7 +115,7 @@ class LawStack:
             self._repair_tail(v, psi, plus, excess)
         return psi, plus, excess, derivatives
 
-    def _repair_tail(self, v: np.ndarray, psi: np.ndarray, plus: np.ndarray, excess: np.ndarray) -> None:
+    def _repair_tail(self, v: Array, psi: Array, plus: Array, excess: Array) -> None:
         """Give Im ψ its relative accuracy just above the cut, where the node sum has only absolute accuracy.
 
         With v = a + ib: Im ψ = R(a) + Im Σ (ib)^n ψ^(n)(a + i0)/n!, n ≥ 1, R the jump.

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
+from .._types import Array
 from ..activations import Activation, Branch
 from ..errors import ConvergenceError
 
@@ -35,8 +37,8 @@ class MonotonePiece:
     lower: float
     upper: float
     side: int
-    grid: np.ndarray
-    height: np.ndarray
+    grid: Array
+    height: Array
 
 
 @lru_cache(maxsize=512)
@@ -52,14 +54,14 @@ def monotone_pieces(activation: Activation, reach: float) -> tuple[MonotonePiece
         else:
             middle = [0.0] if activation.even_slope else []
             ends = sorted({x for x in (low, *branch.turning_points, *middle, high) if low <= x <= high})
-        for lower, upper in zip(ends, ends[1:], strict=False):
+        for lower, upper in pairwise(ends):
             lower, upper = _where_slope_counts(branch, lower, upper)
             if upper > lower:
                 pieces.append(_piece(branch, lower, upper))
     return tuple(pieces)
 
 
-def path(piece: MonotonePiece, lower: float, upper: float, sigma: float, level: int) -> tuple[np.ndarray, np.ndarray]:
+def path(piece: MonotonePiece, lower: float, upper: float, sigma: float, level: int) -> tuple[Array, Array]:
     """Nodes x and weights dx of the path over (lower, upper) ⊂ piece for a Gaussian weight of width `sigma`.
 
     `level`: how near to the ends the panels go, 1/8 of the local scale and 16 times nearer a level.
@@ -125,14 +127,14 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
     )
 
 
-def _gentle(x: np.ndarray, height: np.ndarray) -> np.ndarray:
+def _gentle(x: Array, height: Array) -> Array:
     """The largest function below `height` whose slope stays within ±`STEEPNESS`."""
     up = np.minimum.accumulate(height - STEEPNESS * x) + STEEPNESS * x
     down = np.minimum.accumulate((up + STEEPNESS * x)[::-1])[::-1] - STEEPNESS * x
     return np.maximum(np.minimum(up, down), 1e-3 * height)
 
 
-def _unsafe(branch: Branch, x: np.ndarray, height: np.ndarray, side: int) -> np.ndarray:
+def _unsafe(branch: Branch, x: Array, height: Array, side: int) -> Array:
     """Where Im φ'² ≤ 0, or φ'² turns by more than 2.2 radians, on some path between the axis and this one."""
     unsafe = np.zeros(x.size, bool)
     for fraction in (1.0, 0.3, 0.6):

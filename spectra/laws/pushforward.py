@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .._types import Array
 from ..activations import Activation
 from ..errors import ConvergenceError
 from .inverse import SlopeDensity
@@ -15,6 +16,7 @@ from .path import MonotonePiece, monotone_pieces, path
 
 # 9.5 standard deviations leave 2e-21 of the mass outside, and exp(−45) of the peak weight.
 REACH = 9.5
+
 
 def slope_law(activation: Activation, variance: float, *, level: int = 0) -> NodeLaw:
     """Law of φ'(h)²/E φ'(h)², h ~ N(0, `variance`), as a `NodeLaw`; ψ good to 1e-13, close to the cut too.
@@ -30,8 +32,8 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     ConvergenceError : φ' vanishes almost surely, so that the mean is zero.
     """
     atoms: dict[float, float] = {}
-    points: list[np.ndarray] = []
-    weights: list[np.ndarray] = []
+    points: list[Array] = []
+    weights: list[Array] = []
     if variance == 0.0:
         for side in (-1e-300, 1e-300):
             slope = float(activation.derivative(np.array([side]))[0])
@@ -150,7 +152,7 @@ def _pieces_within(activation: Activation, variance: float) -> list[tuple[Monoto
     return pieces
 
 
-def _weight(x: np.ndarray, variance: float, period: float | None) -> np.ndarray:
+def _weight(x: Array, variance: float, period: float | None) -> Array:
     """Gaussian density at complex x; summed over all periods when φ' is periodic."""
     if period is None:
         return np.exp(-(x**2) / (2.0 * variance)) / math.sqrt(2.0 * math.pi * variance)

@@ -1,0 +1,198 @@
+"""Walking on the solutions of the master equation one point at a time: projection, critical points, poles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._types import Array
+from .errors import ConvergenceError
+from .master import MasterEquation, Point
+from .pointwise import PointEvaluator
+from .solve import CERTIFIED, measure
+
+# Beyond this height above the real axis, relative, a critical point is no edge: the law there is a gap up to a density
+# of the cube of this.
+FLAT = 1e-6
+MAX_STEPS = 4000
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An end of a bulk: a critical point of log u (exponent ½), or the place of an atom of mass zero (−½)."""
+
+    zeta: complex
+    v: Array
+    log_u: float
+    exponent: float = 0.5
+
+
+@dataclass(frozen=True)
+class Arc:
+    """A stretch of the support, u increasing, with a coarse table of the solution on it.
+
+    `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root;
+    `fading` is d log p/dU where it is left.
+    """
+
+    first: Edge | None
+    last: Edge | None
+    log_u: Array
+    zeta: Array
+    v: Array
+    fading: float = 0.0
+
+    @property
+    def low_u(self) -> float:
+        """Log u where the arc begins."""
+        return float(self.first.log_u if self.first is not None else self.log_u[0])
+
+
+class Walker:
+    """Elementary moves on the curve of solutions of one equation; counts its steps."""
+
+    def __init__(self, equation: MasterEquation) -> None:
+        self.equation = equation
+        self._evaluator = PointEvaluator(equation)
+        self.laws = [factor.law for factor in equation.factors]
+        self.steps = 0
+
+    def _point(self, zeta: complex, v: Array) -> Point:
+        return self._evaluator(zeta, v.reshape(-1))
+
+    def _on_cut(self, v: Array) -> bool:
+        """Some v_k lies where its law has a density."""
+        for law, x in zip(self.laws, v.ravel(), strict=True):
+            if law.cut_density is not None and x.real * law.largest > 1.0 and x.real * law.smallest < 1.0:
+                return True
+        return False
+
+    def _project(self, zeta: complex, v: Array) -> Array | None:
+        """v_k with ψ_k(v_k) as ζ demands, by Newton from a nearby v; None on failure."""
+        v = v.reshape(-1).astype(complex)
+        if not v.size:
+            return v
+        for _ in range(30):
+            point = self._point(zeta, v)
+            dv = -(point.mismatch / point.steepness)[:, 0]
+            if not np.all(np.isfinite(dv)):
+                return None
+            size = float(np.max(np.abs(dv) / np.abs(v)))
+            v = v + dv * min(1.0, 0.5 / size) if size > 0 else v
+            if size < 1e-14:
+                return v
+        return v if size < 1e-10 else None
+
+    def _critical(self, zeta: complex, v: Array) -> Edge | None:
+        """Newton's method for d log u/dζ = 0, with the constraints: in log ζ, and in ζ where w is near 0."""
+        if abs(zeta) > 0.1:
+            return self._critical_in(zeta, v, logarithmic=True)
+        return self._critical_in(zeta, v, logarithmic=False) or self._critical_in(zeta, v, logarithmic=True)
+
+    def _critical_in(self, zeta: complex, v: Array, *, logarithmic: bool) -> Edge | None:
+        v = v.reshape(-1).astype(complex)
+        real = zeta.imag == 0.0
+        zeta = self.equation.complex_type()(zeta)
+        size = math.inf
+        for _ in range(60):
+            point = self._point(zeta, v)
+            slope, bend = point.slope[0], point.bend[0]
+            span = zeta if logarithmic else max(abs(zeta), 0.05)
+            first = slope * span
+            second = bend * span**2 + (first if logarithmic else 0.0)
+            if second == 0 or not np.isfinite(abs(first) + abs(second)):
+                return None
+            move = -first / second
+            if real:
+                move = move.real + 0j
+            move *= min(1.0, 0.5 / abs(move)) if move else 1.0
+            new = zeta * np.exp(move) if logarithmic else zeta + move * span
+            if v.size:
+                step = new - zeta
+                dv = point.rates[:, 0] * step - (point.mismatch / point.steepness)[:, 0]
+                if abs(move) < 0.1:
+                    dv = dv + 0.5 * point.curls[:, 0] * step**2
+                big = float(np.max(np.abs(dv) / np.abs(v)))
+                if not math.isfinite(big) or big > 2.0:
+                    return None
+                v = v + dv
+            zeta, last, size = new, size, abs(move)
+            if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last):
+                projected = self._project(zeta, v)
+                if projected is None:
+                    return None
+                exponent = -0.5 if abs(1.0 - zeta) < 1e-7 else 0.5
+                return Edge(zeta, projected, self._point(zeta, projected).log_u[0].real, exponent)
+        return None
+
+    def _extrapolate(self, point: Point, v: Array, step: complex) -> Array | None:
+        if not v.size:
+            return v
+        move = point.rates[:, 0] * step + 0.5 * point.curls[:, 0] * step**2
+        return v + move if np.all(np.isfinite(move)) else None
+
+    def _monotone(self, old: Array, new: Array) -> bool:
+        """No v_k moved back or jumped over a pole of its ψ."""
+        for law, a, b in zip(self.laws, old.ravel(), new.ravel(), strict=True):
+            if b.real < a.real - 1e-12 * abs(a) or abs(b.imag) > 1e-9 * abs(b):
+                return False
+            if any(a.real * place < 1.0 < b.real * place for place, mass in law.atoms if mass > 0.0 and place > 0.0):
+                return False
+        return True
+
+    def _pole(self, v: Array) -> tuple[float, float, list[tuple[float, float, float]]] | None:
+        """The common pole of w near v: log u there, the mass of the atom (≤ 0: none), each law's (place, mass, ω)."""
+        equation = self.equation
+        d, e = equation._d.ravel(), equation._e.ravel()  # type: ignore[attr-defined]
+        rank = equation.rank
+        if np.any(np.abs(e[d == 1.0]) > 1e-12):
+            return None
+        # log u = total − mass/w + …, w = rank/(1 − ζ): each factor adds the first term of its expansion at w = ∞.
+        total = equation.constant + math.log(rank) + float((e * np.log1p(-d)).sum())
+        mass = rank - float((e * d / (1.0 - d)).sum()) * rank
+        places = []
+        for law, x, n, omega in zip(self.laws, v, equation.counts.ravel(), equation.omegas.ravel(), strict=True):
+            near = [(p, m) for p, m in law.atoms if p > 0.0 and abs(x * p - 1.0) < 0.2]
+            if not near:
+                return None
+            place, weight = min(near, key=lambda pm: abs(x * pm[0] - 1.0))
+            places.append((place, weight, omega))
+            total -= n * math.log(place)
+            mass -= n * (1.0 - weight) * rank / omega
+        return total, mass, places
+
+    def _beside_pole(self, zeta: complex, places: list[tuple[float, float, float]]) -> Array:
+        """v_k near their poles for ζ near 1."""
+        w = self.equation.rank * zeta / (1.0 - zeta)
+        return np.array([(1.0 - m * self.equation.rank / (o * w)) / p for p, m, o in places])
+
+    def _follow(self, log_u: float, zeta: complex, v: Array, tolerance: float) -> Point | None:
+        """Newton's method from a good start; None where it strays or leaves the upper half plane."""
+        target = np.array([log_u])
+        start, last = zeta, math.inf
+        for _ in range(12):
+            point = self._point(zeta, v)
+            size = float(measure(self.equation, point, target)[0])
+            if size <= tolerance or (size < CERTIFIED and size > 0.3 * last):
+                return point
+            if not size < max(10.0 * last, 1.0):
+                return None
+            with np.errstate(all="ignore"):
+                dzeta, dv = self.equation.newton_step(point, target)
+            zeta, v, last = zeta + complex(dzeta[0]), v + dv.reshape(-1), size
+            strayed = not abs(zeta - start) < 0.3 * abs(start) or zeta.imag <= 0.0
+            if strayed or (v.size and not v.imag.min() > 0.0):
+                return None
+        return None
+
+    def _flat(self, edge: Edge) -> bool:
+        return abs(edge.zeta.imag) < FLAT * max(abs(edge.zeta.real), 0.05) and all(
+            abs(x.imag) < FLAT * abs(x) for x in edge.v
+        )
+
+    def _count(self) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise ConvergenceError(f"the sweep along the spectrum did not finish in {MAX_STEPS} steps")

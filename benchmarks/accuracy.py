@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import platform
+import signal
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from spectra.activations import get_activation
 from spectra.assembly import spectrum_of
+from spectra.errors import ConvergenceError
 from spectra.laws.pushforward import slope_law
 from spectra.network.config import LayerSpec
 from spectra.network.jacobian import jacobian_equation
@@ -88,12 +90,18 @@ def _relative(found: float, exact: str) -> float:
     return abs(float(found) / float(exact) - 1.0) if float(exact) else abs(float(found))
 
 
+def _expire(*_: object) -> None:
+    raise TimeoutError("took too long")
+
+
 def main() -> int:
     """Print the table, the worst of each column, and what misses its goal."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="every 20th case")
     parser.add_argument("--json", help="write the numbers here, too")
+    parser.add_argument("--limit", type=int, default=30, help="seconds allowed for one case")
     options = parser.parse_args()
+    signal.signal(signal.SIGALRM, _expire)
     golden = json.loads(SOURCE.read_text())["cases"]
     names = list(golden)[:: 20 if options.quick else 1]
     columns = [f.name for f in fields(Errors)]
@@ -102,16 +110,25 @@ def main() -> int:
     table: dict[str, Errors] = {}
     start = time.perf_counter()
     for name in names:
-        table[name], certified = examine(golden[name])
+        signal.alarm(options.limit)
+        try:
+            table[name], certified = examine(golden[name])
+        except (ConvergenceError, TimeoutError) as error:
+            print(f"{name:<44}failed: {error}", flush=True)
+            continue
+        finally:
+            signal.alarm(0)
         row = "".join(f"{getattr(table[name], c):>10.1e}" for c in columns)
         print(f"{name:<44}{row}{'' if certified else '  uncertified'}", flush=True)
     print(f"{'goal':<44}" + "".join(f"{GOALS[c]:>10.0e}" for c in columns))
+    failed = [name for name in names if name not in table]
+    names = list(table)
     worst = {c: max(names, key=lambda name, c=c: np.nan_to_num(getattr(table[name], c))) for c in columns}
     print(f"{'worst':<44}" + "".join(f"{getattr(table[worst[c]], c):>10.1e}" for c in columns))
     missed = {c: [n for n in names if getattr(table[n], c) > GOALS[c]] for c in columns}
     for column, cases in missed.items():
         print(f"{column}: {len(names) - len(cases)} of {len(names)} within the goal; worst: {worst[column]}")
-    print(f"{time.perf_counter() - start:.1f} s in all")
+    print(f"{len(failed)} failed; {time.perf_counter() - start:.1f} s in all")
     if options.json:
         report = {name: {c: getattr(errors, c) for c in columns} for name, errors in table.items()}
         Path(options.json).write_text(json.dumps(report, indent=1))

@@ -69,7 +69,7 @@ class BulkWalker(GapWalker):
             step = min(step, 3.0 * previous)
             lost = any(abs(x) * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
             beyond = any(abs(x) > LARGEST_V for x in v)
-            if fading < 0.0 and (beyond or (lost and density < -16.0)):
+            if fading < 0.0 and (beyond or (lost and density < -18.5)):
                 ended = ("end", None)
                 break
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:

@@ -54,8 +54,9 @@ class GapWalker(Walker):
                         return "cut", zeta, v, None
                     after, stride = None, 0.05
                     continue
-            if zeta > 1e4 and first * zeta < 1e5 and first < 1e-3:
-                # log u stays finite as w passes −rank; a v_k that is large there passes infinity with it.
+            if zeta > 1e4 and after is None and abs(second + first) < 0.1 * first < 1e-4:
+                # d log u/d log ζ falls off as 1/ζ: log u stays finite as w passes −rank; a v_k that is large there
+                # passes infinity with it.
                 far = np.abs(v) > 100.0
                 crossed = self._project(-zeta, np.where(far, -v, v))
                 if crossed is not None and self._monotone(v, np.where(far, v, crossed)) and not self._on_cut(crossed):

@@ -47,7 +47,7 @@ class Guess:
     def _logs(zeta: Array, v: Array) -> Array:
         rows = np.log(np.concatenate([zeta[None, :], v]).astype(complex))
         # On the real axis approached from above.
-        return rows.real + 1j * np.abs(rows.imag)
+        return np.real(rows) + 1j * np.abs(np.imag(rows))
 
     def __call__(self, u: Array) -> tuple[Array, Array]:
         """ζ and v at `u`."""

@@ -31,8 +31,15 @@ class Atom:
 class ArcDensity(Protocol):
     """What the law asks of one arc of its continuous part (see `spectra.chart.Chart`)."""
 
-    low: float
-    high: float
+    @property
+    def low(self) -> float:
+        """Smaller end in U."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Larger end in U."""
+        ...
 
     @property
     def mass(self) -> float:
@@ -123,7 +130,6 @@ class Spectrum:
         result = np.full(p.shape, np.inf)
         if not self._segments:
             return result.reshape(shape)
-        result[np.isnan(p) | (p < 0) | (p > 1)] = np.nan
         before = self.atom_at_zero
         remaining = p > before
         last = len(self._segments) - 1
@@ -137,25 +143,29 @@ class Spectrum:
                     result[here] = arc.invert(start + inside)
             remaining &= ~here
             before += mass
+        result[~((p >= 0.0) & (p <= 1.0))] = np.nan
         return result.reshape(shape)
 
     # -- in λ ---------------------------------------------------------------------------------------------------
 
     def log_pdf(self, x: ArrayLike) -> Array:
         """Log of `pdf`."""
-        x, u, correction = _logarithm(x)
+        at, u, correction = _logarithm(x)
         with np.errstate(invalid="ignore"):
-            return np.where(x > 0.0, self.log_density_at(u, correction) + u, -np.inf)[()]
+            inside = np.where(at > 0.0, self.log_density_at(u, correction) + u, -np.inf)
+        # Towards 0 the density in log λ goes like λ^−slope, ρ like λ^(−slope − 1).
+        diverges = any(-1.0 < getattr(arc, "slope", -1.0) < 0.0 for arc in self.arcs)
+        return np.where((at == 0.0) & diverges, np.inf, inside)[()]
 
     def pdf(self, x: ArrayLike) -> Array:
-        """Density ρ(λ) of the absolutely continuous part; 0 off the bulks, exactly."""
+        """Density ρ(λ) of the absolutely continuous part; 0 off the bulks, exactly; inf at 0 where it diverges."""
         with np.errstate(over="ignore"):
             return np.exp(self.log_pdf(x))[()]
 
     def cdf(self, x: ArrayLike) -> Array:
         """P(λ ≤ x), atoms included."""
-        x, u, _ = _logarithm(x)
-        return np.where(x < 0.0, 0.0, np.where(x == 0.0, self.atom_at_zero, self.mass_at_or_below(u)))[()]
+        at, u, _ = _logarithm(x)
+        return np.where(at < 0.0, 0.0, np.where(at == 0.0, self.atom_at_zero, self.mass_at_or_below(u)))[()]
 
     def icdf(self, p: ArrayLike) -> Array:
         """Smallest λ with cdf(λ) ≥ p; nan for p outside [0, 1]."""
@@ -228,9 +238,9 @@ class SingularValueLaw:
 
     def pdf(self, s: ArrayLike) -> Array:
         """2 s ρ(s²), the density of the absolutely continuous part."""
-        s, u, correction = _logarithm(s)
+        at, u, correction = _logarithm(s)
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.where(s > 0, np.exp(self.log_pdf_at(u, correction)), 0.0)[()]
+            return np.where(at > 0, np.exp(self.log_pdf_at(u, correction)), 0.0)[()]
 
     def log_pdf_at(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log pdf at s = e^{−u}."""
@@ -238,9 +248,9 @@ class SingularValueLaw:
 
     def cdf(self, s: ArrayLike) -> Array:
         """P(singular value ≤ s)."""
-        s, u, _ = _logarithm(s)
+        at, u, _ = _logarithm(s)
         zero = self.spectrum.atom_at_zero
-        return np.where(s < 0, 0.0, np.where(s == 0, zero, self.spectrum.mass_at_or_below(2.0 * u)))[()]
+        return np.where(at < 0, 0.0, np.where(at == 0, zero, self.spectrum.mass_at_or_below(2.0 * u)))[()]
 
     def icdf(self, p: ArrayLike) -> Array:
         """Quantiles."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._types import Array
 from .continuation import START_ANGLE
 from .errors import ConvergenceError
 from .laws.nodes import LawStack, NodeLaw
@@ -29,11 +30,11 @@ class _Paths:
     """n roots on their way: log u, ζ (n,), v (K, n)."""
 
     equation: MasterEquation
-    log_u: np.ndarray
-    zeta: np.ndarray
-    v: np.ndarray
+    log_u: Array
+    zeta: Array
+    v: Array
 
-    def advance(self, target: np.ndarray, *, real: bool = False) -> None:
+    def advance(self, target: Array, *, real: bool = False) -> None:
         """Follow all roots along straight lines in log u; `real` keeps every variable on the real axis."""
         shrink = np.ones(target.size)
         active = np.flatnonzero(self.log_u != target)
@@ -63,9 +64,7 @@ class _Paths:
         raise ConvergenceError(f"the root could not be followed to log u = {complex(where):.6g}", tolerance=CERTIFIED)
 
 
-def _polish(
-    equation: MasterEquation, log_u: np.ndarray, zeta: np.ndarray, v: np.ndarray, *, real: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _polish(equation: MasterEquation, log_u: Array, zeta: Array, v: Array, *, real: bool) -> tuple[Array, Array, Array]:
     """Newton's method from a close guess, and whether it arrived at a root near it in its half plane."""
     guess = zeta
     with np.errstate(all="ignore"):
@@ -84,7 +83,7 @@ def _polish(
     return zeta, v, near & inside & (residual < CERTIFIED)
 
 
-def _off_cuts(equation: MasterEquation, v: np.ndarray) -> np.ndarray:
+def _off_cuts(equation: MasterEquation, v: Array) -> Array:
     """No real v_k lies where its law has a density."""
     good = np.ones(v.shape[1], bool)
     for factor, x in zip(equation.factors, v.real, strict=True):
@@ -93,7 +92,7 @@ def _off_cuts(equation: MasterEquation, v: np.ndarray) -> np.ndarray:
     return good
 
 
-def _begin(equation: MasterEquation, angle: np.ndarray, *, real: bool) -> _Paths:
+def _begin(equation: MasterEquation, angle: Array, *, real: bool) -> _Paths:
     """Roots at |u| m_1 = SMALL or as much less as the widest factor law needs, at the given arguments of u."""
     small = SMALL / max([1.0, *(f.law.largest * f.ratio for f in equation.factors), *(r for r, _ in equation.shifts)])
     # A power concentrates its nonlinearity: log u changes by about (Σ n_k + Σ |e_i|) w.
@@ -109,7 +108,7 @@ def _begin(equation: MasterEquation, angle: np.ndarray, *, real: bool) -> _Paths
     return _Paths(equation, log_u, zeta, v)
 
 
-def along_rays(equation: MasterEquation, log_u: np.ndarray) -> np.ndarray:
+def along_rays(equation: MasterEquation, log_u: Array) -> Array:
     """ζ continued from 0 along rays of constant arg u in [0, π]; on the real axis through real values.
 
     Parameters
@@ -132,7 +131,7 @@ def along_rays(equation: MasterEquation, log_u: np.ndarray) -> np.ndarray:
     return zeta
 
 
-def roots(equation: MasterEquation, log_u: np.ndarray) -> np.ndarray:
+def roots(equation: MasterEquation, log_u: Array) -> Array:
     """ζ at complex u in the closed upper half plane: `log_u` (n,), imaginary part in [0, π].
 
     Raises
@@ -159,7 +158,7 @@ def roots(equation: MasterEquation, log_u: np.ndarray) -> np.ndarray:
     return zeta
 
 
-def _land(paths: _Paths) -> np.ndarray:
+def _land(paths: _Paths) -> Array:
     """Bring roots down to arg u = 0: above the axis in a bulk, on it in a gap."""
     equation, target = paths.equation, paths.log_u.real
     result = np.full(target.size, np.nan, equation.complex_type())
@@ -194,7 +193,7 @@ def _land(paths: _Paths) -> np.ndarray:
     )
 
 
-def inverse_psi(law: NodeLaw, w: np.ndarray) -> np.ndarray:
+def inverse_psi(law: NodeLaw, w: Array) -> Array:
     """χ(w): the v with ψ(v) = w, for the mean-one part of `law`, continued from 0 along the segment to w.
 
     Parameters
@@ -236,7 +235,7 @@ def inverse_psi(law: NodeLaw, w: np.ndarray) -> np.ndarray:
     raise ConvergenceError(f"ψ could not be inverted at w = {complex(w[active[0]]):.6g}", tolerance=CERTIFIED)
 
 
-def _correct(stack: LawStack, real: np.ndarray, w: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _correct(stack: LawStack, real: Array, w: Array, guess: Array) -> tuple[Array, Array]:
     """Newton's method for ψ(v) = w in log v, and whether it arrived near its guess."""
     v, size = guess, np.full(w.size, np.inf)
     with np.errstate(all="ignore"):

@@ -56,8 +56,8 @@ class Sweep(BulkWalker):
                 how, edge = "edge", landing
                 continue
             if self._on_cut(landing.v):
-                zeta, v, log_u = self._descend(landing)
-                how, next_edge = self._bulk(landing, zeta, v, log_u)
+                begin, v_begin, log_u = self._descend(landing)
+                how, next_edge = self._bulk(landing, begin, v_begin, log_u)
                 if how == "end":
                     break
                 how, edge = "edge", next_edge

@@ -12,6 +12,7 @@ from functools import singledispatch
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._types import Array
 from .law import Law, NodalLaw
 from .laws.nodes import LawStack, NodeLaw
 from .series import scaled_moments
@@ -21,15 +22,15 @@ from .subordination import along_rays, inverse_psi, roots
 def _upper(x: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Raveled complex x reflected into the upper half plane, which of them were reflected, log x of the result."""
     x = np.atleast_1d(np.asarray(x, complex)).ravel()
-    below = x.imag < 0.0
+    below = np.imag(x) < 0.0
     x = np.where(below, x.conj(), x)
     with np.errstate(divide="ignore"):
-        log = np.log(np.abs(x)) + 1j * np.arctan2(np.abs(x.imag), x.real)
+        log = np.log(np.abs(x)) + 1j * np.arctan2(np.abs(np.imag(x)), np.real(x))
     return x, below, log
 
 
 @singledispatch
-def s_transform(law: Law, w: ArrayLike) -> np.ndarray:
+def s_transform(law: Law, w: ArrayLike) -> Array:
     """S(w) = (1 + w) χ(w)/w, ψ(χ(w)) = w: Voiculescu's S-transform.
 
     Parameters
@@ -67,7 +68,7 @@ def s_transform(law: Law, w: ArrayLike) -> np.ndarray:
     return np.where(below, result.conj(), result).reshape(given.shape)[()]
 
 
-def _s_of_nodes(law: NodeLaw, w: np.ndarray) -> np.ndarray:
+def _s_of_nodes(law: NodeLaw, w: Array) -> Array:
     """S of the mean-one part of a nodal law; 1 at w = 0."""
     result = np.ones(w.size, complex)
     some = w != 0.0
@@ -80,7 +81,7 @@ def _s_of_nodes(law: NodeLaw, w: np.ndarray) -> np.ndarray:
 
 
 @singledispatch
-def psi(law: Law, u: ArrayLike) -> np.ndarray:
+def psi(law: Law, u: ArrayLike) -> Array:
     """ψ(u) = E ut/(1 − ut), the moment generating function without its constant.
 
     Parameters
@@ -106,7 +107,7 @@ def psi(law: Law, u: ArrayLike) -> np.ndarray:
 
 
 @psi.register
-def _(law: NodalLaw, u: ArrayLike) -> np.ndarray:
+def _(law: NodalLaw, u: ArrayLike) -> Array:
     shape = np.shape(u)
     u, below, _ = _upper(u)
     nodes = law.node_law()
@@ -115,7 +116,7 @@ def _(law: NodalLaw, u: ArrayLike) -> np.ndarray:
 
 
 @singledispatch
-def stieltjes(law: Law, z: ArrayLike) -> np.ndarray:
+def stieltjes(law: Law, z: ArrayLike) -> Array:
     """G(z) = E 1/(z − t); Im G < 0 above the axis.
 
     Parameters
@@ -148,7 +149,7 @@ def stieltjes(law: Law, z: ArrayLike) -> np.ndarray:
 
 
 @stieltjes.register
-def _(law: NodalLaw, z: ArrayLike) -> np.ndarray:
+def _(law: NodalLaw, z: ArrayLike) -> Array:
     shape = np.shape(z)
     z, below, _ = _upper(z)
     nodes = law.node_law()
@@ -158,7 +159,7 @@ def _(law: NodalLaw, z: ArrayLike) -> np.ndarray:
 
 
 @singledispatch
-def density(law: Law, x: ArrayLike) -> np.ndarray:
+def density(law: Law, x: ArrayLike) -> Array:
     """ρ(x), the density of the absolutely continuous part.
 
     Parameters
@@ -174,7 +175,7 @@ def density(law: Law, x: ArrayLike) -> np.ndarray:
 
 
 @singledispatch
-def r_transform(law: Law, g: ArrayLike) -> np.ndarray:
+def r_transform(law: Law, g: ArrayLike) -> Array:
     """R(g) = G^{−1}(g) − 1/g = Σ κ_{k+1} g^k, continued from 0 along a ray.
 
     Parameters
@@ -202,11 +203,11 @@ def r_transform(law: Law, g: ArrayLike) -> np.ndarray:
     if some.any():
         result[some] = equation.moment_function(along_rays(equation, log_g[some])) / g[some]
     result = np.where(below, result.conj(), result).reshape(given.shape)
-    return (result if np.iscomplexobj(given) else result.real)[()]
+    return (result if np.iscomplexobj(given) else np.real(result))[()]
 
 
 @singledispatch
-def moments(law: Law, order: int) -> np.ndarray:
+def moments(law: Law, order: int) -> Array:
     """m_1 … m_order, by Lagrange inversion: m_k = (1/k) [w^{k−1}] ((1 + w)/S(w))^k.
 
     Parameters
@@ -228,7 +229,7 @@ def moments(law: Law, order: int) -> np.ndarray:
 
 
 @moments.register
-def _(law: NodalLaw, order: int) -> np.ndarray:
+def _(law: NodalLaw, order: int) -> Array:
     nodes = law.node_law()
     k = np.arange(1, order + 1)
     with np.errstate(over="ignore"):
@@ -236,7 +237,7 @@ def _(law: NodalLaw, order: int) -> np.ndarray:
 
 
 @singledispatch
-def free_cumulants(law: Law, order: int) -> np.ndarray:
+def free_cumulants(law: Law, order: int) -> Array:
     """κ_1 … κ_order, by Lagrange inversion of g = w S(w): κ_k = (1/k) [w^{k−1}] S(w)^{−k}.
 
     Parameters

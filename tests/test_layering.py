@@ -14,12 +14,13 @@ PACKAGE = ROOT / "spectra"
 
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
-    ("errors",),
+    ("errors", "_types"),
     ("quadrature",),
     ("activations",),
     ("laws.nodes", "laws.inverse", "laws.path", "laws.pushforward"),
-    ("master", "solve", "continuation", "series", "spectrum"),
-    ("sweep", "chart", "pushed", "assembly"),
+    ("master", "pointwise", "solve", "continuation", "series", "spectrum"),
+    ("walker", "gap", "bulk", "sweep"),
+    ("guess", "chart", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),
     ("laws",),
     ("network",),

@@ -67,8 +67,8 @@ class LawStack:
         for k, law in enumerate(self.laws):
             self.points[k, 0, : law.points.size] = law.points
             weights[k, : law.weights.size] = law.weights
-        if not np.any(self.points.imag) and not np.any(weights.imag):
-            self.points, weights = self.points.real.copy(), weights.real.copy()
+        if not np.any(np.imag(self.points)) and not np.any(np.imag(weights)):
+            self.points, weights = np.real(self.points).copy(), np.real(weights).copy()
         t = self.points[:, 0, :]
         deviation = t - 1.0
         # The middle column sums squares: S − 1 of a narrow law is of the size of its variance.

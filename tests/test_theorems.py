@@ -66,6 +66,7 @@ def test_fuss_catalan_vanishes_towards_zero_as_the_known_power(depth):
     next_term = lam ** (1 / (depth + 1))
     leading = math.log(math.sin(math.pi / (depth + 1)) / math.pi) - depth / (depth + 1) * math.log(lam)
     assert law.log_pdf(lam) == pytest.approx(leading, abs=4 * next_term + 1e-12 * abs(leading))
+    assert law.pdf(0.0) == math.inf
     # P(λ ≤ x) ~ (L + 1) x ρ(x).
     assert law.cdf(lam) == pytest.approx((depth + 1) * lam * float(law.pdf(lam)), rel=4 * next_term + 1e-11)
 
@@ -167,3 +168,17 @@ def test_published_variance_formula(weights, s1, depth):
         first, second = predict(net).moments(2)
         assert first == pytest.approx(1.0, rel=1e-14)
         assert second - first**2 == pytest.approx(depth * (spread - 1 - s1), rel=1e-12)
+
+
+@pytest.mark.parametrize(("q", "depth"), [(0.5, 1), (0.5, 2), (0.5, 5), (6.0, 2), (6.0, 3)])
+def test_atoms_of_unequal_mass_multiply(q, depth):
+    """Slope 1 on (−1, 1), ½ elsewhere: atoms of p_i at a_i give one at Π a_i of mass max(0, 1 − Σ(1 − p_i))."""
+    law = law_of([layer({"expr": "x/2 + Min(Max(x, -1), 1)/2"}, q, "orthogonal", depth)]).spectrum
+    p = math.erf(1 / math.sqrt(2 * q))
+    variance = 1 / (p + (1 - p) / 4)
+    both = [((variance / 4) ** depth, 1 - depth * p), (variance**depth, 1 - depth * (1 - p))]
+    exact = [(place, mass) for place, mass in both if mass > 0]
+    assert exact
+    assert [a.location for a in law.atoms] == pytest.approx([place for place, _ in exact], rel=1e-12)
+    assert [a.mass for a in law.atoms] == pytest.approx([mass for _, mass in exact], abs=8 * depth * EPS)
+    assert law.total_mass == pytest.approx(1.0, abs=1e-10)

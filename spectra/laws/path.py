@@ -43,8 +43,8 @@ class MonotonePiece:
 
 
 @lru_cache(maxsize=512)
-def monotone_pieces(activation: Activation, reach: float) -> tuple[MonotonePiece, ...]:
-    """Cut the non-constant branches at the critical points of φ'², within |x| ≤ `reach` (one period if periodic)."""
+def monotone_pieces(activation: Activation, reach: float, folded: bool) -> tuple[MonotonePiece, ...]:
+    """Cut the non-constant branches at the critical points of φ'², within |x| ≤ `reach`, or over one period."""
     pieces = []
     for branch in activation.branches:
         if branch.constant_slope is not None:
@@ -52,6 +52,11 @@ def monotone_pieces(activation: Activation, reach: float) -> tuple[MonotonePiece
         low, high = max(branch.lower, -reach), min(branch.upper, reach)
         if activation.slope_period is not None:
             ends = _period_ends(branch, activation.slope_period)
+            if not folded:
+                count = math.ceil(reach / activation.slope_period) + 1
+                shifts = activation.slope_period * np.arange(-count, count + 1)
+                every = sorted({float(x) for end in ends[:-1] for x in end + shifts if abs(x) < reach})
+                ends = [-reach, *every, reach]
         else:
             middle = [0.0] if activation.even_slope else []
             ends = sorted({x for x in (low, *branch.turning_points, *middle, high) if low <= x <= high})

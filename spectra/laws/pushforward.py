@@ -31,6 +31,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     ------
     ConvergenceError : φ' vanishes almost surely, so that the mean is zero.
     """
+    period = _folding_period(activation, variance)
     atoms: dict[float, float] = {}
     points: list[Array] = []
     weights: list[Array] = []
@@ -53,7 +54,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         x, dx = path(piece, lower, upper, math.sqrt(variance), level)
         slope_square = piece.branch.slope(x) ** 2
         points.append(slope_square)
-        weights.append(_weight(x, variance, activation.slope_period) * dx * (2.0 if fold else 1.0))
+        weights.append(_weight(x, variance, period) * dx * (2.0 if fold else 1.0))
     masses = sum(atoms.values())
     used = float(sum(w.sum().real for w in weights))
     rest = 1.0 - masses - used
@@ -89,7 +90,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     density = SlopeDensity(
         tuple((p.branch, lower, upper) for p, lower, upper in pieces),
         variance,
-        activation.slope_period,
+        period,
         centre,
         rank,
         fold,
@@ -143,23 +144,26 @@ def _pieces_within(activation: Activation, variance: float) -> list[tuple[Monoto
     reach = REACH * math.sqrt(variance)
     rounded = 4.0 ** math.ceil(math.log(reach, 4.0))
     pieces = []
-    for piece in monotone_pieces(activation, rounded):
+    folded = _folding_period(activation, variance) is not None
+    for piece in monotone_pieces(activation, rounded, folded):
         lower, upper = piece.lower, piece.upper
-        if activation.slope_period is None:
+        if not folded:
             lower, upper = max(lower, -reach), min(upper, reach)
         if upper > lower:
             pieces.append((piece, lower, upper))
     return pieces
 
 
+def _folding_period(activation: Activation, variance: float) -> float | None:
+    """The period to fold h over: that of φ'² where h reaches over several of them, else none."""
+    period = activation.slope_period
+    return period if period is not None and variance > period**2 else None
+
+
 def _weight(x: Array, variance: float, period: float | None) -> Array:
     """Gaussian density at complex x; summed over all periods when φ' is periodic."""
     if period is None:
         return np.exp(-(x**2) / (2.0 * variance)) / math.sqrt(2.0 * math.pi * variance)
-    if variance < period**2:
-        copies = math.ceil(REACH * math.sqrt(variance) / period) + 1
-        shifts = period * np.arange(-copies, copies + 1)
-        return np.exp(-((x[:, None] + shifts) ** 2) / (2 * variance)).sum(1) / math.sqrt(2 * math.pi * variance)
     # Poisson summation: the wrapped Gaussian is nearly uniform.
     k = np.arange(1, 12)
     decay = np.exp(-2.0 * (math.pi * k / period) ** 2 * variance)

@@ -304,7 +304,8 @@ def _peak(pred: Prediction, window: _Window) -> float:
     """Largest density among the middle 98 % of the law, cut off where it diverges: the height of its peaks."""
     s = _quantiles(pred, 0.01)
     density = _density(pred, s[(s >= window.low) & (s <= window.high)], window.logarithmic)
-    density = density[np.isfinite(density)]
+    # Not where the quantile is an atom above a gap.
+    density = density[np.isfinite(density) & (density > 0.0)]
     # Half of the law is denser than the median; only a divergence is five times as dense.
     return min(float(density.max()), 5.0 * float(np.median(density))) if density.size else 0.0
 

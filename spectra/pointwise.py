@@ -36,7 +36,8 @@ class PointEvaluator:
 
     def __call__(self, zeta: complex, v: Array) -> Point:
         """Evaluate at ζ and v (K,)."""
-        if len(self._counts) <= FEW and not self.equation.is_explicit and zeta != 1.0 and zeta != 0.0:
+        # Extended precision in means extended precision out: edges of explicit equations are found so.
+        if len(self._counts) <= FEW and not isinstance(zeta, np.clongdouble) and zeta != 1.0 and zeta != 0.0:
             try:
                 values = self._few(complex(zeta), v)
             except OverflowError:
@@ -93,7 +94,7 @@ class PointEvaluator:
             slope += n * pull * rate
             bend += n * (tug * rate * rate + pull * curl)
             rows.append((rate, curl, plus - ((1.0 - omega) + omega / away), pull, first))
-        columns = np.array(rows, complex).T[:, :, None]
+        columns = np.array(rows, complex).reshape(len(rows), 5).T[:, :, None]
         one_value = np.array([zeta, complex(self._constant + real, imag), slope, bend], complex)[:, None]
         return Point(one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns)
 

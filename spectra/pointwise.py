@@ -37,7 +37,7 @@ class PointEvaluator:
     def __call__(self, zeta: complex, v: Array) -> Point:
         """Evaluate at ζ and v (K,)."""
         # Extended precision in means extended precision out: edges of explicit equations are found so.
-        if len(self._counts) <= FEW and not isinstance(zeta, np.clongdouble) and zeta != 1.0 and zeta != 0.0:
+        if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0 and zeta != 0.0:
             try:
                 values = self._few(complex(zeta), v)
             except OverflowError:
@@ -97,6 +97,10 @@ class PointEvaluator:
         columns = np.array(rows, complex).reshape(len(rows), 5).T[:, :, None]
         one_value = np.array([zeta, complex(self._constant + real, imag), slope, bend], complex)[:, None]
         return Point(one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns)
+
+
+def _is_extended(zeta: complex) -> bool:
+    return getattr(zeta, "dtype", None) == np.clongdouble
 
 
 def _principal(z: complex, branch: int) -> tuple[float, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from networks import GOLDEN, equation_of
+from networks import equation_of, golden_layers
 
+from spectra._types import Array
 from spectra.pointwise import PointEvaluator
 
 NAMES = [
@@ -22,7 +23,7 @@ ROUNDING = 1e-12
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scalar_route_agrees_with_arrays(name):
-    equation = equation_of(GOLDEN[name])
+    equation = equation_of(golden_layers(name))
     at = PointEvaluator(equation)
     rng = np.random.default_rng(7)
     for _ in range(60):
@@ -35,6 +36,7 @@ def test_scalar_route_agrees_with_arrays(name):
 
 
 def test_extended_precision_stays_extended():
-    equation = equation_of(GOLDEN["identity_q1_gaussian_L5"])
-    point = PointEvaluator(equation)(np.clongdouble(0.1 + 0.2j), np.zeros(0, complex))
+    equation = equation_of(golden_layers("identity_q1_gaussian_L5"))
+    zeta: Array = np.clongdouble(0.1 + 0.2j)
+    point = PointEvaluator(equation)(zeta, np.zeros(0, complex))
     assert point.log_u.dtype == np.clongdouble

@@ -47,7 +47,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
                 if mass > 0.0:
                     atoms[branch.constant_slope**2] = atoms.get(branch.constant_slope**2, 0.0) + mass
         pieces = _pieces_within(activation, variance)
-    fold = activation.even_slope and all(low >= 0 or high <= 0 for _, low, high in pieces)
+    fold = period is None and activation.even_slope and all(low >= 0 or high <= 0 for _, low, high in pieces)
     for piece, lower, upper in pieces:
         if fold and upper <= 0:
             continue

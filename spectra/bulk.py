@@ -57,13 +57,12 @@ class BulkWalker(GapWalker):
             density = float(self.equation.log_density(np.array([zeta]))[0])
             fading = self._fading(point, zeta)
             step = 0.35 * abs(rate_u) ** 2 / max(abs(second), 1e-300)
-            first_v = point.rates[:, 0] * zeta / (v * rate_u) if v.size else np.zeros(0)
             if v.size:
                 # d log v/d log u and its derivative along the curve.
                 dv = point.rates[:, 0] / point.slope[0]
                 ddv = (point.curls[:, 0] - point.rates[:, 0] * point.bend[0] / point.slope[0]) / point.slope[0] ** 2
                 change = np.abs(ddv / v - (dv / v) ** 2)
-                step = min(step, float(np.min(0.35 * np.abs(first_v) / np.maximum(change, 1e-300))))
+                step = min(step, float(np.min(0.35 * np.abs(dv / v) / np.maximum(change, 1e-300))))
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             step = min(step, 3.0 * previous)

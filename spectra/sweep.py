@@ -33,9 +33,7 @@ class Sweep(BulkWalker):
 
     def run(self) -> Survey:
         """Sweep from λ = ∞ to λ = 0."""
-        zeta, v = self._first_point()
-        edge: Edge | None = None
-        how, zeta, v, edge = self._gap(zeta, v, None)
+        how, zeta, v, edge = self._gap(*self._first_point(), None)
         while how != "end":
             if how == "edge":
                 assert edge is not None

@@ -179,8 +179,7 @@ class Walker:
                 return point
             if not size < max(10.0 * last, 1.0):
                 return None
-            with np.errstate(all="ignore"):
-                dzeta, dv = self.equation.newton_step(point, target)
+            dzeta, dv = self.equation.newton_step(point, target)
             zeta, v, last = zeta + complex(dzeta[0]), v + dv.reshape(-1), size
             strayed = not abs(zeta - start) < 0.3 * abs(start) or zeta.imag <= 0.0
             if strayed or (v.size and not v.imag.min() > 0.0):

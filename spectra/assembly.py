@@ -17,6 +17,7 @@ from .series import scaled_moments
 from .solve import measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, survey
+from .thinning import is_thinned, thinning_error
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Solutions must satisfy the equation with more finely resolved laws of D² to this; λ and ρ are then as good.
 STABLE = 1e-12
 FINEST_LEVEL = 6
+# Nodes added to the rules over many layers, until the equation no longer moves.
+EXTRA = 4
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
     Parameters
     ----------
     equation : as built at level 0.
-    refined : `refined(level=n)` builds it with finer laws of D²; used until the answer no longer moves.
+    refined : `refined(level=n, extra=m)` builds it with finer laws of D², and with more of them where some stand for
+        many; used until the answer no longer moves.
 
     Raises
     ------
@@ -66,14 +70,20 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if factor is not None and factor.law.cut_density is not None:
         return _pushed(equation)
     notes: tuple[str, ...] = ()
-    level = 0
+    level, extra = 0, 0
     while True:
         found = survey(equation)
+        if refined is not None and is_thinned(equation):
+            wider = refined(level=level, extra=extra + EXTRA)
+            if thinning_error(equation, wider, found.arcs) > STABLE:
+                extra = 2 * extra + EXTRA
+                equation = refined(level=level, extra=extra)
+                continue
         charts = tuple(chart(equation, arc) for arc in found.arcs)
         residual = max([c.residual for c in charts], default=0.0)
         if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
             break
-        finer = refined(level=level + 1)
+        finer = refined(level=level + 1, extra=extra)
         moved = _moved(finer, charts)
         if moved < STABLE:
             residual = max(residual, moved)

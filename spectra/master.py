@@ -13,8 +13,8 @@ Belinschi and Bercovici, J. Anal. Math. 101 (2007); each further factor has arg 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -24,11 +24,17 @@ from .laws.nodes import LawStack, NodeLaw
 
 @dataclass(frozen=True)
 class Factor:
-    """A mean-one law without atom at zero, taken `count` times, seen through w_k = ratio·w."""
+    """A mean-one law without atom at zero, taken `count` times, seen through w_k = ratio·w.
+
+    `family` and `place` are set where it stands for several laws that depend on a parameter: which family, and where
+    on the line of the parameter.
+    """
 
     law: NodeLaw
     ratio: float
     count: float
+    family: Hashable = None
+    place: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -256,5 +262,5 @@ def combine(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     for factor in factors:
         key = (id(factor.law), factor.ratio)
         count = merged[key].count if key in merged else 0.0
-        merged[key] = Factor(factor.law, factor.ratio, count + factor.count)
+        merged[key] = replace(factor, count=count + factor.count)
     return tuple(merged.values())

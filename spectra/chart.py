@@ -48,13 +48,22 @@ for _k in range(_MASS_DEGREE):
 _GAUSS = np.polynomial.legendre.leggauss(20)
 
 
-def _clenshaw(coefficients: Array, x: Array) -> Array:
-    """Σ c_j T_j(x), coefficients (n, degree) row by row for x (n,)."""
-    after = np.zeros_like(x)
-    here = np.zeros_like(x)
-    for j in range(coefficients.shape[1] - 1, 0, -1):
-        here, after = 2.0 * x * here - after + coefficients[:, j], here
-    return x * here - after + coefficients[:, 0]
+# Where the mass series are tabulated to begin their inversion; dense towards both ends.
+_GRID = -np.cos(np.linspace(0.0, np.pi, 33))
+_AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
+
+
+def _clenshaw(series: Array, piece: Array, x: Array) -> Array:
+    """Σ c_j T_j(x) for x (n,), the coefficients c those of row `piece` (n,) of `series`."""
+    rows = series.T[:, piece]
+    double = x + x
+    after, here = np.zeros_like(x), rows[-1]
+    for row in rows[-2:0:-1]:
+        new = double * here
+        new -= after
+        new += row
+        here, after = new, here
+    return x * here - after + rows[0]
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ class Chart:
 
     def _log_density(self, piece: Array, u: Array, to_low: Array, to_high: Array) -> Array:
         a, b = self.breaks[piece], self.breaks[piece + 1]
-        y = _clenshaw(self.coefficients[piece], 2.0 * (u - a) / (b - a) - 1.0)
+        y = _clenshaw(self.coefficients, piece, 2.0 * (u - a) / (b - a) - 1.0)
         with np.errstate(divide="ignore"):
             if self.exponent_low:
                 y = y + self.exponent_low * np.log(to_low)
@@ -188,7 +197,7 @@ class Chart:
             here = u[inside]
             piece = self._pieces(here)
             x = self._to_local(piece, here, here - self.low, self.high - here)
-            result[inside] = self.beyond[piece + 1] + _clenshaw(self.mass_series[piece], x)
+            result[inside] = self.beyond[piece + 1] + _clenshaw(self.mass_series, piece, x)
         if self.slope < 0.0:
             far = u > self.high
             result[far] = self.beyond[-1] * np.exp(self.slope * (u[far] - self.high))
@@ -196,13 +205,13 @@ class Chart:
 
     def invert(self, mass: Array) -> Array:
         """U with mass_beyond(U) = `mass`, 0 ≤ mass ≤ self.mass."""
-        count = self.breaks.size - 1
-        piece = np.clip(np.searchsorted(-self.beyond, -mass, side="right") - 1, 0, count - 1)
-        low, high = np.full(mass.shape, -1.0), np.full(mass.shape, 1.0)
+        piece = np.clip(np.searchsorted(-self.beyond, -mass, side="right") - 1, 0, self.breaks.size - 2)
         goal = mass - self.beyond[piece + 1]
-        x = np.zeros(mass.shape)
+        x, low, high = self._bracketed(piece, goal)
+        # The series are known to their own rounding, and so are the quantiles.
+        noise = np.finfo(float).eps * np.maximum(self.beyond[piece] - self.beyond[piece + 1], goal)
         for _ in range(60):
-            miss = _clenshaw(self.mass_series[piece], x) - goal
+            miss = _clenshaw(self.mass_series, piece, x) - goal
             low, high = np.where(miss > 0, x, low), np.where(miss > 0, high, x)
             u, jacobian, to_low, to_high = self._from_local(piece, x)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -210,9 +219,9 @@ class Chart:
                 step = x + miss / rate
             good = (step > low) & (step < high)
             new = np.where(good, step, 0.5 * (low + high))
-            finished = np.all(np.abs(new - x) < 1e-15)
-            x = new
-            if finished:
+            settled = (np.abs(miss) <= noise) | (np.abs(new - x) < 1e-15)
+            x = np.where(settled, x, new)
+            if settled.all():
                 break
         u = self._from_local(piece, x)[0]
         tail = mass < self.beyond[-1]
@@ -220,6 +229,23 @@ class Chart:
             with np.errstate(divide="ignore"):
                 u = np.where(tail, self.high + np.log(np.maximum(mass, 0.0) / self.beyond[-1]) / self.slope, u)
         return u
+
+    def _bracketed(self, piece: Array, goal: Array) -> tuple[Array, Array, Array]:
+        """Starting value and bracket, all in x, for the inversion of the mass series: from their values on a grid."""
+        table = self.mass_series[piece] @ _AT_GRID
+        index = np.clip(np.count_nonzero(table > goal[:, None], axis=1), 1, _GRID.size - 1)
+        rows = np.arange(piece.size)
+        above, below = table[rows, index - 1], table[rows, index]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            fraction = np.nan_to_num(np.clip((above - goal) / (above - below), 0.0, 1.0))
+        # Beside an edge the mass goes like a power of the distance in x.
+        if self.exponent_low:
+            fraction = np.where((piece == 0) & (index == 1), fraction ** (0.5 / (1.0 + self.exponent_low)), fraction)
+        if self.exponent_high:
+            last = (piece == self.breaks.size - 2) & (index == _GRID.size - 1)
+            fraction = np.where(last, 1.0 - (1.0 - fraction) ** (0.5 / (1.0 + self.exponent_high)), fraction)
+        low, high = _GRID[index - 1], _GRID[index]
+        return low + (high - low) * fraction, low, high
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU for integrals of smooth functions of U against the density."""

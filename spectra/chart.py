@@ -13,8 +13,9 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .guess import THIN, Guess, solve_nodes
+from .guess import THIN, Guess, halved, solve_nodes
 from .master import MasterEquation
+from .solve import Roots
 from .walker import Arc
 
 DEGREE = 16
@@ -23,6 +24,8 @@ RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
+# A piece that is no rougher than this gives starting values to its halves.
+SMOOTH = 1e-2
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
 
@@ -31,6 +34,8 @@ _NODES = -np.cos(_ANGLES)
 # Values at the nodes → coefficients.
 _FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
 _FIT[0] *= 0.5
+# Values at the nodes → values at the nodes of the left and of the right half.
+_HALVES = np.stack([np.polynomial.chebyshev.chebvander(0.5 * (_NODES + side), DEGREE - 1) @ _FIT for side in (-1, 1)])
 
 _MASS_DEGREE = 24
 _MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
@@ -267,11 +272,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     if arc.first is None:
         # A tail that rises out of nothing is taken from where it holds 1e-16.
         begin = max(0, int(np.argmax(equation.log_density(arc.zeta) > -37.0)) - 1)
-        arc = replace(arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:])
+        arc = replace(
+            arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:], rates=arc.rates[:, begin:]
+        )
         edge_low = arc.log_u[0]
         low = float(edge_low)
     guess = Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
     breaks = _first_breaks(arc, low, high)
+    start: tuple[Array, Array] | None = None
     done: list[tuple[float, float, Array]] = []
     residual, uncertified, unproven = 0.0, 0, 0
     solved: list[tuple[Array, Array, Array]] = []
@@ -280,7 +288,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         half = 0.5 * (b - a)
         u = (a + half)[:, None] + half[:, None] * _NODES
         exact = (a - low)[:, None] + half[:, None] * (1.0 + _NODES) + equation.exact(edge_low)
-        roots = solve_nodes(equation, guess, u.ravel(), exact.ravel())
+        roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
         log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
         to_low = (a - low + half)[:, None] + half[:, None] * _NODES
         to_high = (high - b + half)[:, None] - half[:, None] * _NODES
@@ -318,9 +326,13 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             break
         if len(done) + 2 * rest.size > MAX_PIECES:
             raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
-        guess.refine(u.ravel(), roots)
         middle = 0.5 * (a[rest] + b[rest])
         breaks = np.concatenate([np.stack([a[rest], middle], 1), np.stack([middle, b[rest]], 1)])
+        if certified[rest].all() and np.all(roughness[rest] < SMOOTH):
+            start = _from_parents(roots, rest, to_low, to_high, exponent_low, exponent_high)
+        else:
+            guess.refine(u.ravel(), roots)
+            start = None
     else:
         raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
     done.sort(key=lambda item: item[0])
@@ -351,6 +363,23 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         thin=unproven,
         solutions=solutions,
     )
+
+
+def _from_parents(
+    roots: Roots, rest: Array, to_low: Array, to_high: Array, exponent_low: float, exponent_high: float
+) -> tuple[Array, Array]:
+    """Starting values in both halves of the pieces `rest`, from the solution at the nodes of these pieces."""
+    edges = []
+    for exponent, distance, nearest in ((exponent_low, to_low[rest], 0), (exponent_high, to_high[rest], DEGREE - 1)):
+        if exponent:
+            # Distances are linear in U.
+            inside = np.maximum(np.einsum("hij,pj->hpi", _HALVES, distance), 0.0)
+            nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
+            edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
+    zeta = roots.zeta.reshape(-1, DEGREE)[rest]
+    v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, rest]
+    zeta, v = halved(zeta, v, _HALVES, edges)
+    return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> Array:

@@ -55,7 +55,8 @@ class NodeLaw:
 
     def moments(self, order: int) -> Array:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""
-        powers = self.points[None, :] ** np.arange(1, order + 1)[:, None]
+        # Not by `**`: the powers of complex numbers are slow.
+        powers = np.multiply.accumulate(np.tile(self.points, (order, 1)))
         return (powers @ self.weights).real
 
 
@@ -145,7 +146,8 @@ class _NodeSums:
         self.second = 2 * weights * t**2
         self.narrow = bool(abs(spread.sum()) < 1e-3)
         self.poles = np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)])
-        self._rows = max(1, BLOCK // t.size)
+        # One row alone would be summed term by term, and with three times the rounding.
+        self._rows = max(8, BLOCK // t.size)
 
     def add_up(self, v: Array, first: Array, derivatives: list[Array]) -> None:
         """Write Σ W/(1 − vt) into `first` (n, 3), for its three tables, and ψ', ψ'' into `derivatives`."""

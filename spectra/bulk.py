@@ -34,6 +34,7 @@ class BulkWalker(GapWalker):
         table_u: list[float] = []
         table_zeta: list[complex] = []
         table_v: list[Array] = []
+        table_rates: list[Array] = []
         point = self._point(zeta, v)
         previous = math.inf
         ended: tuple[str, Edge | None] | None = None
@@ -43,6 +44,7 @@ class BulkWalker(GapWalker):
             table_u.append(log_u)
             table_zeta.append(complex(zeta))
             table_v.append(v.copy())
+            table_rates.append(np.append(1.0 / zeta, point.rates[:, 0] / v) / point.slope[0])
             rate_u = complex(point.slope[0]) * zeta
             second = complex(point.bend[0]) * zeta**2 + rate_u
             landing = self._landing(point, zeta, v, log_u)
@@ -103,7 +105,8 @@ class BulkWalker(GapWalker):
             log_u, point = target, found
             zeta, v = complex(point.zeta[0]), point.v[:, 0]
         arc_v = np.array(table_v).reshape(len(table_v), v.size).T
-        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, fading))
+        rates = np.array(table_rates).T
+        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, rates, fading))
         return ended
 
     def _landing(self, point: Point, zeta: complex, v: Array, log_u: float) -> Edge | None:

@@ -158,8 +158,11 @@ class MasterEquation:
         """1 + ψ_k demanded at ζ, (K, n)."""
         return (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
 
-    def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False) -> Point:
-        """Everything that Newton's method, the continuation and the search for edges need at (ζ, v)."""
+    def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False, rough: bool = False) -> Point:
+        """Everything that Newton's method, the continuation and the search for edges need at (ζ, v).
+
+        `rough`: see `LawStack.evaluate`.
+        """
         d, e = self._d, self._e  # type: ignore[attr-defined]
         base = 1.0 - d * zeta
         ratio = d / base
@@ -174,7 +177,7 @@ class MasterEquation:
             none = np.zeros((0, zeta.size), complex)
             log_u = real + 1j * (imag + math.pi * half_turns)
             return Point(zeta, v, log_u, slope, bend, none, none, none, none, none)
-        psi, plus, excess, derivatives = self.stack.evaluate(v, 2 if curvature else 1)
+        psi, plus, excess, derivatives = self.stack.evaluate(v, 2 if curvature else 1, rough=rough)
         first = derivatives[0]
         n, omega = self.counts, self.omegas
         s_modulus, s_angle, s_turns = _log_s(v, psi, plus, excess)

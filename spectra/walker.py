@@ -34,7 +34,7 @@ class Arc:
     """A stretch of the support, u increasing, with a coarse table of the solution on it.
 
     `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root;
-    `fading` is d log p/dU where it is left.
+    `rates` are d log ζ/dU and d log v_k/dU, (K + 1, n); `fading` is d log p/dU where it is left.
     """
 
     first: Edge | None
@@ -42,6 +42,7 @@ class Arc:
     log_u: Array
     zeta: Array
     v: Array
+    rates: Array
     fading: float = 0.0
 
     @property

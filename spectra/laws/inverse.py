@@ -9,6 +9,8 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Branch
+from .zero import SlopeZero, slope_zero
+
 
 
 class SlopeDensity:
@@ -43,7 +45,8 @@ class SlopeDensity:
             x, inside = self._solve(k, 1.0 / v)
             if inside.any():
                 here = x[inside]
-                rate = np.abs(2.0 * branch.curvature(here) / branch.slope(here))
+                # |φ'| is √(mean/v) by definition; φ'(x) would have lost its digits beside a zero.
+                rate = np.abs(2.0 * branch.curvature(here)) * np.sqrt(v[inside] / self.mean)
                 total[inside] += (2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(here) / rate
         return total
 
@@ -63,6 +66,10 @@ class SlopeDensity:
             full = target >= height[-1]
             ends = np.where(inside, x, lower if not rising else upper)
             part = self._mass(np.full_like(t, lower), ends) if rising else self._mass(ends, np.full_like(t, upper))
+            zero = self._zeros[k]
+            if zero is not None:
+                beside = inside & (np.sqrt(t * self.mean) < zero[0].reach)
+                part[beside] = self._mass_beside(*zero, t[beside])
             total += np.where(inside | full, part, 0.0)
         return total / self.rank
 
@@ -96,6 +103,22 @@ class SlopeDensity:
         a, b = np.where(flip, -b, a), np.where(flip, -a, b)
         return 0.5 * (erfc(a) - erfc(b)).sum(-1)
 
+    def _mass_beside(self, zero: SlopeZero, side: int, t: Array) -> Array:
+        """P(h between a zero of φ' and where φ'² = t·mean), with relative accuracy however small t is."""
+        distance = zero.displacement(zero.towards(side) * np.sqrt(t * self.mean))
+        nodes, weights = np.polynomial.legendre.leggauss(20)
+        x = zero.place + distance[:, None] * (0.5 * (1.0 + nodes))
+        return 0.5 * np.abs(distance) * (self._gauss(x.ravel()).reshape(x.shape) @ weights)
+
+    @cached_property
+    def _zeros(self) -> list[tuple[SlopeZero, int] | None]:
+        """Per piece: the zero of φ' at one of its ends, if there is one, and on which side of it the piece lies."""
+        found: list[tuple[SlopeZero, int] | None] = []
+        for branch, lower, upper in self.pieces:
+            sides = [(slope_zero(branch, end), side) for end, side in ((lower, 1), (upper, -1))]
+            found.append(next(((zero, side) for zero, side in sides if zero is not None), None))
+        return found
+
     def _gauss(self, x: Array) -> Array:
         if self.period is None:
             return np.exp(-(x**2) / (2.0 * self.variance)) / math.sqrt(2.0 * math.pi * self.variance)
@@ -108,12 +131,15 @@ class SlopeDensity:
     def _tables(self) -> list[tuple[Array, Array, Array]]:
         """Per piece: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
         tables = []
-        for branch, lower, upper in self.pieces:
+        for (branch, lower, upper), zero in zip(self.pieces, self._zeros, strict=True):
             fraction = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 120)])
             x = np.concatenate([lower + (upper - lower) * fraction, (upper - (upper - lower) * fraction[:-1])[::-1]])
             x = np.union1d(x, np.linspace(lower, upper, 200))
             with np.errstate(divide="ignore"):
                 height = 2.0 * np.log(np.abs(branch.slope(x)) + 0.0) - math.log(self.mean)
+            if zero is not None:
+                # What stands there is the rounding of x₀.
+                height[0 if zero[1] > 0 else -1] = -math.inf
             height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
             rising = height[-1] > height[0]
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -156,6 +182,11 @@ class SlopeDensity:
             # Newton's error is the square of its last step.
             if np.all(change <= 1e-8 * np.abs(x) * (1.0 if count else 0.1) + 1e-300):
                 break
+        zero = self._zeros[k]
+        if zero is not None:
+            root = np.sqrt(t[inside] * self.mean)
+            beside = root < zero[0].reach
+            x[beside] = zero[0].place + zero[0].displacement(zero[0].towards(zero[1]) * root[beside])
         solution[inside] = x
         return solution, inside
 

@@ -22,7 +22,7 @@ from ..errors import ConvergenceError
 STEEPNESS = 0.6
 # Largest argument of φ'² aimed at along the path: a right angle keeps the image far from both half-axes.
 TURN = 1.35
-# How near, in units of the local scale, the panels go to a zero of φ': the mass left unresolved there.
+# How near, in units of the local scale, the panels go to a zero of φ' of higher order: the mass left unresolved there.
 ZERO_FINENESS = 1e-11
 # Below this φ'² the square underflows soon after: such x are counted as φ' = 0, and the result says so.
 TINY_SLOPE_SQUARE = 1e-290
@@ -67,24 +67,41 @@ def monotone_pieces(activation: Activation, reach: float, folded: bool) -> tuple
     return tuple(pieces)
 
 
-def path(piece: MonotonePiece, lower: float, upper: float, sigma: float, level: int) -> tuple[Array, Array]:
-    """Nodes x and weights dx of the path over (lower, upper) ⊂ piece for a Gaussian weight of width `sigma`.
+def local_scale(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> float:
+    """Length over which the path over (lower, upper) ⊂ piece may rise from its ends."""
+    return min(sigma, float(_profile(piece, lower, upper, sigma)[1].max()) / STEEPNESS)
 
-    `level`: how near to the ends the panels go, 1/8 of the local scale and 16 times nearer a level.
-    """
+
+def _profile(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> tuple[Array, Array]:
     x = piece.grid
-    height = np.minimum(piece.height, 0.6 * sigma)
     inside = (x > lower) & (x < upper)
-    x, height = x[inside], height[inside]
-    ends = [lower, upper]
+    x, height = x[inside], piece.height[inside]
     if x.size < 4:
         x = np.linspace(lower, upper, 12)[1:-1]
-        height = np.minimum(np.interp(x, piece.grid, piece.height), 0.6 * sigma)
+        height = np.interp(x, piece.grid, piece.height)
+    return x, np.minimum(height, 0.6 * sigma)
+
+
+def path(
+    piece: MonotonePiece,
+    lower: float,
+    upper: float,
+    sigma: float,
+    level: int,
+    ends: tuple[complex | None, complex | None] = (None, None),
+) -> tuple[Array, Array]:
+    """Nodes x and weights dx of the path over (lower, upper) ⊂ piece for a Gaussian weight of width `sigma`.
+
+    `level`: how near to the ends the panels go, 1/8 of the local scale and 16 times nearer a level.  `ends`: where the
+    path begins and stops, if not at the real ends themselves: on the rays out of zeros of φ'.
+    """
+    x, height = _profile(piece, lower, upper, sigma)
     scale = min(sigma, float(height.max()) / STEEPNESS)
+    begin, stop = (at if end is None else end for end, at in zip(ends, (lower, upper), strict=True))
     # λ → 0 is decided by the neighbourhood of a zero of φ', however small: go there geometrically.
     finest_left, finest_right = (
-        scale * (ZERO_FINENESS if float(piece.branch.slope(np.array([end]))[0]) ** 2 < 1e-20 else 0.12 / 16.0**level)
-        for end in (lower, upper)
+        1.05 * abs(end.real - at) if isinstance(end, complex) else scale * _fineness(piece.branch, at, level)
+        for end, at in ((begin, lower), (stop, upper))
     )
     depth = np.minimum(x - lower, upper - x) / (0.12 * scale)
     weight = np.minimum(x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)), 20.0)
@@ -98,11 +115,16 @@ def path(piece: MonotonePiece, lower: float, upper: float, sigma: float, level: 
     count = max(1, math.ceil(counter[-1]))
     real = np.interp(np.linspace(0.0, counter[-1], count + 1), counter, x)
     rise = np.interp(real, x, height)
-    corner = np.concatenate([[ends[0]], real, [ends[1]]]) + 1j * piece.side * np.concatenate([[0.0], rise, [0.0]])
+    corner = np.concatenate([[begin], real + 1j * piece.side * rise, [stop]])
     half = 0.5 * np.diff(corner)
     centre = 0.5 * (corner[1:] + corner[:-1])
     nodes = centre[:, None] + half[:, None] * _NODES
     return nodes.ravel(), (half[:, None] * _WEIGHTS).ravel()
+
+
+def _fineness(branch: Branch, end: float, level: int) -> float:
+    """How near to a real end the panels go."""
+    return ZERO_FINENESS if float(branch.slope(np.array([end]))[0]) ** 2 < 1e-20 else 0.12 / 16.0**level
 
 
 def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,10 +13,13 @@ from ..activations import Activation
 from ..errors import ConvergenceError
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
-from .path import MonotonePiece, monotone_pieces, path
+from .path import MonotonePiece, local_scale, monotone_pieces, path
+from .zero import decades, ray, slope_zero
 
 # 9.5 standard deviations leave 2e-21 of the mass outside, and exp(−45) of the peak weight.
 REACH = 9.5
+# A zero of φ' farther out, in standard deviations, has less than 1e-17 of the mass near it.
+FAR = 8.8
 
 
 def slope_law(activation: Activation, variance: float, *, level: int = 0) -> NodeLaw:
@@ -48,13 +52,20 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
                     atoms[branch.constant_slope**2] = atoms.get(branch.constant_slope**2, 0.0) + mass
         pieces = _pieces_within(activation, variance)
     fold = period is None and activation.even_slope and all(low >= 0 or high <= 0 for _, low, high in pieces)
+    copies = 2.0 if fold else 1.0
+    rays: list[_Ray] = []
     for piece, lower, upper in pieces:
         if fold and upper <= 0:
             continue
-        x, dx = path(piece, lower, upper, math.sqrt(variance), level)
-        slope_square = piece.branch.slope(x) ** 2
-        points.append(slope_square)
-        weights.append(_weight(x, variance, period) * dx * (2.0 if fold else 1.0))
+        here = [_ray_out_of(piece, lower, upper, at, variance, period) for at in (lower, upper)]
+        rays += [one for one in here if one is not None]
+        ends = tuple(None if one is None else one.end for one in here)
+        x, dx = path(piece, lower, upper, math.sqrt(variance), level, ends)
+        points.append(piece.branch.slope(x) ** 2)
+        weights.append(_weight(x, variance, period) * dx * copies)
+    for row, weight in _merged(rays):
+        points.append(row)
+        weights.append(weight * copies)
     masses = sum(atoms.values())
     used = float(sum(w.sum().real for w in weights))
     rest = 1.0 - masses - used
@@ -78,12 +89,12 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     # The rounding of the mean would be multiplied by the depth.
     all_points = all_points / (all_points @ all_weights).real
     ends = [p.branch.slope(np.array([lower, upper])) ** 2 for p, lower, upper in pieces]
-    # Beside a zero of φ' the rounding of x spoils what is nearer than this.
-    resolved = 0.0
-    for piece, _, _ in pieces:
-        for x in (piece.lower, piece.upper):
+    # Beside a zero of φ' of higher order the rounding of x spoils what is nearer than this.
+    resolved = max([10.0**one.bottom for one in rays], default=0.0)
+    for piece, lower, upper in pieces:
+        for x in (lower, upper):
             near = piece.branch.slope(np.array([x, x + 2e-10 * min(1.0, math.sqrt(variance))])) ** 2
-            if near[0] < 1e-20:
+            if near[0] < 1e-20 and slope_zero(piece.branch, x) is None:
                 resolved = max(resolved, float(near[1]))
     largest = max([*(float(e.max()) for e in ends), *atoms.keys()])
     smallest = min([*(float(e.min()) for e in ends), *atoms.keys()])
@@ -109,6 +120,52 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         infimum=_extreme(activation, min) / centre,
         resolved=resolved / centre,
     )
+
+
+@dataclass(frozen=True)
+class _Ray:
+    """One side of a zero of φ': nodes and weights (decades + 1, 16), and x at the outer end."""
+
+    top: int
+    points: Array
+    weights: Array
+    end: complex
+
+    @property
+    def bottom(self) -> int:
+        """Exponent of ten of the lowest φ'² resolved."""
+        return self.top - len(self.points) + 1
+
+
+def _ray_out_of(
+    piece: MonotonePiece, lower: float, upper: float, at: float, variance: float, period: float | None
+) -> _Ray | None:
+    """The nodes next to a simple zero of φ' at `at`, an end of the piece; None if there is none that counts."""
+    sigma = math.sqrt(variance)
+    zero = slope_zero(piece.branch, at) if abs(at) < FAR * sigma or period is not None else None
+    if zero is None:
+        return None
+    steepness = 1.0 / abs(zero.series[0])
+    limit = min(zero.reach, 0.3 * local_scale(piece, lower, upper, sigma) * steepness)
+    top = math.floor(2.0 * math.log10(limit))
+    weight = float(_weight(np.array([at], complex), variance, period)[0].real)
+    t, dt = ray(top, decades(weight * 10.0 ** (0.5 * top) / steepness))
+    side = 1 if at == lower else -1
+    root = zero.towards(side) * np.sqrt(t)
+    x = at + zero.displacement(root)
+    rows = side * zero.rate(root) / (2.0 * root) * dt * _weight(x.ravel(), variance, period).reshape(x.shape)
+    outer = zero.displacement(zero.towards(side) * np.sqrt(np.array([1j * 10.0**top])))[0]
+    return _Ray(top, t, rows, complex(at + outer))
+
+
+def _merged(rays: list[_Ray]) -> list[tuple[Array, Array]]:
+    """Nodes and weights of all rays, those on the same decade added up."""
+    rows: dict[tuple[int, bool], tuple[Array, Array]] = {}
+    for one in rays:
+        for k, (t, weights) in enumerate(zip(one.points, one.weights, strict=True)):
+            key = (one.top - k, k == len(one.points) - 1)
+            rows[key] = (t, weights + rows[key][1] if key in rows else weights)
+    return list(rows.values())
 
 
 def _extreme(activation: Activation, choose: Callable[[list[float]], float]) -> float:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .chart import Chart, chart
+from .chart import Chart
+from .marginal import MarginalArc, resolve
 from .master import MasterEquation
 from .pushed import PushedDensity
 from .series import scaled_moments
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 # Solutions must satisfy the equation with more finely resolved laws of D² to this; λ and ρ are then as good.
 STABLE = 1e-12
-FINEST_LEVEL = 6
+FINEST_LEVEL = 8
 # Nodes added to the rules over many layers, until the equation no longer moves.
 EXTRA = 4
 
@@ -79,12 +80,13 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
                 extra = 2 * extra + EXTRA
                 equation = refined(level=level, extra=extra)
                 continue
-        charts = tuple(chart(equation, arc) for arc in found.arcs)
+        charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
         residual = max([c.residual for c in charts], default=0.0)
         if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
             break
         finer = refined(level=level + 1, extra=extra)
         moved = _moved(finer, charts)
+        beside = max([c.moved(finer) for c in charts if isinstance(c, MarginalArc)], default=0.0)
         if moved < STABLE:
             residual = max(residual, moved)
             break
@@ -92,8 +94,10 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             notes = (f"the laws of D² are resolved to {moved:.1e} only, near the edges of their supports",)
             residual = max(residual, moved)
             break
-        level += 1
-        equation = finer
+        # Beside an atom of mass zero the error falls with the fineness, by 16 a level; elsewhere much faster.
+        steps = max(1, math.ceil(math.log(max(beside, STABLE) / STABLE, 16.0)))
+        level = min(level + steps, FINEST_LEVEL)
+        equation = finer if steps == 1 else refined(level=level)
     uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
     thin = sum(c.thin for c in charts)
     if thin:
@@ -130,10 +134,13 @@ def _pushed(equation: MasterEquation) -> Assembly:
     return Assembly(spectrum, equation, 0.0, 0, ())
 
 
-def _moved(finer: MasterEquation, charts: tuple[Chart, ...]) -> float:
+def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> float:
     """Largest residual of the solutions in the equation with finer laws."""
     worst = 0.0
     for one in charts:
+        if isinstance(one, MarginalArc):
+            worst = max(worst, one.moved(finer))
+            continue
         assert one.solutions is not None
         u, zeta, v = one.solutions
         # What counts is the error times the density; thin tails carry rounding that no finer law removes.
@@ -145,7 +152,9 @@ def _moved(finer: MasterEquation, charts: tuple[Chart, ...]) -> float:
     return worst
 
 
-def _log_support(equation: MasterEquation, found: Survey, charts: tuple[Chart, ...]) -> tuple[float, float]:
+def _log_support(
+    equation: MasterEquation, found: Survey, charts: tuple[Chart | MarginalArc, ...]
+) -> tuple[float, float]:
     """U at λ_min (inf for 0) and λ_max: of the law itself, its exponentially thin tails included."""
     places = [u for u, _ in found.atoms]
     high = min([float(c.low) for c in charts] + places, default=math.inf)

@@ -9,8 +9,9 @@ import numpy as np
 from ._types import Array
 from .continuation import locate
 from .errors import ConvergenceError
-from .gap import MARGINAL, GapWalker
+from .gap import GapWalker
 from .master import MasterEquation, Point
+from .pole import MARGINAL
 from .solve import solve
 from .walker import Arc, Edge
 
@@ -53,8 +54,8 @@ class BulkWalker(GapWalker):
                 break
             if abs(1.0 - zeta) < 0.05 and (rate_u * (1.0 - zeta)).real > 0.0:
                 pole = self._pole(v)
-                if pole is not None and abs(pole[1]) < MARGINAL and pole[0] > log_u:
-                    ended = ("edge", Edge(1.0 + 0j, np.array([1.0 / p for p, _, _ in pole[2]], complex), pole[0], -0.5))
+                if pole is not None and abs(pole.mass) < MARGINAL and pole.log_u > log_u:
+                    ended = ("edge", Edge(1.0 + 0j, pole.v, pole.log_u, -0.5))
                     break
             density = float(self.equation.log_density(np.array([zeta]))[0])
             fading = self._fading(point, zeta)

@@ -30,12 +30,12 @@ MAX_ROUNDS = 40
 MAX_PIECES = 3000
 
 _ANGLES = np.pi * (np.arange(DEGREE) + 0.5) / DEGREE
-_NODES = -np.cos(_ANGLES)
+NODES = -np.cos(_ANGLES)
 # Values at the nodes → coefficients.
-_FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
-_FIT[0] *= 0.5
+FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
+FIT[0] *= 0.5
 # Values at the nodes → values at the nodes of the left and of the right half.
-_HALVES = np.stack([np.polynomial.chebyshev.chebvander(0.5 * (_NODES + side), DEGREE - 1) @ _FIT for side in (-1, 1)])
+_HALVES = np.stack([np.polynomial.chebyshev.chebvander(0.5 * (NODES + side), DEGREE - 1) @ FIT for side in (-1, 1)])
 
 _MASS_DEGREE = 24
 _MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
@@ -286,18 +286,18 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     for _ in range(MAX_ROUNDS):
         a, b = breaks[:, 0], breaks[:, 1]
         half = 0.5 * (b - a)
-        u = (a + half)[:, None] + half[:, None] * _NODES
-        exact = (a - low)[:, None] + half[:, None] * (1.0 + _NODES) + equation.exact(edge_low)
+        u = (a + half)[:, None] + half[:, None] * NODES
+        exact = (a - low)[:, None] + half[:, None] * (1.0 + NODES) + equation.exact(edge_low)
         roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
         log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
-        to_low = (a - low + half)[:, None] + half[:, None] * _NODES
-        to_high = (high - b + half)[:, None] - half[:, None] * _NODES
+        to_low = (a - low + half)[:, None] + half[:, None] * NODES
+        to_high = (high - b + half)[:, None] - half[:, None] * NODES
         y = log_p
         if exponent_low:
             y = y - exponent_low * np.log(to_low)
         if exponent_high:
             y = y - exponent_high * np.log(to_high)
-        coefficients = y @ _FIT.T
+        coefficients = y @ FIT.T
         roughness = np.max(np.abs(coefficients[:, -3:]), axis=1)
         scale = np.maximum(1.0, np.max(np.abs(y), axis=1) * 0.03)
         small = (b - a) < 1e-11 * (1.0 + np.abs(a))

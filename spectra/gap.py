@@ -9,10 +9,8 @@ import numpy as np
 from ._types import Array
 from .errors import ConvergenceError
 from .master import MasterEquation
+from .pole import MARGINAL, Pole
 from .walker import Edge, Walker
-
-# An atom of less mass than this is none: the density has an inverse square root there instead.
-MARGINAL = 1e-11
 
 
 class GapWalker(Walker):
@@ -43,13 +41,11 @@ class GapWalker(Walker):
                 return "end", zeta, v, None
             if 0.0 < 1.0 - zeta < 1e-4:
                 pole = self._pole(v)
-                if pole is not None and pole[1] > -MARGINAL:
-                    total, mass, places = pole
-                    if mass < MARGINAL:
-                        poles = np.array([1.0 / p for p, _, _ in places], complex)
-                        return "edge", zeta, v, Edge(1.0 + 0j, poles, total, -0.5)
-                    self.atoms.append((total, mass))
-                    zeta, v = self._step_over(zeta, places)
+                if pole is not None and pole.mass > -MARGINAL:
+                    if pole.mass < MARGINAL:
+                        return "edge", zeta, v, Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+                    self.atoms.append((pole.log_u, pole.mass))
+                    zeta, v = self._step_over(zeta, pole)
                     if self._on_cut(v):
                         return "cut", zeta, v, None
                     after, stride = None, 0.05
@@ -120,9 +116,9 @@ class GapWalker(Walker):
                 high, v_high = middle, between.real
         return None
 
-    def _step_over(self, zeta: float, places: list[tuple[float, float, float]]) -> tuple[float, Array]:
+    def _step_over(self, zeta: float, pole: Pole) -> tuple[float, Array]:
         beyond = 1.0 / zeta
-        found = self._project(beyond, self._beside_pole(beyond, places))
+        found = self._project(beyond, pole.beside(beyond))
         if found is None:
             raise ConvergenceError("the sweep could not step over an atom of the spectrum")
         return beyond, found.real

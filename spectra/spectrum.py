@@ -215,7 +215,7 @@ class Spectrum:
         joined: list[list[float]] = []
         for arc in sorted(self.arcs, key=lambda a: a.low):
             reaches = self.log_support[0] if getattr(arc, "slope", 0.0) < 0.0 else arc.high
-            if joined and arc.low <= joined[-1][1] * (1 + 1e-15) + 1e-300:
+            if joined and arc.low <= joined[-1][1]:
                 joined[-1][1] = max(joined[-1][1], reaches)
             else:
                 joined.append([arc.low, reaches])

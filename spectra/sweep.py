@@ -85,7 +85,7 @@ class Sweep(BulkWalker):
         pole = self._pole(landing.v.real)
         if pole is not None:
             zeta = math.exp(1e-3)
-            found = self._project(zeta, self._beside_pole(zeta, pole[2]))
+            found = self._project(zeta, pole.beside(zeta))
             if found is not None and not self._on_cut(found):
                 slope = self._point(complex(zeta), found.real).slope[0].real
                 if slope > 0.0:

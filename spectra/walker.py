@@ -11,6 +11,7 @@ from ._types import Array
 from .errors import ConvergenceError
 from .master import MasterEquation, Point
 from .pointwise import PointEvaluator
+from .pole import Pole, pole_near
 from .solve import CERTIFIED, measure
 
 # Beyond this height above the real axis, relative, a critical point is no edge: the law there is a gap up to a density
@@ -143,31 +144,9 @@ class Walker:
                 return False
         return True
 
-    def _pole(self, v: Array) -> tuple[float, float, list[tuple[float, float, float]]] | None:
-        """The common pole of w near v: log u there, the mass of the atom (≤ 0: none), each law's (place, mass, ω)."""
-        equation = self.equation
-        d, e = equation._d.ravel(), equation._e.ravel()  # type: ignore[attr-defined]
-        rank = equation.rank
-        if np.any(np.abs(e[d == 1.0]) > 1e-12):
-            return None
-        # log u = total − mass/w + …, w = rank/(1 − ζ): each factor adds the first term of its expansion at w = ∞.
-        total = equation.constant + math.log(rank) + float((e * np.log1p(-d)).sum())
-        mass = rank - float((e * d / (1.0 - d)).sum()) * rank
-        places = []
-        for law, x, n, omega in zip(self.laws, v, equation.counts.ravel(), equation.omegas.ravel(), strict=True):
-            near = [(p, m) for p, m in law.atoms if p > 0.0 and abs(x * p - 1.0) < 0.2]
-            if not near:
-                return None
-            place, weight = min(near, key=lambda pm: abs(x * pm[0] - 1.0))
-            places.append((place, weight, omega))
-            total -= n * math.log(place)
-            mass -= n * (1.0 - weight) * rank / omega
-        return total, mass, places
-
-    def _beside_pole(self, zeta: complex, places: list[tuple[float, float, float]]) -> Array:
-        """v_k near their poles for ζ near 1."""
-        w = self.equation.rank * zeta / (1.0 - zeta)
-        return np.array([(1.0 - m * self.equation.rank / (o * w)) / p for p, m, o in places])
+    def _pole(self, v: Array) -> Pole | None:
+        """The common pole of w near v."""
+        return pole_near(self.equation, v)
 
     def _follow(self, log_u: float, zeta: complex, v: Array, tolerance: float) -> Point | None:
         """Newton's method from a good start; None where it strays or leaves the upper half plane."""

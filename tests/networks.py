@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,14 @@ def layer(
     return LayerState(spec, q, mean, chi, fan_in, fan_out, repeat)
 
 
-def equation_of(runs: Sequence[LayerState]) -> MasterEquation:
+def equation_of(runs: Sequence[LayerState], *, level: int = 0) -> MasterEquation:
     """Master equation of layers in the given states."""
-    return jacobian_equation(MeanField(tuple(runs), 1.0, None, None, "critical", None, None, ()))
+    return jacobian_equation(MeanField(tuple(runs), 1.0, None, None, "critical", None, None, ()), level=level)
 
 
-def law_of(runs: Sequence[LayerState]) -> Assembly:
-    """Law of JJᵀ of layers in the given states."""
-    return spectrum_of(equation_of(runs))
+def law_of(runs: Sequence[LayerState], *, refined: bool = False) -> Assembly:
+    """Law of JJᵀ of layers in the given states; with laws of D² as fine as it takes where `refined`."""
+    return spectrum_of(equation_of(runs), partial(equation_of, runs) if refined else None)
 
 
 def golden_layers(name: str) -> list[LayerState]:
@@ -65,9 +65,9 @@ def golden_layers(name: str) -> list[LayerState]:
 
 
 @cache
-def golden_law(name: str) -> Assembly:
+def golden_law(name: str, *, refined: bool = False) -> Assembly:
     """Law of JJᵀ of a golden case, built once."""
-    return law_of(golden_layers(name))
+    return law_of(golden_layers(name), refined=refined)
 
 
 def linear_gaussian(depth: int, sigma_w: float = 1.0) -> Network:

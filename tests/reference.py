@@ -346,7 +346,7 @@ def left_edge(layer: Layer, level: int = 7) -> tuple[Any, bool]:
         return total, layer.repeat + (1 - layer.repeat) * y_dpsi / (w * (1 + w))  # d log u/d log y
 
     with mp.workdps(DPS):
-        value, soft = critical_u(curve, mp.mpf("0.05"), mp.mpf("1.1"), 10**6)
+        value, soft = critical_u(curve, mp.mpf("0.05"), mp.mpf("1.1"), 10**12)
         return mp.exp(-value), soft
 
 

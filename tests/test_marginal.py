@@ -1,0 +1,116 @@
+"""Beside atoms of mass zero: an inverse square root in the density, with logarithms where the laws have densities."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+from spectra import Network, predict
+from spectra.convolve import free_product
+from spectra.laws import Discrete
+from spectra.pole import _log_less_linear
+
+
+class TwoPoints:
+    """(δ_{1−b} + δ_{1+b})/2 ⊠ itself: two free projections of trace 1/2 meet at uniform angles θ.
+
+    On the plane of one angle the product has determinant (1 − b²)² and trace T = 2(1 − b²) + 4b² cos² θ.
+    """
+
+    def __init__(self, b: float) -> None:
+        self.middle, self.b = 1 - mp.mpf(b) ** 2, mp.mpf(b)
+
+    def cdf(self, x):
+        x = mp.mpf(x)
+        share = (x + self.middle**2 / x - 2 * self.middle) / (4 * self.b**2)
+        angle = mp.acos(mp.sqrt(min(max(share, 0), 1))) / mp.pi
+        return 1 - angle if x > self.middle else angle
+
+    def pdf(self, x):
+        x = mp.mpf(x)
+        share = (x + self.middle**2 / x - 2 * self.middle) / (4 * self.b**2)
+        return abs(1 - self.middle**2 / x**2) / (8 * mp.pi * self.b**2 * mp.sqrt(share * (1 - share)))
+
+
+@pytest.mark.parametrize("b", [0.1, 0.5, 0.9])
+def test_product_of_two_equal_pairs_of_points_is_closed_form(b):
+    exact = TwoPoints(b)
+    half = Discrete([1 - b, 1 + b])
+    law = free_product(half, half).spectrum()
+    assert law.total_mass == pytest.approx(1.0, abs=1e-14)
+    assert law.atoms == ()
+    low, high = (1 - b) ** 2, (1 + b) ** 2
+    assert law.support() == pytest.approx((low, high), rel=1e-14)
+    middle = 1 - b * b
+    inside = [low + (middle - low) * 0.01, low + 0.7 * (middle - low), middle + 0.2 * (high - middle)]
+    for x in [*inside, high * (1 - 1e-4), high * (1 - 1e-8), low * (1 + 1e-8)]:
+        # The distance from the edge, and with it the density, inherits the rounding of x and of the edge.
+        rounding = 1e-15 * x / min(high - x, x - low)
+        assert law.pdf(x) == pytest.approx(float(exact.pdf(x)), rel=1e-11 + rounding)
+        assert law.cdf(x) == pytest.approx(float(exact.cdf(x)), abs=1e-13 + rounding * math.sqrt((high - x) / high))
+    # Nearer to the ends λ itself cannot tell the quantiles apart: p goes like the root of the distance.
+    for p in (1e-3, 0.3, 0.999):
+        assert float(exact.cdf(law.icdf(p))) == pytest.approx(p, abs=1e-12)
+
+
+def test_leaky_relu_of_two_orthogonal_layers_is_closed_form():
+    phi = {"name": "leaky_relu", "negative_slope": 0.2}
+    found = predict(Network(depth=2, activation=phi, weights="orthogonal", sigma_w="critical", q_star=1.0))
+    b = (1 - 0.04) / (1 + 0.04)
+    assert found.checks.certified
+    assert abs(found.checks.mass_defect) < 1e-14
+    for x in (0.01, 0.1, 1.0, 3.0, 3.69):
+        assert found.spectrum.pdf(x) == pytest.approx(float(TwoPoints(b).pdf(x)), rel=1e-11)
+
+
+@pytest.mark.parametrize(("name", "q"), [("elu", 1.0), ("elu", 4.0), ("selu", 1.0), ("selu", 4.0)])
+def test_mass_and_moments_close_beside_an_atom_of_mass_zero(name, q):
+    """φ' = const. on a half-line: an atom of mass 1/2 of D², and 1/2 + 1/2 − 1 = 0 for two layers."""
+    found = predict(Network(depth=2, activation=name, weights="orthogonal", sigma_w="critical", q_star=q))
+    law = found.spectrum
+    assert found.checks.certified
+    assert law.atoms == ()
+    assert abs(law.total_mass - 1) < 1e-12
+    left = mp.mpf("1.6732632423543772848170429916717") if name == "selu" else mp.mpf(1)
+    # E e^{2kx} over x < 0, x ~ N(0, q); μ_k = E φ'^{2k}, less the common factor.
+    mu = [mp.mpf(1) / 2 + left ** (2 * k) * mp.exp(2 * k * k * q) * mp.erfc(k * mp.sqrt(2 * q)) / 2 for k in (1, 2)]
+    second = float(1 + 2 * (mu[1] / mu[0] ** 2 - 1))
+    assert math.exp(law.log_moment_by_quadrature(1)) == pytest.approx(1.0, rel=1e-11)
+    assert math.exp(law.log_moment_by_quadrature(2)) == pytest.approx(second, rel=1e-11)
+
+
+def test_density_beside_the_logarithm_agrees_with_fifty_digits():
+    """elu: v ψ(v) = the atom's pole, and a logarithm from the density that ends at the atom."""
+    q = 1.0
+    found = predict(Network(depth=2, activation="elu", weights="orthogonal", sigma_w="critical", q_star=q))
+    with mp.workdps(40):
+        mean = mp.mpf(1) / 2 + mp.exp(2 * q) * mp.erfc(mp.sqrt(2 * q)) / 2
+        top = 2 * mp.log(mean)
+
+        def log_u(epsilon):
+            # v = mean·(1 − ε) in units of φ'² = t ≤ 1.
+            reach = mp.log(abs(epsilon)) / mp.log(10)
+            cuts = [-mp.inf, -10, -1, *(-(mp.mpf(10) ** -k) for k in range(1, int(-reach) + 4)), 0]
+            rest = mp.quad(lambda x: mp.npdf(x, 0, mp.sqrt(q)) / (-mp.expm1(2 * x) + epsilon * mp.exp(2 * x)), cuts)
+            w = 1 / (2 * epsilon) + rest - 1
+            return 2 * mp.log1p(-epsilon) + mp.log1p(1 / w), w
+
+        for distance in (1e-2, 1e-5, 1e-9):
+            u = float(top) + distance
+            goal = mp.mpf(u) - top
+            start = mp.mpc(-0.05j) * mp.sqrt(goal)
+            epsilon = mp.findroot(lambda e, goal=goal: log_u(e)[0] - goal, start)
+            exact = float(mp.log(mp.im(log_u(epsilon)[1]) / mp.pi))
+            rounding = 4e-16 / distance
+            assert found.spectrum.log_density_at(np.array([u]))[0] == pytest.approx(exact, abs=1e-10 + rounding)
+
+
+def test_logarithm_less_its_linear_part_keeps_all_digits():
+    for x in (1e-12, -3e-5, 0.0999, -0.2, 0.05 + 0.05j, 1e-8j):
+        exact = complex(mp.log1p(mp.mpc(x)) - mp.mpc(x)) if abs(x) > 1e-3 else None
+        if exact is None:
+            exact = complex(mp.nsum(lambda k, x=x: (-1) ** (int(k) + 1) * mp.mpc(x) ** int(k) / k, [2, 12]))
+        assert complex(_log_less_linear(np.array([x]))[0]) == pytest.approx(exact, rel=3e-15)

@@ -19,7 +19,6 @@ from ..master import Factor, MasterEquation, combine
 from .meanfield import MeanField
 from .rule import gauss_rule, nodes_needed, position, variance_at
 
-
 # Relative drift of q that is rounding: the error left by the mean is its square.
 SAME = 1e-11
 

@@ -59,13 +59,16 @@ class BulkWalker(GapWalker):
                     break
             density = float(self.equation.log_density(np.array([zeta]))[0])
             fading = self._fading(point, zeta)
-            step = 0.35 * abs(rate_u) ** 2 / max(abs(second), 1e-300)
+            # The second term of an expansion in the step: small beside the first, or small.
+            curving = max(abs(second) / abs(rate_u) ** 3, 1e-300)
+            step = max(0.35 / (abs(rate_u) * curving), math.sqrt(0.1 / curving))
             if v.size:
                 # d log v/d log u and its derivative along the curve.
                 dv = point.rates[:, 0] / point.slope[0]
                 ddv = (point.curls[:, 0] - point.rates[:, 0] * point.bend[0] / point.slope[0]) / point.slope[0] ** 2
                 change = np.abs(ddv / v - (dv / v) ** 2)
-                step = min(step, float(np.min(0.35 * np.abs(dv / v) / np.maximum(change, 1e-300))))
+                change = np.maximum(change, 1e-300)
+                step = min(step, float(np.min(np.maximum(0.35 * np.abs(dv / v) / change, np.sqrt(0.1 / change)))))
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             step = min(step, 3.0 * previous)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,10 @@ class NodeLaw:
         return (powers @ self.weights).real
 
 
+# Beyond so many laws a few points are summed in one row.
+FEW, FEW_POINTS = 4, 3
+
+
 class LawStack:
     """K mean-one laws side by side: ψ, ψ(1 − v) − v and derivatives at v of shape (K, n)."""
 
@@ -68,6 +73,7 @@ class LawStack:
         self._sums = [_NodeSums(law) for law in laws]
         self._narrow = np.array([one.narrow for one in self._sums], bool).reshape(-1, 1)
         self._continuous = [k for k, law in enumerate(self.laws) if law.cut_density is not None]
+        self._flat = _FlatSums(self._sums) if len(laws) > FEW else None
 
     def points(self, k: int) -> Array:
         """Nodes of law k (J,)."""
@@ -93,8 +99,11 @@ class LawStack:
         """
         sums = np.empty((*v.shape, 3), complex)
         derivatives = [np.empty(v.shape, complex) for _ in range(order)]
-        for k, one in enumerate(self._sums):
-            one.add_up(v[k], sums[k], [d[k] for d in derivatives])
+        if self._flat is not None and v.shape[1] <= FEW_POINTS:
+            self._flat.add_up(v, sums, derivatives)
+        else:
+            for k, one in enumerate(self._sums):
+                one.add_up(v[k], sums[k], [d[k] for d in derivatives])
         psi = v * sums[..., 0]
         plus = sums[..., 2]
         away = 1.0 - v
@@ -113,6 +122,10 @@ class LawStack:
         of that expectation, times b.
         """
         one, law = self._sums[k], self.laws[k]
+        if v.size == 1 and v[0].imag == 0.0 and not one.on_cut(v[0].real):
+            # A real sum over complex nodes: what is left of its imaginary part is rounding.
+            psi.imag, plus.imag, excess.imag = 0.0, 0.0, 0.0
+            return
         near = np.abs(v.imag) < TAIL_HEIGHT * np.min(np.abs(v - one.poles[:, None]), axis=0)
         if rough:
             near &= np.abs(psi.imag) < ROUGH_HEIGHT * np.abs(psi)
@@ -121,7 +134,7 @@ class LawStack:
         assert law.cut_density is not None
         here, w = v[near], psi[near]
         a, b = here.real, here.imag
-        on_cut = (a * law.largest > 1.0) & (a * law.smallest < 1.0)
+        on_cut = one.on_cut(a)
         imaginary = np.zeros(a.size)
         if on_cut.any():
             imaginary[on_cut] = law.cut_density(a[on_cut])
@@ -146,6 +159,7 @@ class _NodeSums:
         self.second = 2 * weights * t**2
         self.narrow = bool(abs(spread.sum()) < 1e-3)
         self.poles = np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)])
+        self._reach = (law.largest, law.smallest)
         # One row alone would be summed term by term, and with three times the rounding.
         self._rows = max(8, BLOCK // t.size)
 
@@ -159,6 +173,11 @@ class _NodeSums:
             for table, values in zip((self.slope, self.second), derivatives, strict=False):
                 power = power * inverse if power is inverse else np.multiply(power, inverse, out=power)
                 values[part] = power @ table
+
+    def on_cut(self, v: Any) -> Any:
+        """Whether real v lies where the law may have a density."""
+        largest, smallest = self._reach
+        return (v * largest > 1.0) & (v * smallest < 1.0)
 
     def divided_difference(self, a: Array, v: Array) -> Array:
         """E t/((1 − at)(1 − vt))."""
@@ -175,3 +194,26 @@ class _NodeSums:
         inverse = np.multiply.outer(v, self.points)
         np.subtract(1.0, inverse, out=inverse)
         return np.reciprocal(inverse, out=inverse)
+
+
+class _FlatSums:
+    """The nodes of many laws in one row, for a few points: the fixed cost of a law is more than its sums."""
+
+    def __init__(self, laws: Sequence[_NodeSums]) -> None:
+        sizes = [one.points.size for one in laws]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        self._law = np.repeat(np.arange(len(laws)), sizes)
+        self._points = np.concatenate([one.points.astype(complex) for one in laws])
+        self._first = [np.concatenate([one.first[:, j] for one in laws]) for j in range(3)]
+        self._powers = [np.concatenate([one.slope for one in laws]), np.concatenate([one.second for one in laws])]
+
+    def add_up(self, v: Array, first: Array, derivatives: list[Array]) -> None:
+        """As `_NodeSums.add_up`, for v (K, n)."""
+        for column in range(v.shape[1]):
+            inverse = 1.0 / (1.0 - v[self._law, column] * self._points)
+            for j, table in enumerate(self._first):
+                first[:, column, j] = np.add.reduceat(table * inverse, self._starts)
+            power = inverse
+            for table, values in zip(self._powers, derivatives, strict=False):
+                power = power * inverse
+                values[:, column] = np.add.reduceat(table * power, self._starts)

@@ -36,7 +36,7 @@ class Point:
     """The equation at n trial points: ζ (n,), v (K, n).
 
     `log_u` is the right side; `slope` its derivative along the constraint, `bend` the second; `rates` and `curls` are
-    dv_k/dζ, d²v_k/dζ² on it, `mismatch` = 1 + ψ_k(v_k) − (1 − d_k ζ)/(1 − ζ), `pull` ∂ log S_k/∂v_k,
+    dv_k/dζ, d²v_k/dζ² on it, `mismatch` = ψ_k(v_k) − (1 − d_k) ζ/(1 − ζ), `pull` ∂ log S_k/∂v_k,
     `steepness` ψ_k', all (K, n).
     """
 
@@ -148,9 +148,9 @@ class MasterEquation:
         with np.errstate(divide="ignore"):
             return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
 
-    def target(self, zeta: Array) -> Array:
-        """1 + ψ_k demanded at ζ, (K, n)."""
-        return (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
+    def target(self, zeta: Array) -> tuple[Array, Array]:
+        """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""
+        return self.omegas * zeta / (1.0 - zeta), (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
 
     def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False) -> Point:
         """Everything that Newton's method, the continuation and the search for edges need at (ζ, v)."""
@@ -186,7 +186,10 @@ class MasterEquation:
             tug = -1.0 / v**2 - second / (psi * plus) + first**2 * (psi + plus) / (psi * plus) ** 2
             bend = bend + _total(n, tug * rates**2 + pull * curls)
         log_u = real + 1j * (imag + math.pi * half_turns)
-        return Point(zeta, v, log_u, slope, bend, rates, curls, plus - self.target(zeta), pull, first)
+        # Of ψ and 1 + ψ the smaller has the more digits.
+        psi_target, plus_target = self.target(zeta)
+        mismatch = np.where(np.abs(plus_target) < 0.5, plus - plus_target, psi - psi_target)
+        return Point(zeta, v, log_u, slope, bend, rates, curls, mismatch, pull, first)
 
     @property
     def single_factor(self) -> Factor | None:
@@ -213,7 +216,7 @@ class MasterEquation:
             if np.all(np.abs(new - v) <= 1e-15 * np.abs(v)):
                 break
             v = new.astype(complex)
-        residual = np.abs(point.mismatch[:, 0])
+        residual = np.abs(point.mismatch / (point.v * point.steepness))[:, 0]
         residual[index] = 0.0
         return float(point.log_u[0].real) if np.all(residual < 1e-9) else None
 

@@ -93,7 +93,9 @@ class PointEvaluator:
             tug = -1.0 / x**2 - second / (psi * plus) + first * first * (psi + plus) / (psi * plus) ** 2
             slope += n * pull * rate
             bend += n * (tug * rate * rate + pull * curl)
-            rows.append((rate, curl, plus - ((1.0 - omega) + omega / away), pull, first))
+            demanded = (1.0 - omega) + omega / away
+            mismatch = plus - demanded if abs(demanded) < 0.5 else psi - omega * zeta / away
+            rows.append((rate, curl, mismatch, pull, first))
         columns = np.array(rows, complex).reshape(len(rows), 5).T[:, :, None]
         one_value = np.array([zeta, complex(self._constant + real, imag), slope, bend], complex)[:, None]
         return Point(one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns)

@@ -21,6 +21,9 @@ import numpy as np
 from ._types import Array
 from .laws.nodes import LawStack, NodeLaw
 
+# Where |ζ| and |ψ_k/v_k| are below this, ζ passes 0 between two poles of ψ_k.
+CROSSING = 0.1
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -186,10 +189,34 @@ class MasterEquation:
             tug = -1.0 / v**2 - second / (psi * plus) + first**2 * (psi + plus) / (psi * plus) ** 2
             bend = bend + _total(n, tug * rates**2 + pull * curls)
         log_u = real + 1j * (imag + math.pi * half_turns)
+        through = (np.abs(zeta) < CROSSING) & np.all(np.abs(psi) < CROSSING * np.abs(v), axis=0)
+        if through.any():
+            through_zero = self._through_zero(zeta[through], v[:, through], rates[:, through], curls[:, through])
+            log_u[through], slope[through], pull[:, through], bend_there = through_zero
+            bend = np.where(through, 0.0, bend)
+            bend[through] = bend_there
         # Of ψ and 1 + ψ the smaller has the more digits.
         psi_target, plus_target = self.target(zeta)
         mismatch = np.where(np.abs(plus_target) < 0.5, plus - plus_target, psi - psi_target)
         return Point(zeta, v, log_u, slope, bend, rates, curls, mismatch, pull, first)
+
+    def _through_zero(self, zeta: Array, v: Array, rates: Array, curls: Array) -> tuple[Array, Array, Array, Array]:
+        """Log u, its slope, ∂ log S_k/∂v_k and its bend where ζ passes 0 but no v_k does.
+
+        There log ζ and log S_k are large and cancel; S_k = v_k (1 − d_k ζ)/((1 − d_k) ζ) leaves (1 − Σ n_k) log ζ.
+        """
+        n, omega, d, e = self.counts, self.omegas, self._d, self._e  # type: ignore[attr-defined]
+        plain = 1.0 - float(n.sum())
+        d_all, e_all = np.concatenate([d, 1.0 - omega]), np.concatenate([e, n])
+        base = 1.0 - d_all * zeta
+        ratio = d_all / base
+        relative = rates / v
+        log_u = self.constant + math.log(self.rank) + _total(e_all, np.log(base)) + _total(n, np.log(v) - np.log(omega))
+        slope = _total(n, relative) - _total(e_all, ratio)
+        bend = _total(n, curls / v - relative**2) - _total(e_all, ratio**2)
+        if plain:
+            log_u, slope, bend = log_u + plain * np.log(zeta), slope + plain / zeta, bend - plain / zeta**2
+        return log_u, slope, 1.0 / v, bend
 
     @property
     def single_factor(self) -> Factor | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ._types import Array
 from .laws.nodes import TAIL_HEIGHT
-from .master import MasterEquation, Point
+from .master import CROSSING, MasterEquation, Point
 
 # With more laws than this the array version is the faster one.
 FEW = 4
@@ -37,7 +37,7 @@ class PointEvaluator:
     def __call__(self, zeta: complex, v: Array) -> Point:
         """Evaluate at ζ and v (K,)."""
         # Extended precision in means extended precision out: edges of explicit equations are found so.
-        if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0 and zeta != 0.0:
+        if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0:
             try:
                 values = self._few(complex(zeta), v)
             except OverflowError:
@@ -49,6 +49,8 @@ class PointEvaluator:
         return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True)
 
     def _few(self, zeta: complex, v: Array) -> Point | None:
+        if zeta == 0.0:
+            return None
         real, imag = _principal(zeta, 1)
         slope, bend = 1.0 / zeta, -1.0 / zeta**2
         for d, e in self._terms:
@@ -72,7 +74,7 @@ class PointEvaluator:
             square = inverse * inverse
             first, second = complex(square @ slope_table), complex((square * inverse) @ second_table)
             psi, spread, plus = x * complex(sums[0]), complex(sums[1]), complex(sums[2])
-            if psi == 0.0 or first == 0.0 or plus == 0.0:
+            if first == 0.0 or plus == 0.0 or abs(psi) < CROSSING * abs(x):
                 return None
             beyond = 1.0 - x
             excess = (

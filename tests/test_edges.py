@@ -29,7 +29,7 @@ def test_two_points_seen_through_a_projection_of_tiny_rank(p):
 
 @pytest.mark.parametrize("q", [1e-4, 1.904e-5])
 def test_narrow_laws_are_certified(q):
-    """erf' = exp(−πx²/4): the law of two layers has the width q."""
+    """With erf' = exp(−πx²/4) the law of two layers has the width q."""
     found = predict(Network(depth=2, activation="erf", weights="orthogonal", sigma_w="critical", q_star=q))
     assert found.checks.certified
     assert abs(found.checks.mass_defect) < 1e-11
@@ -43,3 +43,17 @@ def _levels(law):
     """Nodes and weights of the law itself."""
     nodes = [arc.quadrature() for arc in law.arcs]
     return np.exp(-np.concatenate([u for u, _ in nodes])), np.concatenate([w for _, w in nodes])
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.7, 0.9, 0.95])
+def test_two_points_seen_through_a_projection(p):
+    """As above; for p > 1/2 an atom of mass p − 1/2 at either point.  At p = 0.9 the bulk ends where w = 0."""
+    law = free_product(Bernoulli(p), Discrete([1.0, 2.0])).spectrum()
+    half = math.sqrt(p * (1 - p))
+    assert law.bulks[-1] == (pytest.approx(1.5 - half, rel=1e-14), pytest.approx(1.5 + half, rel=1e-14))
+    atoms = [(0.0, 1 - p)] + ([(1.0, p - 0.5), (2.0, p - 0.5)] if p > 0.5 else [])
+    assert [x for atom in law.atoms for x in (atom.location, atom.mass)] == pytest.approx(np.ravel(atoms), rel=1e-14)
+    assert law.total_mass == pytest.approx(1.0, abs=1e-14)
+    middle = 1.5 + half * np.array([-0.99, -0.5, 0.0, 0.9])
+    exact = np.sqrt(half**2 - (middle - 1.5) ** 2) / (2 * np.pi * (middle - 1) * (2 - middle))
+    assert law.pdf(middle) == pytest.approx(exact, rel=1e-12)

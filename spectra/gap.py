@@ -32,9 +32,10 @@ class GapWalker(Walker):
         while True:
             self._count()
             point = self._point(zeta, v)
-            span = zeta if zeta > 0.0 else max(-zeta, 0.05)
+            linear = self._is_linear(zeta, v)
+            span = max(abs(zeta), 0.05) if linear else zeta
             first = float((point.slope[0] * span).real)
-            second = float((point.bend[0] * span**2).real) + (first if zeta > 0.0 else 0.0)
+            second = float((point.bend[0] * span**2).real) + (0.0 if linear else first)
             if first <= 0.0 and after is None:
                 raise ConvergenceError("a gap of the spectrum was entered where d log u/dζ < 0")
             if zeta > 1.0 and (float(point.log_u[0].real) > self._end_of_gaps or zeta > 1e60):
@@ -50,25 +51,15 @@ class GapWalker(Walker):
                         return "cut", zeta, v, None
                     after, stride = None, 0.05
                     continue
-            if zeta > 1e4 and after is None and abs(second + first) < 0.1 * first < 1e-4:
-                # d log u/d log ζ falls off as 1/ζ: log u stays finite as w passes −rank; a v_k that is large there
-                # passes infinity with it.
-                far = np.abs(v) > 100.0
-                crossed = self._project(-zeta, np.where(far, -v, v))
-                if crossed is not None and self._monotone(v, np.where(far, v, crossed)) and not self._on_cut(crossed):
-                    zeta, v, after = -zeta, crossed.real, None
-                    stride = 0.3
-                    continue
+            beyond = self._through_infinity(zeta, v, first, second) if after is None else None
+            if beyond is not None:
+                (zeta, v), stride = beyond, 0.3
+                continue
             ahead = -first / second if second < 0 else math.inf
-            step = min(stride, 1.5 * ahead)
-            # No further than half way to the next singularity: ζ = 1, or ζ = 1/d of some term.
-            ahead_of = [1.0, *(1.0 / d for d, _ in self.equation.terms if d > 0.0)]
-            distance = min((x - zeta for x in ahead_of if x > zeta), default=math.inf)
-            if zeta > 0.0:
-                step = min(step, 0.5 * distance / zeta)
+            step = min(stride, 1.5 * ahead, 0.5 * self._ahead(zeta, v) / span)
             while True:
-                new = zeta * math.exp(step) if zeta > 0 else zeta + step * span * (0.5 if zeta < -0.05 else 1.0)
-                guess = self._extrapolate(point, v, new - zeta) if abs(new) > 1e-9 else None
+                new = zeta + step * span * (0.5 if zeta < -0.05 else 1.0) if linear else zeta * math.exp(step)
+                guess = self._extrapolate(point, v, new - zeta)
                 found = self._project(new, guess) if guess is not None else None
                 if found is not None and self._monotone(v, found):
                     if self._on_cut(found):
@@ -84,6 +75,41 @@ class GapWalker(Walker):
             zeta, v = new, found.real
             stride = min(2.0 * step, 2.0)
             after = None
+
+    def _is_linear(self, zeta: float, v: Array) -> bool:
+        """ζ itself is the coordinate where it is negative or passes 0, its logarithm elsewhere."""
+        small = self.equation.omegas.ravel() * zeta
+        return zeta <= 0.0 or (zeta < 0.05 and bool(v.size) and bool(np.all(np.abs(v) > 10.0 * small)))
+
+    def _ahead(self, zeta: float, v: Array) -> float:
+        """Distance to the next ζ where something is singular: 1, 1/d of a term, 1/d_k where v_k goes to infinity."""
+        places = [1.0, *(1.0 / d for d, _ in self.equation.terms if d > 0.0)]
+        places += [place for place, far in self._infinities(v) if far.any()]
+        return min((x - zeta for x in places if x > zeta), default=math.inf)
+
+    def _infinities(self, v: Array) -> list[tuple[float, Array]]:
+        """The ζ = 1/d_k < ∞, and which v_k are about to pass infinity there."""
+        d = 1.0 - self.equation.omegas.ravel()
+        far = np.array([x * law.smallest > 30.0 for x, law in zip(v, self.laws, strict=True)], bool)
+        return [(1.0 / float(x), far & (d == x)) for x in np.unique(d[d > 1e-12])]
+
+    def _through_infinity(self, zeta: float, v: Array, first: float, second: float) -> tuple[float, Array] | None:
+        """The other side of a ζ = 1/d_k where v_k passes infinity, or of ζ = ∞ where w passes −rank; None if not near."""
+        if zeta > 1e4 and abs(second + first) < 0.1 * first < 1e-4:
+            # d log u/d log ζ falls off as 1/ζ: log u stays finite.
+            far = np.abs(v) > 100.0
+            return self._crossed(-zeta, v, far)
+        for place, far in self._infinities(v):
+            if far.any() and 0.0 < place - zeta < 1e-3 * place:
+                return self._crossed(2.0 * place - zeta, v, far)
+        return None
+
+    def _crossed(self, zeta: float, v: Array, far: Array) -> tuple[float, Array] | None:
+        """The solution at `zeta`, on the other side of infinity for the v_k that are `far`."""
+        crossed = self._project(zeta, np.where(far, -v, v))
+        if crossed is None or not self._monotone(v, np.where(far, v, crossed)) or self._on_cut(crossed):
+            return None
+        return zeta, crossed.real
 
     def _entered(self, zeta: float, v: Array, new: float, found: Array) -> tuple[str, float, Array, None]:
         """The first stretch of a step that reached the cut of some law: as near to its beginning as matters."""

@@ -21,6 +21,9 @@ import numpy as np
 from ._types import Array
 from .laws.nodes import LawStack, NodeLaw
 
+# Where |ζ| and |ψ_k/v_k| are below this, ζ passes 0 between two poles of ψ_k.
+CROSSING = 0.1
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -42,7 +45,7 @@ class Point:
     """The equation at n trial points: ζ (n,), v (K, n).
 
     `log_u` is the right side; `slope` its derivative along the constraint, `bend` the second; `rates` and `curls` are
-    dv_k/dζ, d²v_k/dζ² on it, `mismatch` = 1 + ψ_k(v_k) − (1 − d_k ζ)/(1 − ζ), `pull` ∂ log S_k/∂v_k,
+    dv_k/dζ, d²v_k/dζ² on it, `mismatch` = ψ_k(v_k) − (1 − d_k) ζ/(1 − ζ), `pull` ∂ log S_k/∂v_k,
     `steepness` ψ_k', all (K, n).
     """
 
@@ -154,9 +157,9 @@ class MasterEquation:
         with np.errstate(divide="ignore"):
             return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
 
-    def target(self, zeta: Array) -> Array:
-        """1 + ψ_k demanded at ζ, (K, n)."""
-        return (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
+    def target(self, zeta: Array) -> tuple[Array, Array]:
+        """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""
+        return self.omegas * zeta / (1.0 - zeta), (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
 
     def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False, rough: bool = False) -> Point:
         """Everything that Newton's method, the continuation and the search for edges need at (ζ, v).
@@ -195,7 +198,34 @@ class MasterEquation:
             tug = -1.0 / v**2 - second / (psi * plus) + first**2 * (psi + plus) / (psi * plus) ** 2
             bend = bend + _total(n, tug * rates**2 + pull * curls)
         log_u = real + 1j * (imag + math.pi * half_turns)
-        return Point(zeta, v, log_u, slope, bend, rates, curls, plus - self.target(zeta), pull, first)
+        through = (np.abs(zeta) < CROSSING) & np.all(np.abs(psi) < CROSSING * np.abs(v), axis=0)
+        if through.any():
+            through_zero = self._through_zero(zeta[through], v[:, through], rates[:, through], curls[:, through])
+            log_u[through], slope[through], pull[:, through], bend_there = through_zero
+            bend = np.where(through, 0.0, bend)
+            bend[through] = bend_there
+        # Of ψ and 1 + ψ the smaller has the more digits.
+        psi_target, plus_target = self.target(zeta)
+        mismatch = np.where(np.abs(plus_target) < 0.5, plus - plus_target, psi - psi_target)
+        return Point(zeta, v, log_u, slope, bend, rates, curls, mismatch, pull, first)
+
+    def _through_zero(self, zeta: Array, v: Array, rates: Array, curls: Array) -> tuple[Array, Array, Array, Array]:
+        """Log u, its slope, ∂ log S_k/∂v_k and its bend where ζ passes 0 but no v_k does.
+
+        There log ζ and log S_k are large and cancel; S_k = v_k (1 − d_k ζ)/((1 − d_k) ζ) leaves (1 − Σ n_k) log ζ.
+        """
+        n, omega, d, e = self.counts, self.omegas, self._d, self._e  # type: ignore[attr-defined]
+        plain = 1.0 - float(n.sum())
+        d_all, e_all = np.concatenate([d, 1.0 - omega]), np.concatenate([e, n])
+        base = 1.0 - d_all * zeta
+        ratio = d_all / base
+        relative = rates / v
+        log_u = self.constant + math.log(self.rank) + _total(e_all, np.log(base)) + _total(n, np.log(v) - np.log(omega))
+        slope = _total(n, relative) - _total(e_all, ratio)
+        bend = _total(n, curls / v - relative**2) - _total(e_all, ratio**2)
+        if plain:
+            log_u, slope, bend = log_u + plain * np.log(zeta), slope + plain / zeta, bend - plain / zeta**2
+        return log_u, slope, 1.0 / v, bend
 
     @property
     def single_factor(self) -> Factor | None:
@@ -222,7 +252,7 @@ class MasterEquation:
             if np.all(np.abs(new - v) <= 1e-15 * np.abs(v)):
                 break
             v = new.astype(complex)
-        residual = np.abs(point.mismatch[:, 0])
+        residual = np.abs(point.mismatch / (point.v * point.steepness))[:, 0]
         residual[index] = 0.0
         return float(point.log_u[0].real) if np.all(residual < 1e-9) else None
 

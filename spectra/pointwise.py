@@ -14,7 +14,7 @@ import numpy as np
 
 from ._types import Array
 from .laws.nodes import ROUGH_HEIGHT, TAIL_HEIGHT
-from .master import MasterEquation, Point
+from .master import CROSSING, MasterEquation, Point
 
 # With more laws than this the array version is the faster one.
 FEW = 8
@@ -40,7 +40,7 @@ class PointEvaluator:
     def __call__(self, zeta: complex, v: Array) -> Point:
         """Evaluate at ζ and v (K,)."""
         # Extended precision in means extended precision out: edges of explicit equations are found so.
-        if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0 and zeta != 0.0:
+        if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0:
             try:
                 values = self._few(complex(zeta), v)
             except OverflowError:
@@ -56,6 +56,8 @@ class PointEvaluator:
         return v * law.largest > 1.0 and v * law.smallest < 1.0
 
     def _few(self, zeta: complex, v: Array) -> Point | None:
+        if zeta == 0.0:
+            return None
         real, imag = _principal(zeta, 1)
         slope, bend = 1.0 / zeta, -1.0 / zeta**2
         for d, e in self._terms:
@@ -85,7 +87,7 @@ class PointEvaluator:
                 elif abs(psi.imag) < ROUGH_HEIGHT * abs(psi):
                     # Beside the cut the law's own density is needed.
                     return None
-            if psi == 0.0 or first == 0.0 or plus == 0.0:
+            if first == 0.0 or plus == 0.0 or abs(psi) < CROSSING * abs(x):
                 return None
             beyond = 1.0 - x
             excess = (
@@ -106,7 +108,9 @@ class PointEvaluator:
             tug = -1.0 / x**2 - second / (psi * plus) + first * first * (psi + plus) / (psi * plus) ** 2
             slope += n * pull * rate
             bend += n * (tug * rate * rate + pull * curl)
-            rows.append((rate, curl, plus - ((1.0 - omega) + omega / away), pull, first))
+            demanded = (1.0 - omega) + omega / away
+            mismatch = plus - demanded if abs(demanded) < 0.5 else psi - omega * zeta / away
+            rows.append((rate, curl, mismatch, pull, first))
         columns = np.array(rows, complex).reshape(len(rows), 5).T[:, :, None]
         one_value = np.array([zeta, complex(self._constant + real, imag), slope, bend], complex)[:, None]
         return Point(one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns)

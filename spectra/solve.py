@@ -9,8 +9,9 @@ import numpy as np
 from ._types import Array
 from .master import MasterEquation, Point
 
-# Residuals are relative: of log u to 1 + |log u|, of 1 + ψ_k to its target.  The floor of double precision here is a
-# few 1e-15 times the conditioning of the sums; 1e-11 separates roots from failures by many orders on either side.
+# Residuals are relative: of log u to 1 + |log u|, of ψ_k to the smaller of ψ_k and 1 + ψ_k.  The floor of double
+# precision here is a few 1e-15 times the conditioning of the sums; 1e-11 separates roots from failures by many orders
+# on either side.
 CERTIFIED = 1e-11
 # Below this one more step of Newton's method, whose error is the square, leaves nothing but rounding.
 POLISHED = 1e-13
@@ -66,11 +67,13 @@ def solve(
         for _ in range(max_steps):
             point = equation.evaluate(here_zeta, here_v)
             size = measure(equation, point, target)
-            # Better than before: keep.  Below the certificate and no longer falling: rounding is all that is left.
+            # Better than before: keep.  Far below the certificate, or below it and no longer falling: rounding is all
+            # that is left.
             better = size < residual[active]
             kept = active[better]
             residual[kept], zeta[kept], v[:, kept] = size[better], here_zeta[better], here_v[:, better]
-            going = (size > floor) & ~((size < CERTIFIED) & (size > 0.3 * previous)) & np.isfinite(size)
+            stalled = size > np.where(size < 0.1 * CERTIFIED, 0.3, 1.0) * previous
+            going = (size > floor) & ~((size < CERTIFIED) & stalled) & np.isfinite(size)
             if not going.any():
                 break
             if not going.all():
@@ -121,13 +124,14 @@ def certify(equation: MasterEquation, log_u: Array, zeta: Array, v: Array) -> Ro
     return Roots(zeta, v, residual, above & (residual < CERTIFIED))
 
 
-def measure(equation: MasterEquation, point: Point, log_u: Array) -> Array:
-    """Largest relative residual of the equations at each point."""
+def measure(equation: MasterEquation, point: Point, log_u: Array, *, rounding: float = 1e-4) -> Array:
+    """Largest relative residual of the equations at each point; `rounding`: how much a change of log v_k counts."""
     size = np.abs(point.log_u - log_u) / (1.0 + np.abs(log_u))
     if equation.factors:
         # Near a pole of ψ_k a change of v_k by its rounding moves ψ_k by far more than its rounding.
-        scale = np.minimum(np.abs(equation.target(point.zeta)), 1.0)
-        scale = np.maximum(scale, 1e-4 * np.abs(point.v * point.steepness))
+        psi, plus = equation.target(point.zeta)
+        scale = np.minimum(np.minimum(np.abs(psi), np.abs(plus)), 1.0)
+        scale = np.maximum(scale, rounding * np.abs(point.v * point.steepness))
         size = np.maximum(size, np.max(np.abs(point.mismatch) / scale, axis=0))
     return size
 

@@ -11,7 +11,7 @@ from ._types import Array
 from .errors import ConvergenceError
 from .master import MasterEquation, Point
 from .pointwise import PointEvaluator
-from .pole import Pole, pole_near
+from .pole import MARGINAL, Pole, pole_near
 from .solve import CERTIFIED, measure
 
 # Beyond this height above the real axis, relative, a critical point is no edge: the law there is a gap up to a density
@@ -127,8 +127,10 @@ class Walker:
                 projected = self._project(zeta, v)
                 if projected is None:
                     return None
-                exponent = -0.5 if abs(1.0 - zeta) < 1e-7 else 0.5
-                return Edge(zeta, projected, self._point(zeta, projected).log_u[0].real, exponent)
+                pole = self._pole(projected) if abs(1.0 - zeta) < 1e-7 else None
+                if pole is not None and abs(pole.mass) < MARGINAL:
+                    return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+                return Edge(zeta, projected, self._point(zeta, projected).log_u[0].real)
         return None
 
     def _extrapolate(self, point: Point, v: Array, step: complex) -> Array | None:

@@ -218,7 +218,7 @@ def _split(equation: MasterEquation, arc: Arc, end: Edge, side: int) -> tuple[Ar
     reach = 0.25 * min(1.0, high - low)
     while reach > 1e-9:
         at = np.array([pole.log_u + side * reach])
-        roots = solve_nodes(equation, guess, at, at)
+        roots = solve_nodes(equation, *guess(at), at, at)
         zeta, v = complex(roots.zeta[0]), roots.v[:, 0]
         if roots.certified[0] and max([abs(1.0 - zeta), *abs(1.0 - v * pole.places)]) < NEAR:
             break

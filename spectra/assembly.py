@@ -18,6 +18,7 @@ from .series import scaled_moments
 from .solve import measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, survey
+from .thinning import is_thinned, thinning_error
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -28,6 +29,8 @@ STABLE = 1e-12
 # do not change.
 ROUNDING = 7e-16
 FINEST_LEVEL = 8
+# Nodes added to the rules over many layers, until the equation no longer moves.
+EXTRA = 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
     Parameters
     ----------
     equation : as built at level 0.
-    refined : `refined(level=n)` builds it with finer laws of D²; used until the answer no longer moves.
+    refined : `refined(level=n, extra=m)` builds it with finer laws of D², and with more of them where some stand for
+        many; used until the answer no longer moves.
 
     Raises
     ------
@@ -70,14 +74,20 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if factor is not None and factor.law.cut_density is not None:
         return _pushed(equation)
     notes: tuple[str, ...] = ()
-    level = 0
+    level, extra = 0, 0
     while True:
         found = survey(equation)
+        if refined is not None and is_thinned(equation):
+            wider = refined(level=level, extra=extra + EXTRA)
+            if thinning_error(equation, wider, found.arcs) > STABLE:
+                extra = 2 * extra + EXTRA
+                equation = refined(level=level, extra=extra)
+                continue
         charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
         residual = max([c.residual for c in charts], default=0.0)
         if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
             break
-        finer = refined(level=level + 1)
+        finer = refined(level=level + 1, extra=extra)
         moved = _moved(finer, charts)
         beside = max([c.moved(finer) for c in charts if isinstance(c, MarginalArc)], default=0.0)
         if moved < STABLE:

@@ -35,6 +35,7 @@ class BulkWalker(GapWalker):
         table_u: list[float] = []
         table_zeta: list[complex] = []
         table_v: list[Array] = []
+        table_rates: list[Array] = []
         point = self._point(zeta, v)
         previous = math.inf
         ended: tuple[str, Edge | None] | None = None
@@ -44,6 +45,7 @@ class BulkWalker(GapWalker):
             table_u.append(log_u)
             table_zeta.append(complex(zeta))
             table_v.append(v.copy())
+            table_rates.append(np.append(1.0 / zeta, point.rates[:, 0] / v) / point.slope[0])
             rate_u = complex(point.slope[0]) * zeta
             second = complex(point.bend[0]) * zeta**2 + rate_u
             landing = self._landing(point, zeta, v, log_u)
@@ -57,13 +59,16 @@ class BulkWalker(GapWalker):
                     break
             density = float(self.equation.log_density(np.array([zeta]))[0])
             fading = self._fading(point, zeta)
-            step = 0.35 * abs(rate_u) ** 2 / max(abs(second), 1e-300)
+            # The second term of an expansion in the step: small beside the first, or small.
+            curving = max(abs(second) / abs(rate_u) ** 3, 1e-300)
+            step = max(0.35 / (abs(rate_u) * curving), math.sqrt(0.1 / curving))
             if v.size:
                 # d log v/d log u and its derivative along the curve.
                 dv = point.rates[:, 0] / point.slope[0]
                 ddv = (point.curls[:, 0] - point.rates[:, 0] * point.bend[0] / point.slope[0]) / point.slope[0] ** 2
                 change = np.abs(ddv / v - (dv / v) ** 2)
-                step = min(step, float(np.min(0.35 * np.abs(dv / v) / np.maximum(change, 1e-300))))
+                change = np.maximum(change, 1e-300)
+                step = min(step, float(np.min(np.maximum(0.35 * np.abs(dv / v) / change, np.sqrt(0.1 / change)))))
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             step = min(step, 3.0 * previous)
@@ -104,7 +109,8 @@ class BulkWalker(GapWalker):
             log_u, point = target, found
             zeta, v = complex(point.zeta[0]), point.v[:, 0]
         arc_v = np.array(table_v).reshape(len(table_v), v.size).T
-        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, fading))
+        rates = np.array(table_rates).T
+        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, rates, fading))
         return ended
 
     def _landing(self, point: Point, zeta: complex, v: Array, log_u: float) -> Edge | None:

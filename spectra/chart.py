@@ -13,8 +13,9 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .guess import THIN, Guess, solve_nodes
+from .guess import THIN, Guess, halved, solve_nodes
 from .master import MasterEquation
+from .solve import Roots
 from .walker import Arc
 
 DEGREE = 16
@@ -23,6 +24,8 @@ RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
+# A piece that is no rougher than this gives starting values to its halves.
+SMOOTH = 1e-2
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
 
@@ -31,6 +34,8 @@ NODES = -np.cos(_ANGLES)
 # Values at the nodes → coefficients.
 FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
 FIT[0] *= 0.5
+# Values at the nodes → values at the nodes of the left and of the right half.
+_HALVES = np.stack([np.polynomial.chebyshev.chebvander(0.5 * (NODES + side), DEGREE - 1) @ FIT for side in (-1, 1)])
 
 _MASS_DEGREE = 24
 _MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
@@ -48,13 +53,22 @@ for _k in range(_MASS_DEGREE):
 _GAUSS = np.polynomial.legendre.leggauss(20)
 
 
-def _clenshaw(coefficients: Array, x: Array) -> Array:
-    """Σ c_j T_j(x), coefficients (n, degree) row by row for x (n,)."""
-    after = np.zeros_like(x)
-    here = np.zeros_like(x)
-    for j in range(coefficients.shape[1] - 1, 0, -1):
-        here, after = 2.0 * x * here - after + coefficients[:, j], here
-    return x * here - after + coefficients[:, 0]
+# Where the mass series are tabulated to begin their inversion; dense towards both ends.
+_GRID = -np.cos(np.linspace(0.0, np.pi, 33))
+_AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
+
+
+def _clenshaw(series: Array, piece: Array, x: Array) -> Array:
+    """Σ c_j T_j(x) for x (n,), the coefficients c those of row `piece` (n,) of `series`."""
+    rows = series.T[:, piece]
+    double = x + x
+    after, here = np.zeros_like(x), rows[-1]
+    for row in rows[-2:0:-1]:
+        new = double * here
+        new -= after
+        new += row
+        here, after = new, here
+    return x * here - after + rows[0]
 
 
 @dataclass(frozen=True)
@@ -151,7 +165,7 @@ class Chart:
 
     def _log_density(self, piece: Array, u: Array, to_low: Array, to_high: Array) -> Array:
         a, b = self.breaks[piece], self.breaks[piece + 1]
-        y = _clenshaw(self.coefficients[piece], 2.0 * (u - a) / (b - a) - 1.0)
+        y = _clenshaw(self.coefficients, piece, 2.0 * (u - a) / (b - a) - 1.0)
         with np.errstate(divide="ignore"):
             if self.exponent_low:
                 y = y + self.exponent_low * np.log(to_low)
@@ -188,7 +202,7 @@ class Chart:
             here = u[inside]
             piece = self._pieces(here)
             x = self._to_local(piece, here, here - self.low, self.high - here)
-            result[inside] = self.beyond[piece + 1] + _clenshaw(self.mass_series[piece], x)
+            result[inside] = self.beyond[piece + 1] + _clenshaw(self.mass_series, piece, x)
         if self.slope < 0.0:
             far = u > self.high
             result[far] = self.beyond[-1] * np.exp(self.slope * (u[far] - self.high))
@@ -196,13 +210,13 @@ class Chart:
 
     def invert(self, mass: Array) -> Array:
         """U with mass_beyond(U) = `mass`, 0 ≤ mass ≤ self.mass."""
-        count = self.breaks.size - 1
-        piece = np.clip(np.searchsorted(-self.beyond, -mass, side="right") - 1, 0, count - 1)
-        low, high = np.full(mass.shape, -1.0), np.full(mass.shape, 1.0)
+        piece = np.clip(np.searchsorted(-self.beyond, -mass, side="right") - 1, 0, self.breaks.size - 2)
         goal = mass - self.beyond[piece + 1]
-        x = np.zeros(mass.shape)
+        x, low, high = self._bracketed(piece, goal)
+        # The series are known to their own rounding, and so are the quantiles.
+        noise = np.finfo(float).eps * np.maximum(self.beyond[piece] - self.beyond[piece + 1], goal)
         for _ in range(60):
-            miss = _clenshaw(self.mass_series[piece], x) - goal
+            miss = _clenshaw(self.mass_series, piece, x) - goal
             low, high = np.where(miss > 0, x, low), np.where(miss > 0, high, x)
             u, jacobian, to_low, to_high = self._from_local(piece, x)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -210,9 +224,9 @@ class Chart:
                 step = x + miss / rate
             good = (step > low) & (step < high)
             new = np.where(good, step, 0.5 * (low + high))
-            finished = np.all(np.abs(new - x) < 1e-15)
-            x = new
-            if finished:
+            settled = (np.abs(miss) <= noise) | (np.abs(new - x) < 1e-15)
+            x = np.where(settled, x, new)
+            if settled.all():
                 break
         u = self._from_local(piece, x)[0]
         tail = mass < self.beyond[-1]
@@ -220,6 +234,23 @@ class Chart:
             with np.errstate(divide="ignore"):
                 u = np.where(tail, self.high + np.log(np.maximum(mass, 0.0) / self.beyond[-1]) / self.slope, u)
         return u
+
+    def _bracketed(self, piece: Array, goal: Array) -> tuple[Array, Array, Array]:
+        """Starting value and bracket, all in x, for the inversion of the mass series: from their values on a grid."""
+        table = self.mass_series[piece] @ _AT_GRID
+        index = np.clip(np.count_nonzero(table > goal[:, None], axis=1), 1, _GRID.size - 1)
+        rows = np.arange(piece.size)
+        above, below = table[rows, index - 1], table[rows, index]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            fraction = np.nan_to_num(np.clip((above - goal) / (above - below), 0.0, 1.0))
+        # Beside an edge the mass goes like a power of the distance in x.
+        if self.exponent_low:
+            fraction = np.where((piece == 0) & (index == 1), fraction ** (0.5 / (1.0 + self.exponent_low)), fraction)
+        if self.exponent_high:
+            last = (piece == self.breaks.size - 2) & (index == _GRID.size - 1)
+            fraction = np.where(last, 1.0 - (1.0 - fraction) ** (0.5 / (1.0 + self.exponent_high)), fraction)
+        low, high = _GRID[index - 1], _GRID[index]
+        return low + (high - low) * fraction, low, high
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU for integrals of smooth functions of U against the density."""
@@ -241,11 +272,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     if arc.first is None:
         # A tail that rises out of nothing is taken from where it holds 1e-16.
         begin = max(0, int(np.argmax(equation.log_density(arc.zeta) > -37.0)) - 1)
-        arc = replace(arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:])
+        arc = replace(
+            arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:], rates=arc.rates[:, begin:]
+        )
         edge_low = arc.log_u[0]
         low = float(edge_low)
     guess = Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
     breaks = _first_breaks(arc, low, high)
+    start: tuple[Array, Array] | None = None
     done: list[tuple[float, float, Array]] = []
     residual, uncertified, unproven = 0.0, 0, 0
     solved: list[tuple[Array, Array, Array]] = []
@@ -254,7 +288,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         half = 0.5 * (b - a)
         u = (a + half)[:, None] + half[:, None] * NODES
         exact = (a - low)[:, None] + half[:, None] * (1.0 + NODES) + equation.exact(edge_low)
-        roots = solve_nodes(equation, guess, u.ravel(), exact.ravel())
+        roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
         log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
         to_low = (a - low + half)[:, None] + half[:, None] * NODES
         to_high = (high - b + half)[:, None] - half[:, None] * NODES
@@ -292,9 +326,13 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             break
         if len(done) + 2 * rest.size > MAX_PIECES:
             raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
-        guess.refine(u.ravel(), roots)
         middle = 0.5 * (a[rest] + b[rest])
         breaks = np.concatenate([np.stack([a[rest], middle], 1), np.stack([middle, b[rest]], 1)])
+        if certified[rest].all() and np.all(roughness[rest] < SMOOTH):
+            start = _from_parents(roots, rest, to_low, to_high, exponent_low, exponent_high)
+        else:
+            guess.refine(u.ravel(), roots)
+            start = None
     else:
         raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
     done.sort(key=lambda item: item[0])
@@ -325,6 +363,23 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         thin=unproven,
         solutions=solutions,
     )
+
+
+def _from_parents(
+    roots: Roots, rest: Array, to_low: Array, to_high: Array, exponent_low: float, exponent_high: float
+) -> tuple[Array, Array]:
+    """Starting values in both halves of the pieces `rest`, from the solution at the nodes of these pieces."""
+    edges = []
+    for exponent, distance, nearest in ((exponent_low, to_low[rest], 0), (exponent_high, to_high[rest], DEGREE - 1)):
+        if exponent:
+            # Distances are linear in U.
+            inside = np.maximum(np.einsum("hij,pj->hpi", _HALVES, distance), 0.0)
+            nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
+            edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
+    zeta = roots.zeta.reshape(-1, DEGREE)[rest]
+    v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, rest]
+    zeta, v = halved(zeta, v, _HALVES, edges)
+    return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ._types import Array
@@ -16,22 +18,26 @@ THIN = -20.7
 
 
 class Guess:
-    """Starting values along an arc: log ζ and log v, interpolated in a variable that opens the edges."""
+    """Starting values along an arc: log ζ and log v by Hermite's cubics in a variable that opens the edges."""
 
     def __init__(self, arc: Arc, low: float, high: float, rooted_low: bool, rooted_high: bool) -> None:
         self.low, self.high = low, high
         self.rooted_low, self.rooted_high = rooted_low, rooted_high
         u, zeta, v = arc.log_u, arc.zeta, arc.v
+        slopes = arc.rates * self._stretch(u)
+        unknown = np.full((slopes.shape[0], 1), np.nan)
         if arc.first is not None and rooted_low and np.isfinite(arc.first.zeta):
             u = np.concatenate([[low], u])
             zeta = np.concatenate([[arc.first.zeta], zeta])
             v = np.concatenate([arc.first.v.reshape(-1, 1), v], axis=1)
+            slopes = np.concatenate([unknown, slopes], axis=1)
         if arc.last is not None and rooted_high and np.isfinite(arc.last.zeta):
             u = np.concatenate([u, [high]])
             zeta = np.concatenate([zeta, [arc.last.zeta]])
             v = np.concatenate([v, arc.last.v.reshape(-1, 1)], axis=1)
+            slopes = np.concatenate([slopes, unknown], axis=1)
         self.s = self._opened(u)
-        self.table = self._logs(zeta, v)
+        self.table, self.slopes = logarithms(zeta, v), slopes
 
     def _opened(self, u: Array) -> Array:
         to_low, to_high = np.maximum(u - self.low, 0.0), np.maximum(self.high - u, 0.0)
@@ -43,35 +49,81 @@ class Guess:
             return -np.sqrt(to_high)
         return u
 
-    @staticmethod
-    def _logs(zeta: Array, v: Array) -> Array:
-        rows = np.log(np.concatenate([zeta[None, :], v]).astype(complex))
-        # On the real axis approached from above.
-        return np.real(rows) + 1j * np.abs(np.imag(rows))
+    def _stretch(self, u: Array) -> Array:
+        """DU/ds, s the variable of `_opened`."""
+        to_low = np.maximum(u - self.low, 0.0) if self.rooted_low else 1.0
+        to_high = np.maximum(self.high - u, 0.0) if self.rooted_high else 1.0
+        return 2.0 * np.sqrt(to_low * to_high) if self.rooted_low or self.rooted_high else np.ones_like(u)
 
     def __call__(self, u: Array) -> tuple[Array, Array]:
         """ζ and v at `u`."""
         s = self._opened(u)
         index = np.clip(np.searchsorted(self.s, s) - 1, 0, self.s.size - 2)
-        gap = self.s[index + 1] - self.s[index]
-        t = np.where(gap > 0, (s - self.s[index]) / np.where(gap > 0, gap, 1.0), 0.0)
-        rows = self.table[:, index] * (1.0 - t) + self.table[:, index + 1] * t
-        values = np.exp(rows)
-        return values[0], values[1:]
+        gap = np.diff(self.s)
+        rise = np.diff(self.table)
+        # What the cubic's ends have over the chord; an unknown slope is that of the parabola.
+        before, after = self.slopes[:, :-1] * gap - rise, self.slopes[:, 1:] * gap - rise
+        before, after = np.where(np.isnan(before), -after, before), np.where(np.isnan(after), -before, after)
+        before, after = np.nan_to_num(before), np.nan_to_num(after)
+        t = (s - self.s[index]) / np.where(gap > 0.0, gap, np.inf)[index]
+        rows = self.table[:, index] + t * rise[:, index]
+        rows = rows + t * (1.0 - t) * ((1.0 - t) * before[:, index] - t * after[:, index])
+        return _values(rows)
 
     def refine(self, u: Array, roots: Roots) -> None:
-        """Add certified roots to the table."""
+        """Add certified roots to the table, which is interpolated linearly from then on."""
         good = roots.certified
         s = np.concatenate([self.s, self._opened(u[good])])
-        table = np.concatenate([self.table, self._logs(roots.zeta[good], roots.v[:, good])], axis=1)
+        table = np.concatenate([self.table, logarithms(roots.zeta[good], roots.v[:, good])], axis=1)
         order = np.argsort(s, kind="stable")
         self.s, self.table = s[order], table[:, order]
+        self.slopes = np.full(self.table.shape, np.nan)
 
 
-def solve_nodes(equation: MasterEquation, guess: Guess, u: Array, exact: Array) -> Roots:
-    """Newton from the interpolated start; what it misses, from the sure continuation."""
-    zeta, v = guess(u)
-    roots = solve(equation, exact, zeta, v, max_steps=16)
+def logarithms(zeta: Array, v: Array) -> Array:
+    """Rows log ζ, log v_1 …; on the real axis approached from above."""
+    rows = np.log(np.concatenate([zeta[None], v]).astype(complex))
+    return np.real(rows) + 1j * np.abs(np.imag(rows))
+
+
+def halved(
+    zeta: Array, v: Array, halves: Array, edges: Sequence[tuple[Array, Array, Array, int]]
+) -> tuple[Array, Array]:
+    """Starting values at the nodes of both halves of pieces, by the polynomials through those of the pieces.
+
+    Parameters
+    ----------
+    zeta, v : at the nodes, (P, n) and (K, P, n).
+    halves : (2, n, n), from values at the nodes of a piece to values at those of its halves.
+    edges : (mask of the pieces at it, √distance at the nodes (P, n) and at those of the halves (2, P, n), index of the
+        nearest node).  The angle from the real axis is analytic only after division by √distance.
+
+    Returns
+    -------
+    ζ (2, P, n) and v (K, 2, P, n).
+    """
+    rows = logarithms(zeta, v)
+    real, angle = rows.real, rows.imag
+    turned = np.zeros((angle.shape[0], angle.shape[1], 1))
+    for at, root, _, nearest in edges:
+        turned[:, at] = np.where(angle[:, at, nearest, None] > 0.5 * np.pi, np.pi, 0.0)
+        angle[:, at] = (angle[:, at] - turned[:, at]) / root[at]
+    real, angle = (np.einsum("hij,kpj->khpi", halves, x) for x in (real, angle))
+    for at, _, root, _ in edges:
+        angle[:, :, at] *= root[:, at]
+    return _values(real + 1j * (angle + turned[:, None]))
+
+
+def _values(rows: Array) -> tuple[Array, Array]:
+    values = np.exp(rows)
+    # Interpolation may overshoot the real axis.
+    values.imag = np.abs(values.imag)
+    return values[0], values[1:]
+
+
+def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array) -> Roots:
+    """Newton from the interpolated start (ζ, v); what it misses, from the sure continuation."""
+    roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=2)
     # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and is counted.
     thin = ~roots.certified & (equation.log_density(zeta) < THIN)
     roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]

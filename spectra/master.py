@@ -13,8 +13,8 @@ Belinschi and Bercovici, J. Anal. Math. 101 (2007); each further factor has arg 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -27,11 +27,17 @@ CROSSING = 0.1
 
 @dataclass(frozen=True)
 class Factor:
-    """A mean-one law without atom at zero, taken `count` times, seen through w_k = ratio·w."""
+    """A mean-one law without atom at zero, taken `count` times, seen through w_k = ratio·w.
+
+    `family` and `place` are set where it stands for several laws that depend on a parameter: which family, and where
+    on the line of the parameter.
+    """
 
     law: NodeLaw
     ratio: float
     count: float
+    family: Hashable = None
+    place: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -155,8 +161,11 @@ class MasterEquation:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""
         return self.omegas * zeta / (1.0 - zeta), (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
 
-    def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False) -> Point:
-        """Everything that Newton's method, the continuation and the search for edges need at (ζ, v)."""
+    def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False, rough: bool = False) -> Point:
+        """Everything that Newton's method, the continuation and the search for edges need at (ζ, v).
+
+        `rough`: see `LawStack.evaluate`.
+        """
         d, e = self._d, self._e  # type: ignore[attr-defined]
         base = 1.0 - d * zeta
         ratio = d / base
@@ -171,7 +180,7 @@ class MasterEquation:
             none = np.zeros((0, zeta.size), complex)
             log_u = real + 1j * (imag + math.pi * half_turns)
             return Point(zeta, v, log_u, slope, bend, none, none, none, none, none)
-        psi, plus, excess, derivatives = self.stack.evaluate(v, 2 if curvature else 1)
+        psi, plus, excess, derivatives = self.stack.evaluate(v, 2 if curvature else 1, rough=rough)
         first = derivatives[0]
         n, omega = self.counts, self.omegas
         s_modulus, s_angle, s_turns = _log_s(v, psi, plus, excess)
@@ -286,5 +295,5 @@ def combine(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     for factor in factors:
         key = (id(factor.law), factor.ratio)
         count = merged[key].count if key in merged else 0.0
-        merged[key] = Factor(factor.law, factor.ratio, count + factor.count)
+        merged[key] = replace(factor, count=count + factor.count)
     return tuple(merged.values())

@@ -79,7 +79,8 @@ def log_s_series(points: Array, weights: Array, order: int) -> Array:
     From A = ψ(1 − v) − v = v²/(1 − v) E[(t − 1)²/(1 − vt)] and log S = log(1 − A/ψ), so that a narrow law keeps the
     digits of its small coefficients.
     """
-    powers = points[None, :] ** np.arange(order + 2)[:, None]
+    # Not by `**`: the powers of complex numbers are slow.
+    powers = np.multiply.accumulate(np.vstack([np.ones_like(points), *[points] * (order + 1)]))
     moments = (powers @ weights).real
     spread = (powers @ (weights * (points - 1.0) ** 2)).real
     size = order + 1

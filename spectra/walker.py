@@ -35,7 +35,7 @@ class Arc:
     """A stretch of the support, u increasing, with a coarse table of the solution on it.
 
     `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root;
-    `fading` is d log p/dU where it is left.
+    `rates` are d log ζ/dU and d log v_k/dU, (K + 1, n); `fading` is d log p/dU where it is left.
     """
 
     first: Edge | None
@@ -43,6 +43,7 @@ class Arc:
     log_u: Array
     zeta: Array
     v: Array
+    rates: Array
     fading: float = 0.0
 
     @property
@@ -75,14 +76,16 @@ class Walker:
         v = v.reshape(-1).astype(complex)
         if not v.size:
             return v
+        size = math.inf
         for _ in range(30):
             point = self._point(zeta, v)
             dv = -(point.mismatch / point.steepness)[:, 0]
             if not np.all(np.isfinite(dv)):
                 return None
-            size = float(np.max(np.abs(dv) / np.abs(v)))
+            last, size = size, float(np.max(np.abs(dv) / np.abs(v)))
             v = v + dv * min(1.0, 0.5 / size) if size > 0 else v
-            if size < 1e-14:
+            # Newton's method has arrived, or what is left is rounding.
+            if size < 1e-14 or (size < 1e-10 and size > 0.3 * last):
                 return v
         return v if size < 1e-10 else None
 

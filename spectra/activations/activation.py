@@ -76,6 +76,17 @@ class Activation:
             raise AssertionError(f"branches of {self.name} do not cover the line; please report")
         object.__setattr__(self, "_kinks_array", np.array(self.kinks))
 
+    @property
+    def is_homogeneous(self) -> bool:
+        """φ' depends on the sign of x alone, so that the law of φ'(h) does not depend on the variance of h."""
+        return all(b.constant_slope is not None for b in self.branches) and set(self.kinks) <= {0.0}
+
+    @property
+    def is_projection(self) -> bool:
+        """φ'² takes one value beside 0: D² is a multiple of a projection."""
+        slopes = [b.constant_slope for b in self.branches]
+        return None not in slopes and len({s * s for s in slopes if s}) == 1
+
     def __call__(self, x: Any) -> Any:
         """φ(x) for real x of any shape."""
         return self._evaluate("value", x)

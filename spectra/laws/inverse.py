@@ -12,7 +12,6 @@ from ..activations import Branch
 from .zero import SlopeZero, slope_zero
 
 
-
 class SlopeDensity:
     """Density on the cut of the law of t = φ'(h)²/mean, h ~ N(0, variance).
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .._types import Array
 
-# Below this relative height above the cut, Im ψ is rebuilt from the law's own density (see `_repair_tail`), to fifth
-# order in the height; the plain sum would lose up to all digits of Im ψ.
+# Below this relative height above the cut, Im ψ is rebuilt from the law's own density (see `_repair_tail`); the plain
+# sum would lose up to all digits of Im ψ.
 TAIL_HEIGHT = 1e-3
+# Where Im ψ is more than this part of |ψ| the plain sum is good enough for an iterate that is not the last.
+ROUGH_HEIGHT = 1e-5
+# Terms 1/(1 − vt) held at a time: less than the 128 KiB for which the allocator would turn to the system.
+BLOCK = 7000
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,13 @@ class NodeLaw:
 
     def moments(self, order: int) -> Array:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""
-        powers = self.points[None, :] ** np.arange(1, order + 1)[:, None]
+        # Not by `**`: the powers of complex numbers are slow.
+        powers = np.multiply.accumulate(np.tile(self.points, (order, 1)))
         return (powers @ self.weights).real
+
+
+# Beyond so many laws a few points are summed in one row.
+FEW, FEW_POINTS = 4, 3
 
 
 class LawStack:
@@ -60,45 +70,40 @@ class LawStack:
 
     def __init__(self, laws: Sequence[NodeLaw]) -> None:
         self.laws = tuple(laws)
-        size = max((law.points.size for law in laws), default=0)
-        count = len(self.laws)
-        self.points = np.zeros((count, 1, size), complex)
-        weights = np.zeros((count, size), complex)
-        for k, law in enumerate(self.laws):
-            self.points[k, 0, : law.points.size] = law.points
-            weights[k, : law.weights.size] = law.weights
-        if not np.any(np.imag(self.points)) and not np.any(np.imag(weights)):
-            self.points, weights = np.real(self.points).copy(), np.real(weights).copy()
-        t = self.points[:, 0, :]
-        deviation = t - 1.0
-        # The middle column sums squares: S − 1 of a narrow law is of the size of its variance.
-        self._first = np.stack([weights * t, weights * deviation**2, weights], axis=-1)
-        self._narrow = (np.abs((weights * deviation**2).sum(-1)) < 1e-3)[:, None]
-        self._slope = (weights * t)[..., None]
-        self._second = (2 * weights * t**2)[..., None]
-        self._tail_weights = [[w * x**n for n in range(1, 6)] for w, x in zip(weights, t, strict=True)]
-        self._poles = [np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)])[:, None] for law in self.laws]
+        self._sums = [_NodeSums(law) for law in laws]
+        self._narrow = np.array([one.narrow for one in self._sums], bool).reshape(-1, 1)
         self._continuous = [k for k, law in enumerate(self.laws) if law.cut_density is not None]
+        self._flat = _FlatSums(self._sums) if len(laws) > FEW else None
+
+    def points(self, k: int) -> Array:
+        """Nodes of law k (J,)."""
+        return self._sums[k].points
 
     def tables(self, k: int) -> tuple[Array, Array, Array]:
         """Weights of law k for the sums behind ψ, A and 1 + ψ (J, 3), ψ' (J,) and ψ'' (J,)."""
-        return self._first[k], self._slope[k][:, 0], self._second[k][:, 0]
+        return self._sums[k].first, self._sums[k].slope, self._sums[k].second
 
     def poles(self, k: int) -> Array:
         """Where ψ of law k is not smooth on the real axis: 0 and the reciprocals of the corners."""
-        return self._poles[k][:, 0]
+        return self._sums[k].poles
 
     def is_narrow(self, k: int) -> bool:
         """Variance below 1e-3: A is then always summed as squares."""
-        return bool(self._narrow[k, 0])
+        return self._sums[k].narrow
 
-    def evaluate(self, v: Array, order: int = 1) -> tuple[Array, Array, Array, list[Array]]:
+    def evaluate(self, v: Array, order: int = 1, *, rough: bool = False) -> tuple[Array, Array, Array, list[Array]]:
         """ψ(v), 1 + ψ(v), A(v) = ψ(1 − v) − v, and [ψ', ψ'', …] up to `order`, each of shape (K, n).
 
         A is what S deviates by, S = v(1 + ψ)/ψ = 1 − A/ψ.  All three are sums of their own, without cancellation.
+        `rough`: Im ψ above the cut may have an error of 1e-13 |ψ|.
         """
-        inverse = 1.0 / (1.0 - v[..., None] * self.points)
-        sums = inverse @ self._first
+        sums = np.empty((*v.shape, 3), complex)
+        derivatives = [np.empty(v.shape, complex) for _ in range(order)]
+        if self._flat is not None and v.shape[1] <= FEW_POINTS:
+            self._flat.add_up(v, sums, derivatives)
+        else:
+            for k, one in enumerate(self._sums):
+                one.add_up(v[k], sums[k], [d[k] for d in derivatives])
         psi = v * sums[..., 0]
         plus = sums[..., 2]
         away = 1.0 - v
@@ -106,39 +111,109 @@ class LawStack:
         beside = (np.abs(away) < 0.3) & ~self._narrow
         if beside.any():
             excess[beside] = (psi * away - v)[beside]
-        derivatives = []
-        power = inverse
-        for table in (self._slope, self._second)[:order]:
-            power = power * inverse
-            derivatives.append((power @ table)[..., 0])
-        if self._continuous:
-            self._repair_tail(v, psi, plus, excess)
+        for k in self._continuous:
+            self._repair_tail(k, v[k], psi[k], plus[k], excess[k], rough)
         return psi, plus, excess, derivatives
 
-    def _repair_tail(self, v: Array, psi: Array, plus: Array, excess: Array) -> None:
+    def _repair_tail(self, k: int, v: Array, psi: Array, plus: Array, excess: Array, rough: bool) -> None:
         """Give Im ψ its relative accuracy just above the cut, where the node sum has only absolute accuracy.
 
-        With v = a + ib: Im ψ = R(a) + Im Σ (ib)^n ψ^(n)(a + i0)/n!, n ≥ 1, R the jump.
+        With v = a + ib: ψ(v) − ψ(a + i0) = ib E t/((1 − at)(1 − vt)), so that Im ψ is the jump R(a) and the real part
+        of that expectation, times b.
         """
-        for k in self._continuous:
-            a, b = v[k].real, v[k].imag
-            law = self.laws[k]
-            near = np.abs(b) < TAIL_HEIGHT * np.min(np.abs(v[k] - self._poles[k]), axis=0)
-            if not near.any():
-                continue
-            a, b = a[near], b[near]
-            inverse = 1.0 / (1.0 - a[:, None] * self.points[k])
-            power = inverse * inverse
-            assert law.cut_density is not None
-            on_cut = (a * law.largest > 1.0) & (a * law.smallest < 1.0)
-            imaginary = np.zeros(a.size)
-            if on_cut.any():
-                imaginary[on_cut] = law.cut_density(a[on_cut])
-            for n, weights in enumerate(self._tail_weights[k], start=1):
-                # ψ^(n)/n! = E t^n/(1 − vt)^(n+1)
-                imaginary = imaginary + ((1j * b) ** n * (power @ weights)).imag
+        one, law = self._sums[k], self.laws[k]
+        if v.size == 1 and v[0].imag == 0.0 and not one.on_cut(v[0].real):
+            # A real sum over complex nodes: what is left of its imaginary part is rounding.
+            psi.imag, plus.imag, excess.imag = 0.0, 0.0, 0.0
+            return
+        near = np.abs(v.imag) < TAIL_HEIGHT * np.min(np.abs(v - one.poles[:, None]), axis=0)
+        if rough:
+            near &= np.abs(psi.imag) < ROUGH_HEIGHT * np.abs(psi)
+        if not near.any():
+            return
+        assert law.cut_density is not None
+        here, w = v[near], psi[near]
+        a, b = here.real, here.imag
+        on_cut = one.on_cut(a)
+        imaginary = np.zeros(a.size)
+        if on_cut.any():
+            imaginary[on_cut] = law.cut_density(a[on_cut])
+        imaginary += b * one.divided_difference(a, here).real
+        psi[near] = w.real + 1j * imaginary
+        plus[near] = plus[near].real + 1j * imaginary
+        excess[near] = excess[near].real + 1j * (imaginary * (1.0 - a) - w.real * b - b)
+
+
+class _NodeSums:
+    """Tables of one law and its sums over nodes, in blocks that stay in the cache."""
+
+    def __init__(self, law: NodeLaw) -> None:
+        real = not (np.any(np.imag(law.points)) or np.any(np.imag(law.weights)))
+        self.points = np.ascontiguousarray(law.points.real) if real else law.points
+        t, weights = law.points, law.weights.astype(complex)
+        deviation = t - 1.0
+        spread = weights * deviation**2
+        # The middle column sums squares: S − 1 of a narrow law is of the size of its variance.
+        self.first = np.stack([weights * t, spread, weights], axis=-1)
+        self.slope = weights * t
+        self.second = 2 * weights * t**2
+        self.narrow = bool(abs(spread.sum()) < 1e-3)
+        self.poles = np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)])
+        self._reach = (law.largest, law.smallest)
+        # One row alone would be summed term by term, and with three times the rounding.
+        self._rows = max(8, BLOCK // t.size)
+
+    def add_up(self, v: Array, first: Array, derivatives: list[Array]) -> None:
+        """Write Σ W/(1 − vt) into `first` (n, 3), for its three tables, and ψ', ψ'' into `derivatives`."""
+        for begin in range(0, v.size, self._rows):
+            part = slice(begin, begin + self._rows)
+            inverse = self._inverse(v[part])
+            first[part] = inverse @ self.first
+            power = inverse
+            for table, values in zip((self.slope, self.second), derivatives, strict=False):
+                power = power * inverse if power is inverse else np.multiply(power, inverse, out=power)
+                values[part] = power @ table
+
+    def on_cut(self, v: Any) -> Any:
+        """Whether real v lies where the law may have a density."""
+        largest, smallest = self._reach
+        return (v * largest > 1.0) & (v * smallest < 1.0)
+
+    def divided_difference(self, a: Array, v: Array) -> Array:
+        """E t/((1 − at)(1 − vt))."""
+        result = np.empty(v.shape, complex)
+        for begin in range(0, v.size, self._rows):
+            part = slice(begin, begin + self._rows)
+            product = self._inverse(a[part].astype(complex))
+            product *= self._inverse(v[part])
+            result[part] = product @ self.slope
+        return result
+
+    def _inverse(self, v: Array) -> Array:
+        """1/(1 − vt), shape (n, J)."""
+        inverse = np.multiply.outer(v, self.points)
+        np.subtract(1.0, inverse, out=inverse)
+        return np.reciprocal(inverse, out=inverse)
+
+
+class _FlatSums:
+    """The nodes of many laws in one row, for a few points: the fixed cost of a law is more than its sums."""
+
+    def __init__(self, laws: Sequence[_NodeSums]) -> None:
+        sizes = [one.points.size for one in laws]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        self._law = np.repeat(np.arange(len(laws)), sizes)
+        self._points = np.concatenate([one.points.astype(complex) for one in laws])
+        self._first = [np.concatenate([one.first[:, j] for one in laws]) for j in range(3)]
+        self._powers = [np.concatenate([one.slope for one in laws]), np.concatenate([one.second for one in laws])]
+
+    def add_up(self, v: Array, first: Array, derivatives: list[Array]) -> None:
+        """As `_NodeSums.add_up`, for v (K, n)."""
+        for column in range(v.shape[1]):
+            inverse = 1.0 / (1.0 - v[self._law, column] * self._points)
+            for j, table in enumerate(self._first):
+                first[:, column, j] = np.add.reduceat(table * inverse, self._starts)
+            power = inverse
+            for table, values in zip(self._powers, derivatives, strict=False):
                 power = power * inverse
-            w = psi[k, near]
-            psi[k, near] = w.real + 1j * imaginary
-            plus[k, near] = plus[k, near].real + 1j * imaginary
-            excess[k, near] = excess[k, near].real + 1j * (imaginary * (1.0 - a) - w.real * b - b)
+                values[:, column] = np.add.reduceat(table * power, self._starts)

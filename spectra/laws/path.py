@@ -24,8 +24,8 @@ STEEPNESS = 0.6
 TURN = 1.35
 # How near, in units of the local scale, the panels go to a zero of φ' of higher order: the mass left unresolved there.
 ZERO_FINENESS = 1e-11
-# Below this φ'² the square underflows soon after: such x are counted as φ' = 0, and the result says so.
-TINY_SLOPE_SQUARE = 1e-290
+# Below this φ'² x counts as one where φ' = 0, and the result says so: nodes would be spent on λ that nothing resolves.
+TINY_SLOPE_SQUARE = 1e-100
 # 16 Gauss-Legendre nodes a panel: a pole at 1.33 half lengths gives the error 3^-32 = 5e-16.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
@@ -104,7 +104,8 @@ def path(
         for end, at in ((begin, lower), (stop, upper))
     )
     depth = np.minimum(x - lower, upper - x) / (0.12 * scale)
-    weight = np.minimum(x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)), 20.0)
+    weight = x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)) + np.log(np.maximum(sigma / height, 1.0))
+    weight = np.minimum(weight, 20.0)
     # Where the weight is small the sum needs fewer digits, and panels may be longer.
     rho = np.exp((36.0 - weight) / 32.0)
     length = 2.0 * height / np.maximum(0.5 * (rho - 1.0 / rho), 0.5)

@@ -66,20 +66,12 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     for row, weight in _merged(rays):
         points.append(row)
         weights.append(weight * copies)
-    masses = sum(atoms.values())
-    used = float(sum(w.sum().real for w in weights))
-    rest = 1.0 - masses - used
-    if rest > 1e-13:
-        # x so far out that φ'² underflows.
-        atoms[0.0] = atoms.get(0.0, 0.0) + rest
-    zero = atoms.pop(0.0, 0.0)
+    rank = slope_rank(activation, variance)
+    atoms.pop(0.0, None)
     places = np.array([*atoms.keys()], complex)
     all_points = np.concatenate([places, *points])
     all_weights = np.concatenate([np.array([*atoms.values()], complex), *weights])
     # The law given that φ' ≠ 0; its nodes carry rounding errors of 1e-16, taken out by normalising.
-    rank = 1.0 - zero
-    if all_points.size == 0 or not rank > 0.0:
-        raise ConvergenceError(f"`slope_law({activation.name}, {variance})`: φ' vanishes almost surely; E φ'² = 0")
     total = all_weights.sum().real
     all_weights = all_weights / total
     centre = float((all_points @ all_weights).real)
@@ -120,6 +112,35 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         infimum=_extreme(activation, min) / centre,
         resolved=resolved / centre,
     )
+
+
+def slope_rank(activation: Activation, variance: float) -> float:
+    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); φ' counts as 0 where its square underflows.
+
+    Raises
+    ------
+    ConvergenceError : φ' vanishes almost surely.
+    """
+    if variance == 0.0:
+        sides = activation.derivative(np.array([-1e-300, 1e-300]))
+        zero = 0.5 * float(np.count_nonzero(sides == 0.0))
+    else:
+        flat = [b for b in activation.branches if b.constant_slope == 0.0]
+        zero = math.fsum(gaussian_mass(b.lower, b.upper, variance) for b in flat)
+        if activation.slope_period is None:
+            pieces = [piece for piece, _, _ in _pieces_within(activation, variance)]
+            for branch in activation.branches:
+                own = [p for p in pieces if p.branch is branch]
+                if own:
+                    low, high = min(p.lower for p in own), max(p.upper for p in own)
+                    reach = 4.0 ** math.ceil(math.log(REACH * math.sqrt(variance), 4.0))
+                    if low > max(branch.lower, -reach):
+                        zero += gaussian_mass(branch.lower, low, variance)
+                    if high < min(branch.upper, reach):
+                        zero += gaussian_mass(high, branch.upper, variance)
+    if not zero < 1.0:
+        raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
+    return 1.0 - zero
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def slope_zero(branch: Branch, place: float) -> SlopeZero | None:
             largest = float(np.abs(taylor).max())
             if np.abs(taylor[_TERMS:]).max() < 4e-16 * largest and abs(taylor[1]) > 1e-2 * largest:
                 # What stands at x₀ itself is rounding, or else x₀ is no zero.
-                return _reversed(place, taylor, radius) if size < 1e-14 * largest / radius + 1e-14 else None
+                return _reversed(place, taylor, radius) if size < 1e-13 * largest else None
         radius *= 0.5
     return None
 

@@ -10,11 +10,17 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
+
 from ..activations import Activation
 from ..laws.nodes import NodeLaw
-from ..laws.pushforward import slope_law
+from ..laws.pushforward import slope_law, slope_rank
 from ..master import Factor, MasterEquation, combine
 from .meanfield import MeanField
+from .rule import gauss_rule, nodes_needed, position, variance_at
+
+# Relative drift of q that is rounding: the error left by the mean is its square.
+SAME = 1e-11
 
 
 @lru_cache(maxsize=1024)
@@ -22,26 +28,27 @@ def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
     return slope_law(activation, variance, level=level)
 
 
-def jacobian_equation(field: MeanField, *, level: int = 0) -> MasterEquation:
-    """The master equation of JJᵀ for the network of `field`.
+def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> MasterEquation:
+    """The master equation of JJᵀ for the network of `state`.
 
     Parameters
     ----------
-    field : variances and slopes of the layers, with their widths where the net is rectangular.
+    state : variances and slopes of the layers, with their widths where the net is rectangular.
     level : resolution of the laws of D² near the edges of their supports.
+    extra : nodes added to the rules that stand for many layers of slightly different q (see `rule`).
 
     Source
     ------
     Pennington, Schoenholz, Ganguli, AISTATS 2018, eq. 13; rectangular: Chhaibi, Daouda, Kahn, NeurIPS 2022, Theorem
     3.1, in fan-in normalisation.
     """
-    last = field.runs[-1].fan_out
-    shifts: list[tuple[float, float]] = []
-    factors: list[Factor] = []
-    first = field.runs[0].fan_in
-    shifts.append((last / first if last and first else 1.0, -1.0))
+    last = state.runs[-1].fan_out
+    first = state.runs[0].fan_in
+    shifts: list[tuple[float, float]] = [(last / first if last and first else 1.0, -1.0)]
+    families: dict[tuple[Activation, float], dict[float, float]] = {}
     log_m1: list[float] = []
-    for run in field.runs:
+    merged = _merged_variances(state)
+    for run in state.runs:
         ratio = last / run.fan_out if last and run.fan_out else 1.0
         before = last / run.fan_in if last and run.fan_in else 1.0
         count = float(run.repeat)
@@ -51,11 +58,51 @@ def jacobian_equation(field: MeanField, *, level: int = 0) -> MasterEquation:
                 shifts += [(before, 1.0), (ratio, -1.0)]
         else:
             shifts.append((ratio, -count))
-        law = _slope_law(run.spec.activation, run.q, level)
-        if law.rank < 1.0:
-            shifts += [(ratio, count), (ratio / law.rank, -count)]
-        if law.points.size > 1:
-            factors.append(Factor(law, ratio / law.rank, count))
+        activation = run.spec.activation
+        q = merged[run.q]
+        rank = slope_rank(activation, q)
+        if rank < 1.0:
+            shifts += [(ratio, count), (ratio / rank, -count)]
+        if not activation.is_projection:
+            # Layers that differ in nothing but their variance: variance → multiplicity.
+            kin = families.setdefault((activation, ratio), {})
+            variance = 1.0 if activation.is_homogeneous else q
+            kin[variance] = kin.get(variance, 0.0) + count
         if run.chi != 1.0:
             log_m1.append(count * math.log(run.chi))
+    factors = [
+        factor
+        for (activation, ratio), kin in families.items()
+        for factor in _representatives(activation, ratio, kin, level, extra)
+    ]
     return MasterEquation(tuple(shifts), combine(factors), -math.fsum(log_m1))
+
+
+def _merged_variances(state: MeanField) -> dict[float, float]:
+    """Each q, and what stands for it: those that differ by rounding alone are one, their mean."""
+    groups: list[list[float]] = []
+    for q in sorted({run.q for run in state.runs}):
+        if groups and q - groups[-1][0] <= SAME * q:
+            groups[-1].append(q)
+        else:
+            groups.append([q])
+    return {q: group[0] if len(group) == 1 else math.fsum(group) / len(group) for group in groups for q in group}
+
+
+def _representatives(
+    activation: Activation, ratio: float, kin: dict[float, float], level: int, extra: int
+) -> list[Factor]:
+    """Factors that together act like the D² of all the layers of `kin`, variance → multiplicity."""
+    places = np.array([position(q) for q in kin])
+    counts = np.array(list(kin.values()))
+    size = nodes_needed(places) + extra
+    family = (activation, ratio) if places.size > size else None
+    variances = list(kin)
+    if family is not None:
+        places, counts = gauss_rule(places, counts, size)
+        variances = [variance_at(float(x)) for x in places]
+    laws = [_slope_law(activation, q, level) for q in variances]
+    return [
+        Factor(law, ratio / law.rank, float(count), family, float(place))
+        for law, count, place in zip(laws, counts, places, strict=True)
+    ]

@@ -1,0 +1,63 @@
+"""Few layers that stand for many: a Gauss rule over the variances of layers that differ in nothing else.
+
+Σ_l n_l log S(w; q_l) is an integral of a smooth function of q against a discrete measure, and a rule of M nodes with
+positive weights is exact for polynomials up to degree 2M − 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .._types import Array
+
+
+def position(variance: float) -> float:
+    """Variable in which log S(w; q) is smooth: asinh √q, like √q for q → 0 and like ½ log q for q → ∞."""
+    return math.asinh(math.sqrt(variance))
+
+
+def variance_at(place: float) -> float:
+    """Inverse of `position`."""
+    return math.sinh(place) ** 2
+
+
+def nodes_needed(places: Array) -> int:
+    """Nodes for 1e-14 if the nearest singularity is about 1 away from the range of `places`."""
+    half = 0.5 * float(np.ptp(places))
+    return 3 + math.ceil(18.0 / math.log1p(2.0 / max(half, 1e-12)))
+
+
+def gauss_rule(places: Array, counts: Array, size: int) -> tuple[Array, Array]:
+    """Nodes and weights (≤ `size`,) of the Gauss rule of the measure Σ counts δ_places.
+
+    The measure itself where it has no more than `size` places.  Lanczos' process with full orthogonalisation.
+
+    Source
+    ------
+    Golub and Welsch, Math. Comp. 23 (1969); Gautschi, Orthogonal Polynomials (2004), §2.2.
+    """
+    if places.size <= size:
+        return places, counts
+    total = float(counts.sum())
+    basis = [np.sqrt(counts / total)]
+    centre, spread = float(places.mean()), max(float(np.ptp(places)), 1e-300)
+    scaled = (places - centre) / spread
+    diagonal, beside = [], []
+    for _ in range(size):
+        here = basis[-1]
+        diagonal.append(float(here @ (scaled * here)))
+        rest = scaled * here
+        for _ in range(2):
+            for one in basis:
+                rest = rest - (one @ rest) * one
+        norm = float(np.linalg.norm(rest))
+        if norm < 1e-14:
+            break
+        beside.append(norm)
+        basis.append(rest / norm)
+    order = len(diagonal)
+    matrix = np.diag(diagonal) + np.diag(beside[: order - 1], 1) + np.diag(beside[: order - 1], -1)
+    nodes, vectors = np.linalg.eigh(matrix)
+    return centre + spread * nodes, total * vectors[0] ** 2

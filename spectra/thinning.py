@@ -1,0 +1,74 @@
+"""Whether few laws that stand for many do so well enough: log u at the same ζ with more of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._types import Array
+from .master import MasterEquation
+from .walker import Arc
+
+_STEPS = 30
+
+
+def is_thinned(equation: MasterEquation) -> bool:
+    """Return whether some factors stand for more laws than they are."""
+    return any(factor.family is not None for factor in equation.factors)
+
+
+def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequence[Arc]) -> float:
+    """Largest change of log u, relative to 1 + |log u|, along the arcs when more laws stand for the same family.
+
+    Solutions count as they do in the density: thin tails, by what they hold.
+    """
+    worst = 0.0
+    for arc in arcs:
+        zeta = arc.zeta.astype(complex)
+        before, v, good = _on_constraints(equation, zeta, arc.v)
+        after, _, found = _on_constraints(wider, zeta, _carried(equation, wider, v))
+        counted = good & (30.0 * np.exp(np.minimum(wider.log_density(zeta), 0.0)) > 1e-5)
+        change = np.abs(after - before) / (1.0 + np.abs(before))
+        weight = np.minimum(30.0 * np.exp(np.minimum(wider.log_density(zeta), 0.0)), 1.0) ** 1.5
+        worst = max(worst, float(np.max(np.where(found, change, np.inf)[counted] * weight[counted], initial=0.0)))
+    return worst
+
+
+def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array:
+    """Starting values for the laws of `wider`: log v interpolated along each family."""
+    rows = np.log(v)
+    carried = np.zeros((len(wider.factors), v.shape[1]), complex)
+    for k, factor in enumerate(wider.factors):
+        known = [j for j, one in enumerate(equation.factors) if one.family == factor.family and one.ratio > 0.0]
+        if factor.family is None:
+            known = [j for j in known if equation.factors[j].law is factor.law]
+        places = np.array([equation.factors[j].place for j in known])
+        order = np.argsort(places)
+        near = order[np.argsort(np.abs(places[order] - factor.place))[:4]]
+        weights = np.array([_lagrange(places[near], i, factor.place) for i in range(near.size)])
+        carried[k] = np.exp(weights @ rows[[known[j] for j in near]])
+    return carried
+
+
+def _lagrange(places: Array, index: int, at: float) -> float:
+    others = np.delete(places, index)
+    return float(np.prod((at - others) / (places[index] - others)))
+
+
+def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Array, Array]:
+    """Log u, v with ψ_k(v_k) as ζ demands, and where Newton's method for it arrived, from nearby v."""
+    size = np.full(zeta.size, np.inf)
+    with np.errstate(all="ignore"):
+        for _ in range(_STEPS):
+            point = equation.evaluate(zeta, v)
+            step = -point.mismatch / point.steepness
+            step = step / np.maximum(1.0, 2.0 * np.abs(step) / np.abs(v))
+            size = np.max(np.abs(step) / np.abs(v), axis=0)
+            new = v + step
+            leaves = (new.imag <= 0.0) & (v.imag > 0.0)
+            v = np.where(leaves, new.real + 0.2j * v.imag, new)
+            if np.all(size < 1e-13):
+                break
+        point = equation.evaluate(zeta, v)
+    return point.log_u, v, size < 1e-9

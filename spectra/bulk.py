@@ -80,8 +80,8 @@ class BulkWalker(GapWalker):
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
                 ended = ("end", None)
                 break
-            # In a thin tail the small imaginary parts need all digits.
-            rough = ROUGH if density > -9.0 else 0.0
+            # In a thin tail the small imaginary parts need all digits; where log u hardly changes with ζ, log u does.
+            rough = ROUGH * min(1.0, abs(rate_u)) if density > -9.0 else 0.0
             while True:
                 target = log_u + step
                 x = step / rate_u - 0.5 * second / rate_u**3 * step**2

@@ -94,7 +94,7 @@ class GapWalker(Walker):
         return [(1.0 / float(x), far & (d == x)) for x in np.unique(d[d > 1e-12])]
 
     def _through_infinity(self, zeta: float, v: Array, first: float, second: float) -> tuple[float, Array] | None:
-        """The other side of a ζ = 1/d_k where v_k passes infinity, or of ζ = ∞ where w passes −rank; None if not near."""
+        """Past ζ = 1/d_k, where v_k passes infinity, or past ζ = ∞, where w passes −rank; None if neither is near."""
         if zeta > 1e4 and abs(second + first) < 0.1 * first < 1e-4:
             # d log u/d log ζ falls off as 1/ζ: log u stays finite.
             far = np.abs(v) > 100.0

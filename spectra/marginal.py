@@ -228,14 +228,16 @@ def _split(equation: MasterEquation, arc: Arc, end: Edge, side: int) -> tuple[Ar
     cut = Edge(zeta, v, float(at[0]), 0.0)
     beside = marginal_arc(pole, side, float(at[0]), zeta, v)
     kept = arc.log_u > at[0] if side > 0 else arc.log_u < at[0]
-    log_u, zetas, table = arc.log_u[kept], arc.zeta[kept], arc.v[:, kept]
-    column, where = v.reshape(-1, 1), 0 if side > 0 else log_u.size
+    where = 0 if side > 0 else int(kept.sum())
+    point = equation.evaluate(np.array([zeta]), v.reshape(-1, 1))
+    rates = np.append(1.0 / zeta, point.rates[:, 0] / v) / point.slope[0]
     rest = replace(
         arc,
         first=cut if side > 0 else arc.first,
         last=arc.last if side > 0 else cut,
-        log_u=np.insert(log_u, where, at[0]),
-        zeta=np.insert(zetas.astype(complex), where, zeta),
-        v=np.concatenate([table[:, :where], column, table[:, where:]], axis=1),
+        log_u=np.insert(arc.log_u[kept], where, at[0]),
+        zeta=np.insert(arc.zeta[kept].astype(complex), where, zeta),
+        v=np.insert(arc.v[:, kept].astype(complex), where, v, axis=1),
+        rates=np.insert(arc.rates[:, kept], where, rates, axis=1),
     )
     return rest, beside

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .master import MasterEquation
+from .master import MasterEquation, Point
 from .walker import Edge, Walker
 
 # An atom of less mass than this is none: the density has an inverse square root there instead.
@@ -29,11 +29,13 @@ class GapWalker(Walker):
 
         ζ moves up: in log ζ where positive, linearly where negative (w between −rank and 0).
         """
-        v = v.reshape(-1).real.astype(float)
+        zeta, v = float(zeta), v.reshape(-1).real.astype(float)
         stride = 0.05 if after is not None else 0.7
+        point: Point | None = None
         while True:
             self._count()
-            point = self._point(zeta, v)
+            if point is None:
+                point = self._point(zeta, v)
             span = zeta if zeta > 0.0 else max(-zeta, 0.05)
             first = float((point.slope[0] * span).real)
             second = float((point.bend[0] * span**2).real) + (first if zeta > 0.0 else 0.0)
@@ -52,7 +54,7 @@ class GapWalker(Walker):
                     zeta, v = self._step_over(zeta, places)
                     if self._on_cut(v):
                         return "cut", zeta, v, None
-                    after, stride = None, 0.05
+                    after, stride, point = None, 0.05, None
                     continue
             if zeta > 1e4 and after is None and abs(second + first) < 0.1 * first < 1e-4:
                 # d log u/d log ζ falls off as 1/ζ: log u stays finite as w passes −rank; a v_k that is large there
@@ -61,7 +63,7 @@ class GapWalker(Walker):
                 crossed = self._project(-zeta, np.where(far, -v, v))
                 if crossed is not None and self._monotone(v, np.where(far, v, crossed)) and not self._on_cut(crossed):
                     zeta, v, after = -zeta, crossed.real, None
-                    stride = 0.3
+                    stride, point = 0.3, None
                     continue
             ahead = -first / second if second < 0 else math.inf
             step = min(stride, 1.5 * ahead)
@@ -77,7 +79,8 @@ class GapWalker(Walker):
                 if found is not None and self._monotone(v, found):
                     if self._on_cut(found):
                         return self._entered(zeta, v, new, found.real)
-                    if self._point(new, found).slope[0].real > 0.0:
+                    ahead_point = self._point(new, found.real)
+                    if ahead_point.slope[0].real > 0.0:
                         break
                     edge = self._bracketed(zeta, v, new, found.real)
                     if edge is not None:
@@ -85,8 +88,10 @@ class GapWalker(Walker):
                 step *= 0.5
                 if step < 1e-12:
                     return "cut", zeta, v, None
-            zeta, v = new, found.real
-            stride = min(2.0 * step, 2.0)
+            zeta, v, point = new, found.real, ahead_point
+            # Beyond all singularities log u is linear in log ζ but for powers of 1/ζ.
+            beyond = all(x * law.smallest > 1.0 for law, x in zip(self.laws, v, strict=True))
+            stride = min(2.0 * step, max(2.0, 0.1 * first / abs(second)) if beyond and second else 2.0)
             after = None
 
     def _entered(self, zeta: float, v: Array, new: float, found: Array) -> tuple[str, float, Array, None]:

@@ -128,7 +128,8 @@ def measure(equation: MasterEquation, point: Point, log_u: Array) -> Array:
         # Near a pole of ψ_k a change of v_k by its rounding moves ψ_k by far more than its rounding.
         scale = np.minimum(np.abs(equation.target(point.zeta)), 1.0)
         scale = np.maximum(scale, 1e-4 * np.abs(point.v * point.steepness))
-        size = np.maximum(size, np.max(np.abs(point.mismatch) / scale, axis=0))
+        misses = np.abs(point.mismatch) / scale
+        size = np.maximum(size, misses[0] if len(misses) == 1 else np.max(misses, axis=0))
     return size
 
 

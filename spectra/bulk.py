@@ -35,7 +35,7 @@ class BulkWalker(GapWalker):
         table_u: list[float] = []
         table_zeta: list[complex] = []
         table_v: list[Array] = []
-        table_rates: list[Array] = []
+        table_rates: list[list[complex]] = []
         point = self._point(zeta, v)
         previous = math.inf
         ended: tuple[str, Edge | None] | None = None
@@ -45,8 +45,8 @@ class BulkWalker(GapWalker):
             table_u.append(log_u)
             table_zeta.append(complex(zeta))
             table_v.append(v.copy())
-            table_rates.append(np.append(1.0 / zeta, point.rates[:, 0] / v) / point.slope[0])
             rate_u = complex(point.slope[0]) * zeta
+            table_rates.append([1.0 / rate_u, *(point.rates[:, 0] / (point.slope[0] * v)).tolist()])
             second = complex(point.bend[0]) * zeta**2 + rate_u
             landing = self._landing(point, zeta, v, log_u)
             if landing is not None:
@@ -57,7 +57,7 @@ class BulkWalker(GapWalker):
                 if pole is not None and abs(pole.mass) < MARGINAL and pole.log_u > log_u:
                     ended = ("edge", Edge(1.0 + 0j, pole.v, pole.log_u, -0.5))
                     break
-            density = float(self.equation.log_density(np.array([zeta]))[0])
+            density = self._log_density(zeta)
             fading = self._fading(point, zeta)
             # The second term of an expansion in the step: small beside the first, or small.
             curving = max(abs(second) / abs(rate_u) ** 3, 1e-300)
@@ -80,8 +80,9 @@ class BulkWalker(GapWalker):
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
                 ended = ("end", None)
                 break
-            # In a thin tail the small imaginary parts need all digits; where log u hardly changes with ζ, log u does.
-            rough = ROUGH * min(1.0, abs(rate_u)) if density > -9.0 else 0.0
+            # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; where log u hardly
+            # changes with ζ, log u is.
+            rough = ROUGH * min(1.0, abs(rate_u)) if density > -9.0 else 0.01 * math.exp(density)
             while True:
                 target = log_u + step
                 x = step / rate_u - 0.5 * second / rate_u**3 * step**2
@@ -90,7 +91,7 @@ class BulkWalker(GapWalker):
                 if v.size:
                     bend_v = (ddv / v - (dv / v) ** 2) * step**2 / 2.0
                     guess_v = v * np.exp(dv / v * step + bend_v)
-                if guess.imag > 0 and np.all(guess_v.imag > 0):
+                if guess.imag > 0 and (not v.size or np.all(guess_v.imag > 0)):
                     found = self._follow(target, guess, guess_v, rough)
                     if found is not None:
                         break
@@ -112,6 +113,12 @@ class BulkWalker(GapWalker):
         rates = np.array(table_rates).T
         self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, rates, fading))
         return ended
+
+    def _log_density(self, zeta: complex) -> float:
+        """Log of λρ(λ), as `MasterEquation.log_density`."""
+        if not (zeta.imag > 0.0 and math.isfinite(zeta.imag)):
+            return -math.inf
+        return math.log(self.equation.rank / math.pi * zeta.imag) - 2.0 * math.log(abs(1.0 - zeta))
 
     def _landing(self, point: Point, zeta: complex, v: Array, log_u: float) -> Edge | None:
         """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""

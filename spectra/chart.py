@@ -13,7 +13,7 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .guess import THIN, Guess, halved, solve_nodes
+from .guess import THIN, Guess, in_parts, solve_nodes
 from .master import MasterEquation
 from .solve import Roots
 from .walker import Arc
@@ -24,7 +24,9 @@ RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
-# A piece that is no rougher than this gives starting values to its halves.
+# A rougher piece is not halved but quartered: the series of its halves would not converge either.
+HALVED = 1e-8
+# A piece that is no rougher than this gives starting values to its parts.
 SMOOTH = 1e-2
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
@@ -34,8 +36,13 @@ NODES = -np.cos(_ANGLES)
 # Values at the nodes → coefficients.
 FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
 FIT[0] *= 0.5
-# Values at the nodes → values at the nodes of the left and of the right half.
-_HALVES = np.stack([np.polynomial.chebyshev.chebvander(0.5 * (NODES + side), DEGREE - 1) @ FIT for side in (-1, 1)])
+# Values at the nodes → values at the nodes of each of n equal parts.
+_PARTS = {
+    n: np.stack(
+        [np.polynomial.chebyshev.chebvander((NODES + 1.0 + 2 * k) / n - 1.0, DEGREE - 1) @ FIT for k in range(n)]
+    )
+    for n in (2, 4)
+}
 
 _MASS_DEGREE = 24
 _MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
@@ -266,7 +273,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     edge_low = arc.first.log_u if arc.first is not None else arc.log_u[0]
     low = float(edge_low)
     fades = arc.last is None
-    high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
+    edge_high = arc.log_u[-1] if arc.last is None else arc.last.log_u
+    high = float(edge_high)
     exponent_low = arc.first.exponent if arc.first is not None else 0.0
     exponent_high = arc.last.exponent if arc.last is not None else 0.0
     if arc.first is None:
@@ -288,10 +296,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         half = 0.5 * (b - a)
         u = (a + half)[:, None] + half[:, None] * NODES
         exact = (a - low)[:, None] + half[:, None] * (1.0 + NODES) + equation.exact(edge_low)
+        # Distances to the edges as the rounded targets have them.
+        to_low = (exact - equation.exact(edge_low)).astype(float)
+        to_high = (equation.exact(edge_high) - exact).astype(float)
+        small = half < 1e-9 * (1.0 + np.abs(a))
+        to_low[small] = (a - low + half)[small, None] + half[small, None] * NODES
+        to_high[small] = (high - b + half)[small, None] - half[small, None] * NODES
         roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
         log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
-        to_low = (a - low + half)[:, None] + half[:, None] * NODES
-        to_high = (high - b + half)[:, None] - half[:, None] * NODES
         y = log_p
         if exponent_low:
             y = y - exponent_low * np.log(to_low)
@@ -326,10 +338,12 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             break
         if len(done) + 2 * rest.size > MAX_PIECES:
             raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
-        middle = 0.5 * (a[rest] + b[rest])
-        breaks = np.concatenate([np.stack([a[rest], middle], 1), np.stack([middle, b[rest]], 1)])
+        rough = roughness[rest] > HALVED
+        divided = [(rest[~rough], _PARTS[2]), (rest[rough], _PARTS[4])]
+        breaks = np.concatenate([_divided(a[some], b[some], len(parts)) for some, parts in divided])
         if certified[rest].all() and np.all(roughness[rest] < SMOOTH):
-            start = _from_parents(roots, rest, to_low, to_high, exponent_low, exponent_high)
+            starts = [_from_parents(roots, *some, to_low, to_high, exponent_low, exponent_high) for some in divided]
+            start = np.concatenate([x for x, _ in starts]), np.concatenate([x for _, x in starts], axis=1)
         else:
             guess.refine(u.ravel(), roots)
             start = None
@@ -365,20 +379,33 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     )
 
 
+def _divided(a: Array, b: Array, count: int) -> Array:
+    """Both ends of `count` equal parts of every interval (a, b): first parts first."""
+    cuts = a + (b - a) * np.arange(count + 1)[:, None] / count
+    cuts[-1] = b
+    return np.stack([cuts[:-1].ravel(), cuts[1:].ravel()], 1)
+
+
 def _from_parents(
-    roots: Roots, rest: Array, to_low: Array, to_high: Array, exponent_low: float, exponent_high: float
+    roots: Roots,
+    which: Array,
+    parts: Array,
+    to_low: Array,
+    to_high: Array,
+    exponent_low: float,
+    exponent_high: float,
 ) -> tuple[Array, Array]:
-    """Starting values in both halves of the pieces `rest`, from the solution at the nodes of these pieces."""
+    """Starting values at the nodes of all parts of some pieces, from the solution at the nodes of these pieces."""
     edges = []
-    for exponent, distance, nearest in ((exponent_low, to_low[rest], 0), (exponent_high, to_high[rest], DEGREE - 1)):
+    for exponent, distance, nearest in ((exponent_low, to_low[which], 0), (exponent_high, to_high[which], DEGREE - 1)):
         if exponent:
             # Distances are linear in U.
-            inside = np.maximum(np.einsum("hij,pj->hpi", _HALVES, distance), 0.0)
+            inside = np.maximum(np.einsum("hij,pj->hpi", parts, distance), 0.0)
             nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
             edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
-    zeta = roots.zeta.reshape(-1, DEGREE)[rest]
-    v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, rest]
-    zeta, v = halved(zeta, v, _HALVES, edges)
+    zeta = roots.zeta.reshape(-1, DEGREE)[which]
+    v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, which]
+    zeta, v = in_parts(zeta, v, parts, edges)
     return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
 
 

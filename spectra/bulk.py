@@ -80,8 +80,8 @@ class BulkWalker(GapWalker):
             if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
                 ended = ("end", None)
                 break
-            # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; where log u hardly
-            # changes with ζ, log u is.
+            # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
+            # where it hardly changes with ζ.
             rough = ROUGH * min(1.0, abs(rate_u)) if density > -9.0 else 0.01 * math.exp(density)
             while True:
                 target = log_u + step

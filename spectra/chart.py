@@ -22,6 +22,8 @@ DEGREE = 16
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
 RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
+# Last coefficients of the mass series of a piece, absolute.
+MASS_RESOLUTION = 3e-15
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.
@@ -43,6 +45,9 @@ _PARTS = {
     )
     for n in (2, 4)
 }
+
+# Coefficients → coefficients on either half.
+_HALVED = FIT @ _PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 
 _MASS_DEGREE = 24
 _MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
@@ -131,6 +136,18 @@ class Chart:
     def mass(self) -> float:
         """Mass of the whole arc."""
         return float(self.beyond[0])
+
+    def rough_in_mass(self) -> Array:
+        """Which pieces hold a density whose own series, unlike that of its logarithm, is not resolved."""
+        return np.max(np.abs(self.mass_series[:, -3:]), axis=1) > MASS_RESOLUTION
+
+    def halved(self, which: Array) -> Chart:
+        """Return the same density with some pieces halved."""
+        middles = 0.5 * (self.breaks[:-1] + self.breaks[1:])[which]
+        rows = []
+        for k, row in enumerate(self.coefficients):
+            rows += list(_HALVED @ row) if which[k] else [row]
+        return replace(self, breaks=np.sort(np.concatenate([self.breaks, middles])), coefficients=np.array(rows))
 
     # Each piece has a local coordinate x in [−1, 1] in which p dU/dx is smooth: U itself, or the root of the distance
     # to an edge.
@@ -363,7 +380,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         np.concatenate([item[1] for item in solved]),
         np.concatenate([item[2] for item in solved], axis=1),
     )
-    return Chart(
+    whole = Chart(
         low=low,
         high=high,
         exponent_low=exponent_low,
@@ -377,6 +394,12 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         thin=unproven,
         solutions=solutions,
     )
+    for _ in range(MAX_ROUNDS):
+        rough = whole.rough_in_mass()
+        if not rough.any():
+            return whole
+        whole = whole.halved(rough)
+    raise ConvergenceError(f"the mass of one arc was not resolved in {MAX_ROUNDS} bisections")
 
 
 def _divided(a: Array, b: Array, count: int) -> Array:

@@ -120,5 +120,5 @@ def _verify_mean(activation: Activation, variance: float, mean: float, expected:
     """The law's nodes off the real axis against the mean field's quadrature on it."""
     if not abs(mean - expected) <= MEANS_AGREE * expected:
         raise ConvergenceError(
-            f"E φ'² of {activation.name} at q = {variance:g} is {expected:.15g} by one quadrature, {mean:.15g} by another"
+            f"E φ'² of {activation.name} at q = {variance:g}: {expected:.15g} by one quadrature, {mean:.15g} by another"
         )

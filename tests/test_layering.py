@@ -27,6 +27,7 @@ ROWS = (
     ("graded", "sampling", "reading", "record", "files"),
     ("plot",),
     ("prediction",),
+    ("extrapolation", "shape", "distances"),
     ("agreement",),
     ("",),  # spectra/__init__.py
     ("cli",),

@@ -20,7 +20,7 @@ ROWS = (
     ("laws.nodes", "laws.inverse", "laws.path", "laws.pushforward"),
     ("master", "pointwise", "solve", "continuation", "series", "spectrum"),
     ("walker", "gap", "bulk", "sweep"),
-    ("guess", "chart", "pushed", "assembly"),
+    ("chebyshev", "guess", "chart", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),
     ("laws",),
     ("network",),

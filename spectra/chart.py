@@ -22,6 +22,8 @@ DEGREE = 16
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
 RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
+# Density in U below which a fading arc is left where its laws are no longer resolved (see `spectra.bulk`).
+LOST = 1e-8
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
 # A piece that is no rougher than this gives starting values to its halves.
@@ -349,7 +351,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         np.concatenate([item[1] for item in solved]),
         np.concatenate([item[2] for item in solved], axis=1),
     )
-    return Chart(
+    made = Chart(
         low=low,
         high=high,
         exponent_low=exponent_low,
@@ -363,6 +365,26 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         thin=unproven,
         solutions=solutions,
     )
+    return _with_exact_tail(made, equation, arc) if fades else made
+
+
+def _with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
+    """Give what lies beyond the end of a fading arc its exact mass; how it is spread there stays an extrapolation.
+
+    Only where p < 1e-8, and where the exact mass of the arc itself is that of its density: the laws of D² are then
+    known well enough there.
+    """
+    assert made.solutions is not None
+    u, zeta, v = made.solutions
+    first = int(np.argmin(u))
+    ends = equation.mass_above(
+        np.array([zeta[first], arc.zeta[-1]]), np.stack([v[:, first], arc.v[:, -1]], axis=1).astype(complex)
+    )
+    beyond = equation.rank - float(ends[1])
+    density = made.beyond[-1] * -made.slope
+    within = float(made.mass_beyond(u[first : first + 1])[0] - made.beyond[-1])
+    known = beyond > 1e-15 and abs(float(ends[1] - ends[0]) - within) < 0.01 * beyond
+    return replace(made, slope=-density / beyond) if known and density < LOST else made
 
 
 def _from_parents(

@@ -157,6 +157,21 @@ class MasterEquation:
         with np.errstate(divide="ignore"):
             return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
 
+    def mass_above(self, zeta: Array, v: Array) -> Array:
+        """P(λ > 1/u) at solutions on the real axis from above: Im ∫ w d log u/π, and every term has a primitive.
+
+        It is −Im ∫ log(1 − uλ) dρ(λ)/π, whatever lies between λ = ∞ and here.
+        """
+        w = self.moment_function(zeta)
+        total = w.copy()
+        for ratio, exponent in self.shifts:
+            total = total + exponent * (w - np.log(1.0 + ratio * w) / ratio)
+        for factor, y in zip(self.factors, v, strict=True):
+            # ∫ w d log S: with S = v(1 + ψ)/ψ and ψ(v) = w.
+            logs = np.log(1.0 - y[:, None] * factor.law.points) @ factor.law.weights
+            total = total - factor.count / factor.ratio * (logs + np.log(1.0 + factor.ratio * w))
+        return total.imag / math.pi
+
     def target(self, zeta: Array) -> tuple[Array, Array]:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""
         return self.omegas * zeta / (1.0 - zeta), (1.0 - self.omegas) + self.omegas / (1.0 - zeta)

@@ -29,6 +29,8 @@ STABLE = 1e-12
 # do not change.
 ROUNDING = 7e-16
 FINEST_LEVEL = 8
+# Mass of slopes too small to be told from zero that is worth a note.
+NEGLECTED = 1e-13
 # Nodes added to the rules over many layers, until the equation no longer moves.
 EXTRA = 4
 
@@ -103,6 +105,12 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         equation = finer if steps == 1 else refined(level=level)
     uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
     thin = sum(c.thin for c in charts)
+    neglected = max([f.law.neglected for f in equation.factors], default=0.0)
+    if neglected > NEGLECTED:
+        notes = (
+            *notes,
+            f"slopes below 1e-50 ({neglected:.2g} of a layer's) count as zero, and add to the atom at zero",
+        )
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")
     atoms = tuple((float(u), float(m)) for u, m in found.atoms)

@@ -72,15 +72,16 @@ class BulkWalker(GapWalker):
             landing = self._landing(point, log_u) or self._pole_ahead(point, log_u)
             if landing is not None:
                 break
-            density = float(self.equation.log_density(point.zeta)[0])
+            density = self._log_density(complex(point.zeta[0]))
             fading = self._fading(point)
             if self._faded(here, density, fading):
                 break
             step = min(here.reach(), 3.0 * step)
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
-            # In a thin tail the small imaginary parts need all digits; where log u hardly changes with ζ, log u does.
-            rough = ROUGH * min(1.0, 1.0 / abs(here.first[0])) if density > -9.0 else 0.0
+            # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
+            # where it hardly changes with ζ.
+            rough = ROUGH * min(1.0, 1.0 / abs(here.first[0])) if density > -9.0 else 0.01 * math.exp(density)
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
                 if density > THIN / 2 or fading >= 0.0:
@@ -124,6 +125,12 @@ class BulkWalker(GapWalker):
         if pole is None or abs(pole.mass) >= MARGINAL or pole.log_u <= log_u:
             return None
         return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+
+    def _log_density(self, zeta: complex) -> float:
+        """Log of λρ(λ), as `MasterEquation.log_density`."""
+        if not (zeta.imag > 0.0 and math.isfinite(zeta.imag)):
+            return -math.inf
+        return math.log(self.equation.rank / math.pi * zeta.imag) - 2.0 * math.log(abs(1.0 - zeta))
 
     def _landing(self, point: Point, log_u: float) -> Edge | None:
         """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""

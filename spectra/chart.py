@@ -13,7 +13,7 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .guess import THIN, Guess, halved, solve_nodes
+from .guess import THIN, Guess, in_parts, solve_nodes
 from .master import MasterEquation
 from .solve import Roots
 from .walker import Arc
@@ -24,9 +24,13 @@ RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
 # Density in U below which a fading arc is left where its laws are no longer resolved (see `spectra.bulk`).
 LOST = 1e-8
+# Last coefficients of the mass series of a piece, absolute.
+MASS_RESOLUTION = 3e-15
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
-# A piece that is no rougher than this gives starting values to its halves.
+# A rougher piece is not halved but quartered: the series of its halves would not converge either.
+HALVED = 1e-8
+# A piece that is no rougher than this gives starting values to its parts.
 SMOOTH = 1e-2
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
@@ -36,8 +40,16 @@ NODES = -np.cos(_ANGLES)
 # Values at the nodes → coefficients.
 FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
 FIT[0] *= 0.5
-# Values at the nodes → values at the nodes of the left and of the right half.
-_HALVES = np.stack([np.polynomial.chebyshev.chebvander(0.5 * (NODES + side), DEGREE - 1) @ FIT for side in (-1, 1)])
+# Values at the nodes → values at the nodes of each of n equal parts.
+_PARTS = {
+    n: np.stack(
+        [np.polynomial.chebyshev.chebvander((NODES + 1.0 + 2 * k) / n - 1.0, DEGREE - 1) @ FIT for k in range(n)]
+    )
+    for n in (2, 4)
+}
+
+# Coefficients → coefficients on either half.
+_HALVED = FIT @ _PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 
 _MASS_DEGREE = 24
 _MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
@@ -126,6 +138,18 @@ class Chart:
     def mass(self) -> float:
         """Mass of the whole arc."""
         return float(self.beyond[0])
+
+    def rough_in_mass(self) -> Array:
+        """Which pieces hold a density whose own series, unlike that of its logarithm, is not resolved."""
+        return np.max(np.abs(self.mass_series[:, -3:]), axis=1) > MASS_RESOLUTION
+
+    def halved(self, which: Array) -> Chart:
+        """Return the same density with some pieces halved."""
+        middles = 0.5 * (self.breaks[:-1] + self.breaks[1:])[which]
+        rows = []
+        for k, row in enumerate(self.coefficients):
+            rows += list(_HALVED @ row) if which[k] else [row]
+        return replace(self, breaks=np.sort(np.concatenate([self.breaks, middles])), coefficients=np.array(rows))
 
     # Each piece has a local coordinate x in [−1, 1] in which p dU/dx is smooth: U itself, or the root of the distance
     # to an edge.
@@ -268,7 +292,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     edge_low = arc.first.log_u if arc.first is not None else arc.log_u[0]
     low = float(edge_low)
     fades = arc.last is None
-    high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
+    edge_high = arc.log_u[-1] if arc.last is None else arc.last.log_u
+    high = float(edge_high)
     exponent_low = arc.first.exponent if arc.first is not None else 0.0
     exponent_high = arc.last.exponent if arc.last is not None else 0.0
     if arc.first is None:
@@ -290,10 +315,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         half = 0.5 * (b - a)
         u = (a + half)[:, None] + half[:, None] * NODES
         exact = (a - low)[:, None] + half[:, None] * (1.0 + NODES) + equation.exact(edge_low)
+        # Distances to the edges as the rounded targets have them.
+        to_low = (exact - equation.exact(edge_low)).astype(float)
+        to_high = (equation.exact(edge_high) - exact).astype(float)
+        small = half < 1e-9 * (1.0 + np.abs(a))
+        to_low[small] = (a - low + half)[small, None] + half[small, None] * NODES
+        to_high[small] = (high - b + half)[small, None] - half[small, None] * NODES
         roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
         log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
-        to_low = (a - low + half)[:, None] + half[:, None] * NODES
-        to_high = (high - b + half)[:, None] - half[:, None] * NODES
         y = log_p
         if exponent_low:
             y = y - exponent_low * np.log(to_low)
@@ -328,10 +357,12 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             break
         if len(done) + 2 * rest.size > MAX_PIECES:
             raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
-        middle = 0.5 * (a[rest] + b[rest])
-        breaks = np.concatenate([np.stack([a[rest], middle], 1), np.stack([middle, b[rest]], 1)])
+        rough = roughness[rest] > HALVED
+        divided = [(rest[~rough], _PARTS[2]), (rest[rough], _PARTS[4])]
+        breaks = np.concatenate([_divided(a[some], b[some], len(parts)) for some, parts in divided])
         if certified[rest].all() and np.all(roughness[rest] < SMOOTH):
-            start = _from_parents(roots, rest, to_low, to_high, exponent_low, exponent_high)
+            starts = [_from_parents(roots, *some, to_low, to_high, exponent_low, exponent_high) for some in divided]
+            start = np.concatenate([x for x, _ in starts]), np.concatenate([x for _, x in starts], axis=1)
         else:
             guess.refine(u.ravel(), roots)
             start = None
@@ -351,7 +382,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         np.concatenate([item[1] for item in solved]),
         np.concatenate([item[2] for item in solved], axis=1),
     )
-    made = Chart(
+    whole = Chart(
         low=low,
         high=high,
         exponent_low=exponent_low,
@@ -365,7 +396,12 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         thin=unproven,
         solutions=solutions,
     )
-    return _with_exact_tail(made, equation, arc) if fades else made
+    for _ in range(MAX_ROUNDS):
+        rough = whole.rough_in_mass()
+        if not rough.any():
+            return _with_exact_tail(whole, equation, arc) if fades else whole
+        whole = whole.halved(rough)
+    raise ConvergenceError(f"the mass of one arc was not resolved in {MAX_ROUNDS} bisections")
 
 
 def _with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
@@ -387,20 +423,33 @@ def _with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     return replace(made, slope=-density / beyond) if known and density < LOST else made
 
 
+def _divided(a: Array, b: Array, count: int) -> Array:
+    """Both ends of `count` equal parts of every interval (a, b): first parts first."""
+    cuts = a + (b - a) * np.arange(count + 1)[:, None] / count
+    cuts[-1] = b
+    return np.stack([cuts[:-1].ravel(), cuts[1:].ravel()], 1)
+
+
 def _from_parents(
-    roots: Roots, rest: Array, to_low: Array, to_high: Array, exponent_low: float, exponent_high: float
+    roots: Roots,
+    which: Array,
+    parts: Array,
+    to_low: Array,
+    to_high: Array,
+    exponent_low: float,
+    exponent_high: float,
 ) -> tuple[Array, Array]:
-    """Starting values in both halves of the pieces `rest`, from the solution at the nodes of these pieces."""
+    """Starting values at the nodes of all parts of some pieces, from the solution at the nodes of these pieces."""
     edges = []
-    for exponent, distance, nearest in ((exponent_low, to_low[rest], 0), (exponent_high, to_high[rest], DEGREE - 1)):
+    for exponent, distance, nearest in ((exponent_low, to_low[which], 0), (exponent_high, to_high[which], DEGREE - 1)):
         if exponent:
             # Distances are linear in U.
-            inside = np.maximum(np.einsum("hij,pj->hpi", _HALVES, distance), 0.0)
+            inside = np.maximum(np.einsum("hij,pj->hpi", parts, distance), 0.0)
             nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
             edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
-    zeta = roots.zeta.reshape(-1, DEGREE)[rest]
-    v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, rest]
-    zeta, v = halved(zeta, v, _HALVES, edges)
+    zeta = roots.zeta.reshape(-1, DEGREE)[which]
+    v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, which]
+    zeta, v = in_parts(zeta, v, parts, edges)
     return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .master import MasterEquation
+from .master import MasterEquation, Point
 from .pole import MARGINAL, Pole
 from .walker import Edge, Walker
 
@@ -27,11 +27,13 @@ class GapWalker(Walker):
 
         ζ moves up: in log ζ where positive, linearly where negative (w between −rank and 0).
         """
-        v = v.reshape(-1).real.astype(float)
+        zeta, v = float(zeta), v.reshape(-1).real.astype(float)
         stride = 0.05 if after is not None else 0.7
+        point: Point | None = None
         while True:
             self._count()
-            point = self._point(zeta, v)
+            if point is None:
+                point = self._point(zeta, v)
             linear = self._is_linear(zeta, v)
             span = max(abs(zeta), 0.05) if linear else zeta
             first = float((point.slope[0] * span).real)
@@ -49,11 +51,11 @@ class GapWalker(Walker):
                     zeta, v = self._step_over(zeta, pole)
                     if self._on_cut(v):
                         return "cut", zeta, v, None
-                    after, stride = None, 0.05
+                    after, stride, point = None, 0.05, None
                     continue
             beyond = self._through_infinity(zeta, v, first, second) if after is None else None
             if beyond is not None:
-                (zeta, v), stride = beyond, 0.3
+                (zeta, v), stride, point = beyond, 0.3, None
                 continue
             ahead = -first / second if second < 0 else math.inf
             step = min(stride, 1.5 * ahead, 0.5 * self._ahead(zeta, v) / span)
@@ -64,7 +66,8 @@ class GapWalker(Walker):
                 if found is not None and self._monotone(v, found):
                     if self._on_cut(found):
                         return self._entered(zeta, v, new, found.real)
-                    if self._point(new, found).slope[0].real > 0.0:
+                    ahead_point = self._point(new, found.real)
+                    if ahead_point.slope[0].real > 0.0:
                         break
                     edge = self._bracketed(zeta, v, new, found.real)
                     if edge is not None:
@@ -72,8 +75,10 @@ class GapWalker(Walker):
                 step *= 0.5
                 if step < 1e-12:
                     return "cut", zeta, v, None
-            zeta, v = new, found.real
-            stride = min(2.0 * step, 2.0)
+            zeta, v, point = new, found.real, ahead_point
+            # Beyond all singularities log u is linear in log ζ but for powers of 1/ζ.
+            beyond = all(x * law.smallest > 1.0 for law, x in zip(self.laws, v, strict=True))
+            stride = min(2.0 * step, max(2.0, 0.1 * first / abs(second)) if beyond and second else 2.0)
             after = None
 
     def _is_linear(self, zeta: float, v: Array) -> bool:

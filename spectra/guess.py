@@ -86,21 +86,21 @@ def logarithms(zeta: Array, v: Array) -> Array:
     return np.real(rows) + 1j * np.abs(np.imag(rows))
 
 
-def halved(
-    zeta: Array, v: Array, halves: Array, edges: Sequence[tuple[Array, Array, Array, int]]
+def in_parts(
+    zeta: Array, v: Array, parts: Array, edges: Sequence[tuple[Array, Array, Array, int]]
 ) -> tuple[Array, Array]:
-    """Starting values at the nodes of both halves of pieces, by the polynomials through those of the pieces.
+    """Starting values at the nodes of m parts of pieces, by the polynomials through those of the pieces.
 
     Parameters
     ----------
     zeta, v : at the nodes, (P, n) and (K, P, n).
-    halves : (2, n, n), from values at the nodes of a piece to values at those of its halves.
-    edges : (mask of the pieces at it, √distance at the nodes (P, n) and at those of the halves (2, P, n), index of the
+    parts : (m, n, n), from values at the nodes of a piece to values at those of its parts.
+    edges : (mask of the pieces at it, √distance at the nodes (P, n) and at those of the parts (m, P, n), index of the
         nearest node).  The angle from the real axis is analytic only after division by √distance.
 
     Returns
     -------
-    ζ (2, P, n) and v (K, 2, P, n).
+    ζ (m, P, n) and v (K, m, P, n).
     """
     rows = logarithms(zeta, v)
     real, angle = rows.real, rows.imag
@@ -108,7 +108,7 @@ def halved(
     for at, root, _, nearest in edges:
         turned[:, at] = np.where(angle[:, at, nearest, None] > 0.5 * np.pi, np.pi, 0.0)
         angle[:, at] = (angle[:, at] - turned[:, at]) / root[at]
-    real, angle = (np.einsum("hij,kpj->khpi", halves, x) for x in (real, angle))
+    real, angle = (np.einsum("hij,kpj->khpi", parts, x) for x in (real, angle))
     for at, _, root, _ in edges:
         angle[:, :, at] *= root[:, at]
     return _values(real + 1j * (angle + turned[:, None]))

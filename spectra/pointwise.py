@@ -32,7 +32,7 @@ class PointEvaluator:
         self._counts = [float(n) for n in equation.counts.ravel()]
         self._omegas = [float(o) for o in equation.omegas.ravel()]
         self._tables = [
-            (stack.points(k), stack.tables(k), stack.poles(k), law.cut_density is not None)
+            (stack.points(k), _by_rows(*stack.tables(k)), stack.poles(k), law.cut_density is not None)
             for k, law in enumerate(stack.laws)
         ]
         self._constant = equation.constant + math.log(equation.rank)
@@ -55,6 +55,11 @@ class PointEvaluator:
         law = self.equation.stack.laws[k]
         return v * law.largest > 1.0 and v * law.smallest < 1.0
 
+    def _jump(self, k: int, v: float) -> float:
+        density = self.equation.stack.laws[k].cut_density
+        assert density is not None
+        return float(density(np.array([v]))[0])
+
     def _few(self, zeta: complex, v: Array) -> Point | None:
         if zeta == 0.0:
             return None
@@ -76,23 +81,31 @@ class PointEvaluator:
             if zeta.imag == 0.0 and abs(x.imag) < ROUNDING * abs(x) and not self._on_cut(k, x.real):
                 x = complex(x.real)
             inverse = 1.0 / (1.0 - x * points)
-            sums = inverse @ first_table
+            # Summed pairwise: edges are multiplied by the depth, and so is their rounding.
+            sums = (first_table * inverse).sum(1)
             square = inverse * inverse
             first, second = complex(square @ slope_table), complex((square * inverse) @ second_table)
             psi, spread, plus = x * complex(sums[0]), complex(sums[1]), complex(sums[2])
+            repaired: float | None = None
             if continuous and abs(x.imag) < TAIL_HEIGHT * float(np.min(np.abs(x - poles))):
                 if x.imag == 0.0 and not self._on_cut(k, x.real):
                     # A gap: all is real.
                     psi, spread, plus = complex(psi.real), complex(spread.real), complex(plus.real)
                 elif abs(psi.imag) < ROUGH_HEIGHT * abs(psi):
-                    # Beside the cut the law's own density is needed.
-                    return None
+                    # As `LawStack._repair_tail`.
+                    beside = inverse / (1.0 - x.real * points)
+                    jump = self._jump(k, x.real) if self._on_cut(k, x.real) else 0.0
+                    height = jump + x.imag * complex(beside @ slope_table).real
+                    psi, plus = complex(psi.real, height), complex(plus.real, height)
+                    repaired = height * (1.0 - x.real) - psi.real * x.imag - x.imag
             if first == 0.0 or plus == 0.0 or abs(psi) < CROSSING * abs(x):
                 return None
             beyond = 1.0 - x
             excess = (
                 x * x * spread / beyond if abs(beyond) >= 0.3 or self.equation.stack.is_narrow(k) else psi * beyond - x
             )
+            if repaired is not None:
+                excess = complex(excess.real, repaired)
             n, omega = self._counts[k], self._omegas[k]
             z = -excess / psi
             if abs(z) >= 0.3:
@@ -114,6 +127,10 @@ class PointEvaluator:
         columns = np.array(rows, complex).reshape(len(rows), 5).T[:, :, None]
         one_value = np.array([zeta, complex(self._constant + real, imag), slope, bend], complex)[:, None]
         return Point(one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns)
+
+
+def _by_rows(first: Array, slope: Array, second: Array) -> tuple[Array, Array, Array]:
+    return np.ascontiguousarray(first.T), slope, second
 
 
 def _is_extended(zeta: complex) -> bool:

@@ -132,7 +132,8 @@ def measure(equation: MasterEquation, point: Point, log_u: Array, *, rounding: f
         psi, plus = equation.target(point.zeta)
         scale = np.minimum(np.minimum(np.abs(psi), np.abs(plus)), 1.0)
         scale = np.maximum(scale, rounding * np.abs(point.v * point.steepness))
-        size = np.maximum(size, np.max(np.abs(point.mismatch) / scale, axis=0))
+        misses = np.abs(point.mismatch) / scale
+        size = np.maximum(size, misses[0] if len(misses) == 1 else np.max(misses, axis=0))
     return size
 
 

@@ -98,8 +98,7 @@ class Walker:
     def _critical_in(self, zeta: complex, v: Array, *, logarithmic: bool) -> Edge | None:
         v = v.reshape(-1).astype(complex)
         real = zeta.imag == 0.0
-        zeta = self.equation.complex_type()(zeta)
-        size = math.inf
+        zeta, size = complex(zeta), math.inf
         for _ in range(60):
             point = self._point(zeta, v)
             slope, bend = point.slope[0], point.bend[0]
@@ -122,6 +121,9 @@ class Walker:
                 if not math.isfinite(big) or big > 2.0:
                     return None
                 v = v + dv
+            if abs(move) < 1e-3:
+                # The last steps in all digits there are.
+                new = self.equation.complex_type()(new)
             zeta, last, size = new, size, abs(move)
             if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last):
                 projected = self._project(zeta, v)

@@ -38,6 +38,7 @@ class NodeLaw:
         None for a law of atoms only.
     corners : values of t where the density is not smooth: ends, atoms, critical values.
     resolved : the nodes know the law down to this t.
+    neglected : mass of φ'² ≠ 0 too small to be told from zero, counted as zero.
     supremum, infimum : true ends of the support where it reaches beyond `largest`, `smallest` with negligible mass.
     """
 
@@ -53,6 +54,7 @@ class NodeLaw:
     resolved: float = 0.0
     supremum: float | None = None
     infimum: float | None = None
+    neglected: float = 0.0
 
     def moments(self, order: int) -> Array:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""

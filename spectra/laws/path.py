@@ -22,6 +22,8 @@ from ..errors import ConvergenceError
 STEEPNESS = 0.6
 # Largest argument of φ'² aimed at along the path: a right angle keeps the image far from both half-axes.
 TURN = 1.35
+# Largest change of log|φ'²| between the axis and the path.
+MODULUS = 2.0
 # How near, in units of the local scale, the panels go to a zero of φ' of higher order: the mass left unresolved there.
 ZERO_FINENESS = 1e-11
 # Below this φ'² x counts as one where φ' = 0, and the result says so: nodes would be spent on λ that nothing resolves.
@@ -32,7 +34,10 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 @dataclass(frozen=True, eq=False)
 class MonotonePiece:
-    """An interval (lower, upper) of x on which φ'² is monotone; `height` is how high the path may be at `grid`."""
+    """An interval (lower, upper) of x on which φ'² is monotone.
+
+    `height` is how high the path may be at `grid`; `scales`, for either end, the distance at which φ'² levels off.
+    """
 
     branch: Branch
     lower: float
@@ -40,6 +45,7 @@ class MonotonePiece:
     side: int
     grid: Array
     height: Array
+    scales: tuple[float, float]
 
 
 @lru_cache(maxsize=512)
@@ -67,9 +73,10 @@ def monotone_pieces(activation: Activation, reach: float, folded: bool) -> tuple
     return tuple(pieces)
 
 
-def local_scale(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> float:
-    """Length over which the path over (lower, upper) ⊂ piece may rise from its ends."""
-    return min(sigma, float(_profile(piece, lower, upper, sigma)[1].max()) / STEEPNESS)
+def local_scales(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> tuple[float, float]:
+    """Lengths over which the path over (lower, upper) ⊂ piece may rise from its ends."""
+    highest = float(_profile(piece, lower, upper, sigma)[1].max()) / STEEPNESS
+    return min(sigma, highest, piece.scales[0]), min(sigma, highest, piece.scales[1])
 
 
 def _profile(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> tuple[Array, Array]:
@@ -96,14 +103,14 @@ def path(
     path begins and stops, if not at the real ends themselves: on the rays out of zeros of φ'.
     """
     x, height = _profile(piece, lower, upper, sigma)
-    scale = min(sigma, float(height.max()) / STEEPNESS)
+    scales = local_scales(piece, lower, upper, sigma)
     begin, stop = (at if end is None else end for end, at in zip(ends, (lower, upper), strict=True))
     # λ → 0 is decided by the neighbourhood of a zero of φ', however small: go there geometrically.
     finest_left, finest_right = (
         1.05 * abs(end.real - at) if isinstance(end, complex) else scale * _fineness(piece.branch, at, level)
-        for end, at in ((begin, lower), (stop, upper))
+        for end, at, scale in zip((begin, stop), (lower, upper), scales, strict=True)
     )
-    depth = np.minimum(x - lower, upper - x) / (0.12 * scale)
+    depth = np.minimum((x - lower) / (0.12 * scales[0]), (upper - x) / (0.12 * scales[1]))
     weight = x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)) + np.log(np.maximum(sigma / height, 1.0))
     weight = np.minimum(weight, 20.0)
     # Where the weight is small the sum needs fewer digits, and panels may be longer.
@@ -133,7 +140,9 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
     width = upper - lower
     fraction = np.geomspace(1e-13, 0.5, 120)
     x = np.concatenate([lower + width * fraction, upper - width * fraction, np.linspace(lower, upper, 160)[1:-1]])
-    x = np.unique(x)
+    # Far beyond the scale of φ', too: what happens near 0 must not fall between the points of a wide piece.
+    around = np.geomspace(1e-2, 1.0 + max(abs(lower), abs(upper)), 160)
+    x = np.unique(np.concatenate([x, around, -around]))
     x = x[(x > lower) & (x < upper)]
     slope = branch.slope(x)
     t = slope**2
@@ -148,12 +157,24 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
         height = _gentle(x, height)
         unsafe = _unsafe(branch, x, height, side)
         if not unsafe.any():
-            return MonotonePiece(branch, lower, upper, side, x, height)
+            scales = _scale_at(branch, lower, x), _scale_at(branch, upper, x[::-1])
+            return MonotonePiece(branch, lower, upper, side, x, height, scales)
         height = np.where(unsafe, 0.6 * height, height)
     raise ConvergenceError(
         f"no integration path off the real axis was found for φ' on ({lower:.6g}, {upper:.6g}); "
         "give the activation as an expression that is analytic between its kinks"
     )
+
+
+def _scale_at(branch: Branch, end: float, x: Array) -> float:
+    """Distance from `end` at which φ'² stops moving away from its value there like a power of the distance."""
+    slope = branch.slope(x)
+    start = float(branch.slope(np.array([end]))[0]) ** 2
+    distance, change = np.abs(x - end), np.abs(slope**2 - start)
+    level = (distance * np.abs(2.0 * slope * branch.curvature(x)) < 0.5 * change) & (
+        change > 1e-6 * np.maximum(start, slope**2)
+    )
+    return float(distance[np.argmax(level)]) if level.any() else math.inf
 
 
 def _gentle(x: Array, height: Array) -> Array:
@@ -164,14 +185,20 @@ def _gentle(x: Array, height: Array) -> Array:
 
 
 def _unsafe(branch: Branch, x: Array, height: Array, side: int) -> Array:
-    """Where Im φ'² ≤ 0, or φ'² turns by more than 2.2 radians, on some path between the axis and this one."""
+    """Where Im φ'² ≤ 0, or φ'² turns by more than 2.2 radians, on some path between the axis and this one.
+
+    Also where its modulus changes by more than it does without a singularity in between.
+    """
     unsafe = np.zeros(x.size, bool)
-    for fraction in (1.0, 0.3, 0.6):
+    on_axis = branch.slope(x) ** 2
+    for fraction in (1.0, 0.2, 0.4, 0.6, 0.8):
         with np.errstate(all="ignore"):
             image = branch.slope(x + 1j * side * fraction * height) ** 2
         counted = ~(np.abs(image) < 1e-300)
         bad = (image.imag < -1e-12 * np.abs(image)) | (np.angle(image) > 2.2) | ~np.isfinite(image)
-        unsafe |= counted & bad
+        with np.errstate(all="ignore"):
+            far = np.abs(np.log(np.abs(image) / on_axis)) > MODULUS
+        unsafe |= (counted & bad) | (far & (on_axis > TINY_SLOPE_SQUARE))
     return unsafe
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._types import Array
-from ..activations import Activation
+from ..activations import Activation, Branch
 from ..errors import ConvergenceError
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
-from .path import MonotonePiece, local_scale, monotone_pieces, path
+from .path import MonotonePiece, local_scales, monotone_pieces, path
 from .zero import decades, ray, slope_zero
 
 # 9.5 standard deviations leave 2e-21 of the mass outside, and exp(−45) of the peak weight.
@@ -67,7 +67,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         points.append(row)
         weights.append(weight * copies)
     rank = slope_rank(activation, variance)
-    atoms.pop(0.0, None)
+    tiny = 1.0 - rank - atoms.pop(0.0, 0.0)
     places = np.array([*atoms.keys()], complex)
     all_points = np.concatenate([places, *points])
     all_weights = np.concatenate([np.array([*atoms.values()], complex), *weights])
@@ -111,36 +111,49 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         supremum=_extreme(activation, max) / centre,
         infimum=_extreme(activation, min) / centre,
         resolved=resolved / centre,
+        neglected=max(0.0, tiny) if tiny > 1e-15 else 0.0,
     )
 
 
 def slope_rank(activation: Activation, variance: float) -> float:
-    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); φ' counts as 0 where its square underflows.
+    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); φ' counts as 0 where its square is below 1e-100.
 
     Raises
     ------
     ConvergenceError : φ' vanishes almost surely.
     """
+    zero, rest = 0.0, 0.0
     if variance == 0.0:
         sides = activation.derivative(np.array([-1e-300, 1e-300]))
         zero = 0.5 * float(np.count_nonzero(sides == 0.0))
+        rest = 1.0 - zero
     else:
-        flat = [b for b in activation.branches if b.constant_slope == 0.0]
-        zero = math.fsum(gaussian_mass(b.lower, b.upper, variance) for b in flat)
-        if activation.slope_period is None:
-            pieces = [piece for piece, _, _ in _pieces_within(activation, variance)]
-            for branch in activation.branches:
-                own = [p for p in pieces if p.branch is branch]
-                if own:
-                    low, high = min(p.lower for p in own), max(p.upper for p in own)
-                    reach = 4.0 ** math.ceil(math.log(REACH * math.sqrt(variance), 4.0))
-                    if low > max(branch.lower, -reach):
-                        zero += gaussian_mass(branch.lower, low, variance)
-                    if high < min(branch.upper, reach):
-                        zero += gaussian_mass(high, branch.upper, variance)
-    if not zero < 1.0:
+        for branch in activation.branches:
+            low, high = branch.lower, branch.upper
+            if branch.constant_slope == 0.0:
+                zero += gaussian_mass(low, high, variance)
+                continue
+            if branch.constant_slope is None and activation.slope_period is None:
+                low, high = _where_slope_counts(activation, branch, variance)
+                zero += gaussian_mass(branch.lower, low, variance) + gaussian_mass(high, branch.upper, variance)
+            rest += gaussian_mass(low, high, variance)
+    if not rest > 0.0:
         raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
-    return 1.0 - zero
+    # Of two complements the smaller one has the digits.
+    return rest if zero > 0.5 else 1.0 - zero
+
+
+def _where_slope_counts(activation: Activation, branch: Branch, variance: float) -> tuple[float, float]:
+    """The part of the branch on which φ'² is not tiny; as far as h reaches."""
+    reach = _rounded_reach(variance)
+    own = [piece for piece, _, _ in _pieces_within(activation, variance) if piece.branch is branch]
+    if not own:
+        return (branch.lower, branch.upper) if not -reach < branch.upper or not branch.lower < reach else (0.0, 0.0)
+    low, high = min(p.lower for p in own), max(p.upper for p in own)
+    return (
+        low if low > max(branch.lower, -reach) else branch.lower,
+        high if high < min(branch.upper, reach) else branch.upper,
+    )
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,7 @@ def _ray_out_of(
     if zero is None:
         return None
     steepness = 1.0 / abs(zero.series[0])
-    limit = min(zero.reach, 0.3 * local_scale(piece, lower, upper, sigma) * steepness)
+    limit = min(zero.reach, 0.3 * min(local_scales(piece, lower, upper, sigma)) * steepness)
     top = math.floor(2.0 * math.log10(limit))
     weight = float(_weight(np.array([at], complex), variance, period)[0].real)
     t, dt = ray(top, decades(weight * 10.0 ** (0.5 * top) / steepness))
@@ -220,7 +233,7 @@ def gaussian_mass(lower: float, upper: float, variance: float) -> float:
 
 def _pieces_within(activation: Activation, variance: float) -> list[tuple[MonotonePiece, float, float]]:
     reach = REACH * math.sqrt(variance)
-    rounded = 4.0 ** math.ceil(math.log(reach, 4.0))
+    rounded = _rounded_reach(variance)
     pieces = []
     folded = _folding_period(activation, variance) is not None
     for piece in monotone_pieces(activation, rounded, folded):
@@ -230,6 +243,11 @@ def _pieces_within(activation: Activation, variance: float) -> list[tuple[Monoto
         if upper > lower:
             pieces.append((piece, lower, upper))
     return pieces
+
+
+def _rounded_reach(variance: float) -> float:
+    """How far h reaches, in steps of four: pieces are the same for all variances in between."""
+    return 4.0 ** math.ceil(math.log(REACH * math.sqrt(variance), 4.0))
 
 
 def _folding_period(activation: Activation, variance: float) -> float | None:

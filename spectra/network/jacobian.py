@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..activations import Activation
+from ..errors import ConvergenceError
 from ..laws.nodes import NodeLaw
 from ..laws.pushforward import slope_law, slope_rank
 from ..master import Factor, MasterEquation, combine
@@ -22,10 +23,17 @@ from .rule import gauss_rule, nodes_needed, position, variance_at
 # Relative drift of q that is rounding: the error left by the mean is its square.
 SAME = 1e-11
 
+# Two quadratures of E φ'² must agree to this, relative.
+MEANS_AGREE = 1e-10
+
 
 @lru_cache(maxsize=1024)
 def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
     return slope_law(activation, variance, level=level)
+
+
+# Layers that differ in nothing but their variance q: q → (multiplicity, E φ'²).
+_Kin = dict[float, tuple[float, float]]
 
 
 def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> MasterEquation:
@@ -45,7 +53,7 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
     last = state.runs[-1].fan_out
     first = state.runs[0].fan_in
     shifts: list[tuple[float, float]] = [(last / first if last and first else 1.0, -1.0)]
-    families: dict[tuple[Activation, float], dict[float, float]] = {}
+    families: dict[tuple[Activation, float], _Kin] = {}
     log_m1: list[float] = []
     merged = _merged_variances(state)
     for run in state.runs:
@@ -64,10 +72,9 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
         if rank < 1.0:
             shifts += [(ratio, count), (ratio / rank, -count)]
         if not activation.is_projection:
-            # Layers that differ in nothing but their variance: variance → multiplicity.
             kin = families.setdefault((activation, ratio), {})
             variance = 1.0 if activation.is_homogeneous else q
-            kin[variance] = kin.get(variance, 0.0) + count
+            kin[variance] = (kin.get(variance, (0.0, 0.0))[0] + count, run.slope_moment)
         if run.chi != 1.0:
             log_m1.append(count * math.log(run.chi))
     factors = [
@@ -89,12 +96,10 @@ def _merged_variances(state: MeanField) -> dict[float, float]:
     return {q: group[0] if len(group) == 1 else math.fsum(group) / len(group) for group in groups for q in group}
 
 
-def _representatives(
-    activation: Activation, ratio: float, kin: dict[float, float], level: int, extra: int
-) -> list[Factor]:
-    """Factors that together act like the D² of all the layers of `kin`, variance → multiplicity."""
+def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int, extra: int) -> list[Factor]:
+    """Factors that together act like the D² of all the layers of `kin`."""
     places = np.array([position(q) for q in kin])
-    counts = np.array(list(kin.values()))
+    counts = np.array([count for count, _ in kin.values()])
     size = nodes_needed(places) + extra
     family = (activation, ratio) if places.size > size else None
     variances = list(kin)
@@ -102,7 +107,18 @@ def _representatives(
         places, counts = gauss_rule(places, counts, size)
         variances = [variance_at(float(x)) for x in places]
     laws = [_slope_law(activation, q, level) for q in variances]
+    if family is None:
+        for law, q in zip(laws, variances, strict=True):
+            _verify_mean(activation, q, law.mean, kin[q][1])
     return [
         Factor(law, ratio / law.rank, float(count), family, float(place))
         for law, count, place in zip(laws, counts, places, strict=True)
     ]
+
+
+def _verify_mean(activation: Activation, variance: float, mean: float, expected: float) -> None:
+    """The law's nodes off the real axis against the mean field's quadrature on it."""
+    if not abs(mean - expected) <= MEANS_AGREE * expected:
+        raise ConvergenceError(
+            f"E φ'² of {activation.name} at q = {variance:g}: {expected:.15g} by one quadrature, {mean:.15g} by another"
+        )

@@ -22,8 +22,6 @@ DEGREE = 16
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
 RESOLUTION = 3e-13
 TAIL_RESOLUTION = 1e-7
-# Density in U below which a fading arc is left where its laws are no longer resolved (see `spectra.bulk`).
-LOST = 1e-8
 # Last coefficients of the mass series of a piece, absolute.
 MASS_RESOLUTION = 3e-15
 # A piece that carries less mass than this need not be resolved further.
@@ -399,28 +397,9 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     for _ in range(MAX_ROUNDS):
         rough = whole.rough_in_mass()
         if not rough.any():
-            return _with_exact_tail(whole, equation, arc) if fades else whole
+            return whole
         whole = whole.halved(rough)
     raise ConvergenceError(f"the mass of one arc was not resolved in {MAX_ROUNDS} bisections")
-
-
-def _with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
-    """Give what lies beyond the end of a fading arc its exact mass; how it is spread there stays an extrapolation.
-
-    Only where p < 1e-8, and where the exact mass of the arc itself is that of its density: the laws of D² are then
-    known well enough there.
-    """
-    assert made.solutions is not None
-    u, zeta, v = made.solutions
-    first = int(np.argmin(u))
-    ends = equation.mass_above(
-        np.array([zeta[first], arc.zeta[-1]]), np.stack([v[:, first], arc.v[:, -1]], axis=1).astype(complex)
-    )
-    beyond = equation.rank - float(ends[1])
-    density = made.beyond[-1] * -made.slope
-    within = float(made.mass_beyond(u[first : first + 1])[0] - made.beyond[-1])
-    known = beyond > 1e-15 and abs(float(ends[1] - ends[0]) - within) < 0.01 * beyond
-    return replace(made, slope=-density / beyond) if known and density < LOST else made
 
 
 def _divided(a: Array, b: Array, count: int) -> Array:

@@ -162,15 +162,20 @@ class MasterEquation:
 
         It is −Im ∫ log(1 − uλ) dρ(λ)/π, whatever lies between λ = ∞ and here.
         """
-        w = self.moment_function(zeta)
-        total = w.copy()
+
+        # The angle of 1 + r w = (1 − dζ)/(1 − ζ), which keeps its digits where w → −1/r.
+        def angle(ratio: float) -> Array:
+            return np.angle(1.0 - (1.0 - ratio * self.rank) * zeta) - np.angle(1.0 - zeta)
+
+        height = self.moment_function(zeta).imag
+        total = height.copy()
         for ratio, exponent in self.shifts:
-            total = total + exponent * (w - np.log(1.0 + ratio * w) / ratio)
+            total += exponent * (height - angle(ratio) / ratio)
         for factor, y in zip(self.factors, v, strict=True):
             # ∫ w d log S: with S = v(1 + ψ)/ψ and ψ(v) = w.
             logs = np.log(1.0 - y[:, None] * factor.law.points) @ factor.law.weights
-            total = total - factor.count / factor.ratio * (logs + np.log(1.0 + factor.ratio * w))
-        return total.imag / math.pi
+            total -= factor.count / factor.ratio * (logs.imag + angle(factor.ratio))
+        return (total / math.pi).astype(float)
 
     def target(self, zeta: Array) -> tuple[Array, Array]:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""

@@ -20,7 +20,7 @@ ROWS = (
     ("laws.nodes", "laws.inverse", "laws.path", "laws.pushforward"),
     ("master", "pointwise", "solve", "continuation", "pole", "series", "spectrum"),
     ("walker", "gap", "bulk", "sweep"),
-    ("guess", "chart", "marginal", "thinning", "pushed", "assembly"),
+    ("guess", "chart", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),
     ("laws",),
     ("network",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,36 @@ LARGEST_V = 1e140
 ROUGH = 1e-4
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
 THIN = -37.0
+# log density in U at which a fading arc is left where its laws are no longer resolved.
+LOST = -18.5
+
+
+@dataclass(frozen=True)
+class Course:
+    """The curve of solutions at one point: (ζ, v_1 …), and two derivatives of their logarithms along log u."""
+
+    values: Array
+    first: Array
+    second: Array
+
+    @classmethod
+    def at(cls, point: Point) -> Course:
+        """Its tangent and curvature where `point` was evaluated."""
+        values = np.concatenate([point.zeta, point.v[:, 0]]).astype(complex)
+        slope, bend = complex(point.slope[0]), complex(point.bend[0])
+        rates, curls = np.append(1.0, point.rates[:, 0]), np.append(0.0, point.curls[:, 0])
+        first = rates / slope / values
+        second = (curls - rates * bend / slope) / slope**2 / values - first**2
+        return cls(values, first, second)
+
+    def ahead(self, step: float) -> Array:
+        """Extrapolate all variables by `step` in log u."""
+        return self.values * np.exp(self.first * step + 0.5 * self.second * step**2)
+
+    def reach(self) -> float:
+        """Step at which the second term of the expansion is no longer small beside the first, nor small."""
+        curving = np.maximum(np.abs(self.second), 1e-300)
+        return float(np.min(np.maximum(0.35 * np.abs(self.first) / curving, np.sqrt(0.1 / curving))))
 
 
 class BulkWalker(GapWalker):
@@ -32,87 +63,68 @@ class BulkWalker(GapWalker):
 
     def _bulk(self, edge: Edge | None, zeta: complex, v: Array, log_u: float) -> tuple[str, Edge | None]:
         """Follow the solution through the upper half plane; returns how the arc ended, and the edge there."""
-        table_u: list[float] = []
-        table_zeta: list[complex] = []
-        table_v: list[Array] = []
-        table_rates: list[list[complex]] = []
-        point = self._point(zeta, v)
-        previous = math.inf
-        ended: tuple[str, Edge | None] | None = None
-        fading = 0.0
-        while ended is None:
+        point, step, fading = self._point(zeta, v), math.inf, 0.0
+        table: list[tuple[float, Course]] = []
+        while True:
             self._count()
-            table_u.append(log_u)
-            table_zeta.append(complex(zeta))
-            table_v.append(v.copy())
-            rate_u = complex(point.slope[0]) * zeta
-            table_rates.append([1.0 / rate_u, *(point.rates[:, 0] / (point.slope[0] * v)).tolist()])
-            second = complex(point.bend[0]) * zeta**2 + rate_u
-            landing = self._landing(point, zeta, v, log_u)
+            here = Course.at(point)
+            table.append((log_u, here))
+            landing = self._landing(point, log_u) or self._pole_ahead(point, log_u)
             if landing is not None:
-                ended = ("edge", landing)
                 break
-            if abs(1.0 - zeta) < 0.05 and (rate_u * (1.0 - zeta)).real > 0.0:
-                pole = self._pole(v)
-                if pole is not None and abs(pole.mass) < MARGINAL and pole.log_u > log_u:
-                    ended = ("edge", Edge(1.0 + 0j, pole.v, pole.log_u, -0.5))
-                    break
-            density = self._log_density(zeta)
-            fading = self._fading(point, zeta)
-            # The second term of an expansion in the step: small beside the first, or small.
-            curving = max(abs(second) / abs(rate_u) ** 3, 1e-300)
-            step = max(0.35 / (abs(rate_u) * curving), math.sqrt(0.1 / curving))
-            if v.size:
-                # d log v/d log u and its derivative along the curve.
-                dv = point.rates[:, 0] / point.slope[0]
-                ddv = (point.curls[:, 0] - point.rates[:, 0] * point.bend[0] / point.slope[0]) / point.slope[0] ** 2
-                change = np.abs(ddv / v - (dv / v) ** 2)
-                change = np.maximum(change, 1e-300)
-                step = min(step, float(np.min(np.maximum(0.35 * np.abs(dv / v) / change, np.sqrt(0.1 / change)))))
+            density = self._log_density(complex(point.zeta[0]))
+            fading = self._fading(point)
+            if self._faded(here, density, fading):
+                break
+            step = min(here.reach(), 3.0 * step)
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
-            step = min(step, 3.0 * previous)
-            lost = any(abs(x) * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
-            beyond = any(abs(x) > LARGEST_V for x in v)
-            if fading < 0.0 and (beyond or (lost and density < -18.5)):
-                ended = ("end", None)
-                break
-            if density < THIN and fading < 0.0 and density - math.log(-fading) < THIN:
-                ended = ("end", None)
-                break
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
             # where it hardly changes with ζ.
-            rough = ROUGH * min(1.0, abs(rate_u)) if density > -9.0 else 0.01 * math.exp(density)
-            while True:
-                target = log_u + step
-                x = step / rate_u - 0.5 * second / rate_u**3 * step**2
-                guess = zeta * np.exp(x)
-                guess_v = v
-                if v.size:
-                    bend_v = (ddv / v - (dv / v) ** 2) * step**2 / 2.0
-                    guess_v = v * np.exp(dv / v * step + bend_v)
-                if guess.imag > 0 and (not v.size or np.all(guess_v.imag > 0)):
-                    found = self._follow(target, guess, guess_v, rough)
-                    if found is not None:
-                        break
-                step *= 0.4
-                if not step > 1e-9 * (1.0 + abs(log_u)):
-                    # Where dψ_k/dv_k = 0, ζ is no coordinate of the curve: pass that point by the sure way.
-                    target, found = self._jump(log_u)
-                    step = 0.05
-                    break
+            rough = ROUGH * min(1.0, 1.0 / abs(here.first[0])) if density > -9.0 else 0.01 * math.exp(density)
+            reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
                 if density > THIN / 2 or fading >= 0.0:
                     raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
-                ended = ("end", None)
                 break
-            previous = step
-            log_u, point = target, found
-            zeta, v = complex(point.zeta[0]), point.v[:, 0]
-        arc_v = np.array(table_v).reshape(len(table_v), v.size).T
-        rates = np.array(table_rates).T
-        self.arcs.append(Arc(edge, ended[1], np.array(table_u), np.array(table_zeta), arc_v, rates, fading))
-        return ended
+            log_u, point = reached, found
+        log_us, courses = np.array([u for u, _ in table]), [course for _, course in table]
+        values = np.array([course.values for course in courses]).T
+        rates = np.array([course.first for course in courses]).T
+        self.arcs.append(Arc(edge, landing, log_us, values[0], values[1:], rates, fading))
+        return "end" if landing is None else "edge", landing
+
+    def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Point | None, float]:
+        """The next solution, at most `step` further, and the step that was made."""
+        while step > 1e-9 * (1.0 + abs(log_u)):
+            guess = here.ahead(step)
+            if guess.imag.min() > 0.0:
+                found = self._follow(log_u + step, complex(guess[0]), guess[1:], rough)
+                if found is not None:
+                    return log_u + step, found, step
+            step *= 0.4
+        # Where dψ_k/dv_k = 0, ζ is no coordinate of the curve: pass that point by the sure way.
+        return (*self._jump(log_u), 0.05)
+
+    def _faded(self, here: Course, density: float, fading: float) -> bool:
+        """Whether an arc that fades has nothing more to it, or its laws and doubles no more to say."""
+        if fading >= 0.0:
+            return False
+        v = np.abs(here.values[1:])
+        lost = any(x * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
+        if bool(np.any(v > LARGEST_V)) or (lost and density < LOST):
+            return True
+        return density < THIN and density - math.log(-fading) < THIN
+
+    def _pole_ahead(self, point: Point, log_u: float) -> Edge | None:
+        """The atom of mass zero just ahead, if the arc ends at one."""
+        zeta = complex(point.zeta[0])
+        if not (abs(1.0 - zeta) < 0.05 and (complex(point.slope[0]) * zeta * (1.0 - zeta)).real > 0.0):
+            return None
+        pole = self._pole(point.v[:, 0])
+        if pole is None or abs(pole.mass) >= MARGINAL or pole.log_u <= log_u:
+            return None
+        return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
 
     def _log_density(self, zeta: complex) -> float:
         """Log of λρ(λ), as `MasterEquation.log_density`."""
@@ -120,8 +132,9 @@ class BulkWalker(GapWalker):
             return -math.inf
         return math.log(self.equation.rank / math.pi * zeta.imag) - 2.0 * math.log(abs(1.0 - zeta))
 
-    def _landing(self, point: Point, zeta: complex, v: Array, log_u: float) -> Edge | None:
+    def _landing(self, point: Point, log_u: float) -> Edge | None:
         """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""
+        zeta, v = complex(point.zeta[0]), point.v[:, 0]
         slope, bend = complex(point.slope[0]), complex(point.bend[0])
         if bend == 0.0:
             return None
@@ -145,8 +158,9 @@ class BulkWalker(GapWalker):
                 return log_u + distance, self._point(complex(roots.zeta[0]), roots.v[:, 0])
         return log_u, None
 
-    def _fading(self, point: Point, zeta: complex) -> float:
+    def _fading(self, point: Point) -> float:
         """D log(density in log λ)/d log u."""
+        zeta = complex(point.zeta[0])
         dw = self.equation.rank / (1.0 - zeta) ** 2 / complex(point.slope[0])
         w = self.equation.rank * zeta.imag / abs(1.0 - zeta) ** 2
         return float(dw.imag / w)

@@ -19,6 +19,7 @@ from .guess import Guess, solve_nodes
 from .master import MasterEquation
 from .pole import Pole, pole_near
 from .solve import CERTIFIED
+from .tail import with_exact_tail
 from .walker import Arc, Edge
 
 # Logarithm of the distance beyond which the density is continued by its power: e^{-32} of the mass is nearer.
@@ -203,7 +204,7 @@ def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
         if end is not None and end.exponent < 0.0:
             arc, beside = _split(equation, arc, end, side)
             pieces.append(beside)
-    return [chart(equation, arc), *pieces]
+    return [with_exact_tail(chart(equation, arc), equation, arc), *pieces]
 
 
 def _split(equation: MasterEquation, arc: Arc, end: Edge, side: int) -> tuple[Arc, MarginalArc]:

@@ -157,6 +157,26 @@ class MasterEquation:
         with np.errstate(divide="ignore"):
             return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
 
+    def mass_above(self, zeta: Array, v: Array) -> Array:
+        """P(λ > 1/u) at solutions on the real axis from above: Im ∫ w d log u/π, and every term has a primitive.
+
+        It is −Im ∫ log(1 − uλ) dρ(λ)/π, whatever lies between λ = ∞ and here.
+        """
+
+        # The angle of 1 + r w = (1 − dζ)/(1 − ζ), which keeps its digits where w → −1/r.
+        def angle(ratio: float) -> Array:
+            return np.angle(1.0 - (1.0 - ratio * self.rank) * zeta) - np.angle(1.0 - zeta)
+
+        height = self.moment_function(zeta).imag
+        total = height.copy()
+        for ratio, exponent in self.shifts:
+            total += exponent * (height - angle(ratio) / ratio)
+        for factor, y in zip(self.factors, v, strict=True):
+            # ∫ w d log S: with S = v(1 + ψ)/ψ and ψ(v) = w.
+            logs = np.log(1.0 - y[:, None] * factor.law.points) @ factor.law.weights
+            total -= factor.count / factor.ratio * (logs.imag + angle(factor.ratio))
+        return (total / math.pi).astype(float)
+
     def target(self, zeta: Array) -> tuple[Array, Array]:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""
         return self.omegas * zeta / (1.0 - zeta), (1.0 - self.omegas) + self.omegas / (1.0 - zeta)

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from networks import equation_of, layer
 
 from spectra import Network, predict
+from spectra.continuation import locate
 from spectra.convolve import free_product
 from spectra.laws import Bernoulli, Discrete
 
@@ -57,3 +59,61 @@ def test_two_points_seen_through_a_projection(p):
     middle = 1.5 + half * np.array([-0.99, -0.5, 0.0, 0.9])
     exact = np.sqrt(half**2 - (middle - 1.5) ** 2) / (2 * np.pi * (middle - 1) * (2 - middle))
     assert law.pdf(middle) == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_exact_mass_between_two_points_is_the_integral_of_the_density(weights):
+    """Between roots found without the sweep."""
+    equation = equation_of([layer("tanh", 0.5, weights, 3), layer("relu", 1.0, "gaussian", 1)])
+    nodes, rule = np.polynomial.legendre.leggauss(24)
+    low, high = -0.2, 0.6
+    u = low + (high - low) * (nodes + 1) / 2
+    found = locate(equation, np.concatenate([u, [low, high]]))
+    assert found.certified.all()
+    density = np.exp(equation.log_density(found.zeta[:-2]))
+    above = equation.mass_above(found.zeta[-2:], found.v[:, -2:])
+    assert above[1] - above[0] == pytest.approx((high - low) / 2 * rule @ density, rel=1e-12)
+
+
+def test_exact_mass_above_an_edge_is_that_of_the_atoms_there():
+    p = 0.8
+    equation = free_product(Bernoulli(p), Discrete([1.0, 2.0])).equation
+    half = math.sqrt(p * (1 - p))
+    u = -np.log([1.5 + half * (1 - 1e-9), 1.5 - half * (1 - 1e-9)])
+    found = locate(equation, u)
+    assert equation.mass_above(found.zeta, found.v) == pytest.approx([p - 0.5, 0.5], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"activation": "smoothed_relu", "weights": "orthogonal", "sigma_w": "critical", "q_star": 5.596, "depth": 162},
+        {"activation": "elu", "weights": "orthogonal", "sigma_w": 2.503, "input_variance": 0.02126, "depth": 13},
+        {
+            "activation": "logsigmoid",
+            "weights": "gaussian",
+            "sigma_w": 1.43,
+            "sigma_b": 0.194,
+            "input_variance": 2.539,
+            "layers": [{"repeat": 4, "activation": {"name": "gelu", "approximate": "tanh"}, "weights": "gaussian"}],
+        },
+    ],
+    ids=["smoothed_relu", "elu", "gelu"],
+)
+def test_mass_closes_where_the_law_reaches_below_all_doubles(keys):
+    found = predict(Network(**keys))
+    assert found.checks.certified
+    assert abs(found.checks.mass_defect) < 1e-10
+
+
+def test_deep_net_that_narrows_to_a_part_in_a_million_is_certified():
+    layers = [
+        {"repeat": 1, "width": 50},
+        {"repeat": 51, "activation": "prelu", "weights": "gaussian", "width": 128},
+        {"repeat": 12, "activation": "hardsigmoid", "weights": "gaussian", "width": 50},
+    ]
+    keys = {"activation": "prelu", "weights": "orthogonal", "sigma_w": 1.801, "sigma_b": 0.096}
+    found = predict(Network(**keys, input_variance=6.21e-05, input_width=128, layers=layers))
+    assert found.checks.certified
+    rank = sum(arc.mass for arc in found.spectrum.arcs)
+    assert rank == pytest.approx(1 - found.spectrum.atom_at_zero, rel=1e-9)

@@ -217,7 +217,7 @@ class Chart:
             good = (step > low) & (step < high)
             new = np.where(good, step, 0.5 * (low + high))
             settled = (np.abs(miss) <= noise) | (np.abs(new - x) < 1e-15)
-            x = np.where(settled, x, new)
+            x = np.where(good | ~settled, new, x)
             if settled.all():
                 break
         u = self._from_local(piece, x)[0]
@@ -285,19 +285,20 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         u = (a + half)[:, None] + half[:, None] * NODES
         exact = (a - low)[:, None] + half[:, None] * (1.0 + NODES) + equation.exact(edge_low)
         # Distances to the edges as the rounded targets have them.
-        to_low = (exact - equation.exact(edge_low)).astype(float)
-        to_high = (equation.exact(edge_high) - exact).astype(float)
+        to_low = exact - equation.exact(edge_low)
+        to_high = equation.exact(edge_high) - exact
         small = half < 1e-9 * (1.0 + np.abs(a))
         to_low[small] = (a - low + half)[small, None] + half[small, None] * NODES
         to_high[small] = (high - b + half)[small, None] - half[small, None] * NODES
         roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
-        log_p = equation.log_density(roots.zeta).reshape(u.shape).astype(float)
+        log_p = equation.log_density(roots.zeta).reshape(u.shape)
         y = log_p
         if exponent_low:
             y = y - exponent_low * np.log(to_low)
         if exponent_high:
             y = y - exponent_high * np.log(to_high)
-        coefficients = y @ FIT.T
+        # Rounded once, at the end: the first coefficient stands for the mass of the piece.
+        coefficients = (y @ FIT.T).astype(float)
         roughness = np.max(np.abs(coefficients[:, -3:]), axis=1)
         scale = np.maximum(1.0, np.max(np.abs(y), axis=1) * 0.03)
         small = (b - a) < 1e-11 * (1.0 + np.abs(a))

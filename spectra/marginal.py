@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from ._types import Array
-from .chart import FIT, NODES, RESOLUTION, Chart, chart
+from .chart import FIT, NODES, RESOLUTION, Chart
+from .charting import chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .master import MasterEquation

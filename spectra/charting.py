@@ -1,0 +1,184 @@
+"""Solving at Chebyshev nodes along an arc, in pieces that are divided until the series of the density converge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ._types import Array
+from .chart import DEGREE, FIT, MAX_ROUNDS, NODES, PARTS, RESOLUTION, Chart
+from .errors import ConvergenceError
+from .guess import THIN, Guess, in_parts, solve_nodes
+from .master import MasterEquation
+from .solve import Roots
+from .walker import Arc
+
+TAIL_RESOLUTION = 1e-7
+# A piece that carries less mass than this need not be resolved further.
+NEGLIGIBLE = 1e-16
+# A rougher piece is not halved but quartered: the series of its halves would not converge either.
+HALVED = 1e-8
+# A piece that is no rougher than this gives starting values to its parts.
+SMOOTH = 1e-2
+MAX_PIECES = 3000
+
+
+def chart(equation: MasterEquation, arc: Arc) -> Chart:
+    """Solve at Chebyshev nodes along the arc, bisecting pieces until the series converge."""
+    edge_low = arc.first.log_u if arc.first is not None else arc.log_u[0]
+    low = float(edge_low)
+    fades = arc.last is None
+    edge_high = arc.log_u[-1] if arc.last is None else arc.last.log_u
+    high = float(edge_high)
+    exponent_low = arc.first.exponent if arc.first is not None else 0.0
+    exponent_high = arc.last.exponent if arc.last is not None else 0.0
+    if arc.first is None:
+        # A tail that rises out of nothing is taken from where it holds 1e-16.
+        begin = max(0, int(np.argmax(equation.log_density(arc.zeta) > -37.0)) - 1)
+        arc = replace(
+            arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:], rates=arc.rates[:, begin:]
+        )
+        edge_low = arc.log_u[0]
+        low = float(edge_low)
+    guess = Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
+    breaks = _first_breaks(arc, low, high)
+    start: tuple[Array, Array] | None = None
+    done: list[tuple[float, float, Array]] = []
+    residual, uncertified, unproven = 0.0, 0, 0
+    solved: list[tuple[Array, Array, Array]] = []
+    for _ in range(MAX_ROUNDS):
+        a, b = breaks[:, 0], breaks[:, 1]
+        half = 0.5 * (b - a)
+        u = (a + half)[:, None] + half[:, None] * NODES
+        exact = (a - low)[:, None] + half[:, None] * (1.0 + NODES) + equation.exact(edge_low)
+        # Distances to the edges as the rounded targets have them.
+        to_low = exact - equation.exact(edge_low)
+        to_high = equation.exact(edge_high) - exact
+        small = half < 1e-9 * (1.0 + np.abs(a))
+        to_low[small] = (a - low + half)[small, None] + half[small, None] * NODES
+        to_high[small] = (high - b + half)[small, None] - half[small, None] * NODES
+        roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
+        log_p = equation.log_density(roots.zeta).reshape(u.shape)
+        y = log_p
+        if exponent_low:
+            y = y - exponent_low * np.log(to_low)
+        if exponent_high:
+            y = y - exponent_high * np.log(to_high)
+        # Rounded once, at the end: the first coefficient stands for the mass of the piece.
+        coefficients = (y @ FIT.T).astype(float)
+        roughness = np.max(np.abs(coefficients[:, -3:]), axis=1)
+        scale = np.maximum(1.0, np.max(np.abs(y), axis=1) * 0.03)
+        small = (b - a) < 1e-11 * (1.0 + np.abs(a))
+        # Next to a square-root edge the density inherits the rounding of U through the distance to the edge.
+        noise = np.zeros(a.size)
+        for exponent, distance in ((exponent_low, to_low), (exponent_high, to_high)):
+            if exponent:
+                noise = np.maximum(noise, 4.0 * equation.precision * (1.0 + np.max(np.abs(u))) / distance.min(axis=1))
+        # In a thin tail Im w, and with it log p, carries rounding; what a piece holds decides how much of it matters.
+        held = np.exp(np.max(log_p, axis=1)) * (b - a)
+        noise = noise + np.clip(1e-16 / np.maximum(held, 1e-300), 0.0, TAIL_RESOLUTION)
+        finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
+        certified = roots.certified.reshape(u.shape)
+        kept = np.repeat(finished, DEGREE)
+        kept &= np.arange(kept.size) % 5 == 2
+        solved.append((u.ravel()[kept], roots.zeta[kept], roots.v[:, kept]))
+        for k in np.flatnonzero(finished):
+            done.append((a[k], b[k], coefficients[k]))
+        thin = log_p < THIN
+        uncertified += int((~certified & ~thin)[finished].sum())
+        unproven += int((~certified & thin)[finished].sum())
+        final = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]
+        residual = max(residual, float(final.max(initial=0.0)))
+        rest = np.flatnonzero(~finished)
+        if not rest.size:
+            break
+        if len(done) + 2 * rest.size > MAX_PIECES:
+            raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
+        rough = roughness[rest] > HALVED
+        divided = [(some, PARTS[n]) for some, n in ((rest[~rough], 2), (rest[rough], 4)) if some.size]
+        breaks = np.concatenate([_divided(a[some], b[some], len(matrices)) for some, matrices in divided])
+        if certified[rest].all() and np.all(roughness[rest] < SMOOTH):
+            starts = [_from_parents(roots, *some, to_low, to_high, exponent_low, exponent_high) for some in divided]
+            start = np.concatenate([x for x, _ in starts]), np.concatenate([x for _, x in starts], axis=1)
+        else:
+            guess.refine(u.ravel(), roots)
+            start = None
+    else:
+        raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
+    done.sort(key=lambda item: item[0])
+    ends = np.array([item[0] for item in done] + [done[-1][1]])
+    table = np.array([item[2] for item in done])
+    slope = 0.0
+    if fades:
+        slope = float(np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(table[-1])))
+        slope = slope * 2.0 / (ends[-1] - ends[-2]) + (exponent_low / (high - low) if exponent_low else 0.0)
+        if not 0.5 < slope / min(arc.fading, -1e-6) < 2.0:
+            slope = min(arc.fading, -1e-6)
+    solutions = (
+        np.concatenate([item[0] for item in solved]),
+        np.concatenate([item[1] for item in solved]),
+        np.concatenate([item[2] for item in solved], axis=1),
+    )
+    whole = Chart(
+        low=low,
+        high=high,
+        exponent_low=exponent_low,
+        exponent_high=exponent_high,
+        breaks=ends,
+        coefficients=table,
+        slope=slope,
+        residual=residual,
+        uncertified=uncertified,
+        low_tail=float(edge_low - low),
+        thin=unproven,
+        solutions=solutions,
+    )
+    for _ in range(MAX_ROUNDS):
+        rough = whole.rough_in_mass()
+        if not rough.any():
+            return whole
+        whole = whole.halved(rough)
+    raise ConvergenceError(f"the mass of one arc was not resolved in {MAX_ROUNDS} bisections")
+
+
+def _divided(a: Array, b: Array, count: int) -> Array:
+    """Both ends of `count` equal parts of every interval (a, b): first parts first."""
+    cuts = a + (b - a) * np.arange(count + 1)[:, None] / count
+    cuts[-1] = b
+    return np.stack([cuts[:-1].ravel(), cuts[1:].ravel()], 1)
+
+
+def _from_parents(
+    roots: Roots,
+    which: Array,
+    matrices: Array,
+    to_low: Array,
+    to_high: Array,
+    exponent_low: float,
+    exponent_high: float,
+) -> tuple[Array, Array]:
+    """Starting values at the nodes of all parts of some pieces, from the solution at the nodes of these pieces."""
+    edges = []
+    for exponent, distance, nearest in ((exponent_low, to_low[which], 0), (exponent_high, to_high[which], DEGREE - 1)):
+        if exponent:
+            # Distances are linear in U.
+            inside = np.maximum(np.einsum("hij,pj->hpi", matrices, distance), 0.0)
+            nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
+            edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
+    zeta = roots.zeta.reshape(-1, DEGREE)[which]
+    v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, which]
+    zeta, v = in_parts(zeta, v, matrices, edges)
+    return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
+
+
+def _first_breaks(arc: Arc, low: float, high: float) -> Array:
+    """About every third step of the sweep, and at least two pieces, so that each touches one edge."""
+    inner = arc.log_u[3:-2:3].astype(float)
+    # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.
+    margin = 0.03 * min(1.0, high - low)
+    inner = inner[(inner > low + margin) & (inner < high - margin)]
+    if not inner.size:
+        inner = np.array([0.5 * (low + high)])
+    ends = np.concatenate([[low], inner, [high]])
+    return np.stack([ends[:-1], ends[1:]], 1)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .distances import ROUNDING, Grid
 from .errors import ConfigError
+from .extrapolation import Intercept, extrapolate
 from .sampling import Ensemble, Progress
 from .sampling import companions as draw_companions
+from .shape import LINEAR, amplification, clip, shape_of_law, shape_of_samples
 
 if TYPE_CHECKING:
     from .prediction import Prediction
 
-FALSE_ALARM_RATE = 0.01  # of the verdict as a whole: Bonferroni over the moments, the KS and the Wasserstein distance
-_GRID = 2000  # points on which whole distribution functions are compared; their spacing in mass is 1/2000 or finer
-_ROUNDING = 1e-8  # relative accuracy of sampled singular values: no standard error is taken to be smaller
-_DECADES = 2.0  # singular values spread over more than this are compared as logarithms
-_TAIL = 0.01  # lowest share of the nonzero law that the logarithmic Wasserstein distance clips to one point
+FALSE_ALARM_RATE = 0.01  # of the verdict as a whole: Bonferroni over moments, shape statistics and both distances
+_OTHER_TESTS = 4  # two of the shape, two distances
+_ASYMPTOTIC = 0.4  # variance of log q_l between networks, at the largest width, beyond which a reader is warned
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,35 @@ class WidthRecord:
 
 @dataclass(frozen=True)
 class ExtrapolatedMoment:
-    """Moment k extrapolated to infinite width; the verdict wants |z| ≤ `limit`, a Student-t quantile."""
+    """Moment k extrapolated to infinite width; the verdict wants |z| ≤ `limit`, a Student-t quantile.
+
+    `detectable` is the relative error of the prediction that would be noticed half of the time.
+    """
 
     k: int
     value: float | None
     standard_error: float | None
     z: float
     limit: float
+    detectable: float | None
+
+
+@dataclass(frozen=True)
+class ShapeRecord:
+    """A statistic of the spectrum's shape, extrapolated to infinite width as the moments are.
+
+    `name` is "mean of log s" or "sd of log s", with s clipped below at `clipped_at`. `detectable` is the error of the
+    prediction that would be noticed half of the time: absolute for the mean, relative for the standard deviation.
+    """
+
+    name: str
+    predicted: float | None
+    value: float | None
+    standard_error: float | None
+    z: float
+    limit: float
+    detectable: float | None
+    clipped_at: float | None
 
 
 @dataclass(frozen=True)
@@ -66,14 +89,16 @@ class CrossCheck:
     ----------
     widths : one record a width, largest first, the companions drawn to measure the bias included.
     extrapolated : moments at infinite width.
+    shape : statistics at infinite width that see the number of layers better than moments do.
     ks_limit, wasserstein_limit : what the distances at the largest width may be; None where it cannot be known.
     wasserstein_variable : "s", or "log s" where the singular values spread over more than two decades.
-    agree : every moment and both distances are within their limits.
+    agree : every moment, every statistic of the shape and both distances are within their limits.
     notes : what was left out, what failed, what makes the verdict weak.
     """
 
     widths: tuple[WidthRecord, ...]
     extrapolated: tuple[ExtrapolatedMoment, ...]
+    shape: tuple[ShapeRecord, ...]
     ks_limit: float | None
     wasserstein_limit: float | None
     wasserstein_variable: str
@@ -85,6 +110,7 @@ class CrossCheck:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()} | {
             "widths": [asdict(record) | {"moments": [asdict(m) for m in record.moments]} for record in self.widths],
             "extrapolated": [asdict(record) for record in self.extrapolated],
+            "shape": [asdict(record) for record in self.shape],
         }
 
 
@@ -96,7 +122,7 @@ def crosscheck(
     companions: bool = True,
     progress: Progress | None = None,
 ) -> CrossCheck:
-    """Compare sampled spectra of JJᵀ with a prediction: m_k at 1/N → 0, sup |F_N − F|, ∫ |F_N − F|.
+    """Compare sampled spectra of JJᵀ with a prediction: m_k, E log s, Var log s at 1/N → 0, sup and ∫ of |F_N − F|.
 
     Parameters
     ----------
@@ -115,10 +141,18 @@ def crosscheck(
     -----
     *Moments.* y = log m̂_k of one network is nearly normal even where m̂_k is log-normal, so Student's t applies to
     its mean at 8 samples. Bias: E y = log m_k + c_1 h + c_2 h² + …, in the small parameter of the expansion,
-    h = ½k(k+1) Σ_l 1/N_l max(1, V/L), V = m_2/m_1² − 1: Gaussian linear layers have V = L and the exact
-    E m̂_2 = m_2 (1 + L/2N + …), so |c_1| < 1 there, and V/L is the per-layer variance of other layers. c_1 and c_2 are
-    independent standard normal variables; the intercept is the generalised least-squares mean under
+    h = ½k(k+1) Σ_l 1/N_l max(κ, V/L), V = m_2/m_1² − 1: Gaussian linear layers have V = L and the exact
+    E m̂_2 = m_2 (1 + L/2N + …), so |c_1| < 1 there, and V/L is the per-layer variance of other layers; κ ≥ 1 measures
+    how far the q_l scatter between networks (`spectra.shape.amplification`), on which the laws of the layers depend.
+    c_1 and c_2 are independent standard normal variables; the intercept is the generalised least-squares mean under
     Cov = diag(SE²) + h hᵀ + h² (h²)ᵀ. With one width this is an allowance; with three the data fix c_1 and c_2.
+
+    *Shape.* E log s and Var log s (s clipped below, see `spectra.shape`), in the same way. One layer more moves E log s
+    of Gaussian layers by about −½, while the mean over N directions scatters by √(2L log N)/N and what the q_l add:
+    16 layers are told from 17 that way, while log m_k scatter by √(L/N). h is κ Σ 1/N_l, in units of the predicted
+    spread for the mean; the further terms of the bias are in proportion to the first, c_1 h (1 + c_2 h + c_3 h²).
+    (m_2/m_1² would see orthogonal layers better still, but its second term is 5 times the first where h is 1:
+    Gaussian linear layers, measured.)
 
     *Distances.* Both are norms of F̄_N − F. Let ν_N = r/√(S − 1), r the rms of ‖F_N^{(s)} − F̄_N‖ over the samples.
     By Gaussian concentration ‖F̄_N − E F_N‖ ≤ (1 + t) ν_N up to the tail probability of t (the mean of the norm and
@@ -126,7 +160,7 @@ def crosscheck(
     fractions of dead ReLUs; other biases fall like 1/N), so ‖E F_N − F‖ ≤ ‖E F_n − E F_N‖ / (√(N/n) − 1), n < N.
     The limit is the sum, each expectation replaced by its mean and allowance.
 
-    The false-alarm rate of the verdict is at most 1 %, Bonferroni over the moments and the two distances.
+    The false-alarm rate of the verdict is at most 1 %, Bonferroni over moments, shape and the two distances.
 
     Source
     ------
@@ -139,10 +173,18 @@ def crosscheck(
     several = len(ensembles) > 1
     if not several:
         notes.append("one width only: finite-width bias allowed for, not measured; KS and Wasserstein not judged")
-    level = FALSE_ALARM_RATE / (moments + 2)
-    predicted, bias = _predicted_moments(pred, ensembles, moments, notes)
+    level = FALSE_ALARM_RATE / (moments + _OTHER_TESTS)
+    h = _inverse_widths(ensembles)
+    kappa = amplification(ensembles[-1].q, float(h[-1]))
+    if (scatter := LINEAR * kappa * h[0]) > _ASYMPTOTIC:
+        notes.append(
+            f"between networks of this width log q_l has a variance of {scatter:.2f}, too large for an expansion in "
+            "1/N: the moments test little"
+        )
+    predicted, bias = _predicted_moments(pred, ensembles, moments, h, kappa, notes)
     logs = [_log_moments(e, moments) for e in ensembles]
     vanishing = any(np.isneginf(y).any() for y in logs)
+    shape = _shape_records(pred, ensembles, kappa * h, level)
     if vanishing:
         notes.append("some sampled Jacobians are exactly zero: moments extrapolated themselves, not as logarithms")
     extrapolated = tuple(
@@ -151,8 +193,9 @@ def crosscheck(
         if np.isfinite(predicted[k - 1])
     )
     failed = [f"moment {m.k}: z = {m.z:.2f} beyond ±{m.limit:.2f}" for m in extrapolated if abs(m.z) > m.limit]
+    failed += [f"{s.name}: z = {s.z:.2f} beyond ±{s.limit:.2f}" for s in shape if abs(s.z) > s.limit]
 
-    grid = _Grid.build(pred, ensembles)
+    grid = Grid.build(pred, ensembles)
     curves = [grid.empirical(e) for e in ensembles]
     distances = [grid.distances(e, c) for e, c in zip(ensembles, curves, strict=True)]
     ks_limit, w_limit = (
@@ -166,7 +209,7 @@ def crosscheck(
         WidthRecord(e.width, e.samples, *d, _moment_records(y, predicted, h))
         for e, d, y, h in zip(ensembles, distances, logs, bias, strict=True)
     )
-    return CrossCheck(widths, extrapolated, ks_limit, w_limit, grid.variable, not failed, (*notes, *failed))
+    return CrossCheck(widths, extrapolated, shape, ks_limit, w_limit, grid.variable, not failed, (*notes, *failed))
 
 
 def _validated(ensemble: Ensemble | Sequence[Ensemble], moments: int) -> tuple[Ensemble, ...]:
@@ -186,9 +229,9 @@ def _validated(ensemble: Ensemble | Sequence[Ensemble], moments: int) -> tuple[E
 
 
 def _predicted_moments(
-    pred: Prediction, ensembles: tuple[Ensemble, ...], moments: int, notes: list[str]
+    pred: Prediction, ensembles: tuple[Ensemble, ...], moments: int, ratio: np.ndarray, kappa: float, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithms of m_1 … m_K (NaN where no double holds m_k), and Σ 1/N_l max(1, V/L) for every ensemble."""
+    """Logarithms of m_1 … m_K (NaN where no double holds m_k), and Σ 1/N_l max(κ, V/L) for every ensemble."""
     values = np.asarray(pred.moments(max(moments, 2)), dtype=float)
     usable = np.isfinite(values) & (values > 0)
     with np.errstate(all="ignore"):
@@ -197,13 +240,17 @@ def _predicted_moments(
     if not usable[:moments].all():
         left_out = ", ".join(f"m_{k + 1}" for k in np.flatnonzero(~usable[:moments]))
         notes.append(f"outside the range of double precision, not compared: {left_out}")
-    ratio = np.array([sum(1.0 / n for n in e.widths[1:]) for e in ensembles])
     if ratio[0] > 0.25:
         notes.append(
             f"depth is not small against width (Σ 1/N_l = {ratio[0]:.2f}): squared gradients are log-normal-like, the "
             "infinite-width law is a poor guide at this width, and the moments test little"
         )
-    return logs[:moments], ratio * np.fmax(1.0, variance)
+    return logs[:moments], ratio * np.fmax(kappa, variance)
+
+
+def _inverse_widths(ensembles: tuple[Ensemble, ...]) -> np.ndarray:
+    """Σ_l 1/N_l of every ensemble."""
+    return np.array([sum(1.0 / n for n in e.widths[1:]) for e in ensembles])
 
 
 def _log_moments(ensemble: Ensemble, moments: int) -> np.ndarray:
@@ -218,29 +265,64 @@ def _log_moments(ensemble: Ensemble, moments: int) -> np.ndarray:
 def _extrapolate(
     k: int, logs: list[np.ndarray], log_predicted: float, h: np.ndarray, level: float, vanishing: bool
 ) -> ExtrapolatedMoment:
-    """Intercept of E y = α + c_1 h + c_2 h² by generalised least squares, c_1, c_2 ~ N(0, 1); see `crosscheck`.
-
-    y is log(m̂_k / m_k), or m̂_k / m_k − 1 where some m̂_k vanish: zero in the mean if the prediction holds.
-    """
-    from scipy.special import stdtrit
-
+    """Extrapolate y = log(m̂_k / m_k), or m̂_k / m_k − 1 where some m̂_k vanish: zero in the mean if the law holds."""
     y = [np.expm1(v - log_predicted) if vanishing else v - log_predicted for v in logs]
-    means = np.array([v.mean() for v in y])
-    dof = np.array([v.size - 1 for v in y])
-    variances = np.array([v.var(ddof=1) / v.size for v in y]) + (_ROUNDING * k) ** 2
-    covariance = np.diag(variances) + np.outer(h, h) + np.outer(h**2, h**2)
-    weights = np.linalg.solve(covariance, np.ones_like(means))
-    variance = 1 / weights.sum()
-    weights *= variance
-    intercept = float(weights @ means)
-    # Welch–Satterthwaite: only the sampled part of the variance is estimated; the prior part is known.
-    effective = variance**2 / np.sum((weights**2 * variances) ** 2 / dof)
-    error = math.sqrt(variance)
-    limit = float(stdtrit(effective, 1 - level / 2))
+    found = extrapolate(y, h, level, ROUNDING * k)
     expected = _finite_exp(log_predicted)
-    value = None if expected is None else expected * (1 + intercept if vanishing else math.exp(min(intercept, 700.0)))
+    growth = 1 + found.value if vanishing else math.exp(min(found.value, 700.0))
+    value = None if expected is None else expected * growth
     scale = expected if vanishing else value
-    return ExtrapolatedMoment(k, value, None if scale is None else scale * error, intercept / error, limit)
+    error = None if scale is None else scale * found.standard_error
+    detectable = found.detectable if vanishing else _growth(found)
+    return ExtrapolatedMoment(k, value, error, found.z, found.limit, detectable)
+
+
+def _growth(found: Intercept) -> float | None:
+    """Relative change that is noticed half of the time, of what `found` is a logarithm of; None beyond all bounds."""
+    return math.expm1(found.detectable) if found.detectable < 700.0 else None
+
+
+def _shape_records(
+    pred: Prediction, ensembles: tuple[Ensemble, ...], h: np.ndarray, level: float
+) -> tuple[ShapeRecord, ...]:
+    """Mean and standard deviation of log s, as far as they exist, against the prediction's."""
+    log_clip = clip(pred.spectrum, min(e.log_singular_values.shape[1] for e in ensembles))
+    law = shape_of_law(pred.spectrum, log_clip)
+    found = [shape_of_samples(e.log_eigenvalues, log_clip) for e in ensembles]
+    clipped_at = _finite_exp(log_clip / 2)
+
+    def test(values: list[np.ndarray], expected: float, unit: float) -> Intercept | None:
+        """None where the statistic does not exist, here or in a sample."""
+        if not all(np.isfinite(v).all() for v in values) or not math.isfinite(expected):
+            return None
+        return extrapolate([v - expected for v in values], unit * h, level, 2 * ROUNDING, proportional=True)
+
+    records = []
+    spread = math.sqrt(law.variance)
+    mean = test([s.mean / 2 for s in found], law.mean / 2, spread / 2)
+    if mean is not None:
+        value = law.mean / 2 + mean.value
+        records.append(_record("mean of log s", law.mean / 2, value, 1.0, mean, mean.detectable, clipped_at))
+    if spread > ROUNDING:
+        with np.errstate(divide="ignore"):
+            sd = test([np.log(s.variance) / 2 for s in found], math.log(spread), 0.5)
+        if sd is not None:
+            value = spread / 2 * math.exp(sd.value)
+            records.append(_record("sd of log s", spread / 2, value, value, sd, _growth(sd), clipped_at))
+    return tuple(records)
+
+
+def _record(
+    name: str,
+    predicted: float,
+    value: float,
+    scale: float,
+    found: Intercept,
+    detectable: float | None,
+    clipped_at: float | None,
+) -> ShapeRecord:
+    error = scale * found.standard_error
+    return ShapeRecord(name, predicted, value, error, found.z, found.limit, detectable, clipped_at)
 
 
 def _moment_records(logs: np.ndarray, log_predicted: np.ndarray, bias: float) -> tuple[MomentRecord, ...]:
@@ -270,104 +352,3 @@ def _moment_records(logs: np.ndarray, log_predicted: np.ndarray, bias: float) ->
 def _finite_exp(x: float) -> float | None:
     """Return exp(x), or None where that is not a positive finite double."""
     return math.exp(x) if -700 < x < 700 else None
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Points u = log λ on which distribution functions are compared, with F and F(·−) there, and their norms.
-
-    A distribution function is an array (…, 2, points): its values from the right and from the left.
-    """
-
-    pred: Any
-    u: np.ndarray
-    law: np.ndarray
-    position: np.ndarray
-    variable: str
-
-    @staticmethod
-    def build(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> _Grid:
-        """Choose the points: quantiles of the samples and of the law, and all atoms."""
-        pooled = np.unique(np.concatenate([_snapped(pred, e).ravel() for e in ensembles]))
-        chosen = pooled[np.linspace(0, pooled.size - 1, min(_GRID, pooled.size)).astype(int)]
-        zero = float(sum(a.mass for a in pred.spectrum.atoms if a.location == 0))
-        low, high = pred.spectrum.icdf(zero + (1 - zero) * np.array([_TAIL, 1 - _TAIL]))
-        with np.errstate(divide="ignore"):
-            quantiles = np.log(pred.spectrum.icdf(np.linspace(0.0, 1.0, 201)))
-            u = np.unique(np.concatenate([chosen, quantiles[quantiles < np.inf], _atom_positions(pred)]))
-        wide = low > 0 and math.log10(high / low) / 2 > _DECADES
-        position = np.maximum(u, math.log(low)) / 2 if wide else np.exp(u / 2)
-        return _Grid(pred, u, _distribution(pred, u), position, "log s" if wide else "s")
-
-    def empirical(self, ensemble: Ensemble) -> np.ndarray:
-        """Distribution function of every sampled spectrum, (samples, 2, points)."""
-        rows = np.sort(_snapped(self.pred, ensemble), axis=1)
-        counts = [[np.searchsorted(row, self.u, side) for side in ("right", "left")] for row in rows]
-        return np.array(counts) / ensemble.n_out
-
-    def distances(self, ensemble: Ensemble, curves: np.ndarray) -> tuple[float, float, float, float]:
-        """KS distance and its standard error, Wasserstein distance and its standard error; errors by jackknife."""
-        pooled = np.sort(_snapped(self.pred, ensemble).ravel())
-        points = np.unique(np.concatenate([pooled, self.u[np.isin(self.u, _atom_positions(self.pred))]]))
-        exact = np.stack([np.searchsorted(pooled, points, side) for side in ("right", "left")]) / pooled.size
-        ks = float(np.max(np.abs(exact - _distribution(self.pred, points))))
-        n, mean = len(curves), curves.mean(axis=0)
-        left_out = (n * mean - curves) / (n - 1) - self.law
-        errors = [math.sqrt((n - 1) * np.var(norm(left_out))) for norm in (self.supremum, self.integral)]
-        return ks, errors[0], float(self.integral(mean - self.law)), errors[1]
-
-    def limit(
-        self,
-        norm: Callable[[np.ndarray], np.ndarray],
-        ensembles: tuple[Ensemble, ...],
-        curves: list[np.ndarray],
-        level: float,
-    ) -> float:
-        """Largest distance at the largest width that chance and a bias of order N^{-1/2} explain; see `crosscheck`."""
-        noise = [_allowance(norm, c, level) for c in (curves[0], curves[-1])]
-        difference = float(norm(curves[0].mean(axis=0) - curves[-1].mean(axis=0)))
-        rate = 1 / (math.sqrt(ensembles[0].width / ensembles[-1].width) - 1)
-        return rate * (difference + sum(noise)) + noise[0] + _ROUNDING
-
-    @staticmethod
-    def supremum(difference: np.ndarray) -> np.ndarray:
-        """Largest modulus of a difference of distribution functions, (…, 2, points) → (…)."""
-        return np.max(np.abs(difference), axis=(-2, -1))
-
-    def integral(self, difference: np.ndarray) -> np.ndarray:
-        """∫ |difference| over s, or over log s above the clip: trapezoids between the jumps, (…, 2, points) → (…)."""
-        size = np.abs(difference)
-        return np.sum((size[..., 0, :-1] + size[..., 1, 1:]) / 2 * np.diff(self.position), axis=-1)
-
-
-def _allowance(norm: Callable[[np.ndarray], np.ndarray], curves: np.ndarray, level: float) -> float:
-    """(1 + t) ν, ν the standard deviation of the mean curve in the norm: ‖mean − expectation‖ exceeds it at `level`."""
-    from scipy.special import stdtrit
-
-    dof = len(curves) - 1
-    scatter = math.sqrt(np.mean(norm(curves - curves.mean(axis=0)) ** 2) / dof)
-    return (1 + float(stdtrit(dof, 1 - level))) * scatter
-
-
-def _atom_positions(pred: Prediction) -> np.ndarray:
-    """Logarithms of the atoms' locations, −inf for the one at zero."""
-    with np.errstate(divide="ignore"):
-        return np.log(np.array([float(a.location) for a in pred.spectrum.atoms]))
-
-
-def _distribution(pred: Prediction, u: np.ndarray) -> np.ndarray:
-    """F and F(·−) of the prediction at λ = exp(u), (2, points)."""
-    points, jumps = np.exp(u), np.zeros_like(u)
-    for position, atom in zip(_atom_positions(pred), pred.spectrum.atoms, strict=True):
-        points[u == position] = atom.location  # not exp(log(location)), which may round to the wrong side of the jump
-        jumps[u == position] = atom.mass
-    law = np.asarray(pred.spectrum.cdf(points), dtype=float)
-    return np.stack([law, law - jumps])
-
-
-def _snapped(pred: Prediction, ensemble: Ensemble) -> np.ndarray:
-    """Logarithms of the eigenvalues, those that rounding alone tells from an atom moved onto it."""
-    logs = ensemble.log_eigenvalues
-    for position in _atom_positions(pred):
-        logs = np.where(np.abs(logs - position) < _ROUNDING, position, logs) if np.isfinite(position) else logs
-    return logs

@@ -8,10 +8,12 @@ geometrically, and the density keeps its relative accuracy at the edges, in tail
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from ._types import Array
+from .chebyshev import clenshaw, fit, integral, nodes, parts
 from .errors import ConvergenceError
 from .guess import THIN, Guess, in_parts, solve_nodes
 from .master import MasterEquation
@@ -33,54 +35,20 @@ SMOOTH = 1e-2
 MAX_ROUNDS = 40
 MAX_PIECES = 3000
 
-_ANGLES = np.pi * (np.arange(DEGREE) + 0.5) / DEGREE
-NODES = -np.cos(_ANGLES)
-# Values at the nodes → coefficients.
-FIT = 2.0 / DEGREE * np.cos(np.outer(np.arange(DEGREE), np.pi - _ANGLES))
-FIT[0] *= 0.5
-# Values at the nodes → values at the nodes of each of n equal parts.
-_PARTS = {
-    n: np.stack(
-        [np.polynomial.chebyshev.chebvander((NODES + 1.0 + 2 * k) / n - 1.0, DEGREE - 1) @ FIT for k in range(n)]
-    )
-    for n in (2, 4)
-}
+NODES, FIT = nodes(DEGREE), fit(DEGREE)
+_PARTS = {n: parts(DEGREE, n) for n in (2, 4)}
 
 # Coefficients → coefficients on either half.
 _HALVED = FIT @ _PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 
 _MASS_DEGREE = 24
-_MASS_ANGLES = np.pi * (np.arange(_MASS_DEGREE) + 0.5) / _MASS_DEGREE
-_MASS_NODES = -np.cos(_MASS_ANGLES)
-_MASS_FIT = 2.0 / _MASS_DEGREE * np.cos(np.outer(np.arange(_MASS_DEGREE), np.pi - _MASS_ANGLES))
-_MASS_FIT[0] *= 0.5
-# Coefficients of f → coefficients of ∫_x^1 f.
-_INTEGRATE = np.zeros((_MASS_DEGREE + 1, _MASS_DEGREE))
-for _k in range(_MASS_DEGREE):
-    _unit = np.polynomial.chebyshev.chebint(np.eye(_MASS_DEGREE)[_k])
-    _INTEGRATE[: _unit.size, _k] -= _unit
-    _INTEGRATE[0, _k] += np.polynomial.chebyshev.chebval(1.0, _unit)
-
-
-_GAUSS = np.polynomial.legendre.leggauss(20)
-
-
+_MASS_NODES = nodes(_MASS_DEGREE)
+_TO_MASS = fit(_MASS_DEGREE).T @ integral(_MASS_DEGREE).T
 # Where the mass series are tabulated to begin their inversion; dense towards both ends.
 _GRID = -np.cos(np.linspace(0.0, np.pi, 33))
 _AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
 
-
-def _clenshaw(series: Array, piece: Array, x: Array) -> Array:
-    """Σ c_j T_j(x) for x (n,), the coefficients c those of row `piece` (n,) of `series`."""
-    rows = series.T[:, piece]
-    double = x + x
-    after, here = np.zeros_like(x), rows[-1]
-    for row in rows[-2:0:-1]:
-        new = double * here
-        new -= after
-        new += row
-        here, after = new, here
-    return x * here - after + rows[0]
+_GAUSS = np.polynomial.legendre.leggauss(20)
 
 
 @dataclass(frozen=True)
@@ -121,7 +89,7 @@ class Chart:
         u, jacobian, to_low, to_high = self._from_local(piece, x.ravel())
         log_p = self._log_density(piece, u, to_low, to_high)
         values = (np.exp(log_p) * jacobian).reshape(count, _MASS_DEGREE)
-        series = values @ _MASS_FIT.T @ _INTEGRATE.T
+        series = values @ _TO_MASS
         object.__setattr__(self, "mass_series", series)
         # Mass of each piece, and of all that lies beyond each break (towards λ = 0).
         signs = (-1.0) ** np.arange(series.shape[1])
@@ -189,7 +157,7 @@ class Chart:
 
     def _log_density(self, piece: Array, u: Array, to_low: Array, to_high: Array) -> Array:
         a, b = self.breaks[piece], self.breaks[piece + 1]
-        y = _clenshaw(self.coefficients, piece, 2.0 * (u - a) / (b - a) - 1.0)
+        y = clenshaw(self.coefficients, piece, 2.0 * (u - a) / (b - a) - 1.0)
         with np.errstate(divide="ignore"):
             if self.exponent_low:
                 y = y + self.exponent_low * np.log(to_low)
@@ -226,7 +194,7 @@ class Chart:
             here = u[inside]
             piece = self._pieces(here)
             x = self._to_local(piece, here, here - self.low, self.high - here)
-            result[inside] = self.beyond[piece + 1] + _clenshaw(self.mass_series, piece, x)
+            result[inside] = self.beyond[piece + 1] + clenshaw(self.mass_series, piece, x)
         if self.slope < 0.0:
             far = u > self.high
             result[far] = self.beyond[-1] * np.exp(self.slope * (u[far] - self.high))
@@ -240,7 +208,7 @@ class Chart:
         # The series are known to their own rounding, and so are the quantiles.
         noise = np.finfo(float).eps * np.maximum(self.beyond[piece] - self.beyond[piece + 1], goal)
         for _ in range(60):
-            miss = _clenshaw(self.mass_series, piece, x) - goal
+            miss = clenshaw(self.mass_series, piece, x) - goal
             low, high = np.where(miss > 0, x, low), np.where(miss > 0, high, x)
             u, jacobian, to_low, to_high = self._from_local(piece, x)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -265,8 +233,7 @@ class Chart:
         index = np.clip(np.count_nonzero(table > goal[:, None], axis=1), 1, _GRID.size - 1)
         rows = np.arange(piece.size)
         above, below = table[rows, index - 1], table[rows, index]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            fraction = np.nan_to_num(np.clip((above - goal) / (above - below), 0.0, 1.0))
+        fraction = np.clip((above - goal) / np.where(above > below, above - below, np.inf), 0.0, 1.0)
         # Beside an edge the mass goes like a power of the distance in x.
         if self.exponent_low:
             fraction = np.where((piece == 0) & (index == 1), fraction ** (0.5 / (1.0 + self.exponent_low)), fraction)
@@ -278,10 +245,14 @@ class Chart:
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU for integrals of smooth functions of U against the density."""
+        return self._rule
+
+    @cached_property
+    def _rule(self) -> tuple[Array, Array]:
         count = self.breaks.size - 1
-        nodes, weights = _GAUSS
-        piece = np.repeat(np.arange(count), nodes.size)
-        u, jacobian, to_low, to_high = self._from_local(piece, np.tile(nodes, count))
+        x, weights = _GAUSS
+        piece = np.repeat(np.arange(count), x.size)
+        u, jacobian, to_low, to_high = self._from_local(piece, np.tile(x, count))
         return u, np.exp(self._log_density(piece, u, to_low, to_high)) * jacobian * np.tile(weights, count)
 
 
@@ -356,8 +327,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         if len(done) + 2 * rest.size > MAX_PIECES:
             raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
         rough = roughness[rest] > HALVED
-        divided = [(rest[~rough], _PARTS[2]), (rest[rough], _PARTS[4])]
-        breaks = np.concatenate([_divided(a[some], b[some], len(parts)) for some, parts in divided])
+        divided = [(some, _PARTS[n]) for some, n in ((rest[~rough], 2), (rest[rough], 4)) if some.size]
+        breaks = np.concatenate([_divided(a[some], b[some], len(matrices)) for some, matrices in divided])
         if certified[rest].all() and np.all(roughness[rest] < SMOOTH):
             starts = [_from_parents(roots, *some, to_low, to_high, exponent_low, exponent_high) for some in divided]
             start = np.concatenate([x for x, _ in starts]), np.concatenate([x for _, x in starts], axis=1)
@@ -412,7 +383,7 @@ def _divided(a: Array, b: Array, count: int) -> Array:
 def _from_parents(
     roots: Roots,
     which: Array,
-    parts: Array,
+    matrices: Array,
     to_low: Array,
     to_high: Array,
     exponent_low: float,
@@ -423,12 +394,12 @@ def _from_parents(
     for exponent, distance, nearest in ((exponent_low, to_low[which], 0), (exponent_high, to_high[which], DEGREE - 1)):
         if exponent:
             # Distances are linear in U.
-            inside = np.maximum(np.einsum("hij,pj->hpi", parts, distance), 0.0)
+            inside = np.maximum(np.einsum("hij,pj->hpi", matrices, distance), 0.0)
             nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
             edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
     zeta = roots.zeta.reshape(-1, DEGREE)[which]
     v = roots.v.reshape(roots.v.shape[0], roots.zeta.size // DEGREE, DEGREE)[:, which]
-    zeta, v = in_parts(zeta, v, parts, edges)
+    zeta, v = in_parts(zeta, v, matrices, edges)
     return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
 
 

@@ -34,8 +34,11 @@ def write_whole(contents: Mapping[Path, bytes]) -> None:
         for path, content in contents.items():
             target = os.path.realpath(path)
             if os.path.exists(target) and not os.path.isfile(target):
-                with open(target, "wb") as stream:
-                    stream.write(content)
+                try:
+                    with open(target, "wb") as stream:
+                        stream.write(content)
+                except OSError as error:
+                    raise OSError(error.errno, error.strerror, os.fspath(path)) from None
                 continue
             # Not tempfile: its files are private, results get the permissions any new file has here.
             beside = f"{target}.{secrets.token_hex(4)}.part"

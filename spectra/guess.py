@@ -64,7 +64,8 @@ class Guess:
         # What the cubic's ends have over the chord; an unknown slope is that of the parabola.
         before, after = self.slopes[:, :-1] * gap - rise, self.slopes[:, 1:] * gap - rise
         before, after = np.where(np.isnan(before), -after, before), np.where(np.isnan(after), -before, after)
-        before, after = np.nan_to_num(before), np.nan_to_num(after)
+        known = np.isfinite(before) & np.isfinite(after)
+        before, after = np.where(known, before, 0.0), np.where(known, after, 0.0)
         t = (s - self.s[index]) / np.where(gap > 0.0, gap, np.inf)[index]
         rows = self.table[:, index] + t * rise[:, index]
         rows = rows + t * (1.0 - t) * ((1.0 - t) * before[:, index] - t * after[:, index])

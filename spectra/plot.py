@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .reading import in_words
+from .reading import NEGLIGIBLE, in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from .prediction import Prediction
     from .sampling import Ensemble
+    from .spectrum import Atom
 
 FORMATS = ("png", "pdf", "svg")
 # Okabe and Ito's palette, told apart by colour-blind readers; their yellow is too pale for a line on white.
@@ -29,10 +31,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ("-", "--", "-.", ":")
 # A law whose singular values span more than this factor is drawn against log s.
 WIDE = 100.0
-# Share of the law left out at the bottom of a logarithmic axis, where slow tails would push the rest to one side.
+# Share of the density left out at the bottom of a logarithmic axis, where slow tails would push the rest to one side.
 LEFT_OUT = 1e-2
+# Singular values beyond these, or densities of them, leave the range of doubles.
+SMALLEST, LARGEST = 1e-290, 1e290
 # Peaks that differ by more than this factor do not show together on a linear scale.
 FLATTENED = 10.0
+# Sampled log s this close to an atom's sit on it, but for rounding.
+SAME_PLACE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -123,21 +129,18 @@ def _window(predictions: Sequence[Prediction]) -> _Window:
     """Range that shows the laws together."""
     lows, highs = [], []
     for pred in predictions:
-        singular = pred.singular_values
-        zero = float(pred.spectrum.atom_at_zero)
-        if zero < 1.0:
-            span = singular.icdf(zero + (1.0 - zero) * np.array([LEFT_OUT, 1.0 - 5e-13]))
-            places = [float(s) for s in span] + [a.location for a in singular.atoms if a.location > 0.0]
-            lows.append(max(min(places), 1e-150))
-            highs.append(min(max(places), 1e150))
+        places = [*_quantiles(pred, [LEFT_OUT, 1.0 - 5e-13]), *(a.location for a in _atoms(pred) if a.location > 0.0)]
+        if places:
+            lows.append(max(min(places), SMALLEST))
+            highs.append(min(max(places), LARGEST))
     if not lows:
         return _Window(0.0, 1.0, False)
     low, high = min(lows), max(highs)
     if high > WIDE * low:
         margin = math.exp(0.03 * (math.log(high) - math.log(low)))
         return _Window(low / margin, high * margin, True)
-    low = min([low, *(float(_quantiles(pred, 5e-13, 2).min(initial=low)) for pred in predictions)])
-    if low < 0.3 * high or any(pred.spectrum.atom_at_zero > 0.0 for pred in predictions):
+    low = min([low, *(float(_quantiles(pred, [5e-13]).min(initial=low)) for pred in predictions)])
+    if low < 0.3 * high or any(pred.spectrum.atom_at_zero >= NEGLIGIBLE for pred in predictions):
         return _Window(0.0, 1.05 * high, False)
     margin = max(0.06 * (high - low), 0.02 * high)
     return _Window(low - margin, high + margin, False)
@@ -167,7 +170,8 @@ def _draw_law(
         s = window.grid()
         ends = np.array([end for bulk in pred.singular_values.bulks for end in bulk])
         # The ends themselves, and points just outside, so that curves meet the axis where the law ends.
-        s = np.unique(np.concatenate([s, _quantiles(pred, 1e-6), ends * (1 - 1e-9), ends * (1 + 1e-9)]))
+        inside = _quantiles(pred, np.linspace(1e-6, 1.0 - 1e-6, 600))
+        s = np.unique(np.concatenate([s, inside, ends * (1 - 1e-9), ends * (1 + 1e-9)]))
         s = s[(s >= window.low) & (s <= window.high) & (s > 0.0)]
         axes.plot(s, _density(pred, s, window.logarithmic), color=colour, linestyle=dash, linewidth=1.8, label=label)
     else:
@@ -180,10 +184,11 @@ def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str, said
 
     `said` collects the labels, so that an atom several laws share is labelled once.
     """
-    if not pred.singular_values.atoms:
+    atoms = _atoms(pred)
+    if not atoms:
         return
     scale = _mass_axis(axes)
-    for atom in pred.singular_values.atoms:
+    for atom in atoms:
         at_zero = atom.location == 0.0
         place = window.low if at_zero else atom.location
         scale.plot([place, place], [0.0, atom.mass], color=colour, linewidth=1.6, clip_on=False, zorder=4)
@@ -205,6 +210,11 @@ def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str, said
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
             zorder=6,
         )
+
+
+def _atoms(pred: Prediction) -> list[Atom]:
+    """Atoms of s that are large enough to be seen."""
+    return [atom for atom in pred.singular_values.atoms if atom.mass >= NEGLIGIBLE]
 
 
 def _left_half(window: _Window, place: float) -> bool:
@@ -231,9 +241,9 @@ def _draw_histogram(axes: Axes, pred: Prediction, ensemble: Ensemble, window: _W
     """Draw a density over all N_L eigenvalues, those at an atom of the law left to its stem; return its maximum."""
     logs = ensemble.log_singular_values.ravel()
     logs = logs[np.isfinite(logs)]
-    for atom in pred.singular_values.atoms:
+    for atom in _atoms(pred):
         if atom.location > 0.0:
-            logs = logs[np.abs(logs - math.log(atom.location)) > 1e-8]
+            logs = logs[np.abs(logs - math.log(atom.location)) > SAME_PLACE]
     bins = int(np.clip(3.0 * logs.size ** (1 / 3), 6, 90))
     if window.logarithmic:
         edges = np.linspace(math.log(window.low), math.log(window.high), bins + 1)
@@ -244,25 +254,47 @@ def _draw_histogram(axes: Axes, pred: Prediction, ensemble: Ensemble, window: _W
         counts, _ = np.histogram(np.exp(logs), edges)
     heights = counts / (ensemble.samples * ensemble.n_out * np.diff(edges))
     axes.stairs(heights, places, fill=True, color=COLOURS[5], alpha=0.45, label="sampled")
+    _draw_sampled_masses(axes, pred, ensemble, window)
     return float(heights.max(initial=0.0))
+
+
+def _draw_sampled_masses(axes: Axes, pred: Prediction, ensemble: Ensemble, window: _Window) -> None:
+    """Draw open squares at the predicted atoms, as high as the share of the sampled eigenvalues that sits there."""
+    atoms = _atoms(pred)
+    if not atoms:
+        return
+    logs = ensemble.log_eigenvalues / 2.0
+    masses = [
+        np.mean(np.isneginf(logs) if atom.location == 0.0 else np.abs(logs - math.log(atom.location)) <= SAME_PLACE)
+        for atom in atoms
+    ]
+    places = [window.low if atom.location == 0.0 else atom.location for atom in atoms]
+    style: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6}
+    _mass_axis(axes).plot(places, masses, "s", color=COLOURS[0], clip_on=False, zorder=7, **style)
+    # The legend belongs to the other axis.
+    axes.plot([], [], "s", color=COLOURS[0], label="sampled mass", **style)
 
 
 def _mark_edges(axes: Axes, pred: Prediction, window: _Window) -> None:
     """Broken lines at the ends of the bulks and of the effective support, the outermost two with their values."""
-    ends = {end for bulk in pred.singular_values.bulks for end in bulk}
-    ends |= {math.sqrt(max(float(end), 0.0)) for end in pred.spectrum.effective_support}
-    ends -= {atom.location for atom in pred.singular_values.atoms}
-    shown: list[float] = []
-    for end in sorted(end for end in ends if window.low < end < window.high):
+    places = {math.sqrt(max(float(end), 0.0)): "effective edge" for end in pred.spectrum.effective_support}
+    places |= {end: "edge" for bulk in pred.singular_values.bulks for end in bulk}
+    atoms = [atom.location for atom in pred.singular_values.atoms]
+    shown: list[tuple[float, str]] = []
+    for end in sorted(end for end in places if window.low < end < window.high):
+        if any(math.isclose(end, place, rel_tol=1e-9) for place in atoms):
+            continue
         # The effective support often ends where the bulk does, but for rounding.
-        if not shown or end > shown[-1] * (1.0 + 1e-3):
-            shown.append(end)
-    for end in shown:
+        if shown and end <= shown[-1][0] * (1.0 + 1e-3):
+            shown[-1] = (shown[-1][0], min(shown[-1][1], places[end]))
+        else:
+            shown.append((end, places[end]))
+    for end, _ in shown:
         axes.axvline(end, color="0.55", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    for end in {shown[0], shown[-1]} if shown else ():
-        inward = end == shown[0] and len(shown) > 1
+    for end, name in {shown[0], shown[-1]} if shown else ():
+        inward = _left_half(window, end)
         axes.annotate(
-            f"{end:.4g}",
+            f"{name} {end:.4g}",
             (end, 0.985),
             xycoords=axes.get_xaxis_transform(),
             xytext=(4 if inward else -4, 0),
@@ -271,6 +303,8 @@ def _mark_edges(axes: Axes, pred: Prediction, window: _Window) -> None:
             va="top",
             fontsize=8,
             color="0.4",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+            zorder=6,
         )
 
 
@@ -282,8 +316,12 @@ def _finish(axes: Axes, window: _Window, predictions: Sequence[Prediction], *, l
     axes.set_ylabel("density of ln s" if window.logarithmic else "density of s")
     _vertical(axes, window, predictions)
     axes.spines["top"].set_visible(False)
-    if all(not pred.singular_values.atoms for pred in predictions):
+    if not any(_atoms(pred) for pred in predictions):
         axes.spines["right"].set_visible(False)
+    if not any(pred.spectrum.bulks for pred in predictions):
+        # Atoms alone: a scale of densities would measure nothing.
+        axes.set_yticks([])
+        axes.set_ylabel("no density: atoms only")
     axes.grid(visible=True, color="0.92", linewidth=0.7)
     axes.set_axisbelow(True)
     if legend:
@@ -302,20 +340,26 @@ def _vertical(axes: Axes, window: _Window, predictions: Sequence[Prediction]) ->
 
 def _peak(pred: Prediction, window: _Window) -> float:
     """Largest density among the middle 98 % of the law, cut off where it diverges: the height of its peaks."""
-    s = _quantiles(pred, 0.01)
+    s = _quantiles(pred, np.linspace(0.01, 0.99, 600))
     density = _density(pred, s[(s >= window.low) & (s <= window.high)], window.logarithmic)
-    # Not where the quantile is an atom above a gap.
     density = density[np.isfinite(density) & (density > 0.0)]
     # Half of the law is denser than the median; only a divergence is five times as dense.
     return min(float(density.max()), 5.0 * float(np.median(density))) if density.size else 0.0
 
 
-def _quantiles(pred: Prediction, margin: float, count: int = 600) -> np.ndarray:
-    """Quantiles off the atom at 0: points where the law is, however narrow."""
-    zero = float(pred.spectrum.atom_at_zero)
-    levels = zero + (1.0 - zero) * np.linspace(margin, 1.0 - margin, count)
-    s = np.asarray(pred.singular_values.icdf(levels), float)
-    return s[(s > 0.0) & np.isfinite(s)]
+def _quantiles(pred: Prediction, levels: ArrayLike) -> np.ndarray:
+    """Quantiles of s under the density alone, atoms left out: points where it is, however narrow; none without it."""
+    law = pred.singular_values
+    masses = {atom.location: atom.mass for atom in law.atoms}
+    starts = np.array([float(law.cdf(low)) for low, _ in law.bulks])
+    shares = np.array([float(law.cdf(high)) - masses.get(high, 0.0) for _, high in law.bulks]) - starts
+    if not shares.sum() > 0.0:
+        return np.empty(0)
+    sums = np.concatenate([[0.0], np.cumsum(shares)])
+    wanted = np.asarray(levels, float) * sums[-1]
+    bulk = np.clip(np.searchsorted(sums, wanted, side="right") - 1, 0, len(shares) - 1)
+    s = np.asarray(law.icdf(starts[bulk] + wanted - sums[bulk]), float)
+    return np.clip(s, SMALLEST, LARGEST)
 
 
 def _title(pred: Prediction) -> str:

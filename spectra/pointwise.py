@@ -87,11 +87,11 @@ class PointEvaluator:
             first, second = complex(square @ slope_table), complex((square * inverse) @ second_table)
             psi, spread, plus = x * complex(sums[0]), complex(sums[1]), complex(sums[2])
             repaired: float | None = None
-            if continuous and abs(x.imag) < TAIL_HEIGHT * float(np.min(np.abs(x - poles))):
+            if continuous and (x.imag == 0.0 or abs(psi.imag) < ROUGH_HEIGHT * abs(psi)):
                 if x.imag == 0.0 and not self._on_cut(k, x.real):
                     # A gap: all is real.
                     psi, spread, plus = complex(psi.real), complex(spread.real), complex(plus.real)
-                elif abs(psi.imag) < ROUGH_HEIGHT * abs(psi):
+                elif abs(x.imag) < TAIL_HEIGHT * float(np.min(np.abs(x - poles))):
                     # As `LawStack._repair_tail`.
                     beside = inverse / (1.0 - x.real * points)
                     jump = self._jump(k, x.real) if self._on_cut(k, x.real) else 0.0

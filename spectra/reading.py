@@ -17,68 +17,77 @@ if TYPE_CHECKING:
 ISOMETRY = 0.1
 # A direction whose gradient changes by this factor or more counts as vanishing or exploding.
 LARGE = 100.0
+# Less than one direction in a million is not worth a word, nor a mark in a figure.
+NEGLIGIBLE = 1e-6
+SOME = ("some directions", "others")
 WORDS = {"gaussian": "Gaussian", "orthogonal": "orthogonal", "uniform": "uniform", "rademacher": "Rademacher"}
 
 
 def reading(pred: Prediction) -> str:
     """Return one sentence on what the spectrum does to gradients.
 
-    It looks at the atom at 0, at the 1 %, 50 % and 99 % quantiles of the other singular values, and at m_1; nothing
-    else, so that the sentence can be checked against the table.
+    It looks at the atom at 0, at the 1 %, 50 % and 99 % quantiles of the other singular values, at their extremes and
+    at m_1; nothing else, so that the sentence can be checked against the table.
     """
     zero = float(pred.spectrum.atom_at_zero)
     if zero >= 1.0:
         return "every singular value is 0: no gradient passes at all."
     levels = zero + (1.0 - zero) * np.array([0.01, 0.5, 0.99])
-    low, middle, high = (float(s) for s in pred.singular_values.icdf(levels))
-    mean_square = float(pred.moments(1)[0])
-    spread = _spread(low, middle, high)
-    if zero > 0.0:
-        lost = f"{_share(zero)} of all directions are lost (singular value exactly 0)"
-        return f"{lost}, {_rest(spread, _fate(low, middle, high, mean_square))}."
-    return f"singular values {spread}: {_fate(low, middle, high, mean_square)}."
+    # Natural logarithms of s: a deep network has quantiles that no double holds.
+    low, middle, high = (-0.5 * float(u) for u in pred.spectrum.quantile_at(levels))
+    least, most = (-0.5 * u for u in pred.spectrum.log_support)
+    lost = zero >= NEGLIGIBLE
+    if high - low > 1e-9:
+        spread = f"98 % of the {'others' if lost else 'singular values'} {_spread(low, high)}"
+    else:
+        share = "all the" if not pred.spectrum.bulks else "at least 98 % of the"
+        spread = f"{share} {'others' if lost else 'singular values'} are {_exp(middle, 4)}"
+    fate = _fate(
+        (low, middle, high), (least, most), float(pred.moments(1)[0]), "their gradients" if lost else "gradients"
+    )
+    if lost:
+        directions = "output directions" if pred.network.rectangular else "directions"
+        return f"{_share(zero)} of all {directions} are lost (singular value exactly 0), {spread}: {fate}."
+    return f"{spread}: {fate}."
 
 
-def _rest(spread: str, fate: str) -> str:
-    return f"the other singular values {spread}: {fate}"
+def _spread(low: float, high: float) -> str:
+    """How far the middle 98 % reach, from the logarithms of their ends."""
+    decades = (high - low) / math.log(10.0)
+    if decades <= 1.0:
+        return f"lie between {_exp(low)} and {_exp(high)}"
+    if not math.isfinite(decades):
+        return "spread over more decades than can be counted"
+    rounded = round(decades)
+    return f"spread over {rounded} {'decade' if rounded == 1 else 'decades'}"
 
 
-def _spread(low: float, middle: float, high: float) -> str:
-    """How far the middle 98 % reach."""
-    if not (low > 0.0 and math.isfinite(high)):
-        return "spread over more decades than double precision holds"
-    if high - low <= 1e-9 * high:
-        return f"are all {middle:.4g}"
-    if high <= 10.0 * low:
-        return f"lie between {low:.3g} and {high:.3g}"
-    decades = round(math.log10(high / low))
-    return f"spread over {decades} {'decade' if decades == 1 else 'decades'}"
+def _exp(log: float, digits: int = 3) -> str:
+    """Return e^log to a few digits, as a power of ten where no double holds it."""
+    return f"{math.exp(log):.{digits}g}" if abs(log) < 700.0 else f"10^{round(log / math.log(10.0))}"
 
 
-def _fate(low: float, middle: float, high: float, mean_square: float) -> str:
-    """Say what happens to gradients along most directions."""
-    if low >= 1.0 - ISOMETRY and high <= 1.0 + ISOMETRY:
-        return "near-isometry, gradients of all directions pass almost unchanged"
-    if high <= 1.0 / LARGE:
-        return "gradients vanish in all directions"
-    if low >= LARGE:
-        return "gradients explode in all directions"
-    if middle <= 1.0 / LARGE:
-        few = ", and explode along a few" if high >= LARGE else ""
-        return f"gradients vanish for most directions{few}"
-    if middle >= LARGE:
-        few = ", and vanish along a few" if low <= 1.0 / LARGE else ""
-        return f"gradients explode for most directions{few}"
-    if low <= 1.0 / LARGE and high >= LARGE:
-        return "gradients vanish along some directions and explode along others"
-    if high >= LARGE:
-        return "gradients explode along some directions"
-    if low <= 1.0 / LARGE:
-        return "gradients vanish along some directions"
+def _fate(quantiles: tuple[float, float, float], ends: tuple[float, float], mean_square: float, gradients: str) -> str:
+    """Say what happens to gradients, from the logarithms of the 1 %, 50 % and 99 % quantiles and of s_min and s_max."""
+    (low, middle, high), (least, most), large = quantiles, ends, math.log(LARGE)
+    if high <= -large:
+        return f"{gradients} vanish in {'all' if most <= -large else 'nearly all'} directions"
+    if low >= large:
+        return f"{gradients} explode in {'all' if least >= large else 'nearly all'} directions"
+    if middle <= -large:
+        few = ", and explode along a few" if high >= large else ""
+        return f"{gradients} vanish for most directions{few}"
+    if middle >= large:
+        few = ", and vanish along a few" if low <= -large else ""
+        return f"{gradients} explode for most directions{few}"
+    if low <= -large or high >= large:
+        verbs = [verb for verb, here in (("vanish", low <= -large), ("explode", high >= large)) if here]
+        return f"{gradients} " + " and ".join(f"{v} along {w}" for v, w in zip(verbs, SOME, strict=False))
+    if low >= math.log1p(-ISOMETRY) and high <= math.log1p(ISOMETRY):
+        return f"near-isometry, {gradients} pass almost unchanged in nearly all directions"
     if not 0.5 <= mean_square <= 2.0:
-        verb = "grow" if mean_square > 1.0 else "shrink"
-        return f"gradients {verb} by {mean_square:.3g} in mean square"
-    return "no direction's gradient vanishes or explodes"
+        return f"on average over all directions, squared gradients are multiplied by {mean_square:.3g}"
+    return f"{gradients} neither vanish nor explode, but for few directions at most"
 
 
 def _share(mass: float) -> str:
@@ -106,8 +115,9 @@ def in_words(net: Network) -> str:
 
 
 def _run_in_words(spec: LayerSpec) -> str:
-    layers = "layer" if spec.repeat == 1 else "layers"
-    return f"{spec.repeat} {activation_in_words(spec)} {layers}, {WORDS[spec.weights]} weights, {_scale_in_words(spec)}"
+    layers, activation = "layer" if spec.repeat == 1 else "layers", activation_in_words(spec)
+    named = f"{layers} of {activation}" if spec.activation.source == "expression" else f"{activation} {layers}"
+    return f"{spec.repeat:,} {named}, {WORDS[spec.weights]} weights, {_scale_in_words(spec)}"
 
 
 def activation_in_words(spec: LayerSpec) -> str:

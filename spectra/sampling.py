@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,15 +120,19 @@ def sample(
         if spec.kind != "dense":
             raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")
 
+    stopped = Event()
+
     def one(stream: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         product, q, chi = GradedProduct(widths[0]), np.empty(len(specs)), np.empty(len(specs))
         layers = _layers(specs, widths, state.input_variance, np.random.default_rng(stream))
         for index, (weights, slopes, q[index], chi[index]) in enumerate(layers):
+            if stopped.is_set():
+                raise InterruptedError("`sample(...)`: stopped.")
             product.multiply(weights, slopes, orthogonal=specs[index].weights == "orthogonal")
         return product.log_singular_values(), q, chi
 
-    results = []
-    for done, result in enumerate(_parallel(one, np.random.SeedSequence((seed, max(widths))).spawn(samples)), start=1):
+    results, streams = [], np.random.SeedSequence((seed, max(widths))).spawn(samples)
+    for done, result in enumerate(_parallel(one, streams, stopped), start=1):
         results.append(result)
         if progress is not None:
             progress(done, samples)
@@ -161,8 +166,10 @@ def companions(ensemble: Ensemble, *, progress: Progress | None = None) -> tuple
     return tuple(found)
 
 
-def _parallel(task: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[Any]:
+def _parallel(task: Callable[[Any], Any], arguments: Sequence[Any], stopped: Event) -> Iterator[Any]:
     """Yield task(argument) in order, computed by one thread a core, each with single-threaded BLAS.
+
+    `stopped` is set when nobody waits for results any more: at the end, after an error, after Ctrl-C.
 
     Matrices of a few hundred rows keep one core busy, not several: BLAS threads that wait for each other on a loaded
     machine cost a factor 50 (measured, width 150). One thread a product also makes its rounding reproducible.
@@ -171,8 +178,15 @@ def _parallel(task: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[
     from threadpoolctl import threadpool_limits
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(min(cores, len(arguments))) as pool:
-        yield from pool.map(task, arguments)
+    pool = ThreadPoolExecutor(min(cores, len(arguments)))
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield from pool.map(task, arguments)
+    finally:
+        # Nothing is left to wait for, unless an error or Ctrl-C came: then what has not begun never will, and what
+        # has is let go at its next layer.
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _count(name: str, value: Any, lowest: int) -> int:

@@ -22,6 +22,8 @@ from .solve import CERTIFIED, measure, solve
 SMALL = 1e-3
 # Angles of u through which a real u > 0 is approached: at each, finishing on the axis is tried.
 ANGLES = (0.2, 2e-2, 1e-3, 1e-5, 1e-7, 1e-10)
+# Im ζ/|ζ| that may be rounding.
+FLAT = 1e-13
 # |1 − ζ|; beside an inverse square root it is the root of the distance to it.
 POLE = 1e-9
 MAX_STEPS = 4000
@@ -183,8 +185,9 @@ def _land(paths: _Paths) -> Array:
             cancels = np.abs(ended.log_u.imag) < 1e-2 * np.abs(ended.slope * bulk.zeta.imag)
             # At an atom w is infinite, and rounding all that keeps ζ from 1.
             cancels &= np.abs(1.0 - bulk.zeta) > POLE
-        in_bulk = bulk.certified & cancels
-        in_gap = good & rising & close & ~in_bulk
+        in_gap = good & rising & close
+        # Where a root on the axis is found as well, an Im ζ of the size of rounding is none.
+        in_bulk = bulk.certified & cancels & ~(in_gap & (bulk.zeta.imag < FLAT * np.abs(bulk.zeta)))
         result[open_] = np.where(in_bulk, bulk.zeta, np.where(in_gap, found, np.nan))
         left = ~(in_bulk | in_gap)
         if not left.any():

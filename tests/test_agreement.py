@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spectra.agreement import FALSE_ALARM_RATE, _allowance, _extrapolate, _Grid, crosscheck
+from spectra.agreement import FALSE_ALARM_RATE, _extrapolate, crosscheck
+from spectra.distances import Grid, allowance
+from spectra.extrapolation import extrapolate
 from spectra.network import Network
 from spectra.sampling import Ensemble, companions, sample
 
@@ -173,15 +175,15 @@ def test_extrapolated_z_has_the_stated_tails():
 def test_noise_allowance_is_exceeded_no_more_often_than_its_level():
     pred, level = fuss_catalan(2), 0.1
     emp = sample(net(2), 12, 2000)
-    grid = _Grid.build(pred, (emp,))
+    grid = Grid.build(pred, (emp,))
     curves = grid.empirical(emp)
     expected = curves.mean(axis=0)
     for norm in (grid.supremum, grid.integral):
         groups = curves.reshape(400, 5, *curves.shape[1:])
         errors = [norm(group.mean(axis=0) - expected) for group in groups]
-        exceeded = sum(e > _allowance(norm, group, level) for e, group in zip(errors, groups, strict=True))
+        exceeded = sum(e > allowance(norm, group, level) for e, group in zip(errors, groups, strict=True))
         assert exceeded <= 40 + 4 * np.sqrt(40)
-        assert np.median(errors) > np.median([_allowance(norm, group, 0.5) for group in groups]) / 4  # nor idle
+        assert np.median(errors) > np.median([allowance(norm, group, 0.5) for group in groups]) / 4  # nor idle
 
 
 def test_distances_allow_for_bias_beyond_the_noise():
@@ -333,3 +335,86 @@ def test_impossible_arguments_are_refused(ensemble, keys, message):
 
 def test_false_alarm_rate_is_the_documented_one():
     assert FALSE_ALARM_RATE == 0.01
+
+
+@pytest.mark.parametrize("width", [25, 50, 51, 100])
+def test_networks_without_any_scatter_are_judged(width):
+    # The covariance of three equal means is singular to rounding; its inverse once had a negative entry.
+    check = crosscheck(point_mass(1.0), sample(net(10, weights="orthogonal"), width, 8))
+    assert check.agree, check.notes
+    assert all(np.isfinite(m.z) for m in check.extrapolated)
+
+
+def test_proportional_bias_is_allowed_for_and_an_intercept_is_found():
+    # y = α + c_1 h (1 + c_2 h + c_3 h²), c standard normal: α = 0 is refused at most as often as stated.
+    rng, level, trials, exceeded = np.random.default_rng(12), 0.05, 3000, 0
+    h = np.array([0.05, 0.1, 0.2])
+    for _ in range(trials):
+        c, d, e = rng.standard_normal(3)
+        bias = c * h * (1 + d * h + e * h**2)
+        y = [b + s * rng.standard_normal(n) for b, s, n in zip(bias, (0.1, 0.14, 0.2), (8, 32, 128), strict=True)]
+        found = extrapolate(y, h, level, 1e-8, proportional=True)
+        exceeded += abs(found.z) > found.limit
+    assert exceeded / trials <= level + 4 * np.sqrt(level / trials) + 0.01  # Welch is approximate
+    # A true intercept of twice what is detectable is found nearly always; of the detectable size, half of the time.
+    noise = [s * rng.standard_normal((400, n)) for s, n in zip((0.1, 0.14, 0.2), (8, 32, 128), strict=True)]
+    for factor, low, high in ((1.0, 0.35, 0.65), (2.0, 0.95, 1.0)):
+        hits = 0
+        for rows in zip(*noise, strict=True):
+            size = extrapolate(rows, h, level, 1e-8, proportional=True).detectable
+            shifted = extrapolate([row + factor * size for row in rows], h, level, 1e-8, proportional=True)
+            hits += abs(shifted.z) > shifted.limit
+        assert low <= hits / 400 <= high
+
+
+DEEP = {
+    "tanh": {"depth": 16, "activation": "tanh", "sigma_w": "critical", "sigma_b": 0.05},
+    "hardtanh": {"depth": 8, "activation": "hardtanh", "weights": "orthogonal", "sigma_w": "critical", "q_star": 0.3},
+    "linear": {"depth": 10},
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_one_layer_more_is_noticed_in_deep_networks(name):
+    from spectra.prediction import predict
+
+    keys = {key: value for key, value in (net().to_dict() | DEEP[name]).items() if value is not None}
+    if keys["sigma_w"] == "critical":
+        keys.pop("input_variance", None)
+    pred, width = predict(Network(**keys)), 128
+    longer = Network(**(keys | {"depth": keys["depth"] + 1}))
+    for seed in range(2):
+        right = crosscheck(pred, sample(Network(**keys), width, 8, seed=seed))
+        assert right.agree, right.notes
+        wrong = crosscheck(pred, sample(longer, width, 8, seed=seed))
+        assert not wrong.agree
+        assert any("of log s" in note for note in wrong.notes)
+        for row in right.shape:
+            assert abs(row.z) < 5
+            assert row.value is not None
+
+
+def test_shape_of_a_law_is_that_of_its_quantiles():
+    from spectra.shape import clip, shape_of_law, shape_of_samples
+
+    # λ uniform on [0, 1], clipped at c: E log max(λ, c) = c − 1, Var = 2(1 − c + c log c) − (1 − c)².
+    uniform = Tabulated(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    log_clip = clip(uniform, 10_000)
+    c = np.exp(log_clip)
+    assert c == pytest.approx(0.02)
+    found = shape_of_law(uniform, log_clip)
+    assert found.mean == pytest.approx(c - 1, abs=1e-6)
+    assert found.variance == pytest.approx(2 * (1 - c + c * np.log(c)) - (1 - c) ** 2, abs=1e-6)
+    assert clip(uniform, 8) == pytest.approx(np.log(0.25))
+    logs = np.log((np.arange(5000) + 0.5) / 5000)[None, :]
+    assert shape_of_samples(logs, log_clip).mean[0] == pytest.approx(found.mean, abs=1e-6)
+
+
+def test_scatter_of_the_variances_is_measured_against_linear_layers():
+    from spectra.shape import amplification
+
+    rng = np.random.default_rng(3)
+    q = np.exp(np.sqrt([0.2, 0.8]) * rng.standard_normal((4000, 2)))
+    assert amplification(q, 0.1) == pytest.approx(4.0, rel=4 * np.sqrt(2 / 4000))
+    assert amplification(np.ones((5, 3)), 0.1) == 1.0
+    assert amplification(np.zeros((5, 3)), 0.1) == 1.0

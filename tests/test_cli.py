@@ -376,3 +376,91 @@ def test_interruption_ends_with_130_and_one_line(net) -> None:
     assert result.stdout == ""
     assert result.stderr == "spectra: interrupted; nothing was written\n"
     assert os.listdir() == ["net.toml"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_interruption_while_sampling_does_not_wait_for_the_matrices(net) -> None:
+    # Ctrl-C from the progress of the first network; each of the others would be busy for seconds.
+    code = """if True:
+        import os, signal, sys
+        import numpy as np
+        import spectra.graded
+        from spectra.cli import main
+        slow = np.linalg.qr
+        def interrupted(*args, **keys):
+            os.kill(os.getpid(), signal.SIGINT)
+            import time
+            time.sleep(120)
+        np.linalg.qr = interrupted
+        sys.argv[1:] = ["check", "net.toml", "--width", "30", "--json", "out.json"]
+        sys.exit(main())
+    """
+    net()
+    root = Path(__file__).resolve().parent.parent
+    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(root)}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, env=environment)
+    assert result.returncode == 130
+    assert result.stderr == "spectra: interrupted; nothing was written\n"
+    assert os.listdir() == ["net.toml"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_interruption_while_modules_are_loaded_ends_with_130(net) -> None:
+    code = """if True:
+        import builtins, sys
+        from spectra.cli import main
+        def interrupted(*_, **__):
+            raise KeyboardInterrupt
+        builtins.__import__ = interrupted
+        sys.exit(main())
+    """
+    root = Path(__file__).resolve().parent.parent
+    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(root)}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, env=environment)
+    assert (result.returncode, result.stderr) == (130, "spectra: interrupted; nothing was written\n")
+
+
+def test_closed_standard_output_is_one_line_and_no_traceback(net, capsys, monkeypatch) -> None:
+    config = net()
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["predict", config, "--json", "-"]) == 2
+    assert "standard output is closed" in capsys.readouterr().err
+
+
+def test_a_full_device_is_named(net, capsys) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no such device")
+    assert "/dev/full" in refused(capsys, "predict", net(), "--json", "/dev/full")
+    assert "--json" in refused(capsys, "predict", net(), "--json", "")
+
+
+def test_activation_tables_are_shown_as_the_file_writes_them(net, capsys) -> None:
+    message = refused(capsys, "predict", net(), "--set", 'activation={name="leaky_relu", negative_slope="a"}')
+    assert '{name = "leaky_relu", negative_slope = "a"}' in message
+
+
+def test_quantiles_and_conditions_beyond_doubles_are_printed(net, capsys) -> None:
+    assert main(["predict", net('depth = 300\nactivation = "tanh"\nsigma_w = "critical"\nsigma_b = 0.05\n')]) == 0
+    out = capsys.readouterr().out
+    assert "10^1863" in out
+    assert "vanish for most directions" in out
+
+
+def test_bulks_are_listed_where_an_atom_lies_above_them(net, capsys) -> None:
+    assert main(["predict", net(TANH.replace("tanh", "hardtanh"))]) == 0
+    assert "bulks" in capsys.readouterr().out
+
+
+def test_instability_is_said_once(net, capsys) -> None:
+    text = 'depth = 3\nactivation = "gelu"\nsigma_w = "critical"\nsigma_b = 0.1\n'
+    record = answer(capsys, "predict", net(text))
+    assert sum("unstable" in note for note in record["checks"]["notes"]) == 1
+
+
+def test_check_says_what_it_could_have_noticed(net, capsys) -> None:
+    record = answer(capsys, "check", net(), "--width", "60", "--samples", "4")
+    assert {row["name"] for row in record["shape"]} == {"mean of log s", "sd of log s"}
+    for row in [*record["shape"], *record["extrapolated"]]:
+        assert row["detectable"] > 0
+    assert main(["check", net(), "--width", "60", "--samples", "4"]) == 0
+    assert "would have been noticed" in capsys.readouterr().out

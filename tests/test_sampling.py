@@ -254,3 +254,45 @@ def test_impossible_arguments_are_refused(arguments, message):
 def test_unknown_weights_are_refused():
     with pytest.raises(ValueError, match="allowed are 'gaussian'"):
         random_weights("cauchy", 2, 2, 1.0, np.random.default_rng(0))
+
+
+def test_after_an_error_nothing_is_waited_for():
+    # The first task fails at once; the others would take a minute each, and must neither be begun nor waited for.
+    import threading
+    import time
+
+    from spectra.sampling import _parallel
+
+    stopped, begun = threading.Event(), []
+
+    def task(index):
+        begun.append(index)
+        if index == 0:
+            raise KeyboardInterrupt
+        stopped.wait(60)
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(_parallel(task, range(200), stopped))
+    assert time.monotonic() - start < 30
+    assert stopped.is_set()
+    assert len(begun) < 200
+
+
+def test_an_abandoned_sample_ends_at_its_next_layer():
+    # Closed after the first result: the threads still at work stop, so that the interpreter can end.
+    import threading
+
+    class StopError(Exception):
+        pass
+
+    def stop(done, total):
+        raise StopError
+
+    before = threading.active_count()
+    with pytest.raises(StopError):
+        sample(net(depth=50), width=60, samples=40, progress=stop)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(20)
+    assert threading.active_count() <= before

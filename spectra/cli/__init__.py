@@ -1,3 +1,27 @@
 """The command `spectra`: the only part of the package that prints."""
 
-from .app import main as main
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status.
+
+    >>> main(["predict", "nowhere.toml"])
+    2
+    """
+    try:
+        # Here and not above: Ctrl-C may come while this is being loaded.
+        from .app import INTERRUPTED, run
+
+        status = run(arguments)
+    except KeyboardInterrupt:
+        status = INTERRUPTED = 130
+        sys.stderr.write("spectra: interrupted; nothing was written\n")
+    if status == INTERRUPTED and arguments is None:
+        # The interpreter would wait for threads that are busy with matrices; everything of ours is cleaned up.
+        os._exit(status)
+    return status

@@ -63,12 +63,10 @@ for _command in (predict, compare, check, bench):
     commands.add_command(_command)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status.
-
-    >>> main(["predict", "nowhere.toml"])
-    2
-    """
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status, whatever happens."""
+    if sys.stdout is None:
+        return _fail("standard output is closed; send it to a file, or to /dev/null", BAD_INPUT)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows no Greek shows question marks rather than a traceback.
         if hasattr(stream, "reconfigure"):
@@ -97,10 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail("out of memory; a smaller depth, width or number of points needs less", NUMERICS)
     except (KeyboardInterrupt, click.Abort, _InterruptedError):
-        status = _fail("interrupted; nothing was written", INTERRUPTED)
-        if arguments is None:
-            # The interpreter would wait for threads that are busy with matrices; everything of ours is cleaned up.
-            os._exit(status)
+        return _fail("interrupted; nothing was written", INTERRUPTED)
     except Exception:
         # Status 1 belongs to `check`; a fault of ours must not be taken for its verdict.
         traceback.print_exc()

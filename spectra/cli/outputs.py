@@ -33,6 +33,8 @@ class Outputs:
     plot_path: str | None = None
 
     def __post_init__(self) -> None:
+        if self.json_path == "":
+            raise click.UsageError("`--json ''`: must be a path, or -.")
         paths = [path for path in (self.json_path, self.plot_path) if path not in (None, "-")]
         if len({os.path.realpath(path) for path in paths}) < len(paths):
             raise click.UsageError("`--json` and `--plot` name the same file.")

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..reading import in_words, reading
+from ..spectrum import OUTSIDE
 
 if TYPE_CHECKING:
     from ..agreement import CrossCheck
@@ -42,12 +44,11 @@ def interval(pair: Sequence[float | None]) -> str:
     return f"[{number(pair[0])}, {number(pair[1])}]"
 
 
-def condition(pair: Sequence[float | None]) -> str:
-    """Ratio s_max/s_min of singular values whose squares span the pair."""
-    low, high = pair
-    if low is None or high is None:
-        return "–"
-    return number(math.sqrt(high) / math.sqrt(low)) if low > 0.0 else "∞"
+def condition(log_ratio: float) -> str:
+    """Ratio s_max/s_min, given its logarithm, which a double holds where the ratio leaves its range."""
+    if not math.isfinite(log_ratio):
+        return "∞"
+    return number(math.exp(log_ratio)) if log_ratio < 700.0 else f"10^{log_ratio / math.log(10.0):.0f}"
 
 
 def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
@@ -68,9 +69,11 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
     table.add_row("variance of JJᵀ, m_2 − m_1²", number(jacobian["variance"]), end_section=True)
     table.add_row("support of JJᵀ, [λ_min, λ_max]", interval(jacobian["support"]))
     table.add_row("  all but 1e-12 of its mass", interval(jacobian["effective_support"]))
-    table.add_row("condition number s_max/s_min", condition(jacobian["support"]))
-    table.add_row("  of all but 1e-12 of the mass", condition(jacobian["effective_support"]))
-    if len(jacobian["bulks"]) != 1:
+    low, high = pred.spectrum.log_support
+    table.add_row("condition number s_max/s_min", condition((low - high) / 2))
+    low, high = (float(u) for u in pred.spectrum.quantile_at(np.array([OUTSIDE, 1.0 - OUTSIDE])))
+    table.add_row("  of all but 1e-12 of the mass", condition((low - high) / 2))
+    if jacobian["bulks"] != [jacobian["support"]]:
         table.add_row("bulks", " ".join(interval(bulk) for bulk in jacobian["bulks"]) or "none: atoms only")
     atoms = ", ".join(f"mass {number(mass)} at λ = {number(place)}" for place, mass in jacobian["atoms"])
     table.add_row("atoms of JJᵀ", atoms or "none", end_section=True)
@@ -112,7 +115,7 @@ def print_comparison(runs: Sequence[tuple[str, Prediction]], records: Sequence[d
         field = record["mean_field"]
         cells = [number(value, 4) for value in values]
         certified = "yes" if record["checks"]["certified"] else "NO"
-        table.add_row(Text(label), number(field["chi_1"], 4), field["phase"], *cells, certified)
+        table.add_row(Text(label), number(field["chi_1"]), field["phase"], *cells, certified)
     console.print(table)
     for label, pred in runs:
         console.print(Text(f"{label}: {reading(pred)}"), soft_wrap=True)
@@ -137,21 +140,42 @@ def print_check(pred: Prediction, result: CrossCheck) -> None:
     console.print(table)
     console.print(Text("Moments m_k of JJᵀ; z counts standard errors", style="bold"))
     table = Table(header_style="bold")
-    for heading in ("k", "width", "predicted", "sampled", "z", "limit of |z|"):
+    for heading in ("k", "width", "predicted", "sampled", "z", "limit of |z|", "noticed from"):
         table.add_column(heading, justify="right")
     predicted = {moment.k: moment.predicted for row in result.widths for moment in row.moments}
     for k in sorted(predicted):
         for row in result.widths:
             for moment in (moment for moment in row.moments if moment.k == k):
                 sampled = _with_error(moment.sampled, moment.standard_error)
-                table.add_row(str(k), str(row.width), number(moment.predicted), sampled, number(moment.z, 3), "")
+                table.add_row(str(k), str(row.width), number(moment.predicted), sampled, number(moment.z, 3), "", "")
         for limit in (limit for limit in result.extrapolated if limit.k == k):
             sampled = _with_error(limit.value, limit.standard_error)
-            table.add_row(str(k), "∞", number(predicted[k]), sampled, number(limit.z, 3), number(limit.limit, 3))
+            verdict = number(limit.z, 3), number(limit.limit, 3), _share(limit.detectable)
+            table.add_row(str(k), "∞", number(predicted[k]), sampled, *verdict)
         table.add_section()
     console.print(table)
+    if result.shape:
+        clipped = number(result.shape[0].clipped_at, 2)
+        console.print(Text(f"Shape of the spectrum at width ∞, s below {clipped} counted as {clipped}", style="bold"))
+        table = Table(header_style="bold")
+        for heading in ("statistic", "predicted", "sampled", "z", "limit of |z|", "noticed from"):
+            table.add_column(heading, justify="left" if heading == "statistic" else "right")
+        for row in result.shape:
+            noticed = f"± {number(row.detectable, 2)}" if row.name.startswith("mean") else _share(row.detectable)
+            sampled = _with_error(row.value, row.standard_error)
+            verdict = number(row.z, 3), number(row.limit, 3), noticed
+            table.add_row(row.name, number(row.predicted), sampled, *verdict)
+        console.print(table)
     verdict = "agree within" if result.agree else "DISAGREE beyond"
     console.print(Text(f"Prediction and samples {verdict} their stated uncertainty."), soft_wrap=True)
+    if result.agree:
+        text = "Errors of the prediction from the size in the last column on would have been noticed, half of the time."
+        console.print(Text(text), soft_wrap=True)
+
+
+def _share(relative: float | None) -> str:
+    """Relative size in per cent; beyond a factor 10 nothing is noticed that deserves a number."""
+    return "–" if relative is None or relative > 9.0 else f"± {100.0 * relative:.2g} %"
 
 
 def _with_error(value: float | None, error: float | None) -> str:

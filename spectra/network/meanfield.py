@@ -153,7 +153,8 @@ def mean_field(net: Network) -> MeanField:
     if chi_1 is None:
         growth = sum(s.repeat * (math.log(s.chi) if s.chi > 0.0 else -math.inf) for s in states)
         phase = _phase(math.exp(min(growth / sum(s.repeat for s in states), 700.0)))
-        more = (*more, "no chi_1: phase by the geometric mean of chi; q_star, c_star, xi_c and xi_q are null")
+        nulls = "q_star, c_star, chi_c_star, xi_c and xi_q are null"
+        more = (*more, f"no chi_1: phase by the geometric mean of chi; {nulls}")
     else:
         phase = _phase(chi_1)
     correlation = None
@@ -204,7 +205,7 @@ def _missing(begin: Start, chi_1: float | None, phase: Phase, xi_q: float | None
     if chi_1 is None:
         return
     if begin.q_star is None:
-        yield "q_star, c_star, xi_c and xi_q are null: the variance has no fixed point"
+        yield "q_star, c_star, chi_c_star, xi_c and xi_q are null: the variance has no fixed point"
         return
     if begin.q_star == 0.0:
         yield "c_star and xi_c are null: at q* = 0 there is no signal to correlate"

@@ -116,7 +116,8 @@ def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:
     if first.critical and first.q_star is not None:
         q = first.q_star
         slope = first.map.slope(q)
-        unstable = abs(slope) > 1.0 + CRITICAL_TOLERANCE
+        # Where q* was not given but found, `critical_point` has said so already.
+        unstable = first.given and abs(slope) > 1.0 + CRITICAL_TOLERANCE
         if asked is None and q == 0.0:
             return Start(1.0, False, q, slope, ("input_variance left out and q* = 0: taken as 1",))
         notes = (f"q* = {q:.6g} is unstable (slope {slope:.6g}): a variance near it moves away",) if unstable else ()

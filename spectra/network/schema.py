@@ -64,13 +64,18 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 def shown(value: object) -> str:
     """Value as the file would write it, on one line and not longer than a line."""
-    if isinstance(value, bool):
-        text = str(value).lower()
-    elif isinstance(value, str):
-        text = '"' + value.replace("\n", "\\n") + '"'
-    else:
-        text = " ".join(repr(value).split())
+    text = _toml(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\n", "\\n") + '"'
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    return " ".join(repr(value).split())
 
 
 def plain(value: Any) -> Any:

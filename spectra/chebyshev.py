@@ -1,0 +1,49 @@
+"""Chebyshev series on pieces of a line: nodes, fits, evaluation, integrals, and values on parts of a piece."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._types import Array
+
+
+def nodes(count: int) -> Array:
+    """Zeros of T_count, ascending."""
+    return -np.cos(np.pi * (np.arange(count) + 0.5) / count)
+
+
+def fit(count: int) -> Array:
+    """Matrix from values at the nodes to coefficients."""
+    angles = np.pi * (np.arange(count) + 0.5) / count
+    matrix = 2.0 / count * np.cos(np.outer(np.arange(count), np.pi - angles))
+    matrix[0] *= 0.5
+    return matrix
+
+
+def parts(count: int, number: int) -> Array:
+    """Matrices from values at the nodes to values at the nodes of each of `number` equal parts, (number, n, n)."""
+    places = (nodes(count) + 1.0 + 2.0 * np.arange(number)[:, None]) / number - 1.0
+    return np.polynomial.chebyshev.chebvander(places, count - 1) @ fit(count)
+
+
+def integral(count: int) -> Array:
+    """Matrix from the coefficients of f to those of ∫_x^1 f, (count + 1, count)."""
+    matrix = np.zeros((count + 1, count))
+    for k in range(count):
+        unit = np.polynomial.chebyshev.chebint(np.eye(count)[k])
+        matrix[: unit.size, k] -= unit
+        matrix[0, k] += np.polynomial.chebyshev.chebval(1.0, unit)
+    return matrix
+
+
+def clenshaw(series: Array, piece: Array, x: Array) -> Array:
+    """Σ c_j T_j(x) for x (n,), the coefficients c those of row `piece` (n,) of `series`."""
+    rows = series.T[:, piece]
+    double = x + x
+    after, here = np.zeros_like(x), rows[-1]
+    for row in rows[-2:0:-1]:
+        new = double * here
+        new -= after
+        new += row
+        here, after = new, here
+    return x * here - after + rows[0]

@@ -1,0 +1,92 @@
+"""Figures: what they show is there, in the right place, and readable."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+
+from spectra.network import Network
+from spectra.plot import check_figure, comparison_figure, figure_bytes, prediction_figure
+from spectra.prediction import predict
+from spectra.sampling import sample
+
+matplotlib.use("Agg")
+HARD = {"activation": "hardtanh", "weights": "orthogonal", "sigma_w": "critical"}
+HE = {"activation": "relu", "sigma_w": 2**0.5, "input_variance": 1.0}
+
+
+def texts(figure: Any) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def curve(figure: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The law itself, drawn first."""
+    line = figure.axes[0].lines[0]
+    return np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+
+
+def test_small_bulk_below_a_heavy_atom_is_shown_whole() -> None:
+    # 98.7 % of the mass sits in the atom at s = 1.006; the bulk with 1 % below s = 0.18 must not be cut off.
+    figure = prediction_figure(predict(Network(depth=8, q_star=0.1, **HARD)))
+    axes = figure.axes[0]
+    _, density = curve(figure)
+    assert axes.get_xscale() == "log"
+    assert np.nanmax(density) <= axes.get_ylim()[1]
+    assert np.nanmax(density) > 0.5 * axes.get_ylim()[1]
+    assert any(text.startswith("mass 0.9875 at s = 1.006") for text in texts(figure))
+
+
+def test_atoms_alone_have_no_scale_of_densities() -> None:
+    law = {"name": "leaky_relu", "negative_slope": 0.1}
+    net = Network(depth=1, activation=law, weights="orthogonal", sigma_w="critical", sigma_b=0.0)
+    figure = prediction_figure(predict(net))
+    assert figure.axes[0].get_ylabel() == "no density: atoms only"
+    assert len(figure.axes[0].get_yticks()) == 0
+    assert not [text for text in texts(figure) if "edge" in text]
+    assert sum(text.startswith("mass 0.5") for text in texts(figure)) == 2
+
+
+def test_edges_are_named_for_what_they_are() -> None:
+    net = Network(depth=32, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=0.02)
+    figure = prediction_figure(predict(net))
+    assert {text.rpartition(" ")[0] for text in texts(figure)} == {"effective edge", "edge"}
+
+
+def test_an_atom_too_small_to_be_seen_is_not_marked() -> None:
+    assert not any("s = 0" in t for t in texts(prediction_figure(predict(Network(depth=8, q_star=0.02, **HARD)))))
+
+
+def test_laws_beyond_hundreds_of_decades_are_drawn() -> None:
+    net = Network(depth=400, activation="tanh", sigma_w="critical", sigma_b=0.05)
+    figure = prediction_figure(predict(net))
+    where, density = curve(figure)
+    assert where[0] < 1e-280
+    assert np.all(np.isfinite(density))
+    assert figure_bytes(figure).startswith(b"\x89PNG")
+
+
+def test_check_shows_the_sampled_mass_of_every_atom() -> None:
+    net = Network(depth=4, q_star=0.3, **HARD)
+    pred, ensemble = predict(net), sample(net, width=60, samples=4)
+    figure = check_figure(pred, [ensemble])
+    lines = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "s"]
+    squares = [line for line in lines if np.size(line.get_xdata())]
+    assert len(squares) == 1
+    masses = [atom.mass for atom in pred.singular_values.atoms]
+    # Fractions of 60·4 neurons and layers: binomial, five standard deviations.
+    np.testing.assert_allclose(np.asarray(squares[0].get_ydata(), float), masses, atol=5 * np.sqrt(0.25 / 60))
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["sampled", "sampled mass", "prediction"]
+
+
+@pytest.mark.parametrize("keys", [HE | {"depth": 3}, HARD | {"depth": 3, "q_star": 0.5}])
+def test_every_axis_is_labelled(keys) -> None:
+    pred = predict(Network(**keys))
+    for figure in (prediction_figure(pred), comparison_figure([("one", pred), ("two", pred)])):
+        density, mass = figure.axes
+        assert density.get_xlabel() == "singular value s of J"
+        assert density.get_ylabel() in ("density of s", "density of ln s")
+        assert mass.get_ylabel() == "mass of an atom (stems)"
+        assert density.get_title()

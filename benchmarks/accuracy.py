@@ -13,6 +13,7 @@ import platform
 import signal
 import time
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def layers_of(case: dict[str, Any]) -> tuple[LayerState, ...]:
 def examine(case: dict[str, Any]) -> tuple[Errors, bool]:
     """Errors of the law of one case, and whether every node of it was certified."""
     field = MeanField(layers_of(case), 1.0, None, None, "critical", None, None, ())
-    built = spectrum_of(jacobian_equation(field), lambda *, level: jacobian_equation(field, level=level))
+    built = spectrum_of(jacobian_equation(field), partial(jacobian_equation, field))
     law = built.spectrum
     x = np.array([float(point["lambda"]) for point in case["points"]])
     density = np.array([float(point["density"]) for point in case["points"]])

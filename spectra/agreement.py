@@ -133,6 +133,10 @@ def crosscheck(
         to measure the finite-width bias. Without them it is only allowed for, and the distances are not judged.
     progress : passed to the sampling of the companions.
 
+    Returns
+    -------
+    CrossCheck: distances and moments at every width, extrapolations with their z, `agree`, and the reasons in `notes`.
+
     Raises
     ------
     ValueError : fewer than two samples, two ensembles of one width, different depths, `moments` below 1.

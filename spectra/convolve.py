@@ -107,6 +107,14 @@ class FreePower(Law):
 def free_product(*laws: Law) -> Law:
     """μ_1 ⊠ μ_2 ⊠ … as a law: S = Π S_i.
 
+    Raises
+    ------
+    ValueError : no factor, or one that is not a law.
+
+    Source
+    ------
+    Voiculescu, J. Operator Theory 18 (1987), 223-235.
+
     Examples
     --------
     >>> from spectra.laws import MarchenkoPastur
@@ -118,5 +126,15 @@ def free_product(*laws: Law) -> Law:
 
 
 def free_power(law: Law, exponent: float) -> Law:
-    """μ^{⊠t} as a law, for real t ≥ 1: S = S_μ^t."""
+    """μ^{⊠t} as a law, for real t ≥ 1: S = S_μ^t.
+
+    Raises
+    ------
+    ValueError : the base is not a law, or the exponent is below 1.
+
+    Source
+    ------
+    Voiculescu, J. Operator Theory 18 (1987), 223-235; exponents that are not whole: Belinschi and Bercovici, Int.
+    Math. Res. Not. (2005), 65-101.
+    """
     return FreePower(law, exponent)

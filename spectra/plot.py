@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .errors import ConfigError
 from .reading import NEGLIGIBLE, in_words
 
 if TYPE_CHECKING:
@@ -100,7 +101,14 @@ def check_figure(pred: Prediction, ensembles: Sequence[Ensemble]) -> Figure:
 
 
 def figure_bytes(figure: Figure, file_format: str = "png") -> bytes:
-    """Return a figure as the content of a file."""
+    """Return a figure as the content of a file.
+
+    Raises
+    ------
+    ValueError : a format other than png, pdf and svg.
+    """
+    if file_format not in FORMATS:
+        raise ConfigError(f"`{file_format}`: figures are written as {', '.join('.' + name for name in FORMATS)}.")
     stream = io.BytesIO()
     # Without a date two runs give the same bytes.
     figure.savefig(

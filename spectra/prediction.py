@@ -43,7 +43,16 @@ class Checks:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Spectrum of the Jacobian of one network, with the mean field it stands on."""
+    """Spectrum of the Jacobian of one network, with the mean field it stands on.
+
+    Parameters
+    ----------
+    network : what was predicted.
+    mean_field : variances q_l, slopes χ_l, fixed point, phase and depth scales.
+    spectrum : law of the eigenvalues λ of JJᵀ; λ is a squared ratio of lengths, without units.
+    singular_values : law of s = √λ.
+    checks : residual, mass and moment defects, certificate.
+    """
 
     network: Network
     mean_field: MeanField
@@ -52,26 +61,38 @@ class Prediction:
     checks: Checks
 
     def moments(self, order: int) -> np.ndarray:
-        """m_1 … m_order of JJᵀ, by the exact series; inf where beyond the range of doubles."""
+        """m_k = (1/N_L) E tr (JJᵀ)^k, k = 1 … order, (order,), by the exact series; inf beyond the range of doubles."""
         k = np.arange(1, order + 1)
         with np.errstate(over="ignore"):
             return np.exp(k * self.spectrum.log_mean) * self.spectrum.scaled_moments(order)
 
     def to_dict(self, at: Sequence[float] | None = None, *, moments: int = 6, points: int = 400) -> dict[str, Any]:
-        """The JSON object of `spectra predict`."""
+        """The JSON object of `spectra predict`: plain dicts, lists and numbers; None where there is no finite double.
+
+        Parameters
+        ----------
+        at : λ at which to give the density; without it `points` of them over the effective support.
+        moments : how many m_k.
+        """
         from .record import prediction_to_dict
 
         return prediction_to_dict(self, at, moments, points)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Density of the singular values as a matplotlib figure; written to `path` when given."""
+        """Density of the singular values as a matplotlib figure; written to `path` (.png, .pdf, .svg) when given.
+
+        Raises
+        ------
+        ValueError : another ending.
+        OSError : the file cannot be written; what was there stays.
+        """
         from .plot import figure_bytes, prediction_figure
 
         figure = prediction_figure(self)
         if path is not None:
             from .files import write_whole
 
-            suffix = os.path.splitext(os.fspath(path))[1].lstrip(".") or "png"
+            suffix = os.path.splitext(os.fspath(path))[1].lower().lstrip(".") or "png"
             write_whole({path: figure_bytes(figure, suffix)})
         return figure
 

@@ -99,6 +99,10 @@ def sample(
         network does not depend on how many others are sampled, in which order, or at which other widths.
     progress : called with (networks done, networks in all) after every network.
 
+    Returns
+    -------
+    Ensemble: natural logarithms of the singular values, (samples, min(N_0, N_L)), with q_l and χ_l of every network.
+
     Raises
     ------
     ValueError : impossible width, samples or seed, or no width anywhere.

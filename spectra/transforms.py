@@ -222,6 +222,10 @@ def moments(law: Law, order: int) -> Array:
     Accuracy
     --------
     1e-13 relative times a small power of the order.
+
+    Source
+    ------
+    Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Lecture 18.
     """
     k = np.arange(1.0, order + 1.0)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -43,9 +43,10 @@ def layer(
     return LayerState(spec, q, mean, chi, fan_in, fan_out, repeat)
 
 
-def equation_of(runs: Sequence[LayerState], *, level: int = 0) -> MasterEquation:
+def equation_of(runs: Sequence[LayerState], *, level: int = 0, extra: int = 0) -> MasterEquation:
     """Master equation of layers in the given states."""
-    return jacobian_equation(MeanField(tuple(runs), 1.0, None, None, "critical", None, None, ()), level=level)
+    field = MeanField(tuple(runs), 1.0, None, None, "critical", None, None, ())
+    return jacobian_equation(field, level=level, extra=extra)
 
 
 def law_of(runs: Sequence[LayerState], *, refined: bool = False) -> Assembly:

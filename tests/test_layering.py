@@ -20,7 +20,7 @@ ROWS = (
     ("laws.zero", "laws.nodes", "laws.inverse", "laws.path", "laws.pushforward"),
     ("master", "pointwise", "solve", "continuation", "pole", "series", "spectrum"),
     ("walker", "gap", "bulk", "sweep"),
-    ("thinning", "chebyshev", "guess", "chart", "tail", "marginal", "pushed", "assembly"),
+    ("chebyshev", "guess", "chart", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),
     ("laws",),
     ("network",),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from spectra.network import Network
+from spectra.prediction import predict
 from spectra.spectrum import Atom, SingularValueLaw, Spectrum
 
 
@@ -156,3 +158,25 @@ def test_shapes_in_are_shapes_out(function):
         scalar = call(0.9)
         assert isinstance(scalar, float)
         assert scalar == grid[0, 2]
+
+
+def test_nothing_is_made_up_for_nan_and_for_moments_that_are_not_known():
+    law = predict(Network(depth=4, activation="tanh", sigma_w=1.2, sigma_b=0.1))
+    for found in (law.spectrum, law.singular_values):
+        for function in (found.pdf, found.cdf, found.icdf):
+            assert np.array_equal(np.isnan(function(np.array([np.nan, 0.5]))), [True, False])
+        assert found.pdf(-1.0) == found.cdf(-1.0) == 0.0
+    # ρ ~ λ^{−4/5}: E λ^k is infinite for k ≤ −1/5; above, it is finite and not computed.
+    assert law.spectrum.moment(-1) == law.spectrum.moment(-0.25) == np.inf
+    assert np.isnan(law.spectrum.moment(-0.1))
+    relu = predict(Network(depth=4, activation="relu", sigma_w=1.2, input_variance=1.0))
+    assert relu.spectrum.moment(-0.1) == np.inf
+
+
+def test_figures_of_other_formats_are_refused_by_name(tmp_path):
+    law = predict(Network(depth=1, activation="tanh", sigma_w=1.2, sigma_b=0.1))
+    with pytest.raises(ValueError, match=r"\.png, \.pdf, \.svg"):
+        law.plot(tmp_path / "figure.jpg")
+    assert not list(tmp_path.iterdir())
+    law.plot(tmp_path / "figure.PNG")
+    assert (tmp_path / "figure.PNG").read_bytes().startswith(b"\x89PNG")

@@ -20,6 +20,8 @@ from .zero import decades, ray, slope_zero
 REACH = 9.5
 # A zero of φ' farther out, in standard deviations, has less than 1e-17 of the mass near it.
 FAR = 8.8
+# Slopes too small to be told from zero are left out altogether where they have less mass than this.
+NO_MASS = 1e-12
 
 
 def slope_law(activation: Activation, variance: float, *, level: int = 0) -> NodeLaw:
@@ -111,7 +113,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         supremum=_extreme(activation, max) / centre,
         infimum=_extreme(activation, min) / centre,
         resolved=resolved / centre,
-        neglected=max(0.0, tiny) if tiny > 1e-15 else 0.0,
+        neglected=tiny if tiny > 0.5 * NO_MASS else 0.0,
     )
 
 
@@ -135,7 +137,8 @@ def slope_rank(activation: Activation, variance: float) -> float:
                 continue
             if branch.constant_slope is None and activation.slope_period is None:
                 low, high = _where_slope_counts(activation, branch, variance)
-                zero += gaussian_mass(branch.lower, low, variance) + gaussian_mass(high, branch.upper, variance)
+                tiny = gaussian_mass(branch.lower, low, variance) + gaussian_mass(high, branch.upper, variance)
+                zero += tiny if tiny > NO_MASS else 0.0
             rest += gaussian_mass(low, high, variance)
     if not rest > 0.0:
         raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")

@@ -117,3 +117,21 @@ def test_deep_net_that_narrows_to_a_part_in_a_million_is_certified():
     assert found.checks.certified
     rank = sum(arc.mass for arc in found.spectrum.arcs)
     assert rank == pytest.approx(1 - found.spectrum.atom_at_zero, rel=1e-9)
+
+
+def test_product_of_two_and_three_points_has_all_its_edges_and_atoms():
+    """One bulk ends where v_1 is near infinity; atoms of mass p_i + q_j − 1 at a_i b_j."""
+    a, b = (1.0, 2.0), (0.4, 0.9, 2.0)
+    p, q = (5 / 7, 2 / 7), (1 / 3, 1 / 2, 1 / 6)
+    law = free_product(Discrete(a, p), Discrete(b, q)).spectrum()
+    atoms = sorted(
+        (x * y, s + t - 1) for x, s in zip(a, p, strict=True) for y, t in zip(b, q, strict=True) if s + t > 1
+    )
+    assert [x for atom in law.atoms for x in (atom.location, atom.mass)] == pytest.approx(np.ravel(atoms), rel=1e-13)
+    assert law.total_mass == pytest.approx(1.0, abs=1e-13)
+    # E λ² of a free product: E a² (E b)² + (E a)² E b² − (E a)² (E b)².
+    (mean_a, mean_b), (square_a, square_b) = (
+        [float(np.dot(weights, np.power(places, k))) for weights, places in ((p, a), (q, b))] for k in (1, 2)
+    )
+    exact = square_a * mean_b**2 + mean_a**2 * square_b - mean_a**2 * mean_b**2
+    assert math.exp(law.log_moment_by_quadrature(2)) == pytest.approx(exact, rel=1e-12)

@@ -61,8 +61,8 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
             continue
         here = [_ray_out_of(piece, lower, upper, at, variance, period) for at in (lower, upper)]
         rays += [one for one in here if one is not None]
-        ends = tuple(None if one is None else one.end for one in here)
-        x, dx = path(piece, lower, upper, math.sqrt(variance), level, ends)
+        begin, stop = (None if one is None else one.end for one in here)
+        x, dx = path(piece, lower, upper, math.sqrt(variance), level, (begin, stop))
         points.append(piece.branch.slope(x) ** 2)
         weights.append(_weight(x, variance, period) * dx * copies)
     for row, weight in _merged(rays):

@@ -22,6 +22,8 @@ from ..errors import ConvergenceError
 STEEPNESS = 0.6
 # Largest argument of φ'² aimed at along the path: a right angle keeps the image far from both half-axes.
 TURN = 1.35
+# Largest argument of the distance of φ'² from where it levels off.
+LEVEL_TURN = 1.75
 # Largest change of log|φ'²| between the axis and the path.
 MODULUS = 2.0
 # How near, in units of the local scale, the panels go to a zero of φ' of higher order: the mass left unresolved there.
@@ -155,7 +157,7 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
     height = np.minimum(STEEPNESS * np.minimum(x - lower, upper - x), np.minimum(turning, 0.5 * width))
     for _ in range(30):
         height = _gentle(x, height)
-        unsafe = _unsafe(branch, x, height, side)
+        unsafe = _unsafe(branch, x, height, side, (float(t.min()), float(t.max())))
         if not unsafe.any():
             scales = _scale_at(branch, lower, x), _scale_at(branch, upper, x[::-1])
             return MonotonePiece(branch, lower, upper, side, x, height, scales)
@@ -184,10 +186,11 @@ def _gentle(x: Array, height: Array) -> Array:
     return np.maximum(np.minimum(up, down), 1e-3 * height)
 
 
-def _unsafe(branch: Branch, x: Array, height: Array, side: int) -> Array:
+def _unsafe(branch: Branch, x: Array, height: Array, side: int, limits: tuple[float, float]) -> Array:
     """Where Im φ'² ≤ 0, or φ'² turns by more than 2.2 radians, on some path between the axis and this one.
 
-    Also where its modulus changes by more than it does without a singularity in between.
+    Also where it turns too far about its `limits`, the values where it levels off, beyond which poles may lie as well;
+    and where its modulus changes by more than it does without a singularity in between.
     """
     unsafe = np.zeros(x.size, bool)
     on_axis = branch.slope(x) ** 2
@@ -198,6 +201,8 @@ def _unsafe(branch: Branch, x: Array, height: Array, side: int) -> Array:
         bad = (image.imag < -1e-12 * np.abs(image)) | (np.angle(image) > 2.2) | ~np.isfinite(image)
         with np.errstate(all="ignore"):
             far = np.abs(np.log(np.abs(image) / on_axis)) > MODULUS
+            for away in (image - limits[0], np.conj(limits[1] - image)):
+                bad |= (np.angle(away) > LEVEL_TURN) & (np.abs(away) > 1e-9 * limits[1])
         unsafe |= (counted & bad) | (far & (on_axis > TINY_SLOPE_SQUARE))
     return unsafe
 

@@ -56,6 +56,11 @@ class NodeLaw:
     infimum: float | None = None
     neglected: float = 0.0
 
+    @property
+    def variance(self) -> float:
+        """E (t − 1)² of the mean-one part, without cancellation."""
+        return float((self.weights @ (self.points - 1.0) ** 2).real)
+
     def moments(self, order: int) -> Array:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""
         # Not by `**`: the powers of complex numbers are slow.

@@ -23,6 +23,8 @@ from .rule import gauss_rule, nodes_needed, position, variance_at
 # Relative drift of q that is rounding: the error left by the mean is its square.
 SAME = 1e-11
 
+# Share of the variance below which a factor is left out.
+NO_SPREAD = 1e-18
 # Two quadratures of E φ'² must agree to this, relative.
 MEANS_AGREE = 1e-10
 
@@ -82,7 +84,14 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
         for (activation, ratio), kin in families.items()
         for factor in _representatives(activation, ratio, kin, level, extra)
     ]
-    return MasterEquation(tuple(shifts), combine(factors), -math.fsum(log_m1))
+    return MasterEquation(tuple(shifts), combine(_that_count(factors, shifts)), -math.fsum(log_m1))
+
+
+def _that_count(factors: list[Factor], shifts: list[tuple[float, float]]) -> list[Factor]:
+    """Without the factors that are 1 beside the others: log S ≈ −n·Var·w far below the rounding of the sum."""
+    spreads = [factor.count * factor.ratio * factor.law.variance for factor in factors]
+    total = math.fsum(spreads) + math.fsum(abs(exponent) for _, exponent in shifts)
+    return [factor for factor, spread in zip(factors, spreads, strict=True) if spread > NO_SPREAD * total]
 
 
 def _merged_variances(state: MeanField) -> dict[float, float]:

@@ -98,7 +98,7 @@ class PointEvaluator:
                     height = jump + x.imag * complex(beside @ slope_table).real
                     psi, plus = complex(psi.real, height), complex(plus.real, height)
                     repaired = height * (1.0 - x.real) - psi.real * x.imag - x.imag
-            if first == 0.0 or plus == 0.0 or abs(psi) < CROSSING * abs(x):
+            if first == 0.0 or plus == 0.0 or psi == 0.0 or (abs(zeta) < CROSSING and abs(psi) < CROSSING * abs(x)):
                 return None
             beyond = 1.0 - x
             excess = (

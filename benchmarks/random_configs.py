@@ -38,9 +38,9 @@ ACTIVATIONS: tuple[Any, ...] = (
 WEIGHTS = ("gaussian", "orthogonal")
 WIDTHS = (10, 32, 50, 100, 128, 300, 784)
 FAILURES = ("false", "nan", "hang", "crash")
-# What `certified` promises: mass to 1e-9. The density found again at base resolution: 1e-6 leaves room for the finer
-# laws of D² that the prediction may have used.
-MASS, DENSITY, FINE = 1e-9, 1e-6, 4
+# What `certified` promises: mass to 1e-10.  The density is found again with every layer in its own right and with laws
+# of D² of this level: 1e-6 leaves room for the finer ones that the prediction may have used.
+MASS, DENSITY, FINE = 1e-10, 1e-6, 4
 
 
 def random_config(rng: np.random.Generator) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _verdict(found: Prediction, rng: np.random.Generator, limit: float = 20.0) -
 
 def _found_again(found: Prediction, places: list[float]) -> str:
     """Describe the first U at which the sure and slow continuation finds another density; empty if none."""
-    equation = jacobian_equation(found.mean_field, level=FINE, extra=4)
+    equation = jacobian_equation(found.mean_field, level=FINE, extra=len(found.mean_field.runs))
     for place in places:
         root = locate(equation, np.array([place]), max_steps=400)
         here = float(found.spectrum.log_density_at(np.array([place]))[0])

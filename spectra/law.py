@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .spectrum import Spectrum
 
 # Mass integrated from the density; the engine reaches 1e-12, and a lost bulk or atom shows at once.
-MASS_TOLERANCE = 1e-9
+MASS_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True)

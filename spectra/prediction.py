@@ -19,8 +19,8 @@ from .series import scaled_moments
 from .spectrum import SingularValueLaw, Spectrum
 
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
-MASS_TOLERANCE = 1e-9
-MOMENT_TOLERANCE = 1e-8
+MASS_TOLERANCE = 1e-10
+MOMENT_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)

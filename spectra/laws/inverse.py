@@ -9,7 +9,11 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Branch
+from ..errors import ConvergenceError
 from .zero import SlopeZero, slope_zero
+
+# Bisections of an interval between two points of a table bring Newton's method home.
+MAX_STEPS = 100
 
 
 class SlopeDensity:
@@ -133,7 +137,10 @@ class SlopeDensity:
         for (branch, lower, upper), zero in zip(self.pieces, self._zeros, strict=True):
             fraction = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 120)])
             x = np.concatenate([lower + (upper - lower) * fraction, (upper - (upper - lower) * fraction[:-1])[::-1]])
-            x = np.union1d(x, np.linspace(lower, upper, 200))
+            # Far beyond the scale of φ', too.
+            around = np.geomspace(1e-2, 1.0 + max(abs(lower), abs(upper)), 160)
+            x = np.unique(np.concatenate([x, np.linspace(lower, upper, 200), around, -around]))
+            x = x[(x >= lower) & (x <= upper)]
             with np.errstate(divide="ignore"):
                 height = 2.0 * np.log(np.abs(branch.slope(x)) + 0.0) - math.log(self.mean)
             if zero is not None:
@@ -141,7 +148,7 @@ class SlopeDensity:
                 height[0 if zero[1] > 0 else -1] = -math.inf
             height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
             rising = height[-1] > height[0]
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(all="ignore"):
                 rate = np.nan_to_num(branch.slope(x) / (2.0 * branch.curvature(x)), posinf=0.0, neginf=0.0)
             order = slice(None) if rising else slice(None, None, -1)
             tables.append((x[order], np.maximum.accumulate(height[order]), rate[order]))
@@ -151,7 +158,8 @@ class SlopeDensity:
         """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes."""
         branch = self.pieces[k][0]
         x_table, height, rate = self._tables[k]
-        target = np.log(t)
+        with np.errstate(divide="ignore"):
+            target = np.log(t)
         inside = (target > height[0]) & (target < height[-1])
         solution = np.zeros_like(t)
         if not inside.any():
@@ -168,7 +176,7 @@ class SlopeDensity:
         between = (x - low) * (x - high) < 0
         x = np.where(between, x, low + (high - low) * s)
         offset = math.log(self.mean)
-        for count in range(40):
+        for count in range(MAX_STEPS):
             slope = branch.slope(x)
             residual = 2.0 * np.log(np.abs(slope)) - offset - goal
             low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)
@@ -181,6 +189,8 @@ class SlopeDensity:
             # Newton's error is the square of its last step.
             if np.all(change <= 1e-8 * np.abs(x) * (1.0 if count else 0.1) + 1e-300):
                 break
+        else:
+            raise ConvergenceError(f"φ'² could not be inverted on ({x_table.min():.6g}, {x_table.max():.6g})")
         zero = self._zeros[k]
         if zero is not None:
             root = np.sqrt(t[inside] * self.mean)

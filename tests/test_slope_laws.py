@@ -1,0 +1,127 @@
+"""The law of φ'(h)² where it is hard: beside zeros of φ', far beyond the scale of φ', above the largest value."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from spectra.activations import get_activation
+from spectra.errors import ConvergenceError
+from spectra.laws.nodes import LawStack, _NodeSums
+from spectra.laws.pushforward import slope_law, slope_rank
+from spectra.laws.zero import slope_zero
+from spectra.network.jacobian import _verify_mean
+
+GELU_TANH = {"name": "gelu", "approximate": "tanh"}
+
+
+def plus_by_mpmath(name: str, q: float, v: complex, mean: mp.mpf) -> mp.mpc:
+    """E 1/(1 − v φ'(h)²/mean) by Gauss-Legendre panels that shrink towards the zero of φ' (30 digits)."""
+    phi = get_activation(name)
+    with mp.workdps(30):
+        sigma, variable = mp.sqrt(q), mp.mpc(v)
+        zero = next(x for b in phi.branches for x in b.turning_points if abs(b.slope(np.array([x]))[0]) < 1e-10)
+        zero = mp.findroot(lambda x: phi.mp(x, 1), mp.mpf(zero))
+        near = 1 / mp.sqrt(abs(variable))
+        steps = [near * mp.mpf(3) ** k for k in range(-6, 80) if near * mp.mpf(3) ** k < 1]
+        cuts = {k * sigma for k in range(-12, 13)} | {mp.mpf(k) for k in phi.kinks}
+        cuts |= {zero} | {zero + x for x in steps} | {zero - x for x in steps}
+
+        def integrand(x: mp.mpf) -> mp.mpc:
+            return mp.exp(-x * x / (2 * q)) / mp.sqrt(2 * mp.pi * q) / (1 - variable * phi.mp(x, 1) ** 2 / mean)
+
+        return mp.quad(integrand, sorted(x for x in cuts if abs(x) <= 12 * sigma))
+
+
+@pytest.mark.parametrize("v", [3e3 * np.exp(0.3j), 1e8 * np.exp(2.5j), 1e16 * np.exp(3.1j)])
+@pytest.mark.parametrize(("name", "q"), [("silu", 3.0), ("gelu", 0.02)])
+def test_psi_keeps_its_digits_where_only_the_neighbourhood_of_a_zero_of_the_slope_counts(
+    name: str, q: float, v: complex
+) -> None:
+    law = slope_law(get_activation(name), q)
+    expected = complex(plus_by_mpmath(name, q, v, mp.mpf(law.mean)))
+    found = LawStack([law]).evaluate(np.array([[v]]))[1][0, 0]
+    assert abs(found - expected) < 1e-13 * abs(expected)
+    assert found.imag == pytest.approx(expected.imag, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gelu", GELU_TANH, "silu", "mish", "hardswish", "sin"])
+def test_distance_from_a_zero_of_the_slope_is_a_series_in_the_slope(name: str | dict[str, str]) -> None:
+    phi = get_activation(name)
+    for branch in phi.branches:
+        for place in branch.turning_points or (0.5 * math.pi,):
+            if branch.constant_slope is None and abs(branch.slope(np.array([place]))[0]) < 1e-12:
+                zero = slope_zero(branch, float(place))
+                assert zero is not None
+                slope = zero.reach * np.exp(1j * np.linspace(-3.0, 3.0, 9))
+                x = zero.place + zero.displacement(slope)
+                assert np.allclose(branch.slope(x), slope, rtol=1e-13, atol=0)
+                assert np.allclose(zero.rate(slope) * branch.curvature(x), 1.0, rtol=1e-12, atol=0)
+
+
+def test_double_zeros_and_mere_small_slopes_have_no_series() -> None:
+    cubic = get_activation({"expr": "x**3"}).branches[0]
+    assert slope_zero(cubic, 0.0) is None
+    tanh = get_activation("tanh").branches[0]
+    assert slope_zero(tanh, -57.0) is None
+    assert slope_zero(tanh, 0.3) is None
+
+
+@pytest.mark.parametrize("name", ["silu", "hardswish", "sin"])
+def test_mass_near_a_zero_of_the_slope_is_relatively_accurate(name: str) -> None:
+    """P(t' ≤ t) ~ √t there, so that the density is P/(2t): R = π t·density = πP/2, to O(t)."""
+    density = slope_law(get_activation(name), 2.0).cut_density
+    assert density is not None
+    t = np.array([1e-32, 1e-26, 1e-20, 1e-15])
+    assert density.mass_below(t) == pytest.approx(2.0 / math.pi * density(1.0 / t), rel=1e-12)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("q", [1e2, 1e4, 1e6, 1e8, 1e12, 1e24])
+@pytest.mark.parametrize("name", ["gelu", GELU_TANH, "silu"])
+def test_mean_is_right_far_beyond_the_scale_of_the_activation(name: str | dict[str, str], q: float) -> None:
+    """φ'(x) + φ'(−x) = 1 gives E φ'² = ½ − E φ'(1 − φ'), an integral over the neighbourhood of 0."""
+    phi = get_activation(name)
+
+    def integrand(x: float) -> float:
+        slope = float(phi.derivative(x))
+        return slope * (1.0 - slope) * math.exp(-x * x / (2.0 * q))
+
+    cuts = [-60.0, -20.0, -8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0, 20.0, 60.0]
+    local = math.fsum(quad(integrand, a, b, epsabs=1e-15)[0] for a, b in pairwise(cuts))
+    expected = 0.5 - local / math.sqrt(2.0 * math.pi * q)
+    assert slope_law(phi, q).mean == pytest.approx(expected, rel=3e-14)
+
+
+@pytest.mark.parametrize("q", [0.1, 1.0, 4.0, 1e3])
+@pytest.mark.parametrize(
+    "name",
+    ["tanh", "erf", "softplus", "sigmoid", "logsigmoid", "softsign", "elu", "selu", "gelu", GELU_TANH, "silu", "mish",
+     "hardswish", "sin", "smoothed_relu"],
+)  # fmt: skip
+def test_node_sums_are_real_below_the_cut(name: str | dict[str, str], q: float) -> None:
+    """ψ(v) is real for v < 1/sup t: the complex nodes must cancel, however near."""
+    law = slope_law(get_activation(name), q, level=4)
+    top = max(law.largest, law.supremum or 0.0)
+    v = np.array([0.3, 0.9, 0.99], complex) / top
+    sums = np.empty((3, 3), complex)
+    _NodeSums(law).add_up(v, sums, [])
+    assert np.all(np.abs(sums[:, 2].imag) < 1e-12 * np.abs(sums[:, 2]))
+
+
+def test_rank_has_its_digits_where_it_is_small() -> None:
+    """P(|h| < 1) for q = 10²⁴, and of |φ'| = sech² ≥ 1e-50 for tanh."""
+    hard = slope_rank(get_activation("hardtanh"), 1e24)
+    assert hard == pytest.approx(math.sqrt(2.0 / math.pi) * 1e-12, rel=1e-13)
+    reach = math.acosh(1e25)
+    smooth = slope_rank(get_activation("tanh"), 1e24)
+    assert smooth == pytest.approx(math.sqrt(2.0 / math.pi) * reach * 1e-12, rel=1e-12)
+
+
+def test_disagreeing_means_are_refused() -> None:
+    with pytest.raises(ConvergenceError, match="by one quadrature"):
+        _verify_mean(get_activation("tanh"), 1.0, 0.5, 0.5 * (1 + 1e-9))

@@ -176,6 +176,7 @@ class SlopeDensity:
         between = (x - low) * (x - high) < 0
         x = np.where(between, x, low + (high - low) * s)
         offset = math.log(self.mean)
+        least = 1e-9 * min(1.0, float(np.ptp(x_table)))
         for count in range(MAX_STEPS):
             slope = branch.slope(x)
             residual = 2.0 * np.log(np.abs(slope)) - offset - goal
@@ -187,7 +188,7 @@ class SlopeDensity:
             change = np.abs(step - x)
             x = step
             # Newton's error is the square of its last step.
-            if np.all(change <= 1e-8 * np.abs(x) * (1.0 if count else 0.1) + 1e-300):
+            if np.all(change <= np.maximum(1e-8 * np.abs(x), least) * (1.0 if count else 0.1)):
                 break
         else:
             raise ConvergenceError(f"φ'² could not be inverted on ({x_table.min():.6g}, {x_table.max():.6g})")

@@ -89,6 +89,10 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         residual = max([c.residual for c in charts], default=0.0)
         if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
             break
+        if level < FINEST_LEVEL and any(c.uncertified for c in charts):
+            level = min(level + 2, FINEST_LEVEL)
+            equation = refined(level=level, extra=extra)
+            continue
         finer = refined(level=level + 1, extra=extra)
         moved = _moved(finer, charts)
         beside = max([c.moved(finer) for c in charts if isinstance(c, MarginalArc)], default=0.0)
@@ -102,7 +106,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         # Beside an atom of mass zero the error falls with the fineness, by 16 a level; elsewhere much faster.
         steps = max(1, math.ceil(math.log(max(beside, STABLE) / STABLE, 16.0)))
         level = min(level + steps, FINEST_LEVEL)
-        equation = finer if steps == 1 else refined(level=level)
+        equation = finer if steps == 1 else refined(level=level, extra=extra)
     uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
     thin = sum(c.thin for c in charts)
     neglected = max([f.law.neglected for f in equation.factors], default=0.0)
@@ -155,7 +159,7 @@ def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> fl
         assert one.solutions is not None
         u, zeta, v = one.solutions
         # What counts is the error times the density; thin tails carry rounding that no finer law removes.
-        weight = np.minimum(30.0 * np.exp(np.minimum(finer.log_density(zeta), 0.0)), 1.0) ** 1.5
+        weight = np.minimum(30.0 * np.exp(np.minimum(finer.log_share(zeta), 0.0)), 1.0) ** 1.5
         with np.errstate(all="ignore"):
             point = finer.evaluate(zeta.astype(complex), v)
             sizes = measure(finer, point, u, rounding=ROUNDING / STABLE) * weight

@@ -14,7 +14,7 @@ from .gap import GapWalker
 from .master import MasterEquation, Point
 from .pole import MARGINAL
 from .solve import solve
-from .walker import Arc, Edge
+from .walker import Arc, Edge, lifted
 
 # Squares of v must stay in the range of doubles; λ has left it long before.
 LARGEST_V = 1e140
@@ -84,7 +84,7 @@ class BulkWalker(GapWalker):
             rough = ROUGH * min(1.0, 1.0 / abs(here.first[0])) if density > -9.0 else 0.01 * math.exp(density)
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
-                if density > THIN / 2 or fading >= 0.0:
+                if density + math.log(self.equation.rank) > THIN / 2 or fading >= 0.0:
                     raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
                 break
             log_u, point = reached, found
@@ -97,7 +97,7 @@ class BulkWalker(GapWalker):
     def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Point | None, float]:
         """The next solution, at most `step` further, and the step that was made."""
         while step > 1e-9 * (1.0 + abs(log_u)):
-            guess = here.ahead(step)
+            guess = lifted(here.ahead(step), 1e-6)
             if guess.imag.min() > 0.0:
                 found = self._follow(log_u + step, complex(guess[0]), guess[1:], rough)
                 if found is not None:
@@ -127,10 +127,10 @@ class BulkWalker(GapWalker):
         return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
 
     def _log_density(self, zeta: complex) -> float:
-        """Log of λρ(λ), as `MasterEquation.log_density`."""
+        """Log of the density in log λ given λ ≠ 0, as `MasterEquation.log_share`."""
         if not (zeta.imag > 0.0 and math.isfinite(zeta.imag)):
             return -math.inf
-        return math.log(self.equation.rank / math.pi * zeta.imag) - 2.0 * math.log(abs(1.0 - zeta))
+        return math.log(zeta.imag / math.pi) - 2.0 * math.log(abs(1.0 - zeta))
 
     def _landing(self, point: Point, log_u: float) -> Edge | None:
         """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""

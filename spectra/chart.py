@@ -18,7 +18,7 @@ from .chebyshev import clenshaw, fit, integral, nodes, parts
 DEGREE = 16
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
 RESOLUTION = 3e-13
-# Last coefficients of the mass series of a piece, absolute.
+# Last coefficients of the mass series of a piece, relative to the mass of the arc.
 MASS_RESOLUTION = 3e-15
 MAX_ROUNDS = 40
 
@@ -94,7 +94,7 @@ class Chart:
 
     def rough_in_mass(self) -> Array:
         """Which pieces hold a density whose own series, unlike that of its logarithm, is not resolved."""
-        return np.max(np.abs(self.mass_series[:, -3:]), axis=1) > MASS_RESOLUTION
+        return np.max(np.abs(self.mass_series[:, -3:]), axis=1) > MASS_RESOLUTION * self.mass
 
     def halved(self, which: Array) -> Chart:
         """Return the same density with some pieces halved."""

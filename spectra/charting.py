@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,8 @@ HALVED = 1e-8
 # A piece that is no rougher than this gives starting values to its parts.
 SMOOTH = 1e-2
 MAX_PIECES = 3000
+# Shorter than this, and with less mass than its square, a piece without certificate is left to finer laws.
+LOST = 1e-3
 
 
 def chart(equation: MasterEquation, arc: Arc) -> Chart:
@@ -35,7 +38,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     exponent_high = arc.last.exponent if arc.last is not None else 0.0
     if arc.first is None:
         # A tail that rises out of nothing is taken from where it holds 1e-16.
-        begin = max(0, int(np.argmax(equation.log_density(arc.zeta) > -37.0)) - 1)
+        begin = max(0, int(np.argmax(equation.log_share(arc.zeta) > -37.0)) - 1)
         arc = replace(
             arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:], rates=arc.rates[:, begin:]
         )
@@ -76,16 +79,18 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             if exponent:
                 noise = np.maximum(noise, 4.0 * equation.precision * (1.0 + np.max(np.abs(u))) / distance.min(axis=1))
         # In a thin tail Im w, and with it log p, carries rounding; what a piece holds decides how much of it matters.
-        held = np.exp(np.max(log_p, axis=1)) * (b - a)
+        held = np.exp(np.max(log_p, axis=1)) / equation.rank * (b - a)
         noise = noise + np.clip(1e-16 / np.maximum(held, 1e-300), 0.0, TAIL_RESOLUTION)
-        finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
         certified = roots.certified.reshape(u.shape)
+        finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
+        # Where the laws are not resolved roots are not found, and shorter pieces do not help.
+        finished |= ~certified.all(axis=1) & (b - a < LOST) & (held < LOST**2)
         kept = np.repeat(finished, DEGREE)
         kept &= np.arange(kept.size) % 5 == 2
         solved.append((u.ravel()[kept], roots.zeta[kept], roots.v[:, kept]))
         for k in np.flatnonzero(finished):
             done.append((a[k], b[k], coefficients[k]))
-        thin = log_p < THIN
+        thin = log_p < THIN + math.log(equation.rank)
         uncertified += int((~certified & ~thin)[finished].sum())
         unproven += int((~certified & thin)[finished].sum())
         final = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]

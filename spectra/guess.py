@@ -15,6 +15,8 @@ from .walker import Arc
 
 # log density in U below which an uncertified node is not chased.
 THIN = -20.7
+# Nodes sought by the sure and slow way, at most, of those solved together.
+RESCUED = 16
 
 
 class Guess:
@@ -126,11 +128,11 @@ def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact
     """Newton from the interpolated start (ζ, v); what it misses, from the sure continuation."""
     roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=2)
     # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and is counted.
-    thin = ~roots.certified & (equation.log_density(zeta) < THIN)
+    thin = ~roots.certified & (equation.log_share(zeta) < THIN)
     roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
     roots.residual[thin] = 0.0
     missed = np.flatnonzero(~roots.certified & ~thin)
-    for k in missed[:200]:
+    for k in missed[:RESCUED]:
         try:
             one = locate(equation, u[k : k + 1])
         except ConvergenceError:

@@ -177,6 +177,10 @@ class MasterEquation:
             total -= factor.count / factor.ratio * (logs.imag + angle(factor.ratio))
         return (total / math.pi).astype(float)
 
+    def log_share(self, zeta: Array) -> Array:
+        """Log of the density in log λ given λ ≠ 0: what decides how much a point matters."""
+        return self.log_density(zeta) - math.log(self.rank)
+
     def target(self, zeta: Array) -> tuple[Array, Array]:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""
         return self.omegas * zeta / (1.0 - zeta), (1.0 - self.omegas) + self.omegas / (1.0 - zeta)

@@ -28,9 +28,9 @@ def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequen
         zeta = arc.zeta.astype(complex)
         before, v, good = _on_constraints(equation, zeta, arc.v)
         after, _, found = _on_constraints(wider, zeta, _carried(equation, wider, v))
-        counted = good & (30.0 * np.exp(np.minimum(wider.log_density(zeta), 0.0)) > 1e-5)
+        counted = good & (30.0 * np.exp(np.minimum(wider.log_share(zeta), 0.0)) > 1e-5)
         change = np.abs(after - before) / (1.0 + np.abs(before))
-        weight = np.minimum(30.0 * np.exp(np.minimum(wider.log_density(zeta), 0.0)), 1.0) ** 1.5
+        weight = np.minimum(30.0 * np.exp(np.minimum(wider.log_share(zeta), 0.0)), 1.0) ** 1.5
         worst = max(worst, float(np.max(np.where(found, change, np.inf)[counted] * weight[counted], initial=0.0)))
     return worst
 

@@ -52,6 +52,16 @@ class Arc:
         return float(self.first.log_u if self.first is not None else self.log_u[0])
 
 
+def lifted(values: Array, rounding: float) -> Array:
+    """Values that lie below the real axis by rounding alone, put just above it.
+
+    Where one law decides all, as for λ → 0, its v is as good as real.
+    """
+    size = np.abs(values)
+    below = (values.imag <= 0.0) & (values.imag > -rounding * size)
+    return np.where(below, values.real + 1e-16j * size, values) if below.any() else values
+
+
 class Walker:
     """Elementary moves on the curve of solutions of one equation; counts its steps."""
 
@@ -166,7 +176,7 @@ class Walker:
             if not size < max(10.0 * last, 1.0):
                 return None
             dzeta, dv = self.equation.newton_step(point, target)
-            zeta, v, last = zeta + complex(dzeta[0]), v + dv.reshape(-1), size
+            zeta, v, last = zeta + complex(dzeta[0]), lifted(v + dv.reshape(-1), 1e-11), size
             strayed = not abs(zeta - start) < 0.3 * abs(start) or zeta.imag <= 0.0
             if strayed or (v.size and not v.imag.min() > 0.0):
                 return None

@@ -107,22 +107,29 @@ def _merged_variances(state: MeanField) -> dict[float, float]:
 
 def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int, extra: int) -> list[Factor]:
     """Factors that together act like the D² of all the layers of `kin`."""
-    places = np.array([position(q) for q in kin])
-    counts = np.array([count for count, _ in kin.values()])
-    size = nodes_needed(places) + extra
-    family = (activation, ratio) if places.size > size else None
-    variances = list(kin)
-    if family is not None:
-        places, counts = gauss_rule(places, counts, size)
-        variances = [variance_at(float(x)) for x in places]
-    laws = [_slope_law(activation, q, level) for q in variances]
-    if family is None:
-        for law, q in zip(laws, variances, strict=True):
-            _verify_mean(activation, q, law.mean, kin[q][1])
-    return [
-        Factor(law, ratio / law.rank, float(count), family, float(place))
-        for law, count, place in zip(laws, counts, places, strict=True)
-    ]
+    # Of projections the one of smallest rank decides the behaviour for λ → 0, alone: nothing stands for it.
+    lowest = min(kin, key=lambda q: slope_rank(activation, q))
+    single = [lowest] if slope_rank(activation, lowest) < 1.0 else []
+    others = [q for q in kin if q not in single]
+    places = np.array([position(q) for q in others])
+    counts = np.array([kin[q][0] for q in others])
+    size = nodes_needed(places) + extra if others else 0
+    if len(others) <= size:
+        return [_factor(activation, ratio, kin, q, level) for q in kin]
+    family = (activation, ratio)
+    places, counts = gauss_rule(places, counts, size)
+    factors = [_factor(activation, ratio, kin, q, level) for q in single]
+    for place, count in zip(places, counts, strict=True):
+        law = _slope_law(activation, variance_at(float(place)), level)
+        factors.append(Factor(law, ratio / law.rank, float(count), family, float(place)))
+    return factors
+
+
+def _factor(activation: Activation, ratio: float, kin: _Kin, variance: float, level: int) -> Factor:
+    law = _slope_law(activation, variance, level)
+    count, mean = kin[variance]
+    _verify_mean(activation, variance, law.mean, mean)
+    return Factor(law, ratio / law.rank, count, None, position(variance))
 
 
 def _verify_mean(activation: Activation, variance: float, mean: float, expected: float) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .chart import Chart
+from .errors import ConvergenceError
 from .marginal import MarginalArc, resolve
 from .master import MasterEquation
 from .pushed import PushedDensity
@@ -78,7 +79,15 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     notes: tuple[str, ...] = ()
     level, extra = 0, 0
     while True:
-        found = survey(equation)
+        try:
+            found = survey(equation)
+        except ConvergenceError:
+            # Beside a corner of a law of D² its nodes may be too coarse to find one's way.
+            if refined is None or level == FINEST_LEVEL:
+                raise
+            level = min(level + 2, FINEST_LEVEL)
+            equation = refined(level=level, extra=extra)
+            continue
         if refined is not None and is_thinned(equation):
             wider = refined(level=level, extra=extra + EXTRA)
             if thinning_error(equation, wider, found.arcs) > STABLE:

@@ -114,7 +114,11 @@ class BulkWalker(GapWalker):
         lost = any(x * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
         if bool(np.any(v > LARGEST_V)) or (lost and density < LOST):
             return True
-        return density < THIN and density - math.log(-fading) < THIN
+        if not (density < THIN and density - math.log(-fading) < THIN):
+            return False
+        # A thin tail at the top of the law may dip, too: there all of the mass is still to come.
+        above = self.equation.mass_above(here.values[:1], here.values[1:].reshape(-1, 1))
+        return not float(above[0]) < 0.5 * self.equation.rank
 
     def _pole_ahead(self, point: Point, log_u: float) -> Edge | None:
         """The atom of mass zero just ahead, if the arc ends at one."""

@@ -58,14 +58,16 @@ class GapWalker(Walker):
                 (zeta, v), stride, point = beyond, 0.3, None
                 continue
             ahead = -first / second if second < 0 else math.inf
-            step = min(stride, 1.5 * ahead, 0.5 * self._ahead(zeta, v) / span)
+            shorter = 0.5 if linear and zeta < -0.05 else 1.0
+            # Far enough to pass a critical point just ahead.
+            step = min(stride, 1.5 * ahead / shorter, 0.5 * self._ahead(zeta, v) / span)
             while True:
-                new = zeta + step * span * (0.5 if zeta < -0.05 else 1.0) if linear else zeta * math.exp(step)
+                new = zeta + step * span * shorter if linear else zeta * math.exp(step)
                 guess = self._extrapolate(point, v, new - zeta)
                 found = self._project(new, guess) if guess is not None else None
                 if found is not None and self._monotone(v, found):
                     if self._on_cut(found):
-                        return self._entered(zeta, v, new, found.real)
+                        return self._entered(zeta, v, new, found.real, after)
                     ahead_point = self._point(new, found.real)
                     if ahead_point.slope[0].real > 0.0:
                         break
@@ -116,8 +118,13 @@ class GapWalker(Walker):
             return None
         return zeta, crossed.real
 
-    def _entered(self, zeta: float, v: Array, new: float, found: Array) -> tuple[str, float, Array, None]:
-        """The first stretch of a step that reached the cut of some law: as near to its beginning as matters."""
+    def _entered(
+        self, zeta: float, v: Array, new: float, found: Array, after: Edge | None
+    ) -> tuple[str, float, Array, Edge | None]:
+        """The first stretch of a step that reached the cut of some law: as near to its beginning as matters.
+
+        Or the edge before it, where there is one.
+        """
         low, high, v_low, v_high = zeta, new, v, found
         for _ in range(60):
             middle = 0.5 * (low + high)
@@ -128,6 +135,10 @@ class GapWalker(Walker):
                 high, v_high = middle, between.real
             else:
                 low, v_low = middle, between.real
+        if after is None and low > zeta and self._point(low, v_low).slope[0].real < 0.0:
+            edge = self._bracketed(zeta, v, low, v_low)
+            if edge is not None:
+                return "edge", zeta, v, edge
         return "cut", high, v_high, None
 
     def _bracketed(self, low: float, v_low: Array, high: float, v_high: Array) -> Edge | None:

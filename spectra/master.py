@@ -165,8 +165,10 @@ class MasterEquation:
 
         # The angle of 1 + r w = (1 − dζ)/(1 − ζ), which keeps its digits where w → −1/r.
         def angle(ratio: float) -> Array:
-            return np.angle(1.0 - (1.0 - ratio * self.rank) * zeta) - np.angle(1.0 - zeta)
+            return np.angle(1.0 - (1.0 - ratio / top) * zeta) - np.angle(1.0 - zeta)
 
+        # Not 1/rank: the largest ratio must give d = 0 exactly.
+        top = max([1.0, *(r for r, _ in self.shifts), *(f.ratio for f in self.factors)])
         height = self.moment_function(zeta).imag
         total = height.copy()
         for ratio, exponent in self.shifts:

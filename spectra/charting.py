@@ -15,7 +15,8 @@ from .master import MasterEquation
 from .solve import Roots
 from .walker import Arc
 
-TAIL_RESOLUTION = 1e-7
+# Largest relative error left in the density of a piece; with what it holds, 1e-16 of the mass.
+TAIL_RESOLUTION = 1e-5
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.

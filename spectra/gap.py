@@ -59,8 +59,9 @@ class GapWalker(Walker):
                 continue
             ahead = -first / second if second < 0 else math.inf
             shorter = 0.5 if linear and zeta < -0.05 else 1.0
+            half_way = 0.5 * self._ahead(zeta, v) / span
             # Far enough to pass a critical point just ahead.
-            step = min(stride, 1.5 * ahead / shorter, 0.5 * self._ahead(zeta, v) / span)
+            step = min(stride, 1.5 * ahead / shorter, half_way if linear else math.log1p(half_way))
             while True:
                 new = zeta + step * span * shorter if linear else zeta * math.exp(step)
                 guess = self._extrapolate(point, v, new - zeta)
@@ -69,9 +70,11 @@ class GapWalker(Walker):
                     if self._on_cut(found):
                         return self._entered(zeta, v, new, found.real, after)
                     ahead_point = self._point(new, found.real)
-                    if ahead_point.slope[0].real > 0.0:
+                    # In a gap u grows with ζ; where it does not a whole bulk was stepped over.
+                    grows = ahead_point.log_u[0].real >= point.log_u[0].real
+                    if grows and ahead_point.slope[0].real > 0.0:
                         break
-                    edge = self._bracketed(zeta, v, new, found.real)
+                    edge = self._bracketed(zeta, v, new, found.real) if ahead_point.slope[0].real <= 0.0 else None
                     if edge is not None:
                         return "edge", zeta, v, edge
                 step *= 0.5
@@ -80,7 +83,8 @@ class GapWalker(Walker):
             zeta, v, point = new, found.real, ahead_point
             # Beyond all singularities log u is linear in log ζ but for powers of 1/ζ.
             beyond = all(x * law.smallest > 1.0 for law, x in zip(self.laws, v, strict=True))
-            stride = min(2.0 * step, max(2.0, 0.1 * first / abs(second)) if beyond and second else 2.0)
+            beyond = beyond and second != 0.0 and not math.isfinite(self._ahead(zeta, v))
+            stride = min(2.0 * step, max(2.0, 0.1 * first / abs(second)) if beyond else 2.0)
             after = None
 
     def _is_linear(self, zeta: float, v: Array) -> bool:

@@ -17,6 +17,8 @@ from .solve import CERTIFIED, measure
 # Beyond this height above the real axis, relative, a critical point is no edge: the law there is a gap up to a density
 # of the cube of this.
 FLAT = 1e-6
+# Im log u there that is rounding.
+BLUNT = 1e-14
 MAX_STEPS = 4000
 
 
@@ -183,9 +185,13 @@ class Walker:
         return None
 
     def _flat(self, edge: Edge) -> bool:
-        return abs(edge.zeta.imag) < FLAT * max(abs(edge.zeta.real), 0.05) and all(
-            abs(x.imag) < FLAT * abs(x) for x in edge.v
-        )
+        """Whether a critical point is on the real axis, as far as the density can tell."""
+        near = abs(edge.zeta.imag) < FLAT * max(abs(edge.zeta.real), 0.05)
+        if not (near and all(abs(x.imag) < FLAT * abs(x) for x in edge.v)):
+            return False
+        # On the cut of a law, however thin, it is off the axis: by so much is the square root blunted.
+        blunted = self._on_cut(edge.v) and abs(self._point(complex(edge.zeta), edge.v).log_u[0].imag)
+        return not blunted > BLUNT * (1.0 + abs(edge.log_u))
 
     def _count(self) -> None:
         self.steps += 1

@@ -73,7 +73,7 @@ def examine(case: dict[str, Any]) -> tuple[Errors, bool]:
         edges.append(_relative(low, case["lambda_min"]))
     if "bulk_edge" in case:
         edges.append(_relative(law.bulks[-1][1], case["bulk_edge"]))
-    scaled = law.scaled_moments(3)
+    scaled = np.exp(law.log_scaled_moments(3))
     first = math.exp(law.log_mean)
     moments = [
         _relative(first, case["m_1"]),

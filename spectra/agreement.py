@@ -213,6 +213,8 @@ def crosscheck(
         WidthRecord(e.width, e.samples, *d, _moment_records(y, predicted, h))
         for e, d, y, h in zip(ensembles, distances, logs, bias, strict=True)
     )
+    if not pred.checks.certified:
+        failed.append("the prediction itself is not certified: no agreement with it counts")
     return CrossCheck(widths, extrapolated, shape, ks_limit, w_limit, grid.variable, not failed, (*notes, *failed))
 
 

@@ -15,7 +15,7 @@ from .errors import ConvergenceError
 from .marginal import MarginalArc, resolve
 from .master import MasterEquation
 from .pushed import PushedDensity
-from .series import scaled_moments
+from .series import log_scaled_moments
 from .solve import measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, survey
@@ -132,7 +132,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         log_atoms=atoms,
         atom_at_zero=max(0.0, 1.0 - equation.rank),
         log_support=_log_support(equation, found, charts),
-        scaled_moments=partial(scaled_moments, equation),
+        log_scaled_moments=partial(log_scaled_moments, equation),
         log_mean=-equation.constant,
     )
     return Assembly(law, equation, residual, uncertified, notes)
@@ -152,7 +152,7 @@ def _pushed(equation: MasterEquation) -> Assembly:
         log_atoms=tuple((-scale - math.log(place), mass * equation.rank) for place, mass in law.atoms),
         atom_at_zero=max(0.0, 1.0 - equation.rank),
         log_support=(low, -scale - math.log(ends[1])),
-        scaled_moments=partial(scaled_moments, equation),
+        log_scaled_moments=partial(log_scaled_moments, equation),
         log_mean=-equation.constant,
     )
     return Assembly(spectrum, equation, 0.0, 0, ())

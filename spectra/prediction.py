@@ -15,7 +15,7 @@ from .assembly import spectrum_of
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
-from .series import scaled_moments
+from .series import log_scaled_moments
 from .spectrum import SingularValueLaw, Spectrum
 
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
@@ -61,10 +61,10 @@ class Prediction:
     checks: Checks
 
     def moments(self, order: int) -> np.ndarray:
-        """m_k = (1/N_L) E tr (JJᵀ)^k, k = 1 … order, (order,), by the exact series; inf beyond the range of doubles."""
+        """m_k = (1/N_L) E tr (JJᵀ)^k, k = 1 … order, (order,), by the exact series; NaN beyond its range of doubles."""
         k = np.arange(1, order + 1)
         with np.errstate(over="ignore"):
-            return np.exp(k * self.spectrum.log_mean) * self.spectrum.scaled_moments(order)
+            return np.exp(k * self.spectrum.log_mean + self.spectrum.log_scaled_moments(order))
 
     def to_dict(self, at: Sequence[float] | None = None, *, moments: int = 6, points: int = 400) -> dict[str, Any]:
         """The JSON object of `spectra predict`: plain dicts, lists and numbers; None where there is no finite double.
@@ -125,18 +125,18 @@ def predict(net: Network) -> Prediction:
     equation = jacobian_equation(field)
     built = spectrum_of(equation, partial(jacobian_equation, field))
     law = built.spectrum
-    expected = np.log(scaled_moments(built.equation, 4))
+    expected = log_scaled_moments(built.equation, 4)
     defects = []
     for k in range(1, 5):
         difference = law.log_moment_by_quadrature(k) - k * law.log_mean - expected[k - 1]
         defects.append(math.expm1(difference) if math.isfinite(difference) else math.inf)
     mass_defect = law.total_mass - 1.0
     sound = abs(mass_defect) < MASS_TOLERANCE and all(abs(d) < MOMENT_TOLERANCE for d in defects)
-    checks = Checks(
-        residual=built.residual,
-        mass_defect=mass_defect,
-        moment_defects=tuple(defects),
-        certified=built.uncertified == 0 and sound,
-        notes=built.notes,
-    )
+    certified = built.uncertified == 0 and sound
+    notes = built.notes
+    if not certified:
+        worst = max(map(abs, defects))
+        reason = f"mass off by {mass_defect:.1e}, moments by up to {worst:.1e}, {built.uncertified} points unproven"
+        notes = (f"not certified: {reason}", *notes)
+    checks = Checks(built.residual, mass_defect, tuple(defects), certified, notes)
     return Prediction(net, field, law, SingularValueLaw(law), checks)

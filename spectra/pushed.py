@@ -40,8 +40,11 @@ class PushedDensity:
 
     def mass_beyond(self, u: Array) -> Array:
         """P(t below e^{−U − log_scale}), continuous part."""
+        # At the top of a law that levels off a part of the mass is within the rounding of t.
+        top = u <= self.low + 4e-16 * (1.0 + abs(self.low))
         with np.errstate(over="ignore"):
-            return (self.rank * self.density.mass_below(np.exp(-u.ravel() - self.log_scale))).reshape(u.shape)
+            below = (self.rank * self.density.mass_below(np.exp(-u.ravel() - self.log_scale))).reshape(u.shape)
+        return np.where(top, self.mass, below)
 
     def invert(self, mass: Array) -> Array:
         """U beyond which `mass` lies, by bisection to full precision."""

@@ -108,13 +108,19 @@ def log_moment_generator(equation: MasterEquation, order: int) -> Array:
 def scaled_moments(equation: MasterEquation, order: int) -> Array:
     """m_k/m_1^k for k = 1 … order; m_1 = exp(−constant).
 
-    Relative accuracy 1e-13 times a small power of the order; inf where they exceed the range of doubles.
+    Relative accuracy 1e-13 times a small power of the order; NaN where the series leaves the range of doubles.
 
     Source
     ------
     Pennington, Schoenholz, Ganguli, AISTATS 2018, eq. 21-22 for m_1, m_2; Lagrange inversion for the rest.
     """
+    with np.errstate(over="ignore"):
+        return np.exp(log_scaled_moments(equation, order))
+
+
+def log_scaled_moments(equation: MasterEquation, order: int) -> Array:
+    """Logarithms of m_k/m_1^k, k = 1 … order; NaN where the series leaves the range of doubles."""
     generator = log_moment_generator(equation, order)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = [exponential(k * generator)[k - 1] / k for k in range(1, order + 1)]
-    return np.array([v if math.isfinite(v) else math.inf for v in values])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        values = np.array([exponential(k * generator)[k - 1] / k for k in range(1, order + 1)])
+        return np.log(np.where(np.isfinite(values) & (values > 0.0), values, np.nan))

@@ -6,7 +6,7 @@ Inside, the coordinate is U = −log λ, so that spectra over hundreds of decade
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -73,7 +73,7 @@ class Spectrum:
     log_atoms : (U, mass) of the atoms off zero.
     atom_at_zero : mass at λ = 0.
     log_support : (U at λ_min, U at λ_max); U = inf for λ_min = 0.
-    scaled_moments : order → m_k/m_1^k, by the exact series.
+    log_scaled_moments : order → log m_k/m_1^k, by the exact series.
     log_mean : log m_1.
 
     Notes
@@ -92,7 +92,7 @@ class Spectrum:
     log_atoms: tuple[tuple[float, float], ...]
     atom_at_zero: float
     log_support: tuple[float, float]
-    scaled_moments: Callable[[int], Array]
+    log_scaled_moments: Callable[[int], Array]
     log_mean: float
 
     # -- in U ---------------------------------------------------------------------------------------------------
@@ -106,11 +106,15 @@ class Spectrum:
 
     def mass_at_or_below(self, u: Array) -> Array:
         """P(λ ≤ e^{−u})."""
+        return self.mass_of(u, [(place >= u, mass) for place, mass in self.log_atoms])
+
+    def mass_of(self, u: Array, atoms: Sequence[tuple[Array, float]]) -> Array:
+        """Mass of the continuous part at or below e^{−u}, of zero, and of the `atoms` (where they count, mass)."""
         result = np.full(u.shape, self.atom_at_zero)
         for arc in self.arcs:
             result = result + arc.mass_beyond(u)
-        for place, mass in self.log_atoms:
-            result = result + np.where(place >= u, mass, 0.0)
+        for counts, mass in atoms:
+            result = result + np.where(counts, mass, 0.0)
         return np.minimum(result, 1.0)
 
     @cached_property
@@ -171,7 +175,9 @@ class Spectrum:
     def cdf(self, x: ArrayLike) -> Array:
         """P(λ ≤ x), atoms included."""
         at, u, _ = _logarithm(x)
-        inside = np.where(at == 0.0, self.atom_at_zero, self.mass_at_or_below(u))
+        # At an atom its location decides, as `atoms` and `icdf` give it: its logarithm is a rounding away.
+        atoms = [(at >= _exp(-place), mass) for place, mass in self.log_atoms]
+        inside = np.where(at == 0.0, self.atom_at_zero, self.mass_of(u, atoms))
         return np.where(at >= 0.0, inside, _nowhere(at, 0.0))[()]
 
     def icdf(self, p: ArrayLike) -> Array:
@@ -190,7 +196,7 @@ class Spectrum:
             return 1.0
         with np.errstate(over="ignore"):
             if k > 0 and float(k).is_integer():
-                return float(np.exp(k * self.log_mean) * self.scaled_moments(int(k))[-1])
+                return float(np.exp(k * self.log_mean + self.log_scaled_moments(int(k))[-1]))
             return float(np.exp(self.log_moment_by_quadrature(float(k))))
 
     def log_moment_by_quadrature(self, k: float) -> float:
@@ -253,10 +259,23 @@ class SingularValueLaw:
     spectrum: Spectrum
 
     def pdf(self, s: ArrayLike) -> Array:
-        """2 s ρ(s²), the density of the absolutely continuous part."""
+        """2 s ρ(s²), the density of the absolutely continuous part; at 0 its limit, inf where it diverges."""
         at, u, correction = _logarithm(s)
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.where(at > 0, np.exp(self.log_pdf_at(u, correction)), _nowhere(at, 0.0))[()]
+            inside = np.where(at > 0, np.exp(self.log_pdf_at(u, correction)), _nowhere(at, 0.0))
+        return np.where(at == 0, self._density_at_zero, inside)[()]
+
+    @cached_property
+    def _density_at_zero(self) -> float:
+        """Lim pdf(s), s → 0: the density in log λ goes like λ^−slope, that of s like s^(−2 slope − 1)."""
+        values = [0.0]
+        for arc in self.spectrum.arcs:
+            slope = getattr(arc, "slope", 0.0)
+            if abs(slope + 0.5) < 1e-6:
+                values.append(float(np.exp(self.log_pdf_at(np.array([0.5 * arc.high]))[0])))
+            elif -0.5 < slope < 0.0:
+                values.append(math.inf)
+        return max(values)
 
     def log_pdf_at(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log pdf at s = e^{−u}."""
@@ -266,7 +285,8 @@ class SingularValueLaw:
         """P(singular value ≤ s)."""
         at, u, _ = _logarithm(s)
         zero = self.spectrum.atom_at_zero
-        inside = np.where(at == 0, zero, self.spectrum.mass_at_or_below(2.0 * u))
+        atoms = [(at >= _exp(-0.5 * place), mass) for place, mass in self.spectrum.log_atoms]
+        inside = np.where(at == 0, zero, self.spectrum.mass_of(2.0 * u, atoms))
         return np.where(at >= 0, inside, _nowhere(at, 0.0))[()]
 
     def icdf(self, p: ArrayLike) -> Array:
@@ -316,7 +336,6 @@ def _nowhere(at: Array, value: float) -> Array:
 
 
 def _exp(x: float) -> float:
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return math.inf
+    # By the same function as arrays of quantiles: the two must agree to the last digit.
+    with np.errstate(over="ignore"):
+        return float(np.exp(x))

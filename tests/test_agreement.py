@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections import namedtuple
 from math import comb, nan
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class Tabulated:
 class Prediction:
     def __init__(self, spectrum, moments):
         self.spectrum, self.moments = spectrum, lambda k: np.array([moments(j) for j in range(1, k + 1)])
+        self.checks = SimpleNamespace(certified=True)
 
 
 def fuss_catalan(depth, scale=1.0) -> Any:
@@ -418,3 +420,13 @@ def test_scatter_of_the_variances_is_measured_against_linear_layers():
     assert amplification(q, 0.1) == pytest.approx(4.0, rel=4 * np.sqrt(2 / 4000))
     assert amplification(np.ones((5, 3)), 0.1) == 1.0
     assert amplification(np.zeros((5, 3)), 0.1) == 1.0
+
+
+def test_nothing_agrees_with_a_prediction_that_is_not_certified():
+    pred = fuss_catalan(2)
+    ensemble = sample(net(2), width=60, samples=6, seed=3)
+    assert crosscheck(pred, [ensemble]).agree
+    pred.checks = SimpleNamespace(certified=False)
+    result = crosscheck(pred, [ensemble])
+    assert not result.agree
+    assert any("not certified" in note for note in result.notes)

@@ -180,3 +180,43 @@ def test_figures_of_other_formats_are_refused_by_name(tmp_path):
     assert not list(tmp_path.iterdir())
     law.plot(tmp_path / "figure.PNG")
     assert (tmp_path / "figure.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+# Atoms, tops and the origin through `predict` itself: closed forms and the definition of a distribution function.
+ORTHOGONAL = {"weights": "orthogonal", "sigma_b": 0.0, "input_variance": 1.0}
+
+
+@pytest.mark.parametrize("q", [0.03, 0.2, 0.45])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 19])
+def test_cdf_jumps_at_the_atom_by_its_mass(depth, q):
+    """Hard-tanh, orthogonal: mass 1 − L(1 − p) at λ_max = (σ_w² )^L, p = P(|h| < 1), as χ_1 = σ_w² p = 1."""
+    p = math.erf(1.0 / math.sqrt(2.0 * q))
+    mass = 1.0 - depth * (1.0 - p)
+    assert mass > 0
+    pred = predict(Network(activation="hardtanh", weights="orthogonal", sigma_w="critical", q_star=q, depth=depth))
+    assert pred.checks.certified
+    for law, top in ((pred.spectrum, p**-depth), (pred.singular_values, p ** (-0.5 * depth))):
+        atom = law.atoms[-1]
+        assert atom.location == pytest.approx(top, rel=1e-13)
+        assert atom.mass == pytest.approx(mass, rel=1e-9, abs=1e-12)
+        before = law.cdf(np.nextafter(atom.location, 0.0))
+        assert law.cdf(atom.location) == law.cdf(law.support()[1]) == law.cdf(law.icdf(1.0)) == 1.0
+        assert before == pytest.approx(1.0 - mass, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "smoothed_relu", "softplus", "elu", "gelu", "softsign", "sin"])
+def test_one_layer_laws_end_with_all_of_their_mass(name):
+    law = predict(Network(activation=name, depth=1, sigma_w=1.0, **ORTHOGONAL)).spectrum
+    assert law.cdf(law.support()[1]) == pytest.approx(1.0, abs=1e-14)
+    p = np.linspace(0.01, 0.45, 12)
+    assert law.cdf(law.icdf(p)) == pytest.approx(p, abs=1e-12)
+
+
+def test_singular_values_have_their_density_at_zero():
+    """One square Gaussian matrix: the quarter circle, 2/π at 0; two: it diverges; tall: it vanishes."""
+    quarter = predict(Network(activation="identity", sigma_w=1.0, sigma_b=0.0, input_variance=1.0, depth=1))
+    assert quarter.singular_values.pdf(0.0) == pytest.approx(2.0 / math.pi, rel=1e-12)
+    product = predict(Network(activation="identity", sigma_w=1.0, sigma_b=0.0, input_variance=1.0, depth=2))
+    assert product.singular_values.pdf(0.0) == math.inf
+    identity = predict(Network(activation="identity", sigma_w=1.0, depth=3, **ORTHOGONAL))
+    assert identity.singular_values.pdf(0.0) == 0.0

@@ -108,7 +108,8 @@ def test_moments_of_any_real_order_come_from_the_density():
 
 
 def test_whole_moments_come_from_the_series():
-    law = Spectrum((FlatArc(-1.0, 1.0, 1.0),), (), 0.0, (1.0, -1.0), lambda n: np.log(np.arange(1.0, n + 1)), math.log(2.0))
+    arcs = (FlatArc(-1.0, 1.0, 1.0),)
+    law = Spectrum(arcs, (), 0.0, (1.0, -1.0), lambda n: np.log(np.arange(1.0, n + 1)), math.log(2.0))
     assert law.moment(3) == pytest.approx(2**3 * 3.0, rel=1e-15)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import mpmath as mp
 import numpy as np
@@ -20,7 +21,7 @@ from spectra.network.jacobian import _verify_mean
 GELU_TANH = {"name": "gelu", "approximate": "tanh"}
 
 
-def plus_by_mpmath(name: str, q: float, v: complex, mean: mp.mpf) -> mp.mpc:
+def plus_by_mpmath(name: str, q: float, v: complex, mean: Any) -> Any:
     """E 1/(1 − v φ'(h)²/mean) by Gauss-Legendre panels that shrink towards the zero of φ' (30 digits)."""
     phi = get_activation(name)
     with mp.workdps(30):
@@ -32,7 +33,7 @@ def plus_by_mpmath(name: str, q: float, v: complex, mean: mp.mpf) -> mp.mpc:
         cuts = {k * sigma for k in range(-12, 13)} | {mp.mpf(k) for k in phi.kinks}
         cuts |= {zero} | {zero + x for x in steps} | {zero - x for x in steps}
 
-        def integrand(x: mp.mpf) -> mp.mpc:
+        def integrand(x: Any) -> Any:
             return mp.exp(-x * x / (2 * q)) / mp.sqrt(2 * mp.pi * q) / (1 - variable * phi.mp(x, 1) ** 2 / mean)
 
         return mp.quad(integrand, sorted(x for x in cuts if abs(x) <= 12 * sigma))
@@ -108,7 +109,7 @@ def test_node_sums_are_real_below_the_cut(name: str | dict[str, str], q: float) 
     law = slope_law(get_activation(name), q, level=4)
     top = max(law.largest, law.supremum or 0.0)
     v = np.array([0.3, 0.9, 0.99], complex) / top
-    sums = np.empty((3, 3), complex)
+    sums: Any = np.empty((3, 3), complex)
     _NodeSums(law).add_up(v, sums, [])
     assert np.all(np.abs(sums[:, 2].imag) < 1e-12 * np.abs(sums[:, 2]))
 

@@ -114,13 +114,13 @@ def scaled_moments(equation: MasterEquation, order: int) -> Array:
     ------
     Pennington, Schoenholz, Ganguli, AISTATS 2018, eq. 21-22 for m_1, m_2; Lagrange inversion for the rest.
     """
-    with np.errstate(over="ignore"):
-        return np.exp(log_scaled_moments(equation, order))
+    generator = log_moment_generator(equation, order)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.array([exponential(k * generator)[k - 1] / k for k in range(1, order + 1)])
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def log_scaled_moments(equation: MasterEquation, order: int) -> Array:
-    """Logarithms of m_k/m_1^k, k = 1 … order; NaN where the series leaves the range of doubles."""
-    generator = log_moment_generator(equation, order)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        values = np.array([exponential(k * generator)[k - 1] / k for k in range(1, order + 1)])
-        return np.log(np.where(np.isfinite(values) & (values > 0.0), values, np.nan))
+    """Logarithms of m_k/m_1^k, k = 1 … order, of a law on [0, ∞)."""
+    values = scaled_moments(equation, order)
+    return np.log(np.where(values > 0.0, values, np.nan))

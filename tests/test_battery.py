@@ -193,7 +193,9 @@ def test_singular_value_law_is_that_of_the_root(prediction):
     s = s[s > 0]
     # s² is rounded: the density moves by its logarithmic slope times 2e-16.
     assert singular.pdf(s) == pytest.approx(2 * s * law.pdf(s**2), rel=1e-10)
-    assert singular.cdf(s) == pytest.approx(law.cdf(s**2), abs=1e-12)
+    # At an atom that rounding decides on which side s² falls.
+    off = np.all([np.abs(s**2 - a.location) > 1e-14 * a.location for a in law.atoms] or [s > 0], axis=0)
+    assert singular.cdf(s[off]) == pytest.approx(law.cdf(s[off] ** 2), abs=1e-12)
     p = np.linspace(0.0, 1.0, 21)
     assert singular.icdf(p) == pytest.approx(np.sqrt(law.icdf(p)), rel=1e-14)
     assert singular.support() == pytest.approx(tuple(np.sqrt(law.support())), rel=1e-14)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from spectra import ConvergenceError, Network, predict, sample
+from spectra import ConfigError, ConvergenceError, Network, predict, sample
 from spectra.network.jacobian import _slope_law
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "erf", "hardtanh", "gelu", "silu", "selu", "softplus")
@@ -51,7 +51,7 @@ def cost(net: Network, repeats: int, points: int = 1000) -> dict[str, Any]:
     """Median seconds of a prediction from emptied caches, and what it said of itself."""
     try:
         low, high = predict(net).spectrum.effective_support
-    except ConvergenceError as error:
+    except (ConfigError, ConvergenceError) as error:
         return {"failed": str(error)}
     x = np.linspace(low, high, points)
     seconds = []

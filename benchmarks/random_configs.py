@@ -156,7 +156,8 @@ def _verdict(found: Prediction, rng: np.random.Generator, limit: float = 20.0) -
         return "false", f"mass {law.total_mass - 1.0:.1e}, residual {checks.residual:.1e}"
     cdf = law.mass_at_or_below(u)
     # What lies within the rounding of U, much where a law crowds at its top, belongs to either side.
-    beside = 4e-16 * (1.0 + np.abs(u)) * np.exp(law.log_density_at(u))
+    place = np.where(np.isfinite(u), u, 0.0)
+    beside = 4e-16 * (1.0 + np.abs(place)) * np.exp(law.log_density_at(place))
     if np.any(cdf < p - MASS - np.where(np.isfinite(u), beside, 0.0)):
         return "false", f"cdf(icdf({p})) = {cdf}"
     finite = [float(x) for x in u[np.isfinite(u)]]

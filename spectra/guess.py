@@ -38,6 +38,8 @@ class Guess:
             zeta = np.concatenate([zeta, [arc.last.zeta]])
             v = np.concatenate([v, arc.last.v.reshape(-1, 1)], axis=1)
             slopes = np.concatenate([slopes, unknown], axis=1)
+        if u.size < 2:
+            raise ConvergenceError(f"the sweep left an arc of the spectrum where it had begun, log u = {low:.6g}")
         self.s = self._opened(u)
         self.table, self.slopes = logarithms(zeta, v), slopes
 

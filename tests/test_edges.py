@@ -11,7 +11,10 @@ from networks import equation_of, layer
 from spectra import Network, predict
 from spectra.continuation import locate
 from spectra.convolve import free_product
+from spectra.errors import ConvergenceError
+from spectra.guess import Guess
 from spectra.laws import Bernoulli, Discrete
+from spectra.walker import Arc
 
 
 @pytest.mark.parametrize("p", [1e-2, 1e-5, 1e-8])
@@ -135,3 +138,10 @@ def test_product_of_two_and_three_points_has_all_its_edges_and_atoms():
     )
     exact = square_a * mean_b**2 + mean_a**2 * square_b - mean_a**2 * mean_b**2
     assert math.exp(law.log_moment_by_quadrature(2)) == pytest.approx(exact, rel=1e-12)
+
+
+def test_an_arc_of_one_point_is_refused() -> None:
+    point = np.zeros(1)
+    arc = Arc(None, None, point, point + 1j, np.zeros((0, 1), complex), np.zeros((1, 1), complex))
+    with pytest.raises(ConvergenceError, match="where it had begun"):
+        Guess(arc, 0.0, 0.0, False, False)

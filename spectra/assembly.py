@@ -168,7 +168,7 @@ def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> fl
         assert one.solutions is not None
         u, zeta, v = one.solutions
         # What counts is the error times the density; thin tails carry rounding that no finer law removes.
-        weight = np.minimum(30.0 * np.exp(np.minimum(finer.log_share(zeta), 0.0)), 1.0) ** 1.5
+        weight = finer.weight(zeta)
         with np.errstate(all="ignore"):
             point = finer.evaluate(zeta.astype(complex), v)
             sizes = measure(finer, point, u, rounding=ROUNDING / STABLE) * weight

@@ -109,6 +109,7 @@ class MasterEquation:
         put = object.__setattr__
         put(self, "shifts", tuple(sorted(kept.items())))
         put(self, "rank", 1.0 / top)
+        put(self, "_top", top)
         put(self, "stack", LawStack([factor.law for factor in self.factors]))
         put(self, "_d", np.array([d for d, _ in terms]).reshape(-1, 1))
         put(self, "_e", np.array([e for _, e in terms]).reshape(-1, 1))
@@ -165,10 +166,9 @@ class MasterEquation:
 
         # The angle of 1 + r w = (1 − dζ)/(1 − ζ), which keeps its digits where w → −1/r.
         def angle(ratio: float) -> Array:
-            return np.angle(1.0 - (1.0 - ratio / top) * zeta) - np.angle(1.0 - zeta)
+            # By the largest ratio, not the rank: that ratio must give d = 0 exactly.
+            return np.angle(1.0 - (1.0 - ratio / self._top) * zeta) - np.angle(1.0 - zeta)  # type: ignore[attr-defined]
 
-        # Not 1/rank: the largest ratio must give d = 0 exactly.
-        top = max([1.0, *(r for r, _ in self.shifts), *(f.ratio for f in self.factors)])
         height = self.moment_function(zeta).imag
         total = height.copy()
         for ratio, exponent in self.shifts:
@@ -182,6 +182,10 @@ class MasterEquation:
     def log_share(self, zeta: Array) -> Array:
         """Log of the density in log λ given λ ≠ 0: what decides how much a point matters."""
         return self.log_density(zeta) - math.log(self.rank)
+
+    def weight(self, zeta: Array) -> Array:
+        """How much an error at a solution counts in the density, in [0, 1]: thin tails, by what they hold."""
+        return np.minimum(30.0 * np.exp(np.minimum(self.log_share(zeta), 0.0)), 1.0) ** 1.5
 
     def target(self, zeta: Array) -> tuple[Array, Array]:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""

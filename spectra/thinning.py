@@ -28,9 +28,9 @@ def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequen
         zeta = arc.zeta.astype(complex)
         before, v, good = _on_constraints(equation, zeta, arc.v)
         after, _, found = _on_constraints(wider, zeta, _carried(equation, wider, v))
-        counted = good & (30.0 * np.exp(np.minimum(wider.log_share(zeta), 0.0)) > 1e-5)
         change = np.abs(after - before) / (1.0 + np.abs(before))
-        weight = np.minimum(30.0 * np.exp(np.minimum(wider.log_share(zeta), 0.0)), 1.0) ** 1.5
+        weight = wider.weight(zeta)
+        counted = good & (weight > 1e-5**1.5)
         worst = max(worst, float(np.max(np.where(found, change, np.inf)[counted] * weight[counted], initial=0.0)))
     return worst
 
@@ -40,7 +40,7 @@ def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array
     rows = np.log(v)
     carried = np.zeros((len(wider.factors), v.shape[1]), complex)
     for k, factor in enumerate(wider.factors):
-        known = [j for j, one in enumerate(equation.factors) if one.family == factor.family and one.ratio > 0.0]
+        known = [j for j, one in enumerate(equation.factors) if one.family == factor.family]
         if factor.family is None:
             known = [j for j in known if equation.factors[j].law is factor.law]
         places = np.array([equation.factors[j].place for j in known])

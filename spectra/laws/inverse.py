@@ -10,6 +10,7 @@ import numpy as np
 from .._types import Array
 from ..activations import Branch
 from ..errors import ConvergenceError
+from .path import around_zero
 from .zero import SlopeZero, slope_zero
 
 # Bisections of an interval between two points of a table bring Newton's method home.
@@ -138,8 +139,7 @@ class SlopeDensity:
             fraction = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 120)])
             x = np.concatenate([lower + (upper - lower) * fraction, (upper - (upper - lower) * fraction[:-1])[::-1]])
             # Far beyond the scale of φ', too.
-            around = np.geomspace(1e-2, 1.0 + max(abs(lower), abs(upper)), 160)
-            x = np.unique(np.concatenate([x, np.linspace(lower, upper, 200), around, -around]))
+            x = np.unique(np.concatenate([x, np.linspace(lower, upper, 200), around_zero(lower, upper)]))
             x = x[(x >= lower) & (x <= upper)]
             with np.errstate(divide="ignore"):
                 height = 2.0 * np.log(np.abs(branch.slope(x)) + 0.0) - math.log(self.mean)

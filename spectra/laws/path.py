@@ -132,6 +132,12 @@ def path(
     return nodes.ravel(), (half[:, None] * _WEIGHTS).ravel()
 
 
+def around_zero(lower: float, upper: float) -> Array:
+    """Points on both sides of 0, where φ' has its scale, as far out as (lower, upper) goes."""
+    points = np.geomspace(1e-2, 1.0 + max(abs(lower), abs(upper)), 160)
+    return np.concatenate([points, -points])
+
+
 def _fineness(branch: Branch, end: float, level: int) -> float:
     """How near to a real end the panels go."""
     return ZERO_FINENESS if float(branch.slope(np.array([end]))[0]) ** 2 < 1e-20 else 0.12 / 16.0**level
@@ -143,8 +149,7 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
     fraction = np.geomspace(1e-13, 0.5, 120)
     x = np.concatenate([lower + width * fraction, upper - width * fraction, np.linspace(lower, upper, 160)[1:-1]])
     # Far beyond the scale of φ', too: what happens near 0 must not fall between the points of a wide piece.
-    around = np.geomspace(1e-2, 1.0 + max(abs(lower), abs(upper)), 160)
-    x = np.unique(np.concatenate([x, around, -around]))
+    x = np.unique(np.concatenate([x, around_zero(lower, upper)]))
     x = x[(x > lower) & (x < upper)]
     slope = branch.slope(x)
     t = slope**2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -117,6 +118,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     )
 
 
+@lru_cache(maxsize=4096)
 def slope_rank(activation: Activation, variance: float) -> float:
     """P(φ'(h) ≠ 0), h ~ N(0, `variance`); φ' counts as 0 where its square is below 1e-100.
 

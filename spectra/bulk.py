@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from ._types import Array
 from .continuation import locate
+from .course import Course
 from .errors import ConvergenceError
 from .gap import GapWalker
-from .master import MasterEquation, Point
+from .master import MasterEquation
+from .pointwise import Spot
 from .pole import MARGINAL
 from .solve import solve
 from .walker import Arc, Edge, lifted
@@ -26,34 +27,6 @@ THIN = -37.0
 LOST = -18.5
 
 
-@dataclass(frozen=True)
-class Course:
-    """The curve of solutions at one point: (ζ, v_1 …), and two derivatives of their logarithms along log u."""
-
-    values: Array
-    first: Array
-    second: Array
-
-    @classmethod
-    def at(cls, point: Point) -> Course:
-        """Its tangent and curvature where `point` was evaluated."""
-        values = np.concatenate([point.zeta, point.v[:, 0]]).astype(complex)
-        slope, bend = complex(point.slope[0]), complex(point.bend[0])
-        rates, curls = np.append(1.0, point.rates[:, 0]), np.append(0.0, point.curls[:, 0])
-        first = rates / slope / values
-        second = (curls - rates * bend / slope) / slope**2 / values - first**2
-        return cls(values, first, second)
-
-    def ahead(self, step: float) -> Array:
-        """Extrapolate all variables by `step` in log u."""
-        return self.values * np.exp(self.first * step + 0.5 * self.second * step**2)
-
-    def reach(self) -> float:
-        """Step at which the second term of the expansion is no longer small beside the first, nor small."""
-        curving = np.maximum(np.abs(self.second), 1e-300)
-        return float(np.min(np.maximum(0.35 * np.abs(self.first) / curving, np.sqrt(0.1 / curving))))
-
-
 class BulkWalker(GapWalker):
     """Follows arcs through the upper half plane; collects them."""
 
@@ -63,17 +36,17 @@ class BulkWalker(GapWalker):
 
     def _bulk(self, edge: Edge | None, zeta: complex, v: Array, log_u: float) -> tuple[str, Edge | None]:
         """Follow the solution through the upper half plane; returns how the arc ended, and the edge there."""
-        point, step, fading = self._point(zeta, v), math.inf, 0.0
+        spot, step, fading = self._evaluator.spot(zeta, v.tolist()), math.inf, 0.0
         table: list[tuple[float, Course]] = []
         while True:
             self._count()
-            here = Course.at(point)
+            here = Course.at(spot)
             table.append((log_u, here))
-            landing = self._landing(point, log_u) or self._pole_ahead(point, log_u)
+            landing = self._landing(spot, log_u) or self._pole_ahead(spot, log_u)
             if landing is not None:
                 break
-            density = self._log_density(complex(point.zeta[0]))
-            fading = self._fading(point)
+            density = self._log_density(spot.zeta)
+            fading = self._fading(spot)
             if self._faded(here, density, fading):
                 break
             step = min(here.reach(), 3.0 * step)
@@ -87,19 +60,19 @@ class BulkWalker(GapWalker):
                 if density + math.log(self.equation.rank) > THIN / 2 or fading >= 0.0:
                     raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
                 break
-            log_u, point = reached, found
+            log_u, spot = reached, found
         log_us, courses = np.array([u for u, _ in table]), [course for _, course in table]
         values = np.array([course.values for course in courses]).T
         rates = np.array([course.first for course in courses]).T
         self.arcs.append(Arc(edge, landing, log_us, values[0], values[1:], rates, fading))
         return "end" if landing is None else "edge", landing
 
-    def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Point | None, float]:
+    def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Spot | None, float]:
         """The next solution, at most `step` further, and the step that was made."""
         while step > 1e-9 * (1.0 + abs(log_u)):
-            guess = lifted(here.ahead(step), 1e-6)
-            if guess.imag.min() > 0.0:
-                found = self._follow(log_u + step, complex(guess[0]), guess[1:], rough)
+            guess = [lifted(x, 1e-6) for x in here.ahead(step)]
+            if all(x.imag > 0.0 for x in guess):
+                found = self._follow(log_u + step, guess[0], guess[1:], rough)
                 if found is not None:
                     return log_u + step, found, step
             step *= 0.4
@@ -110,22 +83,22 @@ class BulkWalker(GapWalker):
         """Whether an arc that fades has nothing more to it, or its laws and doubles no more to say."""
         if fading >= 0.0:
             return False
-        v = np.abs(here.values[1:])
+        v = [abs(x) for x in here.values[1:]]
         lost = any(x * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
-        if bool(np.any(v > LARGEST_V)) or (lost and density < LOST):
+        if any(x > LARGEST_V for x in v) or (lost and density < LOST):
             return True
         if not (density < THIN and density - math.log(-fading) < THIN):
             return False
         # A thin tail at the top of the law may dip, too: there all of the mass is still to come.
-        above = self.equation.mass_above(here.values[:1], here.values[1:].reshape(-1, 1))
+        above = self.equation.mass_above(np.array(here.values[:1]), np.array(here.values[1:]).reshape(-1, 1))
         return not float(above[0]) < 0.5 * self.equation.rank
 
-    def _pole_ahead(self, point: Point, log_u: float) -> Edge | None:
+    def _pole_ahead(self, spot: Spot, log_u: float) -> Edge | None:
         """The atom of mass zero just ahead, if the arc ends at one."""
-        zeta = complex(point.zeta[0])
-        if not (abs(1.0 - zeta) < 0.05 and (complex(point.slope[0]) * zeta * (1.0 - zeta)).real > 0.0):
+        zeta = spot.zeta
+        if not (abs(1.0 - zeta) < 0.05 and (spot.slope * zeta * (1.0 - zeta)).real > 0.0):
             return None
-        pole = self._pole(point.v[:, 0])
+        pole = self._pole(np.array(spot.v, complex))
         if pole is None or abs(pole.mass) >= MARGINAL or pole.log_u <= log_u:
             return None
         return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
@@ -136,22 +109,21 @@ class BulkWalker(GapWalker):
             return -math.inf
         return math.log(zeta.imag / math.pi) - 2.0 * math.log(abs(1.0 - zeta))
 
-    def _landing(self, point: Point, log_u: float) -> Edge | None:
+    def _landing(self, spot: Spot, log_u: float) -> Edge | None:
         """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""
-        zeta, v = complex(point.zeta[0]), point.v[:, 0]
-        slope, bend = complex(point.slope[0]), complex(point.bend[0])
+        zeta, slope, bend = spot.zeta, spot.slope, spot.bend
         if bend == 0.0:
             return None
         ahead = -slope / bend
         # Forward along the curve dζ = d log u/slope, and within reach.
         if not (abs(ahead) < 0.6 * max(abs(zeta), 0.05) and (ahead * slope).real > 0.0):
             return None
-        edge = self._critical(zeta, v)
+        edge = self._critical(zeta, np.array(spot.v, complex))
         if edge is None or edge.log_u <= log_u or not self._flat(edge):
             return None
         return edge if abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta) else None
 
-    def _jump(self, log_u: float) -> tuple[float, Point | None]:
+    def _jump(self, log_u: float) -> tuple[float, Spot | None]:
         """The solution a little further along the axis, found without a starting value, if at all."""
         for distance in (1e-4, 1e-3, 1e-2, 0.1):
             try:
@@ -159,13 +131,13 @@ class BulkWalker(GapWalker):
             except ConvergenceError:
                 continue
             if roots.certified[0]:
-                return log_u + distance, self._point(complex(roots.zeta[0]), roots.v[:, 0])
+                return log_u + distance, self._evaluator.spot(complex(roots.zeta[0]), roots.v[:, 0].tolist())
         return log_u, None
 
-    def _fading(self, point: Point) -> float:
+    def _fading(self, spot: Spot) -> float:
         """D log(density in log λ)/d log u."""
-        zeta = complex(point.zeta[0])
-        dw = self.equation.rank / (1.0 - zeta) ** 2 / complex(point.slope[0])
+        zeta = spot.zeta
+        dw = self.equation.rank / (1.0 - zeta) ** 2 / spot.slope
         w = self.equation.rank * zeta.imag / abs(1.0 - zeta) ** 2
         return float(dw.imag / w)
 
@@ -185,9 +157,9 @@ class BulkWalker(GapWalker):
                 guess_v = guess_v + point.rates[:, 0].real * step + 0.5 * point.curls[:, 0].real * step**2
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
-                found = self._follow(float(target), guess, guess_v, ROUGH)
-                if found is not None and abs(np.log(found.zeta[0] / guess)) < 0.5 * offset:
-                    return complex(found.zeta[0]), found.v[:, 0], target
+                found = self._follow(float(target), complex(guess), guess_v.tolist(), ROUGH)
+                if found is not None and abs(np.log(found.zeta / guess)) < 0.5 * offset:
+                    return found.zeta, np.array(found.v, complex), target
             offset *= 0.5
         raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
 

@@ -169,7 +169,7 @@ def _from_parents(
     for exponent, distance, nearest in ((exponent_low, to_low[which], 0), (exponent_high, to_high[which], DEGREE - 1)):
         if exponent:
             # Distances are linear in U.
-            inside = np.maximum(np.einsum("hij,pj->hpi", matrices, distance), 0.0)
+            inside = np.maximum(distance.astype(float) @ matrices.swapaxes(1, 2), 0.0)
             nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
             edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
     zeta = roots.zeta.reshape(-1, DEGREE)[which]

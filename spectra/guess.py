@@ -113,7 +113,8 @@ def in_parts(
     for at, root, _, nearest in edges:
         turned[:, at] = np.where(angle[:, at, nearest, None] > 0.5 * np.pi, np.pi, 0.0)
         angle[:, at] = (angle[:, at] - turned[:, at]) / root[at]
-    real, angle = (np.einsum("hij,kpj->khpi", parts, x) for x in (real, angle))
+    turned_parts = parts.swapaxes(1, 2)
+    real, angle = (np.ascontiguousarray(x)[:, None] @ turned_parts for x in (real, angle))
     for at, _, root, _ in edges:
         angle[:, :, at] *= root[:, at]
     return _values(real + 1j * (angle + turned[:, None]))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +22,37 @@ from .master import CROSSING, MasterEquation, Point
 FEW = 8
 # In a gap what Newton's method leaves of Im v below this is none.
 ROUNDING = 1e-15
+
+
+@dataclass(slots=True)
+class Spot:
+    """The equation at one trial point in plain numbers, named as in `Point`."""
+
+    zeta: complex
+    v: list[complex]
+    log_u: complex
+    slope: complex
+    bend: complex
+    rates: list[complex]
+    curls: list[complex]
+    mismatch: list[complex]
+    pull: list[complex]
+    steepness: list[complex]
+
+    def as_point(self) -> Point:
+        """Return the same as arrays of one column."""
+        one = np.array([self.zeta, self.log_u, self.slope, self.bend], complex)[:, None]
+        rows = [self.v, self.rates, self.curls, self.mismatch, self.pull, self.steepness]
+        v, *rest = np.array(rows, complex).reshape(6, len(self.v), 1)
+        return Point(one[0], v, one[1], one[2], one[3], *rest)
+
+    @classmethod
+    def of(cls, point: Point) -> Spot:
+        """The single column of `point`."""
+        values = [point.zeta, point.log_u, point.slope, point.bend]
+        zeta, log_u, slope, bend = (complex(x[0]) for x in values)
+        columns = (point.rates, point.curls, point.mismatch, point.pull, point.steepness)
+        return cls(zeta, point.v[:, 0].tolist(), log_u, slope, bend, *(x[:, 0].tolist() for x in columns))
 
 
 class PointEvaluator:
@@ -40,16 +73,49 @@ class PointEvaluator:
     def __call__(self, zeta: complex, v: Array) -> Point:
         """Evaluate at ζ and v (K,)."""
         # Extended precision in means extended precision out: edges of explicit equations are found so.
-        if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0:
-            try:
-                values = self._few(complex(zeta), v)
-            except OverflowError:
-                # λ beyond the range in which powers of ζ or v are doubles.
-                values = None
-            if values is not None:
-                return values
+        if not _is_extended(zeta):
+            spot = self._plain(complex(zeta), v.tolist(), exact=True)
+            if spot is not None:
+                return spot.as_point()
+        return self._general(zeta, v)
+
+    def spot(self, zeta: complex, v: Sequence[complex]) -> Spot:
+        """Evaluate at ζ and v (K,), in plain numbers; rounding of the sums not kept least."""
+        return self._plain(zeta, v, exact=False) or Spot.of(self._general(zeta, np.array(v, complex)))
+
+    def size(self, spot: Spot, log_u: float) -> float:
+        """Largest relative residual, as `solve.measure`."""
+        size = abs(spot.log_u - log_u) / (1.0 + abs(log_u))
+        if spot.zeta == 1.0:
+            return math.inf
+        away = 1.0 / (1.0 - spot.zeta)
+        for omega, x, slope, miss in zip(self._omegas, spot.v, spot.steepness, spot.mismatch, strict=True):
+            scale = min(abs(omega * spot.zeta * away), abs((1.0 - omega) + omega * away), 1.0)
+            # NaN first: it must win.
+            size = max(abs(miss) / max(scale, 1e-4 * abs(x * slope)), size)
+        return size
+
+    def newton_step(self, spot: Spot, log_u: float) -> tuple[complex, list[complex]]:
+        """Increments (dζ, dv), as `MasterEquation.newton_step`."""
+        mends = [miss / slope for miss, slope in zip(spot.mismatch, spot.steepness, strict=True)]
+        miss = log_u - spot.log_u
+        for n, pull, mend in zip(self._counts, spot.pull, mends, strict=True):
+            miss += n * pull * mend
+        step = miss / spot.slope
+        return step, [rate * step - mend for rate, mend in zip(spot.rates, mends, strict=True)]
+
+    def _general(self, zeta: complex, v: Array) -> Point:
         here = np.array([zeta], self.equation.complex_type())
         return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True)
+
+    def _plain(self, zeta: complex, v: Sequence[complex], *, exact: bool) -> Spot | None:
+        if len(self._counts) > FEW or zeta == 1.0:
+            return None
+        try:
+            return self._few(zeta, v, exact)
+        except (OverflowError, ZeroDivisionError):
+            # λ beyond the range in which powers of ζ or v are doubles.
+            return None
 
     def _on_cut(self, k: int, v: float) -> bool:
         law = self.equation.stack.laws[k]
@@ -60,7 +126,7 @@ class PointEvaluator:
         assert density is not None
         return float(density(np.array([v]))[0])
 
-    def _few(self, zeta: complex, v: Array) -> Point | None:
+    def _few(self, zeta: complex, v: Sequence[complex], exact: bool) -> Spot | None:
         if zeta == 0.0:
             return None
         real, imag = _principal(zeta, 1)
@@ -81,8 +147,8 @@ class PointEvaluator:
             if zeta.imag == 0.0 and abs(x.imag) < ROUNDING * abs(x) and not self._on_cut(k, x.real):
                 x = complex(x.real)
             inverse = 1.0 / (1.0 - x * points)
-            # Summed pairwise: edges are multiplied by the depth, and so is their rounding.
-            sums = (first_table * inverse).sum(1)
+            # Edges are multiplied by the depth, and so is their rounding: summed pairwise.
+            sums = (first_table * inverse).sum(1) if exact else first_table @ inverse
             square = inverse * inverse
             first, second = complex(square @ slope_table), complex((square * inverse) @ second_table)
             psi, spread, plus = x * complex(sums[0]), complex(sums[1]), complex(sums[2])
@@ -124,9 +190,8 @@ class PointEvaluator:
             demanded = (1.0 - omega) + omega / away
             mismatch = plus - demanded if abs(demanded) < 0.5 else psi - omega * zeta / away
             rows.append((rate, curl, mismatch, pull, first))
-        columns = np.array(rows, complex).reshape(len(rows), 5).T[:, :, None]
-        one_value = np.array([zeta, complex(self._constant + real, imag), slope, bend], complex)[:, None]
-        return Point(one_value[0], v.reshape(-1, 1).astype(complex), one_value[1], one_value[2], one_value[3], *columns)
+        columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(5)]
+        return Spot(zeta, [complex(x) for x in v], complex(self._constant + real, imag), slope, bend, *columns)
 
 
 def _by_rows(first: Array, slope: Array, second: Array) -> tuple[Array, Array, Array]:

@@ -10,9 +10,9 @@ import numpy as np
 from ._types import Array
 from .errors import ConvergenceError
 from .master import MasterEquation, Point
-from .pointwise import PointEvaluator
+from .pointwise import PointEvaluator, Spot
 from .pole import MARGINAL, Pole, pole_near
-from .solve import CERTIFIED, measure
+from .solve import CERTIFIED
 
 # Beyond this height above the real axis, relative, a critical point is no edge: the law there is a gap up to a density
 # of the cube of this.
@@ -54,14 +54,14 @@ class Arc:
         return float(self.first.log_u if self.first is not None else self.log_u[0])
 
 
-def lifted(values: Array, rounding: float) -> Array:
-    """Values that lie below the real axis by rounding alone, put just above it.
+def lifted(value: complex, rounding: float) -> complex:
+    """A value that lies below the real axis by rounding alone, put just above it.
 
     Where one law decides all, as for λ → 0, its v is as good as real.
     """
-    size = np.abs(values)
-    below = (values.imag <= 0.0) & (values.imag > -rounding * size)
-    return np.where(below, values.real + 1e-16j * size, values) if below.any() else values
+    if value.imag > 0.0 or value.imag <= -rounding * abs(value):
+        return value
+    return complex(value.real, 1e-16 * abs(value))
 
 
 class Walker:
@@ -166,21 +166,20 @@ class Walker:
         """The common pole of w near v."""
         return pole_near(self.equation, v)
 
-    def _follow(self, log_u: float, zeta: complex, v: Array, tolerance: float) -> Point | None:
+    def _follow(self, log_u: float, zeta: complex, v: list[complex], tolerance: float) -> Spot | None:
         """Newton's method from a good start; None where it strays or leaves the upper half plane."""
-        target = np.array([log_u])
-        start, last = zeta, math.inf
+        at, start, last = self._evaluator, zeta, math.inf
         for _ in range(12):
-            point = self._point(zeta, v)
-            size = float(measure(self.equation, point, target)[0])
+            spot = at.spot(zeta, v)
+            size = at.size(spot, log_u)
             if size <= tolerance or (size < CERTIFIED and size > 0.3 * last):
-                return point
-            if not size < max(10.0 * last, 1.0):
+                return spot
+            if not size < max(10.0 * last, 1.0) or spot.slope == 0.0 or 0.0 in spot.steepness:
                 return None
-            dzeta, dv = self.equation.newton_step(point, target)
-            zeta, v, last = zeta + complex(dzeta[0]), lifted(v + dv.reshape(-1), 1e-11), size
-            strayed = not abs(zeta - start) < 0.3 * abs(start) or zeta.imag <= 0.0
-            if strayed or (v.size and not v.imag.min() > 0.0):
+            dzeta, dv = at.newton_step(spot, log_u)
+            zeta, v, last = zeta + dzeta, [lifted(x + dx, 1e-11) for x, dx in zip(v, dv, strict=True)], size
+            # NaN strays, too.
+            if not (abs(zeta - start) < 0.3 * abs(start) and zeta.imag > 0.0 and all(x.imag > 0.0 for x in v)):
                 return None
         return None
 

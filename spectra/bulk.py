@@ -64,7 +64,8 @@ class BulkWalker(GapWalker):
         log_us, courses = np.array([u for u, _ in table]), [course for _, course in table]
         values = np.array([course.values for course in courses]).T
         rates = np.array([course.first for course in courses]).T
-        self.arcs.append(Arc(edge, landing, log_us, values[0], values[1:], rates, fading))
+        turns = np.array([course.second for course in courses]).T
+        self.arcs.append(Arc(edge, landing, log_us, values[0], values[1:], rates, turns, fading))
         return "end" if landing is None else "edge", landing
 
     def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Spot | None, float]:

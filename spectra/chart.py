@@ -31,6 +31,12 @@ _HALVED = FIT @ PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 _MASS_DEGREE = 24
 _MASS_NODES = nodes(_MASS_DEGREE)
 _TO_MASS = fit(_MASS_DEGREE).T @ integral(_MASS_DEGREE).T
+# Coefficients of a piece → the values of its series at the nodes of the mass: of a piece inside, with the root of the
+# distance to its lower end as local coordinate, and to its upper end.
+_AT_MASS, _AT_MASS_LOW, _AT_MASS_HIGH = (
+    np.polynomial.chebyshev.chebvander(places, DEGREE - 1).T
+    for places in (_MASS_NODES, 0.5 * (1.0 + _MASS_NODES) ** 2 - 1.0, 1.0 - 0.5 * (1.0 - _MASS_NODES) ** 2)
+)
 # Where the mass series are tabulated to begin their inversion; dense towards both ends.
 _GRID = -np.cos(np.linspace(0.0, np.pi, 33))
 _AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
@@ -73,9 +79,16 @@ class Chart:
         count = self.breaks.size - 1
         x = np.broadcast_to(_MASS_NODES, (count, _MASS_DEGREE))
         piece = np.repeat(np.arange(count), _MASS_DEGREE)
-        u, jacobian, to_low, to_high = self._from_local(piece, x.ravel())
-        log_p = self._log_density(piece, u, to_low, to_high)
-        values = (np.exp(log_p) * jacobian).reshape(count, _MASS_DEGREE)
+        _, jacobian, to_low, to_high = self._from_local(piece, x.ravel())
+        log_p = self.coefficients @ _AT_MASS
+        ends = ((0, self.exponent_low, _AT_MASS_LOW, to_low), (-1, self.exponent_high, _AT_MASS_HIGH, to_high))
+        for end, exponent, matrix, _ in ends:
+            if exponent:
+                log_p[end] = self.coefficients[end] @ matrix
+        for _, exponent, _, distance in ends:
+            if exponent:
+                log_p += exponent * np.log(distance).reshape(log_p.shape)
+        values = np.exp(log_p) * jacobian.reshape(log_p.shape)
         series = values @ _TO_MASS
         object.__setattr__(self, "mass_series", series)
         # Mass of each piece, and of all that lies beyond each break (towards λ = 0).

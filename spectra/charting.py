@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -40,13 +39,11 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     if arc.first is None:
         # A tail that rises out of nothing is taken from where it holds 1e-16.
         begin = max(0, int(np.argmax(equation.log_share(arc.zeta) > -37.0)) - 1)
-        arc = replace(
-            arc, log_u=arc.log_u[begin:], zeta=arc.zeta[begin:], v=arc.v[:, begin:], rates=arc.rates[:, begin:]
-        )
+        arc = arc.part(slice(begin, None))
         edge_low = arc.log_u[0]
         low = float(edge_low)
     guess = Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
-    breaks = _first_breaks(arc, low, high)
+    breaks = _first_breaks(arc, low, high, 1 if equation.is_explicit else 3)
     start: tuple[Array, Array] | None = None
     done: list[tuple[float, float, Array]] = []
     residual, uncertified, unproven = 0.0, 0, 0
@@ -178,9 +175,12 @@ def _from_parents(
     return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
 
 
-def _first_breaks(arc: Arc, low: float, high: float) -> Array:
-    """About every third step of the sweep, and at least two pieces, so that each touches one edge."""
-    inner = arc.log_u[3:-2:3].astype(float)
+def _first_breaks(arc: Arc, low: float, high: float, stride: int) -> Array:
+    """Every `stride`-th step of the sweep, and at least two pieces, so that each touches one edge.
+
+    Where nodes cost next to nothing, a round of solving costs more than pieces that are shorter than need be.
+    """
+    inner = arc.log_u[max(stride, 2) : 1 - max(stride, 2) : stride].astype(float)
     # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.
     margin = 0.03 * min(1.0, high - low)
     inner = inner[(inner > low + margin) & (inner < high - margin)]

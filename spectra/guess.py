@@ -20,28 +20,29 @@ RESCUED = 16
 
 
 class Guess:
-    """Starting values along an arc: log ζ and log v by Hermite's cubics in a variable that opens the edges."""
+    """Starting values along an arc: log ζ and log v by Hermite's polynomials in a variable that opens the edges."""
 
     def __init__(self, arc: Arc, low: float, high: float, rooted_low: bool, rooted_high: bool) -> None:
         self.low, self.high = low, high
         self.rooted_low, self.rooted_high = rooted_low, rooted_high
         u, zeta, v = arc.log_u, arc.zeta, arc.v
-        slopes = arc.rates * self._stretch(u)
+        stretch, bend = self._stretch(u)
+        slopes, turns = arc.rates * stretch, arc.turns * stretch**2 + arc.rates * bend
         unknown = np.full((slopes.shape[0], 1), np.nan)
         if arc.first is not None and rooted_low and np.isfinite(arc.first.zeta):
             u = np.concatenate([[low], u])
             zeta = np.concatenate([[arc.first.zeta], zeta])
             v = np.concatenate([arc.first.v.reshape(-1, 1), v], axis=1)
-            slopes = np.concatenate([unknown, slopes], axis=1)
+            slopes, turns = (np.concatenate([unknown, x], axis=1) for x in (slopes, turns))
         if arc.last is not None and rooted_high and np.isfinite(arc.last.zeta):
             u = np.concatenate([u, [high]])
             zeta = np.concatenate([zeta, [arc.last.zeta]])
             v = np.concatenate([v, arc.last.v.reshape(-1, 1)], axis=1)
-            slopes = np.concatenate([slopes, unknown], axis=1)
+            slopes, turns = (np.concatenate([x, unknown], axis=1) for x in (slopes, turns))
         if u.size < 2:
             raise ConvergenceError(f"the sweep left an arc of the spectrum where it had begun, log u = {low:.6g}")
         self.s = self._opened(u)
-        self.table, self.slopes = logarithms(zeta, v), slopes
+        self.table, self.slopes, self.turns = logarithms(zeta, v), slopes, turns
 
     def _opened(self, u: Array) -> Array:
         to_low, to_high = np.maximum(u - self.low, 0.0), np.maximum(self.high - u, 0.0)
@@ -53,11 +54,16 @@ class Guess:
             return -np.sqrt(to_high)
         return u
 
-    def _stretch(self, u: Array) -> Array:
-        """DU/ds, s the variable of `_opened`."""
-        to_low = np.maximum(u - self.low, 0.0) if self.rooted_low else 1.0
-        to_high = np.maximum(self.high - u, 0.0) if self.rooted_high else 1.0
-        return 2.0 * np.sqrt(to_low * to_high) if self.rooted_low or self.rooted_high else np.ones_like(u)
+    def _stretch(self, u: Array) -> tuple[Array, Array]:
+        """DU/ds and d²U/ds², s the variable of `_opened`."""
+        to_low, to_high = np.maximum(u - self.low, 0.0), np.maximum(self.high - u, 0.0)
+        if self.rooted_low and self.rooted_high:
+            return 2.0 * np.sqrt(to_low * to_high), 2.0 * (to_high - to_low)
+        if self.rooted_low:
+            return 2.0 * np.sqrt(to_low), np.full(u.shape, 2.0)
+        if self.rooted_high:
+            return 2.0 * np.sqrt(to_high), np.full(u.shape, -2.0)
+        return np.ones(u.shape), np.zeros(u.shape)
 
     def __call__(self, u: Array) -> tuple[Array, Array]:
         """ζ and v at `u`."""
@@ -65,15 +71,24 @@ class Guess:
         index = np.clip(np.searchsorted(self.s, s) - 1, 0, self.s.size - 2)
         gap = np.diff(self.s)
         rise = np.diff(self.table)
-        # What the cubic's ends have over the chord; an unknown slope is that of the parabola.
-        before, after = self.slopes[:, :-1] * gap - rise, self.slopes[:, 1:] * gap - rise
-        before, after = np.where(np.isnan(before), -after, before), np.where(np.isnan(after), -before, after)
-        known = np.isfinite(before) & np.isfinite(after)
-        before, after = np.where(known, before, 0.0), np.where(known, after, 0.0)
+        # Less the chord there are three conditions at most at either end of [0, 1], the variable t: values 0, slopes,
+        # second derivatives.  What is not known is left to the others.
+        slope_0, slope_1 = self.slopes[:, :-1] * gap - rise, self.slopes[:, 1:] * gap - rise
+        turn_0, turn_1 = self.turns[:, :-1] * gap**2, self.turns[:, 1:] * gap**2
+        # t (1 − t) (a + b t + c t² + d t³): a and a + b + c + d are the slopes at 0 and, up to sign, at 1.
+        guessed_0, guessed_1 = 0.5 * turn_1 - 2.0 * slope_1, 0.5 * turn_0 + 2.0 * slope_0
+        a = np.where(np.isnan(slope_0), np.where(np.isnan(guessed_0), -slope_1, guessed_0), slope_0)
+        e = -np.where(np.isnan(slope_1), np.where(np.isnan(guessed_1), -slope_0, guessed_1), slope_1)
+        known = np.isfinite(a) & np.isfinite(e)
+        a, e = np.where(known, a, 0.0), np.where(known, e, 0.0)
+        # Second derivatives beyond those of the cubic t (1 − t) (a (1 − t) + e t).
+        more_0, more_1 = turn_0 - 2.0 * (e - 2.0 * a), turn_1 - 2.0 * (a - 2.0 * e)
+        both = np.isfinite(more_0) & np.isfinite(more_1) & known
+        more_0, more_1 = np.where(both, 0.5 * more_0, 0.0), np.where(both, 0.5 * more_1, 0.0)
         t = (s - self.s[index]) / np.where(gap > 0.0, gap, np.inf)[index]
-        rows = self.table[:, index] + t * rise[:, index]
-        rows = rows + t * (1.0 - t) * ((1.0 - t) * before[:, index] - t * after[:, index])
-        return _values(rows)
+        r = 1.0 - t
+        bulge = r * a[:, index] + t * e[:, index] + t * r * (r * more_0[:, index] + t * more_1[:, index])
+        return _values(self.table[:, index] + t * rise[:, index] + t * r * bulge)
 
     def refine(self, u: Array, roots: Roots) -> None:
         """Add certified roots to the table, which is interpolated linearly from then on."""
@@ -82,7 +97,7 @@ class Guess:
         table = np.concatenate([self.table, logarithms(roots.zeta[good], roots.v[:, good])], axis=1)
         order = np.argsort(s, kind="stable")
         self.s, self.table = s[order], table[:, order]
-        self.slopes = np.full(self.table.shape, np.nan)
+        self.slopes = self.turns = np.full(self.table.shape, np.nan)
 
 
 def logarithms(zeta: Array, v: Array) -> Array:

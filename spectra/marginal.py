@@ -233,13 +233,15 @@ def _split(equation: MasterEquation, arc: Arc, end: Edge, side: int) -> tuple[Ar
     where = 0 if side > 0 else int(kept.sum())
     point = equation.evaluate(np.array([zeta]), v.reshape(-1, 1))
     rates = np.append(1.0 / zeta, point.rates[:, 0] / v) / point.slope[0]
+    some = arc.part(kept)
     rest = replace(
-        arc,
+        some,
         first=cut if side > 0 else arc.first,
         last=arc.last if side > 0 else cut,
-        log_u=np.insert(arc.log_u[kept], where, at[0]),
-        zeta=np.insert(arc.zeta[kept].astype(complex), where, zeta),
-        v=np.insert(arc.v[:, kept].astype(complex), where, v, axis=1),
-        rates=np.insert(arc.rates[:, kept], where, rates, axis=1),
+        log_u=np.insert(some.log_u, where, at[0]),
+        zeta=np.insert(some.zeta.astype(complex), where, zeta),
+        v=np.insert(some.v.astype(complex), where, v, axis=1),
+        rates=np.insert(some.rates, where, rates, axis=1),
+        turns=np.insert(some.turns, where, np.nan, axis=1),
     )
     return rest, beside

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,7 +37,8 @@ class Arc:
     """A stretch of the support, u increasing, with a coarse table of the solution on it.
 
     `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root;
-    `rates` are d log ζ/dU and d log v_k/dU, (K + 1, n); `fading` is d log p/dU where it is left.
+    `rates` are d log ζ/dU and d log v_k/dU, `turns` their derivatives in U, NaN where not known, (K + 1, n);
+    `fading` is d log p/dU where it is left.
     """
 
     first: Edge | None
@@ -46,7 +47,14 @@ class Arc:
     zeta: Array
     v: Array
     rates: Array
+    turns: Array
     fading: float = 0.0
+
+    def part(self, which: Array | slice) -> Arc:
+        """Return the arc with some of the points of its table only."""
+        rows = (self.zeta, self.v, self.rates, self.turns)
+        zeta, v, rates, turns = (row[..., which] for row in rows)
+        return replace(self, log_u=self.log_u[which], zeta=zeta, v=v, rates=rates, turns=turns)
 
     @property
     def low_u(self) -> float:

@@ -142,6 +142,7 @@ def test_product_of_two_and_three_points_has_all_its_edges_and_atoms():
 
 def test_an_arc_of_one_point_is_refused() -> None:
     point = np.zeros(1)
-    arc = Arc(None, None, point, point + 1j, np.zeros((0, 1), complex), np.zeros((1, 1), complex))
+    none = np.zeros((1, 1), complex)
+    arc = Arc(None, None, point, point + 1j, none[:0], none, none)
     with pytest.raises(ConvergenceError, match="where it had begun"):
         Guess(arc, 0.0, 0.0, False, False)

@@ -90,8 +90,10 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             continue
         if refined is not None and is_thinned(equation):
             wider = refined(level=level, extra=extra + EXTRA)
-            if thinning_error(equation, wider, found.arcs) > STABLE:
-                extra = 2 * extra + EXTRA
+            error = thinning_error(equation, wider, found.arcs)
+            if error > STABLE:
+                # It falls by a factor of about 40, often more, with every `EXTRA` nodes.
+                extra += EXTRA * max(1, math.ceil(math.log(min(error, 1.0) / STABLE, 40.0)))
                 equation = refined(level=level, extra=extra)
                 continue
         charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))

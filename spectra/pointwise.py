@@ -106,7 +106,7 @@ class PointEvaluator:
 
     def _general(self, zeta: complex, v: Array) -> Point:
         here = np.array([zeta], self.equation.complex_type())
-        return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True)
+        return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True, rough=True)
 
     def _plain(self, zeta: complex, v: Sequence[complex], *, exact: bool) -> Spot | None:
         if len(self._counts) > FEW or zeta == 1.0:

@@ -21,12 +21,11 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     if arc.last is not None or made.solutions is None:
         return made
     u, zeta, v = made.solutions
-    first = int(np.argmin(u))
-    ends = equation.mass_above(
-        np.array([zeta[first], arc.zeta[-1]]), np.stack([v[:, first], arc.v[:, -1]], axis=1).astype(complex)
-    )
-    beyond = equation.rank - float(ends[1])
+    both = np.array([np.argmin(u), np.argmax(u)])
+    # At solutions of the chart: those of the sweep are rough.
+    above = equation.mass_above(zeta[both], v[:, both].astype(complex))
+    chart = made.mass_beyond(u[both].astype(float))
+    beyond = equation.rank - float(above[1]) - float(chart[1] - made.beyond[-1])
     density = float(made.beyond[-1]) * -made.slope
-    within = float(made.mass_beyond(u[first : first + 1])[0] - made.beyond[-1])
-    known = beyond > 1e-15 and abs(float(ends[1] - ends[0]) - within) < AGREEMENT * beyond
+    known = beyond > 1e-15 and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
     return replace(made, slope=-density / beyond) if known and 0.0 < density < LOST else made

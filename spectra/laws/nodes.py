@@ -118,8 +118,11 @@ class LawStack:
         beside = (np.abs(away) < 0.3) & ~self._narrow
         if beside.any():
             excess[beside] = (psi * away - v)[beside]
+        # Far above the cut there is nothing to repair, nor, where rough values will do, where Im ψ is large.
+        doubtful = np.abs(psi.imag) < ROUGH_HEIGHT * np.abs(psi) if rough else None
         for k in self._continuous:
-            self._repair_tail(k, v[k], psi[k], plus[k], excess[k], rough)
+            if doubtful is None or doubtful[k].any():
+                self._repair_tail(k, v[k], psi[k], plus[k], excess[k], rough)
         return psi, plus, excess, derivatives
 
     def _repair_tail(self, k: int, v: Array, psi: Array, plus: Array, excess: Array, rough: bool) -> None:

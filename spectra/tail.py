@@ -8,6 +8,7 @@ import numpy as np
 
 from .chart import Chart
 from .master import MasterEquation
+from .solve import solve
 from .walker import Arc
 
 # Density in U below which a fading arc is left where its laws are no longer resolved (see `spectra.bulk`).
@@ -22,8 +23,12 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
         return made
     u, zeta, v = made.solutions
     first = int(np.argmin(u))
+    # The sweep's own points are rough.
+    last = solve(equation, arc.log_u[-1:].astype(float), arc.zeta[-1:], arc.v[:, -1:])
+    if not last.certified[0]:
+        return made
     ends = equation.mass_above(
-        np.array([zeta[first], arc.zeta[-1]]), np.stack([v[:, first], arc.v[:, -1]], axis=1).astype(complex)
+        np.array([zeta[first], last.zeta[0]]), np.stack([v[:, first], last.v[:, 0]], axis=1).astype(complex)
     )
     beyond = equation.rank - float(ends[1])
     density = float(made.beyond[-1]) * -made.slope

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from ._types import Array
+from .effort import spend
 from .laws.nodes import ROUGH_HEIGHT, TAIL_HEIGHT
 from .master import CROSSING, MasterEquation, Point
 
@@ -41,6 +42,7 @@ class PointEvaluator:
         """Evaluate at ζ and v (K,)."""
         # Extended precision in means extended precision out: edges of explicit equations are found so.
         if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0:
+            spend(self.equation.stack.size)
             try:
                 values = self._few(complex(zeta), v)
             except OverflowError:

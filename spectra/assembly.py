@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .chart import Chart
+from .effort import OutOfWork, limited
 from .errors import ConvergenceError
 from .marginal import MarginalArc, resolve
 from .master import MasterEquation
 from .pushed import PushedDensity
 from .series import log_scaled_moments
-from .solve import measure
+from .solve import CERTIFIED, measure
 from .spectrum import ArcDensity, Spectrum
-from .sweep import Survey, survey
+from .sweep import Survey, resurvey, survey
 from .thinning import is_thinned, thinning_error
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ STABLE = 1e-12
 # do not change.
 ROUNDING = 7e-16
 FINEST_LEVEL = 8
+# Finer laws that move the solutions by less than this leave arcs, edges and atoms where they are, but for polishing.
+SAME_SHAPE = 1e-5
 # Mass of slopes too small to be told from zero that is worth a note.
 NEGLECTED = 1e-13
 # Nodes added to the rules over many layers, until the equation no longer moves.
@@ -60,7 +63,7 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
     ------
     ConvergenceError : the law could not be computed.
     """
-    with _blas().limit(limits=1, user_api="blas"):
+    with _blas().limit(limits=1, user_api="blas"), limited():
         return _spectrum_of(equation, refined)
 
 
@@ -77,37 +80,41 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if factor is not None and factor.law.cut_density is not None:
         return _pushed(equation)
     notes: tuple[str, ...] = ()
-    level, extra = 0, 0
+    level, extra, before = 0, 0, math.inf
+    known: Survey | None = None
     while True:
         try:
-            found = survey(equation)
+            found = survey(equation) if known is None else resurvey(equation, known)
+            if refined is not None and is_thinned(equation):
+                wider = refined(level=level, extra=extra + EXTRA)
+                error = thinning_error(equation, wider, found.arcs)
+                if error > STABLE:
+                    # It falls by a factor of about 40, often more, with every `EXTRA` nodes.
+                    extra += EXTRA * max(1, math.ceil(math.log(min(error, 1.0) / STABLE, 40.0)))
+                    equation = refined(level=level, extra=extra)
+                    continue
+            charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
+        except OutOfWork:
+            raise
         except ConvergenceError:
             # Beside a corner of a law of D² its nodes may be too coarse to find one's way.
             if refined is None or level == FINEST_LEVEL:
                 raise
-            level = min(level + 2, FINEST_LEVEL)
+            level, known = min(level + 2, FINEST_LEVEL), None
             equation = refined(level=level, extra=extra)
             continue
-        if refined is not None and is_thinned(equation):
-            wider = refined(level=level, extra=extra + EXTRA)
-            error = thinning_error(equation, wider, found.arcs)
-            if error > STABLE:
-                # It falls by a factor of about 40, often more, with every `EXTRA` nodes.
-                extra += EXTRA * max(1, math.ceil(math.log(min(error, 1.0) / STABLE, 40.0)))
-                equation = refined(level=level, extra=extra)
-                continue
-        charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
         residual = max([c.residual for c in charts], default=0.0)
         if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
             break
         if level < FINEST_LEVEL and any(c.uncertified for c in charts):
-            level = min(level + 2, FINEST_LEVEL)
+            level, known = min(level + 2, FINEST_LEVEL), None
             equation = refined(level=level, extra=extra)
             continue
         finer = refined(level=level + 1, extra=extra)
         moved = _moved(finer, charts)
         beside = max([c.moved(finer) for c in charts if isinstance(c, MarginalArc)], default=0.0)
-        if moved < STABLE:
+        # What a finer law leaves as it was is rounding.
+        if moved < STABLE or 0.3 * before < moved < CERTIFIED:
             residual = max(residual, moved)
             break
         if level == FINEST_LEVEL:
@@ -116,8 +123,9 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             break
         # Beside an atom of mass zero the error falls with the fineness, by 16 a level; elsewhere much faster.
         steps = max(1, math.ceil(math.log(max(beside, STABLE) / STABLE, 16.0)))
-        level = min(level + steps, FINEST_LEVEL)
+        level, before = min(level + steps, FINEST_LEVEL), moved
         equation = finer if steps == 1 else refined(level=level, extra=extra)
+        known = found if moved < SAME_SHAPE else None
     uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
     thin = sum(c.thin for c in charts)
     neglected = max([f.law.neglected for f in equation.factors], default=0.0)

@@ -23,6 +23,8 @@ LARGEST_V = 1e140
 ROUGH = 1e-4
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
 THIN = -37.0
+# log density in U below which there is only rounding, beyond the last node of a law of D².
+NOTHING = -55.0
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
 
@@ -46,8 +48,11 @@ class BulkWalker(GapWalker):
             if landing is not None:
                 break
             density = self._log_density(spot.zeta)
-            fading = self._fading(spot)
+            before, fading = fading, self._fading(spot)
             if self._faded(here, density, fading):
+                break
+            if density < NOTHING and self._is_whole(here):
+                fading = min(before, -1.0)
                 break
             step = min(here.reach(), 3.0 * step)
             if density > THIN:
@@ -91,8 +96,15 @@ class BulkWalker(GapWalker):
         if not (density < THIN and density - math.log(-fading) < THIN):
             return False
         # A thin tail at the top of the law may dip, too: there all of the mass is still to come.
-        above = self.equation.mass_above(np.array(here.values[:1]), np.array(here.values[1:]).reshape(-1, 1))
-        return not float(above[0]) < 0.5 * self.equation.rank
+        return not self._mass_above(here) < 0.5 * self.equation.rank
+
+    def _is_whole(self, here: Course) -> bool:
+        """Whether nothing is left beyond, but for the rounding of all the mass there is."""
+        return self._mass_above(here) > (1.0 - 1e-13) * self.equation.rank
+
+    def _mass_above(self, here: Course) -> float:
+        values = np.array(here.values)
+        return float(self.equation.mass_above(values[:1], values[1:].reshape(-1, 1))[0])
 
     def _pole_ahead(self, spot: Spot, log_u: float) -> Edge | None:
         """The atom of mass zero just ahead, if the arc ends at one."""

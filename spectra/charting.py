@@ -76,6 +76,9 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         for exponent, distance in ((exponent_low, to_low), (exponent_high, to_high)):
             if exponent:
                 noise = np.maximum(noise, 4.0 * equation.precision * (1.0 + np.max(np.abs(u))) / distance.min(axis=1))
+        # Where the density is steep, as on a narrow bulk, it inherits the rounding of U.
+        steep = (np.max(y, axis=1) - np.min(y, axis=1)).astype(float) / (b - a)
+        noise = noise + 4.0 * np.finfo(float).eps * (1.0 + np.max(np.abs(u), axis=1)) * steep
         # In a thin tail Im w, and with it log p, carries rounding; what a piece holds decides how much of it matters.
         held = np.exp(np.max(log_p, axis=1)) / equation.rank * (b - a)
         noise = noise + np.clip(1e-16 / np.maximum(held, 1e-300), 0.0, TAIL_RESOLUTION)

@@ -12,6 +12,19 @@ from .master import MasterEquation, Point
 from .pole import MARGINAL, Pole
 from .walker import Edge, Walker
 
+# So many times farther than the last singularity, corrections of second order are below a part in a million.
+BEYOND = 1e3
+
+
+# Steps as short as this, where derivatives that are real have an imaginary part of more than this, lead nowhere.
+SHORT, IMAGINARY = 1e-3, 1e-3
+
+
+def _is_coarse(point: Point, span: float) -> bool:
+    """Whether a law's complex nodes, that add up to real sums in a gap, are too coarse for that."""
+    first, second = complex(point.slope[0]) * span, complex(point.bend[0]) * span**2
+    return max(abs(first.imag), abs(second.imag)) > IMAGINARY * (1.0 + abs(second))
+
 
 class GapWalker(Walker):
     """Marches along gaps; collects the atoms it passes."""
@@ -21,6 +34,7 @@ class GapWalker(Walker):
         self.atoms: list[tuple[float, float]] = []
         # A gap that reaches this far down reaches λ = 0.
         self._end_of_gaps = equation.constant + 600.0
+        self._d = [*(d for d, _ in equation.terms), *(1.0 - equation.omegas.ravel())]
 
     def _gap(self, zeta: float, v: Array, after: Edge | None) -> tuple[str, float, Array, Edge | None]:
         """March along a gap from real (ζ, v): to the next edge ("edge"), the cut ("cut") or to u = ∞ ("end").
@@ -41,6 +55,8 @@ class GapWalker(Walker):
             if first <= 0.0 and after is None:
                 raise ConvergenceError("a gap of the spectrum was entered where d log u/dζ < 0")
             if zeta > 1.0 and (float(point.log_u[0].real) > self._end_of_gaps or zeta > 1e60):
+                return "end", zeta, v, None
+            if first + second > 0.5 * first > 0.0 and self._is_last(zeta, v):
                 return "end", zeta, v, None
             if 0.0 < 1.0 - zeta < 1e-4:
                 pole = self._pole(v)
@@ -80,6 +96,8 @@ class GapWalker(Walker):
                 step *= 0.5
                 if step < 1e-12:
                     return "cut", zeta, v, None
+            if step < SHORT and _is_coarse(ahead_point, span):
+                raise ConvergenceError(f"the laws are too coarse beside their edges, log u = {point.log_u[0].real:.6g}")
             zeta, v, point = new, found.real, ahead_point
             # Beyond all singularities log u is linear in log ζ but for powers of 1/ζ.
             beyond = all(x * law.smallest > 1.0 for law, x in zip(self.laws, v, strict=True))
@@ -91,6 +109,11 @@ class GapWalker(Walker):
         """ζ itself is the coordinate where it is negative or passes 0, its logarithm elsewhere."""
         small = self.equation.omegas.ravel() * zeta
         return zeta <= 0.0 or (zeta < 0.05 and bool(v.size) and bool(np.all(np.abs(v) > 10.0 * small)))
+
+    def _is_last(self, zeta: float, v: Array) -> bool:
+        """Beyond all singularities, so far that d log u/d log ζ is a constant but for the next power of 1/ζ."""
+        behind = all(d * zeta > BEYOND for d in self._d if d > 1e-12)
+        return behind and zeta > BEYOND and all(x * law.smallest > BEYOND for law, x in zip(self.laws, v, strict=True))
 
     def _ahead(self, zeta: float, v: Array) -> float:
         """Distance to the next ζ where something is singular: 1, 1/d of a term, 1/d_k where v_k goes to infinity."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from ._types import Array
+from .effort import spend
 from .laws.nodes import LawStack, NodeLaw
 
 # Where |ζ| and |ψ_k/v_k| are below this, ζ passes 0 between two poles of ψ_k.
@@ -196,6 +197,7 @@ class MasterEquation:
 
         `rough`: see `LawStack.evaluate`.
         """
+        spend(self.stack.size * zeta.size)
         d, e = self._d, self._e  # type: ignore[attr-defined]
         base = 1.0 - d * zeta
         ratio = d / base

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._types import Array
+from .effort import spend
 from .laws.nodes import ROUGH_HEIGHT, TAIL_HEIGHT
 from .master import CROSSING, MasterEquation, Point
 
@@ -91,8 +92,12 @@ class PointEvaluator:
         away = 1.0 / (1.0 - spot.zeta)
         for omega, x, slope, miss in zip(self._omegas, spot.v, spot.steepness, spot.mismatch, strict=True):
             scale = min(abs(omega * spot.zeta * away), abs((1.0 - omega) + omega * away), 1.0)
-            # NaN first: it must win.
-            size = max(abs(miss) / max(scale, 1e-4 * abs(x * slope)), size)
+            scale = max(scale, 1e-4 * abs(x * slope))
+            # Written so that NaN does not pass for small.
+            if not (scale > 0.0 and abs(miss) <= size * scale):
+                size = abs(miss) / scale if scale > 0.0 else math.inf
+            if math.isnan(size):
+                return math.inf
         return size
 
     def newton_step(self, spot: Spot, log_u: float) -> tuple[complex, list[complex]]:
@@ -111,6 +116,7 @@ class PointEvaluator:
     def _plain(self, zeta: complex, v: Sequence[complex], *, exact: bool) -> Spot | None:
         if len(self._counts) > FEW or zeta == 1.0:
             return None
+        spend(self.equation.stack.size)
         try:
             return self._few(zeta, v, exact)
         except (OverflowError, ZeroDivisionError):

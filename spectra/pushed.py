@@ -54,7 +54,8 @@ class PushedDensity:
             middle = 0.5 * (low + high)
             above = self.mass_beyond(middle) > mass
             low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return 0.5 * (low + high)
+        # Of the two neighbours the one that has all of `mass` beyond it: at the top of a law they may differ by much.
+        return low
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes and weights: quadrature in the pre-activation."""

@@ -8,7 +8,7 @@ is an atom.  The sweep gives the shape of the law and starting values; precision
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,11 @@ from ._types import Array
 from .bulk import BulkWalker
 from .errors import ConvergenceError
 from .master import MasterEquation
-from .walker import Arc, Edge
+from .pole import MARGINAL
+from .walker import Arc, Edge, Walker
+
+# An edge that moves by more than this when the laws of D² become finer is another one.
+MOVED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -97,3 +101,36 @@ def survey(equation: MasterEquation) -> Survey:
     """Gaps, edges, atoms and bulks of the law that `equation` describes."""
     with np.errstate(all="ignore"):
         return Sweep(equation).run()
+
+
+def resurvey(equation: MasterEquation, known: Survey) -> Survey:
+    """The survey of nearly the same equation: the edges found again from those known, everything else kept.
+
+    A sweep of its own where an edge is not found, or is another one.
+    """
+    walker = Walker(equation)
+    arcs: list[Arc] = []
+    with np.errstate(all="ignore"):
+        for arc in known.arcs:
+            ends = [_polished(walker, end) for end in (arc.first, arc.last)]
+            if any(new is None for new, old in zip(ends, (arc.first, arc.last), strict=True) if old is not None):
+                return survey(equation)
+            low = -math.inf if ends[0] is None else ends[0].log_u
+            high = math.inf if ends[1] is None else ends[1].log_u
+            if not np.all((arc.log_u > low) & (arc.log_u < high)):
+                return survey(equation)
+            arcs.append(replace(arc, first=ends[0], last=ends[1]))
+    return replace(known, arcs=tuple(arcs))
+
+
+def _polished(walker: Walker, edge: Edge | None) -> Edge | None:
+    """The same edge of another equation; None where it is not there."""
+    if edge is None:
+        return None
+    if edge.exponent < 0.0:
+        pole = walker._pole(edge.v)
+        return None if pole is None or abs(pole.mass) >= MARGINAL else replace(edge, v=pole.v, log_u=pole.log_u)
+    found = walker._critical(complex(edge.zeta), edge.v)
+    if found is None or found.exponent != edge.exponent:
+        return None
+    return found if abs(found.log_u - edge.log_u) < MOVED * (1.0 + abs(edge.log_u)) else None

@@ -14,12 +14,12 @@ PACKAGE = ROOT / "spectra"
 
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
-    ("errors", "_types"),
+    ("errors", "_types", "effort"),
     ("quadrature",),
     ("activations",),
     ("laws.zero", "laws.nodes", "laws.inverse", "laws.path", "laws.pushforward"),
     ("master", "pointwise", "solve", "continuation", "pole", "series", "spectrum"),
-    ("walker", "gap", "bulk", "sweep"),
+    ("course", "walker", "gap", "bulk", "sweep"),
     ("chebyshev", "chart", "guess", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),
     ("laws",),

@@ -80,7 +80,8 @@ class LawStack:
         self._sums = [_NodeSums(law) for law in laws]
         self._narrow = np.array([one.narrow for one in self._sums], bool).reshape(-1, 1)
         self._continuous = [k for k, law in enumerate(self.laws) if law.cut_density is not None]
-        self._flat = _FlatSums(self._sums) if len(laws) > FEW else None
+        self.size = sum(law.points.size for law in laws)
+        self._flat = _in_rows(self._sums) if len(laws) > FEW else None
 
     def points(self, k: int) -> Array:
         """Nodes of law k (J,)."""
@@ -107,7 +108,8 @@ class LawStack:
         sums = np.empty((*v.shape, 3), complex)
         derivatives = [np.empty(v.shape, complex) for _ in range(order)]
         if self._flat is not None and v.shape[1] <= FEW_POINTS:
-            self._flat.add_up(v, sums, derivatives)
+            for part, row in self._flat:
+                row.add_up(v[part], sums[part], [d[part] for d in derivatives])
         else:
             for k, one in enumerate(self._sums):
                 one.add_up(v[k], sums[k], [d[k] for d in derivatives])
@@ -204,6 +206,17 @@ class _NodeSums:
         inverse = np.multiply.outer(v, self.points)
         np.subtract(1.0, inverse, out=inverse)
         return np.reciprocal(inverse, out=inverse)
+
+
+def _in_rows(laws: Sequence[_NodeSums]) -> list[tuple[slice, _FlatSums]]:
+    """Rows of laws next to each other that stay in the cache, and which laws they are."""
+    rows, begin, size = [], 0, 0
+    for k, law in enumerate(laws):
+        size += law.points.size
+        if k + 1 == len(laws) or size + laws[k + 1].points.size > BLOCK:
+            rows.append((slice(begin, k + 1), _FlatSums(laws[begin : k + 1])))
+            begin, size = k + 1, 0
+    return rows
 
 
 class _FlatSums:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..activations import Activation
-from ..errors import ConvergenceError
+from ..errors import ConfigError, ConvergenceError
 from ..laws.nodes import NodeLaw
 from ..laws.pushforward import slope_law, slope_rank
 from ..master import Factor, MasterEquation, combine
@@ -27,6 +27,9 @@ SAME = 1e-11
 NO_SPREAD = 1e-18
 # Two quadratures of E φ'² must agree to this, relative.
 MEANS_AGREE = 1e-10
+# Layers with fewer active units than this are refused: the law off zero lives on 1 − d in `spectra.master`, which then
+# has fewer than six digits.
+NO_RANK = 1e-10
 
 
 @lru_cache(maxsize=1024)
@@ -46,6 +49,10 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
     state : variances and slopes of the layers, with their widths where the net is rectangular.
     level : resolution of the laws of D² near the edges of their supports.
     extra : nodes added to the rules that stand for many layers of slightly different q (see `rule`).
+
+    Raises
+    ------
+    ConfigError : a layer at so large a variance that next to none of its units is active.
 
     Source
     ------
@@ -70,7 +77,7 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
             shifts.append((ratio, -count))
         activation = run.spec.activation
         q = merged[run.q]
-        rank = slope_rank(activation, q)
+        rank = _rank(activation, q)
         if rank < 1.0:
             shifts += [(ratio, count), (ratio / rank, -count)]
         if not activation.is_projection:
@@ -85,6 +92,20 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
         for factor in _representatives(activation, ratio, kin, level, extra)
     ]
     return MasterEquation(tuple(shifts), combine(_that_count(factors, shifts)), -math.fsum(log_m1))
+
+
+def _rank(activation: Activation, variance: float) -> float:
+    """P(φ' ≠ 0), where there is anything to it."""
+    try:
+        rank = slope_rank(activation, variance)
+    except ConvergenceError:
+        rank = 0.0
+    if rank < NO_RANK:
+        raise ConfigError(
+            f"`input_variance`, `sigma_w`: a layer of {activation.name} is reached with variance {variance:.3g}, where "
+            f"φ' differs from 0 for {rank:.1g} of the units: J is zero; lower `sigma_w` or the depth."
+        )
+    return rank
 
 
 def _that_count(factors: list[Factor], shifts: list[tuple[float, float]]) -> list[Factor]:

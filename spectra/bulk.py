@@ -24,6 +24,9 @@ ROUGH = 1e-4
 THIN = -37.0
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
+# How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
+# order only, far from the edge.
+SAME_ROOT = 0.7
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,12 @@ class BulkWalker(GapWalker):
         edge = self._critical(zeta, v)
         if edge is None or edge.log_u <= log_u or not self._flat(edge):
             return None
-        return edge if abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta) else None
+        if not abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta):
+            return None
+        # Seen from the edge, too, the solution must lie where the square root has it: not every critical point that
+        # Newton's method finds from afar is where this curve lands.
+        back = self._point(complex(edge.zeta), edge.v.real).bend[0] * (zeta - edge.zeta) ** 2
+        return edge if abs(0.5 * back / (log_u - edge.log_u) - 1.0) < SAME_ROOT else None
 
     def _jump(self, log_u: float) -> tuple[float, Point | None]:
         """The solution a little further along the axis, found without a starting value, if at all."""

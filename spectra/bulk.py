@@ -124,14 +124,16 @@ class BulkWalker(GapWalker):
         return not float(above[0]) < 0.5 * self.equation.rank
 
     def _pole_ahead(self, point: Point, log_u: float) -> Edge | None:
-        """The atom of mass zero just ahead, if the arc ends at one."""
+        """The atom just ahead, if the arc ends at one: of mass zero, or with a density beside it."""
         zeta = complex(point.zeta[0])
         if not (abs(1.0 - zeta) < 0.05 and (complex(point.slope[0]) * zeta * (1.0 - zeta)).real > 0.0):
             return None
         pole = self._pole(point.v[:, 0])
-        if pole is None or abs(pole.mass) >= MARGINAL or pole.log_u <= log_u:
+        if pole is None or pole.log_u <= log_u:
             return None
-        return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+        if abs(pole.mass) < MARGINAL:
+            return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+        return Edge(1.0 + 0j, pole.v, pole.log_u, 0.0) if pole.mass > 0.0 and pole.touched(-1) else None
 
     def _log_density(self, zeta: complex) -> float:
         """Log of the density in log λ given λ ≠ 0, as `MasterEquation.log_share`."""
@@ -179,7 +181,7 @@ class BulkWalker(GapWalker):
 
     def _leave(self, edge: Edge) -> tuple[complex, Array, float]:
         """A first point in the upper half plane beside an edge where a bulk begins."""
-        if edge.exponent < 0.0 and self.laws:
+        if edge.at_pole and self.laws:
             return self._leave_pole(edge)
         base = edge.zeta.real
         point = self._point(complex(base), edge.v.real)

@@ -16,6 +16,7 @@ from ._types import Array
 from .bulk import BulkWalker
 from .errors import ConvergenceError
 from .master import MasterEquation
+from .pole import MARGINAL
 from .walker import Arc, Edge
 
 
@@ -45,7 +46,7 @@ class Sweep(BulkWalker):
             if how == "end":
                 break
             assert landing is not None
-            if landing.exponent < 0.0:
+            if landing.at_pole:
                 how, zeta, v, edge = self._after_pole(landing)
                 continue
             point = self._point(complex(landing.zeta.real), landing.v.real)
@@ -81,8 +82,10 @@ class Sweep(BulkWalker):
         raise ConvergenceError("no gap was found at λ → ∞: the law of φ'² seems unbounded")
 
     def _after_pole(self, landing: Edge) -> tuple[str, float, Array, Edge | None]:
-        """Beyond an inverse square root: a gap if a real solution goes on from there, else the next arc."""
+        """Beyond an atom at the end of an arc: a gap if a real solution goes on from there, else the next arc."""
         pole = self._pole(landing.v.real)
+        if pole is not None and pole.mass >= MARGINAL:
+            self.atoms.append((pole.log_u, pole.mass))
         if pole is not None:
             zeta = math.exp(1e-3)
             found = self._project(zeta, pole.beside(zeta))

@@ -127,8 +127,8 @@ class MarginalArc:
     def moved(self, finer: MasterEquation) -> float:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.
 
-        What counts for the mass is the residual times the mass nearer to the pole; for a density that diverges, of which
-        two digits less are asked for, the residual where it is more than a rounding of λ would do.
+        What counts for the mass is the residual times the mass nearer to the pole; for a density that diverges, of
+        which two digits less are asked for, the residual where it is more than a rounding of λ would do.
         """
         pole = pole_near(finer, self.pole.v)
         assert pole is not None

@@ -168,7 +168,7 @@ class Pole:
         rest, slope = inverse @ weights, -(inverse * inverse) @ (weights * t)
         near = np.abs(epsilon.imag) < TAIL_HEIGHT * np.abs(epsilon)
         if self.drift > 0.0 and law.cut_density is not None and near.any():
-            # As in `LawStack`: the density beside a mass is in Im r, and the sum knows it to its share of the whole only.
+            # As in `LawStack`: the density beside the atom is in Im r, which the sum knows to its share of all only.
             real, height = epsilon[near].real, -epsilon[near].imag
             v = (1.0 - real) / place
             inside = (v * law.smallest < 1.0) & (v * law.largest > 1.0)

@@ -24,7 +24,7 @@ MAX_STEPS = 4000
 
 @dataclass(frozen=True)
 class Edge:
-    """An end of a bulk: a critical point of log u (exponent ½), or an atom: of mass zero (−½), or one it touches (0)."""
+    """An end of a bulk: a critical point of log u (exponent ½) or an atom, of mass zero (−½) or one it touches (0)."""
 
     zeta: complex
     v: Array

@@ -27,6 +27,9 @@ THIN = -37.0
 NOTHING = -55.0
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
+# How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
+# order only, far from the edge.
+SAME_ROOT = 0.7
 
 
 class BulkWalker(GapWalker):
@@ -107,14 +110,16 @@ class BulkWalker(GapWalker):
         return float(self.equation.mass_above(values[:1], values[1:].reshape(-1, 1))[0])
 
     def _pole_ahead(self, spot: Spot, log_u: float) -> Edge | None:
-        """The atom of mass zero just ahead, if the arc ends at one."""
+        """The atom just ahead, if the arc ends at one: of mass zero, or with a density beside it."""
         zeta = spot.zeta
         if not (abs(1.0 - zeta) < 0.05 and (spot.slope * zeta * (1.0 - zeta)).real > 0.0):
             return None
         pole = self._pole(np.array(spot.v, complex))
-        if pole is None or abs(pole.mass) >= MARGINAL or pole.log_u <= log_u:
+        if pole is None or pole.log_u <= log_u:
             return None
-        return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+        if abs(pole.mass) < MARGINAL:
+            return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+        return Edge(1.0 + 0j, pole.v, pole.log_u, 0.0) if pole.mass > 0.0 and pole.touched(-1) else None
 
     def _log_density(self, zeta: complex) -> float:
         """Log of the density in log λ given λ ≠ 0, as `MasterEquation.log_share`."""
@@ -134,7 +139,12 @@ class BulkWalker(GapWalker):
         edge = self._critical(zeta, np.array(spot.v, complex))
         if edge is None or edge.log_u <= log_u or not self._flat(edge):
             return None
-        return edge if abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta) else None
+        if not abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta):
+            return None
+        # Seen from the edge, too, the solution must lie where the square root has it: not every critical point that
+        # Newton's method finds from afar is where this curve lands.
+        back = self._point(complex(edge.zeta), edge.v.real).bend[0] * (zeta - edge.zeta) ** 2
+        return edge if abs(0.5 * back / (log_u - edge.log_u) - 1.0) < SAME_ROOT else None
 
     def _jump(self, log_u: float) -> tuple[float, Spot | None]:
         """The solution a little further along the axis, found without a starting value, if at all."""
@@ -156,7 +166,7 @@ class BulkWalker(GapWalker):
 
     def _leave(self, edge: Edge) -> tuple[complex, Array, float]:
         """A first point in the upper half plane beside an edge where a bulk begins."""
-        if edge.exponent < 0.0 and self.laws:
+        if edge.at_pole and self.laws:
             return self._leave_pole(edge)
         base = edge.zeta.real
         point = self._point(complex(base), edge.v.real)

@@ -64,6 +64,8 @@ class GapWalker(Walker):
                     if pole.mass < MARGINAL:
                         return "edge", zeta, v, Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
                     self.atoms.append((pole.log_u, pole.mass))
+                    if pole.touched(1):
+                        return "edge", zeta, v, Edge(1.0 + 0j, pole.v, pole.log_u, 0.0)
                     zeta, v = self._step_over(zeta, pole)
                     if self._on_cut(v):
                         return "cut", zeta, v, None

@@ -1,7 +1,9 @@
-"""The density beside an atom of mass zero, as a function of the logarithm of the distance from it.
+"""The density beside an atom that ends an arc, as a function of the logarithm of the distance from it.
 
-There ρ has an inverse square root in the distance, times a power series in its root; with logarithms in it where the
-law of a factor has a density beside its atom.  In the logarithm of the distance all of this is entire.
+Beside one of mass zero ρ has an inverse square root in the distance, times a power series in its root; beside one of
+positive mass that touches the continuum it is bounded.  Either has logarithms in it where the law of a factor has a
+density beside its atom.  Beside an atom of almost no mass, or where one is only just missing, the edge is nearer than λ
+can tell.  In the logarithm of the distance all of this is smooth.
 """
 
 from __future__ import annotations
@@ -18,29 +20,36 @@ from .charting import chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .master import MasterEquation
-from .pole import Pole, pole_near
+from .pole import MARGINAL, NEARLY, LocalRoots, Pole, pole_near
 from .solve import CERTIFIED
 from .tail import with_exact_tail
 from .walker import Arc, Edge
 
-# Logarithm of the distance beyond which the density is continued by its power: e^{-32} of the mass is nearer.
-NEAREST = -64.0
-# First panels; bisected until the series converge.
+# Logarithm of the distance beyond which the density is continued by its power: e^{-32} of the mass is nearer, where it
+# has an inverse square root. The same where it is bounded: nearer, v cannot be told from that of the atom.
+NEAREST, NEAREST_BOUNDED = -64.0, -32.0
+# The same at a hidden edge, from the logarithm of its distance from the pole: there the density has turned into a root,
+# and e^{-9} is left of a mass that is below 1e-5; what is left of the digits is e^{-6}.
+HIDDEN = -6.0
+# Mass to which the density on a panel is resolved, and log p at least: where next to nothing is, it carries rounding.
+LEAST_MASS, LEAST_RESOLUTION = 1e-16, 1e-5
+# First panels; bisected until the series converge, of functions that have their structure on the scale of 1.
 PANEL = 8.0
-FINEST_PANEL = 1e-3
+FINEST_PANEL = 0.05
 # Largest |s| and |ε_k| at the outer end, so that the logarithms of the local equation are principal ones.
 NEAR = 0.5
 
 
 @dataclass(frozen=True)
 class MarginalArc:
-    """Density between an atom of mass zero at `pole` and U = `far`.
+    """Density between an atom at `pole`, of mass zero or touching it, and U = `far`.
 
     Attributes
     ----------
     side : 1 where U = log u is beyond the pole, −1 where it is before it.
     chart : log density in x = −log|U − U_0|, as a function of x.
     roots : log distance, s and ε at some nodes, for checks.
+    offset : of a hidden edge, from which distances then count, beyond log u at the pole.
     """
 
     pole: Pole
@@ -48,6 +57,7 @@ class MarginalArc:
     far: float
     chart: Chart
     roots: tuple[Array, Array, Array]
+    offset: float = 0.0
     slope: float = 0.0
 
     @property
@@ -117,34 +127,46 @@ class MarginalArc:
     def moved(self, finer: MasterEquation) -> float:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.
 
-        What counts for the mass is the residual times the mass nearer to the pole; for the density, of which two
-        digits less are asked for, the residual where it is more than a rounding of λ would do.
+        What counts for the mass is the residual times the mass nearer to the pole; for a density that diverges, of
+        which two digits less are asked for, the residual where it is more than a rounding of λ would do.
         """
         pole = pole_near(finer, self.pole.v)
         assert pole is not None
         log_distance, s, epsilon = self.roots
-        value, _, residual = pole.displacement(s, epsilon)
-        residual = np.maximum(residual, np.abs(np.log(value * self.side) - log_distance))
-        mass, density = np.exp(0.5 * (log_distance - self.log_reach)), 1e4 * np.exp(log_distance)
-        return float(np.max(residual * np.maximum(mass, np.minimum(density, 1e-2))))
+        value, _, misses = pole.displacement(s, epsilon)
+        misses = np.concatenate([misses, [np.log(value * self.side) - log_distance]])
+        # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
+        angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
+        residual = np.max(np.maximum(np.abs(misses.real), np.abs(misses.imag) / angle), axis=0)
+        counts = self.chart.mass_beyond(-log_distance) / finer.rank
+        if not self.pole.drift:
+            density = np.minimum(1e4 * np.exp(log_distance), 1e-2)
+            counts = np.maximum(counts, density * finer.weight(1.0 - s))
+        return float(np.max(residual * counts))
 
 
 def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> MarginalArc:
     """The density between the pole and U = `far`, given the solution (ζ, v) there."""
-    log_reach = math.log(abs(far - pole.log_u))
-    walk = _Walk(pole, side, log_reach, 1.0 - zeta, 1.0 - v * pole.places)
-    ends = np.append(np.arange(-log_reach, -NEAREST - 0.5 * PANEL, PANEL), -NEAREST)
+    offset = pole.edge()[2] if hidden(pole) else 0.0
+    log_reach = math.log(abs(far - pole.log_u - offset))
+    bounded = pole.drift > 0.0 and not offset
+    nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
+    walk = _Walk(pole, side, log_reach, 1.0 - zeta, 1.0 - v * pole.places, offset)
+    ends = np.append(np.arange(-log_reach, -nearest - 0.5 * PANEL, PANEL), -nearest)
     todo = list(pairwise(ends))[::-1]
     done: list[tuple[float, float, Array]] = []
     while todo:
         a, b = todo.pop()
-        x = 0.5 * (a + b) + 0.5 * (b - a) * NODES
-        coefficients = FIT @ np.array([walk.log_density(t) for t in x])
+        log_p = walk.log_density(0.5 * (a + b) + 0.5 * (b - a) * NODES)
+        coefficients = FIT @ log_p
         # The exponent ½ makes log density of size 30: its last digits are those of the distance.
-        if np.max(np.abs(coefficients[-3:])) < RESOLUTION * max(1.0, 0.03 * abs(b)):
+        wanted = RESOLUTION * max(1.0, 0.03 * abs(b))
+        wanted += min(LEAST_MASS / max(float(np.exp(np.max(log_p))) * (b - a), 1e-300), LEAST_RESOLUTION)
+        resolved = bool(np.max(np.abs(coefficients[-3:])) < wanted)
+        if resolved or walk.uncertified or b - a < FINEST_PANEL:
+            # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
             done.append((a, b, coefficients))
-        elif b - a < FINEST_PANEL:
-            raise ConvergenceError(f"the density beside log u = {pole.log_u:.6g} was not resolved")
+            walk.uncertified += int(not resolved)
         else:
             todo += [(0.5 * (a + b), b), (a, 0.5 * (a + b))]
     last = done[-1]
@@ -160,58 +182,92 @@ def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> 
         residual=walk.residual,
         uncertified=walk.uncertified,
     )
-    return MarginalArc(pole, side, far, series, walk.roots())
+    return MarginalArc(pole, side, far, series, walk.roots(nearest), offset)
+
+
+def hidden(pole: Pole) -> bool:
+    """Whether the pole has an edge nearby that λ can hardly tell from it: an atom of nearly no mass, or nearly one."""
+    continuous = any(factor.law.cut_density is not None for factor in pole.equation.factors)
+    return MARGINAL <= abs(pole.mass) < NEARLY and not continuous
 
 
 class _Walk:
-    """Solutions at decreasing distances, each found from a neighbour that is farther out."""
+    """Solutions at decreasing distances, each found from one that is farther out."""
 
-    def __init__(self, pole: Pole, side: int, log_reach: float, s: complex, epsilon: Array) -> None:
-        self.pole, self.side = pole, side
-        first = pole.solve(log_reach, side, s, epsilon)
-        self.known = [(log_reach, first)]
+    def __init__(self, pole: Pole, side: int, log_reach: float, s: complex, epsilon: Array, offset: float) -> None:
+        self.pole, self.side, self.offset = pole, side, offset
+        first = self._solve(np.array([log_reach]), np.array([s]), epsilon.reshape(-1, 1))
+        self.at = np.array([log_reach])
+        self.s, self.epsilon, self.power = first.s, first.epsilon, first.power
         self.residual, self.uncertified = 0.0, 0
 
-    def log_density(self, x: float) -> float:
-        """Log of the density in x at distance e^{−x}."""
-        at, near = min(self.known, key=lambda item: (item[0] < -x, abs(item[0] + x)))
-        while at > -x:
-            # log s goes like half of the logarithm of the distance.
-            to = max(-x, at - 1.0)
-            growth = np.exp((to - at) / near.power[0])
-            near = self.pole.solve(to, self.side, complex(near.s[0] * growth), near.epsilon[:, 0] * growth)
-            at = to
-            self.known.append((at, near))
-        self.residual = max(self.residual, float(near.residual[0]))
-        inside = near.s[0].imag < 0.0 and np.all(near.epsilon.imag < 0.0)
-        self.uncertified += int(not (inside and near.residual[0] < CERTIFIED))
-        height = self.pole.equation.rank / math.pi * -near.s[0].imag / abs(near.s[0]) ** 2
-        return math.log(height) - x if height > 0.0 else -math.inf
+    def _solve(self, at: Array, s: Array, epsilon: Array) -> LocalRoots:
+        return self.pole.solve(at, self.side, s, epsilon, self.offset)
 
-    def roots(self) -> tuple[Array, Array, Array]:
+    def log_density(self, x: Array) -> Array:
+        """Log of the density in x at distances e^{−x}, x increasing."""
+        to = -x
+        found = self._from_known(to)
+        missed = ~(found.residual < CERTIFIED)
+        if missed.any():
+            # From one to the next, in short steps.
+            for k in range(x.size):
+                self._approach(float(to[k]))
+            found = self._from_known(to)
+        self._add(to, found)
+        self.residual = max(self.residual, float(found.residual.max()))
+        inside = (found.s.imag < 0.0) & np.all(found.epsilon.imag < 0.0, axis=0)
+        self.uncertified += int(np.sum(~(inside & (found.residual < CERTIFIED))))
+        height = self.pole.equation.rank / math.pi * -found.s.imag / np.abs(found.s) ** 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(height > 0.0, np.log(height), -np.inf) - x
+
+    def _from_known(self, to: Array) -> LocalRoots:
+        """Solve at log distances `to`, each from the nearest solution that is farther out."""
+        gap = self.at - to[:, None]
+        near = np.argmin(np.where(gap >= 0.0, gap, np.inf), axis=1)
+        growth = np.exp((to - self.at[near]) / self.power[near])
+        start, bent = self.s[near] * growth, self.epsilon[:, near] * growth
+        # An extrapolation may turn too far.
+        start.imag, bent.imag = -np.abs(start.imag), -np.abs(bent.imag)
+        return self._solve(to, start, bent)
+
+    def _approach(self, to: float) -> None:
+        """Add solutions between the nearest one that is farther out than `to`, and there."""
+        at = float(self.at[self.at >= to].min())
+        while at > to:
+            at = max(to, at - 1.0)
+            here = np.array([at])
+            self._add(here, self._from_known(here))
+
+    def _add(self, at: Array, roots: LocalRoots) -> None:
+        good = roots.residual < CERTIFIED
+        self.at = np.concatenate([self.at, at[good]])
+        self.s = np.concatenate([self.s, roots.s[good]])
+        self.epsilon = np.concatenate([self.epsilon, roots.epsilon[:, good]], axis=1)
+        self.power = np.concatenate([self.power, roots.power[good]])
+
+    def roots(self, nearest: float) -> tuple[Array, Array, Array]:
         """Log distance, s, ε of every solution."""
-        order = [item for item in self.known if item[0] > NEAREST]
-        return (
-            np.array([at for at, _ in order]),
-            np.concatenate([root.s for _, root in order]),
-            np.concatenate([root.epsilon for _, root in order], axis=1),
-        )
+        kept = self.at > nearest
+        return self.at[kept], self.s[kept], self.epsilon[:, kept]
 
 
 def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
-    """The density on one arc: a chart, and a piece of its own beside each atom of mass zero."""
+    """The density on one arc: a chart, and a piece of its own beside each atom at its ends."""
     pieces: list[Chart | MarginalArc] = []
     for side, end in ((1, arc.first), (-1, arc.last)):
-        if end is not None and end.exponent < 0.0:
-            arc, beside = _split(equation, arc, end, side)
+        if end is None or not abs(end.zeta - 1.0) < NEARLY:
+            continue
+        pole = pole_near(equation, end.v)
+        if pole is not None and (end.at_pole or hidden(pole)):
+            arc, beside = _split(equation, arc, pole, side)
             pieces.append(beside)
     return [with_exact_tail(chart(equation, arc), equation, arc), *pieces]
 
 
-def _split(equation: MasterEquation, arc: Arc, end: Edge, side: int) -> tuple[Arc, MarginalArc]:
-    """Cut the part beside an atom of mass zero at `end` off an arc."""
-    pole = pole_near(equation, end.v)
-    assert pole is not None
+def _split(equation: MasterEquation, arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
+    """Cut the part beside an atom off an arc."""
     low = arc.low_u
     high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
     first_exponent = arc.first.exponent if arc.first is not None else 0.0

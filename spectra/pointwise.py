@@ -169,7 +169,7 @@ class PointEvaluator:
                     jump = self._jump(k, x.real) if self._on_cut(k, x.real) else 0.0
                     height = jump + x.imag * complex(beside @ slope_table).real
                     psi, plus = complex(psi.real, height), complex(plus.real, height)
-                    repaired = height * (1.0 - x.real) - psi.real * x.imag - x.imag
+                    repaired = height * (1.0 - x.real) - plus.real * x.imag
             if first == 0.0 or plus == 0.0 or psi == 0.0 or (abs(zeta) < CROSSING and abs(psi) < CROSSING * abs(x)):
                 return None
             beyond = 1.0 - x

@@ -5,7 +5,8 @@ With ζ = 1 − s and v_k = (1 − ε_k)/a_k, where a_k is an atom of mass m_k o
   log u − log u_0 = −(mass/rank) s + (1 − Σ n_k) ℓ(−s) + Σ e_i ℓ(d_i s/(1 − d_i))
       + Σ n_k [ℓ(−ε_k) − (ε_k − m_k s/ω_k) + ℓ((1 − ω_k) s/ω_k)],      ℓ(x) = log(1 + x) − x,
   ε_k − m_k s/ω_k = ε_k s (r_k − (1 − ω_k))/ω_k.
-Nothing cancels: s and ε_k keep all digits however near the pole, where log u itself has lost them.
+Nothing cancels: s and ε_k keep all digits however near the pole, where log u itself has lost them; their imaginary
+parts, too, where a law has a density beside its atom and the atom of the product is left with a mass of its own.
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._types import Array
+from .laws.nodes import TAIL_HEIGHT
 from .master import MasterEquation
 
 # An atom of less mass than this is none: the density has an inverse square root there instead.
 MARGINAL = 1e-11
+# An atom of so little mass, or so little short of one, has an edge within the rounding of λ.
+NEARLY = 1e-5
 # Newton steps from a neighbouring solution; four suffice.
 MAX_STEPS = 30
+# Steps after the residual stopped falling: it is that of the real parts, and the imaginary ones may be far smaller.
+POLISH = 2
+# Relative distance from an atom at which a law is asked whether it has a density there.
+BESIDE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,16 +70,42 @@ class Pole:
         w = self.equation.rank * zeta / (1.0 - zeta)
         return (1.0 - self.weights * self.equation.rank / (self.equation.omegas.ravel() * w)) / self.places
 
+    @property
+    def drift(self) -> float:
+        """−d log u/ds at the pole: mass/rank, 0 where the mass is only rounding."""
+        return self.mass / self.equation.rank if abs(self.mass) >= MARGINAL else 0.0
+
+    def touched(self, side: int) -> bool:
+        """Whether a law has a density right beside its atom, towards larger u (side 1) or smaller u (side −1)."""
+        for factor, place in zip(self.equation.factors, self.places, strict=True):
+            density = factor.law.cut_density
+            v = np.array([(1.0 + side * BESIDE) / place])
+            inside = factor.law.smallest < 1.0 / v[0] < factor.law.largest
+            if density is not None and inside and density(v)[0] > 0.0:
+                return True
+        return False
+
+    def edge(self) -> tuple[float, Array, float]:
+        """The edge next to an atom of nearly no mass, where no law has a density: s, ε (K,) and log u − log u_0."""
+        s = np.array([1e-6])
+        bent = self._bent(s, np.outer(self.weights / self.equation.omegas.ravel(), s))
+        for _ in range(10):
+            # The displacement without its drift is a square, but for relative corrections of the size of s.
+            rate = self.displacement(s, bent)[1] + self.drift * s
+            new = s * (self.drift * s / rate)
+            s, bent = new, self._bent(new, bent * (new / s))
+        return float(s[0]), bent[:, 0].real, float(self.displacement(s, bent)[0][0].real)
+
     def displacement(self, s: Array, epsilon: Array) -> tuple[Array, Array, Array]:
-        """Log u − log u_0 as it is without an atom, its derivative in log s, and the residual, at s (n,), ε (K, n)."""
+        """Log u − log u_0, its derivative in log s (n,), and by how much each ε_k misses, (K, n), at s, ε (K, n)."""
         equation = self.equation
         counts, omegas = equation.counts.ravel(), equation.omegas.ravel()
         plain = 1.0 - counts.sum()
-        value, rate = plain * _log_less_linear(-s), -plain * s * s / (1.0 - s)
+        value, rate = plain * _log_less_linear(-s) - self.drift * s, -plain * s * s / (1.0 - s) - self.drift * s
         for d, e in equation.terms:
             x = d * s / (1.0 - d)
             value, rate = value + e * _log_less_linear(x), rate - e * x * x / (1.0 + x)
-        residual = np.zeros(s.size)
+        misses = np.zeros(epsilon.shape, complex)
         for k, (n, omega) in enumerate(zip(counts, omegas, strict=True)):
             x, bent = (1.0 - omega) * s / omega, epsilon[k]
             rest, rest_slope = self._finite_part(k, bent)
@@ -82,30 +116,48 @@ class Pole:
             speed = 1.0 / (relative - s * bent * rest_slope / omega)
             turn = bent * s * (excess * (1.0 + speed) + bent * speed * rest_slope / omega)
             rate = rate - n * (bent * bent * speed / (1.0 - bent) + turn + x * x / (1.0 + x))
-            residual = np.maximum(residual, np.abs(relative - s * self.weights[k] / (omega * bent)))
-        return value, rate, residual
+            misses[k] = relative - s * self.weights[k] / (omega * bent)
+        return value, rate, misses
 
-    def solve(self, log_distance: float, side: int, s: complex, epsilon: Array) -> LocalRoots:
-        """Newton's method for log u = log u_0 + `side`·e^{log_distance} from the start (s, ε)."""
-        here, bent = np.array([s]), epsilon.reshape(-1, 1).astype(complex)
-        omegas = self.equation.omegas.ravel()
-        best = LocalRoots(here, bent, np.array([math.inf]), np.array([math.nan]))
-        for _ in range(MAX_STEPS):
-            for k, omega in enumerate(omegas):
-                for _ in range(2):
-                    rest, rest_slope = self._finite_part(k, bent[k])
-                    miss = bent[k] * (1.0 - here * (rest - (1.0 - omega)) / omega) - here * self.weights[k] / omega
-                    slope = 1.0 - here * (rest - (1.0 - omega) + bent[k] * rest_slope) / omega
-                    bent[k] = bent[k] * np.exp(_short(-miss / (slope * bent[k])))
-            value, rate, residual = self.displacement(here, bent)
-            miss = np.log(value * side) - log_distance
-            residual = np.maximum(residual, np.abs(miss))
-            if not residual[0] < best.residual[0]:
-                break
-            best = LocalRoots(here, bent.copy(), residual, rate / value)
-            step = _short(-miss * value / rate)
-            here, bent = here * np.exp(step), bent * np.exp(step)
+    def solve(self, log_distance: Array, side: int, s: Array, epsilon: Array, offset: float = 0.0) -> LocalRoots:
+        """Newton's method for log u = log u_0 + `offset` + `side`·e^{log_distance} (n,) from the start (s, ε)."""
+        here, bent = s.astype(complex), epsilon.astype(complex)
+        best = LocalRoots(here, bent, np.full(here.size, math.inf), np.full(here.size, math.nan))
+        stalled = 0
+        with np.errstate(all="ignore"):
+            for _ in range(MAX_STEPS):
+                bent = self._bent(here, bent)
+                value, rate, misses = self.displacement(here, bent)
+                value = value - offset
+                miss = np.log(value * side) - log_distance
+                residual = np.max(np.abs(misses), axis=0, initial=0.0)
+                residual = np.maximum(residual, np.abs(miss))
+                better = residual < (best.residual if not stalled else 2.0 * np.maximum(best.residual, 1e-15))
+                best = LocalRoots(
+                    np.where(better, here, best.s),
+                    np.where(better, bent, best.epsilon),
+                    np.where(better, residual, best.residual),
+                    np.where(better, rate / value, best.power),
+                )
+                stalled += int(stalled > 0 or not np.any(better & (residual > 1e-15)))
+                if stalled > POLISH:
+                    break
+                step = _short(-miss * value / rate)
+                new, bent = here * np.exp(step), bent * np.exp(step)
+                # ζ stays in the upper half plane, s in the lower.
+                here = np.where((new.imag >= 0.0) & (here.imag < 0.0), new.real + 0.2j * here.imag, new)
         return best
+
+    def _bent(self, s: Array, epsilon: Array) -> Array:
+        """ε (K, n) closer to what the constraints demand at s, by two steps of Newton's method."""
+        bent = epsilon.astype(complex)
+        for k, omega in enumerate(self.equation.omegas.ravel()):
+            for _ in range(2):
+                rest, rest_slope = self._finite_part(k, bent[k])
+                miss = bent[k] * (1.0 - s * (rest - (1.0 - omega)) / omega) - s * self.weights[k] / omega
+                slope = 1.0 - s * (rest - (1.0 - omega) + bent[k] * rest_slope) / omega
+                bent[k] = bent[k] * np.exp(_short(-miss / (slope * bent[k])))
+        return bent
 
     def _finite_part(self, k: int, epsilon: Array) -> tuple[Array, Array]:
         """r_k(ε) and its derivative."""
@@ -113,7 +165,18 @@ class Pole:
         others = np.abs(law.points / place - 1.0) > 1e-14
         t, weights = law.points[others] / place, law.weights[others]
         inverse = 1.0 / ((1.0 - t) + epsilon[:, None] * t)
-        return inverse @ weights, -(inverse * inverse) @ (weights * t)
+        rest, slope = inverse @ weights, -(inverse * inverse) @ (weights * t)
+        near = np.abs(epsilon.imag) < TAIL_HEIGHT * np.abs(epsilon)
+        if self.drift > 0.0 and law.cut_density is not None and near.any():
+            # As in `LawStack`: the density beside the atom is in Im r, which the sum knows to its share of all only.
+            real, height = epsilon[near].real, -epsilon[near].imag
+            v = (1.0 - real) / place
+            inside = (v * law.smallest < 1.0) & (v * law.largest > 1.0)
+            jump = np.zeros(v.size)
+            jump[inside] = law.cut_density(v[inside])
+            between = (inverse[near] / ((1.0 - t) + real[:, None] * t)) @ (weights * t)
+            rest[near] = rest[near].real + 1j * (jump + height * between.real)
+        return rest, slope
 
 
 def pole_near(equation: MasterEquation, v: Array) -> Pole | None:

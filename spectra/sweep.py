@@ -49,7 +49,7 @@ class Sweep(BulkWalker):
             if how == "end":
                 break
             assert landing is not None
-            if landing.exponent < 0.0:
+            if landing.at_pole:
                 how, zeta, v, edge = self._after_pole(landing)
                 continue
             point = self._point(complex(landing.zeta.real), landing.v.real)
@@ -85,8 +85,10 @@ class Sweep(BulkWalker):
         raise ConvergenceError("no gap was found at λ → ∞: the law of φ'² seems unbounded")
 
     def _after_pole(self, landing: Edge) -> tuple[str, float, Array, Edge | None]:
-        """Beyond an inverse square root: a gap if a real solution goes on from there, else the next arc."""
+        """Beyond an atom at the end of an arc: a gap if a real solution goes on from there, else the next arc."""
         pole = self._pole(landing.v.real)
+        if pole is not None and pole.mass >= MARGINAL:
+            self.atoms.append((pole.log_u, pole.mass))
         if pole is not None:
             zeta = math.exp(1e-3)
             found = self._project(zeta, pole.beside(zeta))
@@ -127,9 +129,10 @@ def _polished(walker: Walker, edge: Edge | None) -> Edge | None:
     """The same edge of another equation; None where it is not there."""
     if edge is None:
         return None
-    if edge.exponent < 0.0:
+    if edge.at_pole:
         pole = walker._pole(edge.v)
-        return None if pole is None or abs(pole.mass) >= MARGINAL else replace(edge, v=pole.v, log_u=pole.log_u)
+        same = pole is not None and (abs(pole.mass) < MARGINAL) == (edge.exponent < 0.0)
+        return replace(edge, v=pole.v, log_u=pole.log_u) if pole is not None and same else None
     found = walker._critical(complex(edge.zeta), edge.v)
     if found is None or found.exponent != edge.exponent:
         return None

@@ -24,12 +24,17 @@ MAX_STEPS = 4000
 
 @dataclass(frozen=True)
 class Edge:
-    """An end of a bulk: a critical point of log u (exponent ½), or the place of an atom of mass zero (−½)."""
+    """An end of a bulk: a critical point of log u (exponent ½) or an atom, of mass zero (−½) or one it touches (0)."""
 
     zeta: complex
     v: Array
     log_u: float
     exponent: float = 0.5
+
+    @property
+    def at_pole(self) -> bool:
+        """Whether an atom, of whatever mass, is the end."""
+        return self.exponent <= 0.0 and self.zeta == 1.0
 
 
 @dataclass(frozen=True)

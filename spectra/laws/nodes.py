@@ -153,7 +153,8 @@ class LawStack:
         imaginary += b * one.divided_difference(a, here).real
         psi[near] = w.real + 1j * imaginary
         plus[near] = plus[near].real + 1j * imaginary
-        excess[near] = excess[near].real + 1j * (imaginary * (1.0 - a) - w.real * b - b)
+        # Where v is large ψ is near −1: only 1 + ψ has digits there.
+        excess[near] = excess[near].real + 1j * (imaginary * (1.0 - a) - plus[near].real * b)
 
 
 class _NodeSums:

@@ -26,6 +26,8 @@ TURN = 1.35
 LEVEL_TURN = 1.75
 # Largest change of log|φ'²| between the axis and the path.
 MODULUS = 2.0
+# From this level on the ends of the pieces are resolved to all digits.
+FULL_LEVEL = 4
 # How near, in units of the local scale, the panels go to a zero of φ' of higher order: the mass left unresolved there.
 ZERO_FINENESS = 1e-11
 # Below this φ'² x counts as one where φ' = 0, and the result says so: nodes would be spent on λ that nothing resolves.
@@ -113,9 +115,10 @@ def path(
         for end, at, scale in zip((begin, stop), (lower, upper), scales, strict=True)
     )
     depth = np.minimum((x - lower) / (0.12 * scales[0]), (upper - x) / (0.12 * scales[1]))
-    weight = x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)) + np.log(np.maximum(sigma / height, 1.0))
-    weight = np.minimum(weight, 20.0)
-    # Where the weight is small the sum needs fewer digits, and panels may be longer.
+    beside = np.log(np.maximum(sigma / height, 1.0)) - 0.7 * np.log(np.minimum(depth, 1.0))
+    # Where the weight is small the sum needs fewer digits, and panels may be longer; at the ends they do not help where
+    # just these are to be resolved.
+    weight = np.minimum(x**2 / (2.0 * sigma**2) + max(0.0, 1.0 - level / FULL_LEVEL) * beside, 20.0)
     rho = np.exp((36.0 - weight) / 32.0)
     length = 2.0 * height / np.maximum(0.5 * (rho - 1.0 / rho), 0.5)
     keep = (x - lower > finest_left) & (upper - x > finest_right)

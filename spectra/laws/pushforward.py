@@ -84,8 +84,10 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     # The rounding of the mean would be multiplied by the depth.
     all_points = all_points / (all_points @ all_weights).real
     ends = [p.branch.slope(np.array([lower, upper])) ** 2 for p, lower, upper in pieces]
+    # Every ray leaves out the same mass, so that the longest tells how far down the law is known; those of zeros with
+    # next to no mass near them are short.
+    resolved = min([10.0**one.bottom for one in rays], default=0.0)
     # Beside a zero of φ' of higher order the rounding of x spoils what is nearer than this.
-    resolved = max([10.0**one.bottom for one in rays], default=0.0)
     for piece, lower, upper in pieces:
         for x in (lower, upper):
             near = piece.branch.slope(np.array([x, x + 2e-10 * min(1.0, math.sqrt(variance))])) ** 2

@@ -26,6 +26,8 @@ ANGLES = (0.2, 2e-2, 1e-3, 1e-5, 1e-7, 1e-10)
 FLAT = 1e-13
 # |1 − ζ|; beside an inverse square root it is the root of the distance to it.
 POLE = 1e-9
+# In a gap it is the distance to an atom itself, relative, times rank/mass; there rounding.
+ATOM = 1e-13
 MAX_STEPS = 4000
 
 
@@ -185,7 +187,7 @@ def _land(paths: _Paths) -> Array:
             cancels = np.abs(ended.log_u.imag) < 1e-2 * np.abs(ended.slope * bulk.zeta.imag)
             # At an atom w is infinite, and rounding all that keeps ζ from 1.
             cancels &= np.abs(1.0 - bulk.zeta) > POLE
-        in_gap = good & rising & close
+        in_gap = good & rising & close & (np.abs(1.0 - found) > ATOM)
         # Where a root on the axis is found as well, an Im ζ of the size of rounding is none.
         in_bulk = bulk.certified & cancels & ~(in_gap & (bulk.zeta.imag < FLAT * np.abs(bulk.zeta)))
         result[open_] = np.where(in_bulk, bulk.zeta, np.where(in_gap, found, np.nan))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from networks import equation_of, golden_layers
 
 from spectra._types import Array
 from spectra.pointwise import PointEvaluator
+from spectra.solve import measure
 
 NAMES = [
     "tanh_q1_orthogonal_L16",
@@ -40,3 +43,29 @@ def test_extended_precision_stays_extended():
     zeta: Array = np.clongdouble(0.1 + 0.2j)
     point = PointEvaluator(equation)(zeta, np.zeros(0, complex))
     assert point.log_u.dtype == np.clongdouble
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_numbers_measure_and_step_like_arrays(name):
+    equation = equation_of(golden_layers(name))
+    at = PointEvaluator(equation)
+    rng = np.random.default_rng(8)
+    for _ in range(40):
+        zeta, log_u = complex(3 * rng.normal(), 2 * abs(rng.normal())), 4 * rng.normal()
+        v = 2 * rng.normal(size=len(equation.factors)) + 1j * np.abs(rng.normal(size=len(equation.factors)))
+        spot = at.spot(zeta, v.tolist())
+        point = equation.evaluate(np.array([zeta]), v.reshape(-1, 1), curvature=True)
+        target = np.array([log_u])
+        assert at.size(spot, log_u) == pytest.approx(measure(equation, point, target)[0], rel=1e-9)
+        dzeta, dv = at.newton_step(spot, log_u)
+        all_dzeta, all_dv = equation.newton_step(point, target)
+        assert dzeta == pytest.approx(all_dzeta[0], rel=1e-9)
+        np.testing.assert_allclose(dv, all_dv[:, 0], rtol=1e-9)
+
+
+def test_nan_is_no_small_residual():
+    equation = equation_of(golden_layers("rect_leaky_orthogonal_300-100-400"))
+    at = PointEvaluator(equation)
+    spot = at.spot(0.5 + 0.1j, [0.3 + 0.1j] * len(equation.factors))
+    spot.mismatch[0] = complex("nan")
+    assert at.size(spot, 1.0) == math.inf

@@ -163,13 +163,16 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
     with np.errstate(divide="ignore", over="ignore"):
         turning = TURN * np.abs(slope / (2.0 * branch.curvature(x)))
     height = np.minimum(STEEPNESS * np.minimum(x - lower, upper - x), np.minimum(turning, 0.5 * width))
+    limits = (float(t.min()), float(t.max()))
+    # Heights only fall: what was safe once is looked at no more.
+    open_ = np.arange(x.size)
     for _ in range(30):
         height = _gentle(x, height)
-        unsafe = _unsafe(branch, x, height, side, (float(t.min()), float(t.max())))
-        if not unsafe.any():
+        open_ = open_[_unsafe(branch, x[open_], height[open_], side, limits)]
+        if not open_.size:
             scales = _scale_at(branch, lower, x), _scale_at(branch, upper, x[::-1])
             return MonotonePiece(branch, lower, upper, side, x, height, scales)
-        height = np.where(unsafe, 0.6 * height, height)
+        height[open_] *= 0.6
     raise ConvergenceError(
         f"no integration path off the real axis was found for φ' on ({lower:.6g}, {upper:.6g}); "
         "give the activation as an expression that is analytic between its kinks"
@@ -236,20 +239,22 @@ def _period_ends(branch: Branch, period: float) -> list[float]:
 def _where_slope_counts(branch: Branch, lower: float, upper: float) -> tuple[float, float]:
     """Shrink the piece to where φ'² is above the underflow limit."""
 
-    def counts(x: float) -> bool:
-        return float(branch.slope(np.array([x]))[0]) ** 2 > TINY_SLOPE_SQUARE
+    def counts(x: Array | list[float]) -> Array:
+        return branch.slope(np.asarray(x, float)) ** 2 > TINY_SLOPE_SQUARE
 
     bounds = []
     for near, far in ((upper, lower), (lower, upper)):
+        beside = near + 1e-3 * (far - near)
         # A zero of φ' at a turning point is an end like any other: only long tails are cut.
-        if counts(far) or counts(far + 1e-3 * (near - far)):
+        at_far, beside_far, at_near = counts([far, far + 1e-3 * (near - far), near])
+        if at_far or beside_far:
             bounds.append(far)
             continue
-        inside, outside = near, far
-        if not counts(inside):
-            inside = near + 1e-3 * (far - near)
-        for _ in range(60):
-            middle = 0.5 * (inside + outside)
-            inside, outside = (middle, outside) if counts(middle) else (inside, middle)
+        inside, outside = near if at_near else beside, far
+        # Four binary digits at a time.
+        for _ in range(15):
+            points = inside + (outside - inside) * np.arange(1, 17) / 16.0
+            first = int(np.argmin(np.append(counts(points[:-1]), False)))
+            inside, outside = float(points[first - 1]) if first else inside, float(points[first])
         bounds.append(inside)
     return bounds[0], bounds[1]

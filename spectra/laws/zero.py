@@ -55,13 +55,14 @@ class SlopeZero:
 def slope_zero(branch: Branch, place: float) -> SlopeZero | None:
     """The zero of φ' at `place` as a `SlopeZero`; None where φ' has no simple zero, or no short Taylor series."""
     size = float(np.abs(branch.slope(np.array([place])))[0])
-    turn = np.exp(2j * math.pi * np.arange(_CIRCLE) / _CIRCLE)
+    # φ' is real on the axis: half of the circle decides.
+    turn = np.exp(-2j * math.pi * np.arange(_CIRCLE // 2 + 1) / _CIRCLE)
     radius = 1.0
     for _ in range(12):
         with np.errstate(all="ignore"):
             values = branch.slope(place + radius * turn)
         if np.all(np.isfinite(values)):
-            taylor = np.fft.fft(values).real[: 2 * _TERMS] / _CIRCLE
+            taylor = np.fft.irfft(values, _CIRCLE)[: 2 * _TERMS]
             largest = float(np.abs(taylor).max())
             if np.abs(taylor[_TERMS:]).max() < 4e-16 * largest and abs(taylor[1]) > 1e-2 * largest:
                 # What stands at x₀ itself is rounding, or else x₀ is no zero.

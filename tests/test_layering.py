@@ -14,7 +14,7 @@ PACKAGE = ROOT / "spectra"
 
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
-    ("errors", "_types"),
+    ("errors", "_types", "effort"),
     ("quadrature",),
     ("activations",),
     ("laws.zero", "laws.nodes", "laws.inverse", "laws.path", "laws.pushforward"),

@@ -148,7 +148,7 @@ def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int
     factors = [_factor(activation, ratio, kin, q, level) for q in single]
     for place, count in zip(places, counts, strict=True):
         law = _slope_law(activation, variance_at(float(place)), level)
-        factors.append(Factor(law, ratio / law.rank, float(count), family, float(place)))
+        factors.append(Factor(law, ratio / law.rank, float(count), family, float(place), thinned=True))
     return factors
 
 
@@ -156,7 +156,7 @@ def _factor(activation: Activation, ratio: float, kin: _Kin, variance: float, le
     law = _slope_law(activation, variance, level)
     count, mean = kin[variance]
     _verify_mean(activation, variance, law.mean, mean)
-    return Factor(law, ratio / law.rank, count, None, position(variance))
+    return Factor(law, ratio / law.rank, count, (activation, ratio), position(variance))
 
 
 def _verify_mean(activation: Activation, variance: float, mean: float, expected: float) -> None:

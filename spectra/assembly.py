@@ -20,13 +20,11 @@ from .series import log_scaled_moments
 from .solve import CERTIFIED, measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, resurvey, survey
-from .thinning import is_thinned, thinning_error
+from .thinning import STABLE, is_thinned, widened
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-# Solutions must satisfy the equation with more finely resolved laws of D² to this; λ and ρ are then as good.
-STABLE = 1e-12
 # v_k, ζ and the nodes are rounded, and so is 1 − v t: together up to 6 units of 1.1e-16 in log v_k, which finer laws
 # do not change.
 ROUNDING = 7e-16
@@ -35,8 +33,6 @@ FINEST_LEVEL = 8
 SAME_SHAPE = 1e-5
 # Mass of slopes too small to be told from zero that is worth a note.
 NEGLECTED = 1e-13
-# Nodes added to the rules over many layers, until the equation no longer moves.
-EXTRA = 4
 
 
 @dataclass(frozen=True)
@@ -82,15 +78,15 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     notes: tuple[str, ...] = ()
     level, extra, before = 0, 0, math.inf
     known: Survey | None = None
+    wide = False
     while True:
         try:
             found = survey(equation) if known is None else resurvey(equation, known)
-            if refined is not None and is_thinned(equation):
-                wider = refined(level=level, extra=extra + EXTRA)
-                error = thinning_error(equation, wider, found.arcs)
-                if error > STABLE:
-                    # It falls by a factor of about 40, often more, with every `EXTRA` nodes.
-                    extra += EXTRA * max(1, math.ceil(math.log(min(error, 1.0) / STABLE, 40.0)))
+            if refined is not None and is_thinned(equation) and not wide:
+                needed = widened(equation, partial(_with_more, refined, level), extra, found.arcs)
+                wide = True
+                if needed > extra:
+                    extra, known = needed, None
                     equation = refined(level=level, extra=extra)
                     continue
             charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
@@ -146,6 +142,10 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         log_mean=-equation.constant,
     )
     return Assembly(law, equation, residual, uncertified, notes)
+
+
+def _with_more(refined: Callable[..., MasterEquation], level: int, extra: int) -> MasterEquation:
+    return refined(level=level, extra=extra)
 
 
 def _pushed(equation: MasterEquation) -> Assembly:

@@ -30,8 +30,7 @@ CROSSING = 0.1
 class Factor:
     """A mean-one law without atom at zero, taken `count` times, seen through w_k = ratio·w.
 
-    `family` and `place` are set where it stands for several laws that depend on a parameter: which family, and where
-    on the line of the parameter.
+    Laws of one `family` depend on a parameter, at `place` on its line; `thinned` where it stands for several of them.
     """
 
     law: NodeLaw
@@ -39,6 +38,7 @@ class Factor:
     count: float
     family: Hashable = None
     place: float = 0.0
+    thinned: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,11 +13,21 @@ from .master import MasterEquation
 from .walker import Arc
 
 _STEPS = 30
+# log u must be the same, relative to 1 + |log u|, to this; λ and ρ are then as good.
+STABLE = 1e-12
+# Newton's method is quadratic: steps as short as this leave rounding.
+ARRIVED = 1e-7
+# Nodes added to the rules at least, and at most, at a time.
+EXTRA, MOST = 4, 1000
+# Weights of an interpolation that add up to more than this in modulus are those of an extrapolation.
+WILD = 2.0
+# Points that hold less than this of the density are not looked at.
+COUNTED = 1e-5**1.5
 
 
 def is_thinned(equation: MasterEquation) -> bool:
     """Return whether some factors stand for more laws than they are."""
-    return any(factor.family is not None for factor in equation.factors)
+    return any(factor.thinned for factor in equation.factors)
 
 
 def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequence[Arc]) -> float:
@@ -23,16 +35,65 @@ def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequen
 
     Solutions count as they do in the density: thin tails, by what they hold.
     """
-    worst = 0.0
-    for arc in arcs:
-        zeta = arc.zeta.astype(complex)
-        before, v, good = _on_constraints(equation, zeta, arc.v)
-        after, _, found = _on_constraints(wider, zeta, _carried(equation, wider, v))
-        change = np.abs(after - before) / (1.0 + np.abs(before))
-        weight = wider.weight(zeta)
-        counted = good & (weight > 1e-5**1.5)
-        worst = max(worst, float(np.max(np.where(found, change, np.inf)[counted] * weight[counted], initial=0.0)))
-    return worst
+    here = _Along.of(equation, arcs)
+    return here.carried_to(wider).error(here)
+
+
+def widened(equation: MasterEquation, more: Callable[[int], MasterEquation], extra: int, arcs: Sequence[Arc]) -> int:
+    """How many nodes to add to the rules, no fewer than `extra`: as many as suffice along the arcs of `equation`.
+
+    Parameters
+    ----------
+    more : the equation for a number of nodes added; `equation` is that of `extra`.
+    """
+    if not arcs:
+        return extra
+    here, added, last, before = _Along.of(equation, arcs), EXTRA, math.inf, EXTRA
+    while is_thinned(here.equation):
+        wider = more(extra + added)
+        if not is_thinned(wider):
+            return extra + added
+        there = here.carried_to(wider)
+        error = there.error(here)
+        if error <= STABLE:
+            break
+        extra += added
+        # The error falls by a factor a node, once it falls at all.
+        rate = math.log(last / error) / before if math.isfinite(last) and 0.0 < error < last else 0.0
+        before, last, here = added, error, there
+        added = 2 * added if rate == 0.0 else min(max(math.ceil(math.log(error / STABLE) / rate) - added, EXTRA), MOST)
+    return extra
+
+
+@dataclass(frozen=True)
+class _Along:
+    """Solutions of the constraints at the ζ of some arcs: v, log u there, and whether they were found."""
+
+    equation: MasterEquation
+    zeta: Array
+    v: Array
+    log_u: Array
+    found: Array
+
+    @classmethod
+    def of(cls, equation: MasterEquation, arcs: Sequence[Arc]) -> _Along:
+        zeta = np.concatenate([arc.zeta for arc in arcs]).astype(complex)
+        v = np.concatenate([arc.v for arc in arcs], axis=1)
+        counted = equation.weight(zeta) > COUNTED
+        return cls._at(equation, zeta[counted], v[:, counted])
+
+    @classmethod
+    def _at(cls, equation: MasterEquation, zeta: Array, v: Array) -> _Along:
+        return cls(equation, zeta, *_on_constraints(equation, zeta, v))
+
+    def carried_to(self, wider: MasterEquation) -> _Along:
+        """The same for an equation with other laws of the same families."""
+        return self._at(wider, self.zeta, _carried(self.equation, wider, self.v))
+
+    def error(self, before: _Along) -> float:
+        change = np.abs(self.log_u - before.log_u) / (1.0 + np.abs(before.log_u))
+        change = np.where(self.found, change, np.inf)[before.found]
+        return float(np.max(change * self.equation.weight(self.zeta)[before.found], initial=0.0))
 
 
 def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array:
@@ -40,13 +101,19 @@ def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array
     rows = np.log(v)
     carried = np.zeros((len(wider.factors), v.shape[1]), complex)
     for k, factor in enumerate(wider.factors):
-        known = [j for j, one in enumerate(equation.factors) if one.family == factor.family]
-        if factor.family is None:
-            known = [j for j in known if equation.factors[j].law is factor.law]
+        kin = [j for j, one in enumerate(equation.factors) if one.family == factor.family]
+        same = [j for j in kin if equation.factors[j].law is factor.law]
+        known = same or kin
         places = np.array([equation.factors[j].place for j in known])
         order = np.argsort(places)
         near = order[np.argsort(np.abs(places[order] - factor.place))[:4]]
         weights = np.array([_lagrange(places[near], i, factor.place) for i in range(near.size)])
+        if np.abs(weights).sum() > WILD:
+            # Between two of them, or as at the nearest.
+            rank = np.interp(factor.place, places[order], np.arange(float(order.size)))
+            low = min(int(rank), order.size - 1)
+            high = min(low + 1, order.size - 1)
+            near, weights = order[[low, high]], np.array([1.0 - (rank - low), rank - low])
         carried[k] = np.exp(weights @ rows[[known[j] for j in near]])
     return carried
 
@@ -57,7 +124,7 @@ def _lagrange(places: Array, index: int, at: float) -> float:
 
 
 def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Array, Array]:
-    """Log u, v with ψ_k(v_k) as ζ demands, and where Newton's method for it arrived, from nearby v."""
+    """Solutions v of ψ_k(v_k) as ζ demands, log u there, and where Newton's method for it arrived, from nearby v."""
     size = np.full(zeta.size, np.inf)
     with np.errstate(all="ignore"):
         for _ in range(_STEPS):
@@ -68,7 +135,7 @@ def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Ar
             new = v + step
             leaves = (new.imag <= 0.0) & (v.imag > 0.0)
             v = np.where(leaves, new.real + 0.2j * v.imag, new)
-            if np.all(size < 1e-13):
+            if np.all(size < ARRIVED):
                 break
         point = equation.evaluate(zeta, v)
-    return point.log_u, v, size < 1e-9
+    return v, point.log_u, size < ARRIVED

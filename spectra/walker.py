@@ -85,6 +85,9 @@ class Walker:
         self._evaluator = PointEvaluator(equation)
         self.laws = [factor.law for factor in equation.factors]
         self.steps = 0
+        self._largest = np.array([law.largest for law in self.laws])
+        self._smallest = np.array([law.smallest for law in self.laws])
+        self._continuous = np.array([law.cut_density is not None for law in self.laws], bool)
 
     def _point(self, zeta: complex, v: Array) -> Point:
         return self._evaluator(zeta, v.reshape(-1))
@@ -96,12 +99,17 @@ class Walker:
                 return True
         return False
 
+    def _off_cut_real(self, v: Array) -> Array:
+        """`v` for real ζ: where a law has no density its v is real, and what it has of an imaginary part rounding."""
+        on_cut = (v.real * self._largest > 1.0) & (v.real * self._smallest < 1.0) & self._continuous
+        return np.where(on_cut, v, v.real)
+
     def _project(self, zeta: complex, v: Array) -> Array | None:
         """v_k with ψ_k(v_k) as ζ demands, by Newton from a nearby v; None on failure."""
         v = v.reshape(-1).astype(complex)
         if not v.size:
             return v
-        size = math.inf
+        size, real = math.inf, complex(zeta).imag == 0.0
         for _ in range(30):
             point = self._point(zeta, v)
             dv = -(point.mismatch / point.steepness)[:, 0]
@@ -109,6 +117,8 @@ class Walker:
                 return None
             last, size = size, float(np.max(np.abs(dv) / np.abs(v)))
             v = v + dv * min(1.0, 0.5 / size) if size > 0 else v
+            if real:
+                v = self._off_cut_real(v)
             # Newton's method has arrived, or what is left is rounding.
             if size < 1e-14 or (size < 1e-10 and size > 0.3 * last):
                 return v

@@ -141,6 +141,11 @@ def around_zero(lower: float, upper: float) -> Array:
     return np.concatenate([points, -points])
 
 
+def _beside_ends(lower: float, upper: float, fraction: Array) -> list[Array]:
+    """Points as near to the ends of a wide piece as the finest level goes."""
+    return [lower + fraction, upper - fraction] if upper - lower > 100.0 else []
+
+
 def _fineness(branch: Branch, end: float, level: int) -> float:
     """How near to a real end the panels go."""
     return ZERO_FINENESS if float(branch.slope(np.array([end]))[0]) ** 2 < 1e-20 else 0.12 / 16.0**level
@@ -152,7 +157,7 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
     fraction = np.geomspace(1e-13, 0.5, 120)
     x = np.concatenate([lower + width * fraction, upper - width * fraction, np.linspace(lower, upper, 160)[1:-1]])
     # Far beyond the scale of φ', too: what happens near 0 must not fall between the points of a wide piece.
-    x = np.unique(np.concatenate([x, around_zero(lower, upper)]))
+    x = np.unique(np.concatenate([x, around_zero(lower, upper), *_beside_ends(lower, upper, fraction)]))
     x = x[(x > lower) & (x < upper)]
     slope = branch.slope(x)
     t = slope**2

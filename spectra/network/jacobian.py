@@ -27,14 +27,16 @@ SAME = 1e-11
 NO_SPREAD = 1e-18
 # Two quadratures of E φ'² must agree to this, relative.
 MEANS_AGREE = 1e-10
-# Layers with fewer active units than this are refused: the law off zero lives on 1 − d in `spectra.master`, which then
-# has fewer than six digits.
+# Layers of which fewer units than this carry E φ'² are refused: no network is so wide, and the law off zero lives on
+# 1 − d in `spectra.master`, which then has fewer than six digits.
 NO_RANK = 1e-10
 
 
 @lru_cache(maxsize=1024)
 def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
-    return slope_law(activation, variance, level=level)
+    law = slope_law(activation, variance, level=level)
+    _refuse_below(NO_RANK, law.rank / (1.0 + law.variance), activation, variance)
+    return law
 
 
 # Layers that differ in nothing but their variance q: q → (multiplicity, E φ'²).
@@ -100,12 +102,16 @@ def _rank(activation: Activation, variance: float) -> float:
         rank = slope_rank(activation, variance)
     except ConvergenceError:
         rank = 0.0
-    if rank < NO_RANK:
-        raise ConfigError(
-            f"`input_variance`, `sigma_w`: a layer of {activation.name} is reached with variance {variance:.3g}, where "
-            f"φ' differs from 0 for {rank:.1g} of the units: J is zero; lower `sigma_w` or the depth."
-        )
+    _refuse_below(NO_RANK, rank, activation, variance)
     return rank
+
+
+def _refuse_below(least: float, share: float, activation: Activation, variance: float) -> None:
+    if share < least:
+        raise ConfigError(
+            f"`sigma_w`, `input_variance`: a layer of {activation.name} is reached with variance {variance:.3g}, where "
+            f"{share:.1g} of its units carry all of E φ'²: the others are saturated; lower `sigma_w` or the depth."
+        )
 
 
 def _that_count(factors: list[Factor], shifts: list[tuple[float, float]]) -> list[Factor]:
@@ -142,7 +148,7 @@ def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int
     factors = [_factor(activation, ratio, kin, q, level) for q in single]
     for place, count in zip(places, counts, strict=True):
         law = _slope_law(activation, variance_at(float(place)), level)
-        factors.append(Factor(law, ratio / law.rank, float(count), family, float(place)))
+        factors.append(Factor(law, ratio / law.rank, float(count), family, float(place), thinned=True))
     return factors
 
 
@@ -150,7 +156,7 @@ def _factor(activation: Activation, ratio: float, kin: _Kin, variance: float, le
     law = _slope_law(activation, variance, level)
     count, mean = kin[variance]
     _verify_mean(activation, variance, law.mean, mean)
-    return Factor(law, ratio / law.rank, count, None, position(variance))
+    return Factor(law, ratio / law.rank, count, (activation, ratio), position(variance))
 
 
 def _verify_mean(activation: Activation, variance: float, mean: float, expected: float) -> None:

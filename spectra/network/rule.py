@@ -12,18 +12,24 @@ import numpy as np
 
 from .._types import Array
 
+# √q beyond which a unit is either far on the one side or far on the other, all the way down to φ'² = 1e-100.
+FAR = 300.0
 # Nodes to begin with at most: over a wide range of q little depends on the large ones.
 FIRST_GUESS = 24
 
 
 def position(variance: float) -> float:
-    """Variable in which log S(w; q) is smooth: asinh √q, like √q for q → 0 and like ½ log q for q → ∞."""
-    return math.asinh(math.sqrt(variance))
+    """Variable in which log S(w; q) is smooth: like √q for q → 0, then like ½ log q; for q → ∞ a series in 1/√q."""
+    if variance == 0.0:
+        return 0.0
+    return math.asinh(1.0 / (1.0 / math.sqrt(variance) + 1.0 / FAR))
 
 
 def variance_at(place: float) -> float:
-    """Inverse of `position`."""
-    return math.sinh(place) ** 2
+    """Inverse of `position`; 1e40 where the place is as good as that of q = ∞."""
+    if place == 0.0:
+        return 0.0
+    return max(1.0 / math.sinh(place) - 1.0 / FAR, 1e-20) ** -2
 
 
 def nodes_needed(places: Array) -> int:

@@ -137,7 +137,7 @@ class MarginalArc:
         misses = np.concatenate([misses, [np.log(value * self.side) - log_distance]])
         # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
         angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
-        residual = np.max(np.maximum(np.abs(misses.real), np.abs(misses.imag) / angle), axis=0)
+        residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
         counts = self.chart.mass_beyond(-log_distance) / finer.rank
         if not self.pole.drift:
             density = np.minimum(1e4 * np.exp(log_distance), 1e-2)

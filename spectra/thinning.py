@@ -29,7 +29,7 @@ def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequen
         before, v, good = _on_constraints(equation, zeta, arc.v)
         after, _, found = _on_constraints(wider, zeta, _carried(equation, wider, v))
         change = np.abs(after - before) / (1.0 + np.abs(before))
-        weight = wider.weight(zeta)
+        weight = wider.weight(zeta, 1.0 + np.abs(arc.log_u.astype(float) - arc.low_u))
         counted = good & (weight > 1e-5**1.5)
         worst = max(worst, float(np.max(np.where(found, change, np.inf)[counted] * weight[counted], initial=0.0)))
     return worst

@@ -183,7 +183,8 @@ class Walker:
             if not size < max(10.0 * last, 1.0):
                 return None
             dzeta, dv = self.equation.newton_step(point, target)
-            zeta, v, last = zeta + complex(dzeta[0]), lifted(v + dv.reshape(-1), 1e-11), size
+            both = lifted(np.append(zeta + complex(dzeta[0]), v + dv.reshape(-1)), 1e-11)
+            zeta, v, last = complex(both[0]), both[1:], size
             strayed = not abs(zeta - start) < 0.3 * abs(start) or zeta.imag <= 0.0
             if strayed or (v.size and not v.imag.min() > 0.0):
                 return None

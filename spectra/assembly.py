@@ -19,7 +19,7 @@ from .series import log_scaled_moments
 from .solve import measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, survey
-from .thinning import is_thinned, thinning_error
+from .thinning import enough, is_thinned
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -32,8 +32,6 @@ ROUNDING = 7e-16
 FINEST_LEVEL = 8
 # Mass of slopes too small to be told from zero that is worth a note.
 NEGLECTED = 1e-13
-# Nodes added to the rules over many layers, until the equation no longer moves.
-EXTRA = 4
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,9 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             equation = refined(level=level, extra=extra)
             continue
         if refined is not None and is_thinned(equation):
-            wider = refined(level=level, extra=extra + EXTRA)
-            if thinning_error(equation, wider, found.arcs) > STABLE:
-                extra = 2 * extra + EXTRA
+            wanted = enough(equation, partial(refined, level=level), extra, found.arcs)
+            if wanted > extra:
+                extra = wanted
                 equation = refined(level=level, extra=extra)
                 continue
         charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))

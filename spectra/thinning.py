@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from .master import MasterEquation
 from .walker import Arc
 
 _STEPS = 30
+# Solutions must satisfy the equation with more laws to this.
+STABLE = 1e-12
+# Nodes added to the rules over many layers, until the equation no longer moves.
+EXTRA = 4
 
 
 def is_thinned(equation: MasterEquation) -> bool:
@@ -18,21 +22,42 @@ def is_thinned(equation: MasterEquation) -> bool:
     return any(factor.family is not None for factor in equation.factors)
 
 
-def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequence[Arc]) -> float:
-    """Largest change of log u, relative to 1 + |log u|, along the arcs when more laws stand for the same family.
+def enough(equation: MasterEquation, refined: Callable[..., MasterEquation], extra: int, arcs: Sequence[Arc]) -> int:
+    """Nodes to add to the rules over many layers, `extra` or more, until log u moves no longer along the arcs.
+
+    Parameters
+    ----------
+    equation : with `extra` nodes more than the rules have by themselves, and swept: `arcs`.
+    refined : `refined(extra=m)` builds it with more.
+    """
+    places = [(arc.zeta.astype(complex), arc.v.astype(complex)) for arc in arcs]
+    breadths = [1.0 + np.abs(arc.log_u.astype(float) - arc.low_u) for arc in arcs]
+    while is_thinned(equation):
+        wider = refined(extra=extra + EXTRA)
+        worst = 0.0
+        for (zeta, v), breadth in zip(places, breadths, strict=True):
+            worst = max(worst, _change(equation, wider, zeta, v, breadth))
+        if worst <= STABLE:
+            break
+        # Twice as many: every try costs more than laws do.
+        extra += max(EXTRA, len(equation.factors))
+        better = refined(extra=extra)
+        places = [(zeta, _carried(equation, better, v)) for zeta, v in places]
+        equation = better
+    return extra
+
+
+def _change(equation: MasterEquation, wider: MasterEquation, zeta: Array, v: Array, breadth: Array) -> float:
+    """Largest change of log u, relative to 1 + |log u|, at ζ when more laws stand for the same family.
 
     Solutions count as they do in the density: thin tails, by what they hold.
     """
-    worst = 0.0
-    for arc in arcs:
-        zeta = arc.zeta.astype(complex)
-        before, v, good = _on_constraints(equation, zeta, arc.v)
-        after, _, found = _on_constraints(wider, zeta, _carried(equation, wider, v))
-        change = np.abs(after - before) / (1.0 + np.abs(before))
-        weight = wider.weight(zeta, 1.0 + np.abs(arc.log_u.astype(float) - arc.low_u))
-        counted = good & (weight > 1e-5**1.5)
-        worst = max(worst, float(np.max(np.where(found, change, np.inf)[counted] * weight[counted], initial=0.0)))
-    return worst
+    before, v, good = _on_constraints(equation, zeta, v)
+    after, _, found = _on_constraints(wider, zeta, _carried(equation, wider, v))
+    change = np.abs(after - before) / (1.0 + np.abs(before))
+    weight = wider.weight(zeta, breadth)
+    counted = good & (weight > 1e-5**1.5)
+    return float(np.max(np.where(found, change, np.inf)[counted] * weight[counted], initial=0.0))
 
 
 def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array:

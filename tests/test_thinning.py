@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.network.rule import gauss_rule, position, variance_at
 from spectra.sweep import survey
-from spectra.thinning import is_thinned, thinning_error
+from spectra.thinning import enough, is_thinned
 
 DRIFTING = [{"sigma_w": 1.2 + 0.4 * i / 40} for i in range(40)]
 NETS = {
@@ -68,6 +70,14 @@ def test_law_agrees_with_that_of_every_layer_in_its_own_right(name: str) -> None
 
 def test_too_few_nodes_are_noticed() -> None:
     field = mean_field(Network(**NETS["tanh, drifting"]))
-    few, more = jacobian_equation(field, extra=-7), jacobian_equation(field, extra=0)
-    assert len(few.factors) < len(more.factors)
-    assert thinning_error(few, more, survey(few).arcs) > 1e-11
+    few, enough_of_them = jacobian_equation(field, extra=-7), jacobian_equation(field)
+    assert len(few.factors) < len(enough_of_them.factors)
+    assert enough(few, partial(jacobian_equation, field), -7, survey(few).arcs) > -7
+    assert enough(enough_of_them, partial(jacobian_equation, field), 0, survey(enough_of_them).arcs) == 0
+
+
+def test_a_density_that_is_small_everywhere_is_no_thin_tail() -> None:
+    equation = jacobian_equation(mean_field(Network(**NETS["tanh, ordered"])))
+    zeta = np.array([1e6 + 1.0j])
+    assert equation.weight(zeta)[0] < 1e-3
+    assert equation.weight(zeta, 1e12)[0] == 1.0

@@ -66,14 +66,19 @@ class MarginalArc:
         return -self.chart.low
 
     @property
+    def end(self) -> float:
+        """U at the pole, or at the edge hidden beside it."""
+        return self.pole.log_u + self.offset
+
+    @property
     def low(self) -> float:
         """Smaller end in U."""
-        return min(self.pole.log_u, self.far)
+        return min(self.end, self.far)
 
     @property
     def high(self) -> float:
         """Larger end in U."""
-        return max(self.pole.log_u, self.far)
+        return max(self.end, self.far)
 
     @property
     def mass(self) -> float:
@@ -98,7 +103,7 @@ class MarginalArc:
     def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log p(U), −inf off the arc."""
         inside = (u >= self.low) & (u <= self.high)
-        distance = self.side * ((u - self.pole.log_u) + correction)
+        distance = self.side * ((u - self.pole.log_u) + (correction - self.offset))
         inside &= distance > 0.0
         result = np.full(u.shape, -np.inf)
         if inside.any():
@@ -108,7 +113,7 @@ class MarginalArc:
 
     def mass_beyond(self, u: Array) -> Array:
         """∫_u^∞ p dU."""
-        distance = self.side * (u - self.pole.log_u)
+        distance = self.side * ((u - self.pole.log_u) - self.offset)
         with np.errstate(divide="ignore"):
             x = np.maximum(-np.log(np.maximum(distance, 0.0)), -self.log_reach)
         nearer = np.where(distance > 0.0, self.chart.mass_beyond(np.minimum(x, 1e3)), 0.0)
@@ -117,12 +122,12 @@ class MarginalArc:
     def invert(self, mass: Array) -> Array:
         """U with mass_beyond(U) = `mass`."""
         nearer = mass if self.side < 0 else np.maximum(self.mass - mass, 0.0)
-        return self.pole.log_u + self.side * np.exp(-self.chart.invert(nearer))
+        return self.end + self.side * np.exp(-self.chart.invert(nearer))
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU."""
         x, weights = self.chart.quadrature()
-        return self.pole.log_u + self.side * np.exp(-x), weights
+        return self.end + self.side * np.exp(-x), weights
 
     def moved(self, finer: MasterEquation) -> float:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.

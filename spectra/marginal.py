@@ -20,7 +20,7 @@ from .charting import chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .master import MasterEquation
-from .pole import MARGINAL, NEARLY, LocalRoots, Pole, pole_near
+from .pole import NEARLY, LocalRoots, Pole, pole_near
 from .solve import CERTIFIED
 from .tail import with_exact_tail
 from .walker import Arc, Edge
@@ -127,7 +127,8 @@ class MarginalArc:
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU."""
         x, weights = self.chart.quadrature()
-        return self.end + self.side * np.exp(-x), weights
+        # What is nearer than the series go has its mass at the end.
+        return np.append(self.end + self.side * np.exp(-x), self.end), np.append(weights, self.chart.beyond[-1])
 
     def moved(self, finer: MasterEquation) -> float:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.
@@ -152,7 +153,7 @@ class MarginalArc:
 
 def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> MarginalArc:
     """The density between the pole and U = `far`, given the solution (ζ, v) there."""
-    offset = pole.edge()[2] if hidden(pole) else 0.0
+    offset = pole.edge[2] if pole.hidden else 0.0
     log_reach = math.log(abs(far - pole.log_u - offset))
     bounded = pole.drift > 0.0 and not offset
     nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
@@ -188,12 +189,6 @@ def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> 
         uncertified=walk.uncertified,
     )
     return MarginalArc(pole, side, far, series, walk.roots(nearest), offset)
-
-
-def hidden(pole: Pole) -> bool:
-    """Whether the pole has an edge nearby that λ can hardly tell from it: an atom of nearly no mass, or nearly one."""
-    continuous = any(factor.law.cut_density is not None for factor in pole.equation.factors)
-    return MARGINAL <= abs(pole.mass) < NEARLY and not continuous
 
 
 class _Walk:
@@ -262,10 +257,10 @@ def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
     """The density on one arc: a chart, and a piece of its own beside each atom at its ends."""
     pieces: list[Chart | MarginalArc] = []
     for side, end in ((1, arc.first), (-1, arc.last)):
-        if end is None or not abs(end.zeta - 1.0) < NEARLY:
+        if end is None or not abs(end.zeta - 1.0) < 10.0 * NEARLY:
             continue
         pole = pole_near(equation, end.v)
-        if pole is not None and (end.at_pole or hidden(pole)):
+        if pole is not None and (end.at_pole or pole.hidden):
             arc, beside = _split(equation, arc, pole, side)
             pieces.append(beside)
     return [with_exact_tail(chart(equation, arc), equation, arc), *pieces]

@@ -171,6 +171,11 @@ class Walker:
         """The common pole of w near v."""
         return pole_near(self.equation, v)
 
+    def _hidden_edge(self, pole: Pole) -> Edge:
+        """The edge beside a pole that is `hidden` there, which ζ and v themselves can hardly tell from it."""
+        s, v, offset = pole.edge
+        return Edge(self.equation.complex_type()(1.0) - s, v.astype(complex), pole.log_u + offset)
+
     def _follow(self, log_u: float, zeta: complex, v: Array, tolerance: float) -> Point | None:
         """Newton's method from a good start; None where it strays or leaves the upper half plane."""
         target = np.array([log_u])

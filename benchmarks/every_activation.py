@@ -43,6 +43,8 @@ INTERIOR, BESIDE, MOMENTS, SLOW = 1e-10, 1e-9, 1e-10, 1.0
 AWAY = 1e-4
 # A bulk that holds less than this is a thin tail: its density is known to its share of the mass.
 COUNTED = 1e-3
+# Log of the density in log λ below which its rounding of 1e-16 would be seen among the goals.
+THIN = -12.0
 # Laws of D² in the second opinion; the prediction itself stops at 2 or 3, save beside corners.
 LEVEL = 6
 # Layers in their own right cost too much beyond so many different ones; the rules over many are refined instead.
@@ -115,8 +117,8 @@ def check(found: Prediction, limit: float) -> tuple[float, float, int]:
                     root = locate(equation, np.array([u]), max_steps=600)
             except (ConvergenceError, TimeoutError):
                 continue
-            # Where there is next to no density neither route claims digits.
-            if not root.certified[0] or equation.log_share(root.zeta)[0] < -18.0:
+            # Where there is next to no density, its rounding is that of what is not thin.
+            if not root.certified[0] or equation.log_share(root.zeta)[0] < THIN:
                 continue
             again = float(equation.log_density(root.zeta)[0])
             here = float(found.spectrum.log_density_at(np.array([u]))[0])

@@ -178,7 +178,7 @@ def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> fl
         assert one.solutions is not None
         u, zeta, v = one.solutions
         # What counts is the error times the density; thin tails carry rounding that no finer law removes.
-        weight = finer.weight(zeta)
+        weight = finer.weight(zeta, 1.0 + np.abs(u - one.low))
         with np.errstate(all="ignore"):
             point = finer.evaluate(zeta.astype(complex), v)
             sizes = measure(finer, point, u, rounding=ROUNDING / STABLE) * weight

@@ -119,6 +119,8 @@ class BulkWalker(GapWalker):
             return None
         if abs(pole.mass) < MARGINAL:
             return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+        if pole.hidden:
+            return self._hidden_edge(pole)
         return Edge(1.0 + 0j, pole.v, pole.log_u, 0.0) if pole.mass > 0.0 and pole.touched(-1) else None
 
     def _log_density(self, zeta: complex) -> float:

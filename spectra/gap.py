@@ -60,10 +60,15 @@ class GapWalker(Walker):
                 return "end", zeta, v, None
             if 0.0 < 1.0 - zeta < 1e-4:
                 pole = self._pole(v)
+                near = self._hidden_edge(pole) if pole is not None and pole.hidden else None
+                if near is not None and zeta < near.zeta.real < 1.0:
+                    return "edge", zeta, v, near
                 if pole is not None and pole.mass > -MARGINAL:
                     if pole.mass < MARGINAL:
                         return "edge", zeta, v, Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
                     self.atoms.append((pole.log_u, pole.mass))
+                    if near is not None and near.zeta.real > 1.0:
+                        return "edge", zeta, v, near
                     if pole.touched(1):
                         return "edge", zeta, v, Edge(1.0 + 0j, pole.v, pole.log_u, 0.0)
                     zeta, v = self._step_over(zeta, pole)

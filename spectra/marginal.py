@@ -20,7 +20,7 @@ from .charting import chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .master import MasterEquation
-from .pole import MARGINAL, NEARLY, LocalRoots, Pole, pole_near
+from .pole import NEARLY, LocalRoots, Pole, pole_near
 from .solve import CERTIFIED
 from .tail import with_exact_tail
 from .walker import Arc, Edge
@@ -66,14 +66,19 @@ class MarginalArc:
         return -self.chart.low
 
     @property
+    def end(self) -> float:
+        """U at the pole, or at the edge hidden beside it."""
+        return self.pole.log_u + self.offset
+
+    @property
     def low(self) -> float:
         """Smaller end in U."""
-        return min(self.pole.log_u, self.far)
+        return min(self.end, self.far)
 
     @property
     def high(self) -> float:
         """Larger end in U."""
-        return max(self.pole.log_u, self.far)
+        return max(self.end, self.far)
 
     @property
     def mass(self) -> float:
@@ -98,7 +103,7 @@ class MarginalArc:
     def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log p(U), −inf off the arc."""
         inside = (u >= self.low) & (u <= self.high)
-        distance = self.side * ((u - self.pole.log_u) + correction)
+        distance = self.side * ((u - self.pole.log_u) + (correction - self.offset))
         inside &= distance > 0.0
         result = np.full(u.shape, -np.inf)
         if inside.any():
@@ -108,7 +113,7 @@ class MarginalArc:
 
     def mass_beyond(self, u: Array) -> Array:
         """∫_u^∞ p dU."""
-        distance = self.side * (u - self.pole.log_u)
+        distance = self.side * ((u - self.pole.log_u) - self.offset)
         with np.errstate(divide="ignore"):
             x = np.maximum(-np.log(np.maximum(distance, 0.0)), -self.log_reach)
         nearer = np.where(distance > 0.0, self.chart.mass_beyond(np.minimum(x, 1e3)), 0.0)
@@ -117,12 +122,13 @@ class MarginalArc:
     def invert(self, mass: Array) -> Array:
         """U with mass_beyond(U) = `mass`."""
         nearer = mass if self.side < 0 else np.maximum(self.mass - mass, 0.0)
-        return self.pole.log_u + self.side * np.exp(-self.chart.invert(nearer))
+        return self.end + self.side * np.exp(-self.chart.invert(nearer))
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU."""
         x, weights = self.chart.quadrature()
-        return self.pole.log_u + self.side * np.exp(-x), weights
+        # What is nearer than the series go has its mass at the end.
+        return np.append(self.end + self.side * np.exp(-x), self.end), np.append(weights, self.chart.beyond[-1])
 
     def moved(self, finer: MasterEquation) -> float:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.
@@ -137,7 +143,7 @@ class MarginalArc:
         misses = np.concatenate([misses, [np.log(value * self.side) - log_distance]])
         # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
         angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
-        residual = np.max(np.maximum(np.abs(misses.real), np.abs(misses.imag) / angle), axis=0)
+        residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
         counts = self.chart.mass_beyond(-log_distance) / finer.rank
         if not self.pole.drift:
             density = np.minimum(1e4 * np.exp(log_distance), 1e-2)
@@ -147,7 +153,7 @@ class MarginalArc:
 
 def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> MarginalArc:
     """The density between the pole and U = `far`, given the solution (ζ, v) there."""
-    offset = pole.edge()[2] if hidden(pole) else 0.0
+    offset = pole.edge[2] if pole.hidden else 0.0
     log_reach = math.log(abs(far - pole.log_u - offset))
     bounded = pole.drift > 0.0 and not offset
     nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
@@ -183,12 +189,6 @@ def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> 
         uncertified=walk.uncertified,
     )
     return MarginalArc(pole, side, far, series, walk.roots(nearest), offset)
-
-
-def hidden(pole: Pole) -> bool:
-    """Whether the pole has an edge nearby that λ can hardly tell from it: an atom of nearly no mass, or nearly one."""
-    continuous = any(factor.law.cut_density is not None for factor in pole.equation.factors)
-    return MARGINAL <= abs(pole.mass) < NEARLY and not continuous
 
 
 class _Walk:
@@ -257,10 +257,10 @@ def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
     """The density on one arc: a chart, and a piece of its own beside each atom at its ends."""
     pieces: list[Chart | MarginalArc] = []
     for side, end in ((1, arc.first), (-1, arc.last)):
-        if end is None or not abs(end.zeta - 1.0) < NEARLY:
+        if end is None or not abs(end.zeta - 1.0) < 10.0 * NEARLY:
             continue
         pole = pole_near(equation, end.v)
-        if pole is not None and (end.at_pole or hidden(pole)):
+        if pole is not None and (end.at_pole or pole.hidden):
             arc, beside = _split(equation, arc, pole, side)
             pieces.append(beside)
     return [with_exact_tail(chart(equation, arc), equation, arc), *pieces]

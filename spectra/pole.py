@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from .master import MasterEquation
 # An atom of less mass than this is none: the density has an inverse square root there instead.
 MARGINAL = 1e-11
 # An atom of so little mass, or so little short of one, has an edge within the rounding of λ.
-NEARLY = 1e-5
+NEARLY = 1e-4
 # Newton steps from a neighbouring solution; four suffice.
 MAX_STEPS = 30
 # Steps after the residual stopped falling: it is that of the real parts, and the imaginary ones may be far smaller.
@@ -85,16 +86,22 @@ class Pole:
                 return True
         return False
 
+    @property
+    def hidden(self) -> bool:
+        """Whether there is an edge nearby that λ can hardly tell from it: an atom of nearly no mass, or nearly one."""
+        return MARGINAL <= abs(self.mass) < NEARLY and all(f.law.cut_density is None for f in self.equation.factors)
+
+    @cached_property
     def edge(self) -> tuple[float, Array, float]:
-        """The edge next to an atom of nearly no mass, where no law has a density: s, ε (K,) and log u − log u_0."""
+        """The hidden edge: s, v (K,) and log u − log u_0."""
         s = np.array([1e-6])
         bent = self._bent(s, np.outer(self.weights / self.equation.omegas.ravel(), s))
         for _ in range(10):
             # The displacement without its drift is a square, but for relative corrections of the size of s.
-            rate = self.displacement(s, bent)[1] + self.drift * s
+            rate = (self.displacement(s, bent)[1] + self.drift * s).real
             new = s * (self.drift * s / rate)
             s, bent = new, self._bent(new, bent * (new / s))
-        return float(s[0]), bent[:, 0].real, float(self.displacement(s, bent)[0][0].real)
+        return float(s[0]), (1.0 - bent[:, 0].real) / self.places, float(self.displacement(s, bent)[0][0].real)
 
     def displacement(self, s: Array, epsilon: Array) -> tuple[Array, Array, Array]:
         """Log u − log u_0, its derivative in log s (n,), and by how much each ε_k misses, (K, n), at s, ε (K, n)."""

@@ -189,6 +189,11 @@ class Walker:
         """The common pole of w near v."""
         return pole_near(self.equation, v)
 
+    def _hidden_edge(self, pole: Pole) -> Edge:
+        """The edge beside a pole that is `hidden` there, which ζ and v themselves can hardly tell from it."""
+        s, v, offset = pole.edge
+        return Edge(self.equation.complex_type()(1.0) - s, v.astype(complex), pole.log_u + offset)
+
     def _follow(self, log_u: float, zeta: complex, v: list[complex], tolerance: float) -> Spot | None:
         """Newton's method from a good start; None where it strays or leaves the upper half plane."""
         at, start, last = self._evaluator, zeta, math.inf
@@ -200,7 +205,8 @@ class Walker:
             if not size < max(10.0 * last, 1.0) or spot.slope == 0.0 or 0.0 in spot.steepness:
                 return None
             dzeta, dv = at.newton_step(spot, log_u)
-            zeta, v, last = zeta + dzeta, [lifted(x + dx, 1e-11) for x, dx in zip(v, dv, strict=True)], size
+            zeta, v = lifted(zeta + dzeta, 1e-11), [lifted(x + dx, 1e-11) for x, dx in zip(v, dv, strict=True)]
+            last = size
             # NaN strays, too.
             if not (abs(zeta - start) < 0.3 * abs(start) and zeta.imag > 0.0 and all(x.imag > 0.0 for x in v)):
                 return None

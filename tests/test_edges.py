@@ -14,6 +14,9 @@ from spectra.convolve import free_product
 from spectra.errors import ConvergenceError
 from spectra.guess import Guess
 from spectra.laws import Bernoulli, Discrete
+from spectra.network.jacobian import jacobian_equation
+from spectra.network.meanfield import mean_field
+from spectra.sweep import survey
 from spectra.walker import Arc
 
 
@@ -138,6 +141,37 @@ def test_product_of_two_and_three_points_has_all_its_edges_and_atoms():
     )
     exact = square_a * mean_b**2 + mean_a**2 * square_b - mean_a**2 * mean_b**2
     assert math.exp(law.log_moment_by_quadrature(2)) == pytest.approx(exact, rel=1e-12)
+
+
+def _found_again(keys, u, level=4):
+    """Log density at u by the homotopy, which knows nothing of the sweep, with finer laws."""
+    equation = jacobian_equation(mean_field(Network(**keys)), level=level)
+    roots = locate(equation, np.array(u))
+    assert roots.certified.all()
+    return equation.log_density(roots.zeta)
+
+
+def test_no_arc_ends_at_a_critical_point_that_it_does_not_reach() -> None:
+    """From afar Newton's method finds one at log u = 471.19, where the law still holds 2e-7 of its mass."""
+    keys = {"depth": 2, "activation": "smoothed_relu", "weights": "gaussian", "sigma_w": "critical", "q_star": 1.0}
+    found = predict(Network(**keys))
+    assert found.checks.certified
+    assert abs(found.checks.mass_defect) < 1e-13
+    assert found.spectrum.log_density_at(np.array([471.19])) == pytest.approx(_found_again(keys, [471.19]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "q", "u"),
+    [("softsign", 32, 1.0, [3.0, 40.0]), ("hardswish", 32, 0.01, [-0.5, 1.0]), ("gelu", 1000, 0.01, [0.0, 100.0])],
+)
+def test_tails_thinner_than_rounding_cost_no_time(name, depth, q, u):
+    keys = {"depth": depth, "activation": name, "weights": "orthogonal", "sigma_w": "critical", "q_star": q}
+    # A few hundred evaluations; it took thousands, or for ever, to follow an imaginary part of 1e-30.
+    assert survey(jacobian_equation(mean_field(Network(**keys)))).steps < 200
+    found = predict(Network(**keys))
+    assert found.checks.certified
+    assert abs(found.checks.mass_defect) < 1e-13
+    assert found.spectrum.log_density_at(np.array(u)) == pytest.approx(_found_again(keys, u), abs=1e-10)
 
 
 def test_an_arc_of_one_point_is_refused() -> None:

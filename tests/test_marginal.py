@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from mpmath import mp
+from reference import Layer, SquaredSlope, density
 
 from spectra import Network, predict
 from spectra.convolve import free_product
@@ -106,6 +107,47 @@ def test_density_beside_the_logarithm_agrees_with_fifty_digits():
             exact = float(mp.log(mp.im(log_u(epsilon)[1]) / mp.pi))
             rounding = 4e-16 / distance
             assert found.spectrum.log_density_at(np.array([u]))[0] == pytest.approx(exact, abs=1e-10 + rounding)
+
+
+@pytest.mark.parametrize("name", ["elu", "selu"])
+def test_an_atom_that_touches_the_continuum_agrees_with_the_twin(name):
+    """D² has an atom of mass 1/2 at the end of its density (elu) or within it (selu); 2 of 5 directions are lost."""
+    found = predict(
+        Network(depth=1, activation=name, weights="orthogonal", sigma_w=1.0, input_variance=1.0, width=500,
+                input_width=300)
+    )  # fmt: skip
+    law = found.spectrum
+    assert found.checks.certified
+    assert abs(law.total_mass - 1.0) < 1e-12
+    place = (1.0507009873554804934193349852946**2 if name == "selu" else 1.0) * 5.0 / 3.0
+    zero, atom = law.atoms
+    assert zero.mass == pytest.approx(0.4, abs=1e-15)
+    assert (atom.location, atom.mass) == (pytest.approx(place, rel=1e-14), pytest.approx(0.1, abs=1e-14))
+    twin = [Layer(SquaredSlope(name, "1"), "orthogonal", 1, 1, 300, 500)]
+    # On both sides of the atom where there are two; near it, the density is bounded.
+    for factor in (0.3, 0.9, 0.99) if name == "elu" else (0.3, 0.9, 1.1):
+        expected = density(twin, factor * place, 11).density
+        assert law.pdf(factor * place) == pytest.approx(float(expected), rel=1e-10)
+
+
+@pytest.mark.parametrize("q", [0.9, 1.0, 1.5])
+def test_an_edge_hidden_beside_an_atom_of_almost_no_mass_is_closed_form(q):
+    """relu6: two free projections of rank p just below 1/2; the edge lies (1 − 2p)² from the place of the atom."""
+    found = predict(Network(depth=2, activation="relu6", weights="orthogonal", sigma_w="critical", q_star=q))
+    law = found.spectrum
+    assert found.checks.certified
+    assert abs(law.total_mass - 1.0) < 1e-13
+    with mp.workdps(30):
+        p = mp.mpf(1) / 2 - mp.ncdf(-6 / mp.sqrt(mp.mpf(q)))
+        edge = 4 * p * (1 - p)
+        for x in (0.01, 0.5, 0.99, 1 - 1e-6, 1 - 1e-9):
+            # λ = x/p²; ∫ of the density √((x₊ − x)/x)/(2π(1 − x)) from there to the edge, by x = x₊ sin²θ.
+            angle = mp.asin(mp.sqrt(x / edge))
+            above = mp.quad(lambda t: edge * mp.cos(t) ** 2 / (1 - edge * mp.sin(t) ** 2), [angle, mp.pi / 2]) / mp.pi
+            assert law.cdf(x / float(p) ** 2) == pytest.approx(1 - float(above), abs=2e-12 + 1e-16 / math.sqrt(1 - x))
+            if x < 0.999:
+                expected = mp.sqrt((edge - x) / x) / (2 * mp.pi * (1 - x)) * p**2
+                assert law.pdf(x / float(p) ** 2) == pytest.approx(float(expected), rel=1e-11)
 
 
 def test_logarithm_less_its_linear_part_keeps_all_digits():

@@ -114,6 +114,57 @@ def test_node_sums_are_real_below_the_cut(name: str | dict[str, str], q: float) 
     assert np.all(np.abs(sums[:, 2].imag) < 1e-12 * np.abs(sums[:, 2]))
 
 
+def test_deviation_of_s_keeps_its_imaginary_part_far_out_on_the_cut() -> None:
+    """A(v) = ψ(1 − v) − v = (1 + ψ)(1 − v) − 1, taken to the power of the depth: its Im is 1e-16 of |v|."""
+    phi, q, v = get_activation("gelu"), 0.01, complex(9.72e9, 6.759e6)
+    law = slope_law(phi, q)
+    with mp.workdps(30):
+        variable, mean = mp.mpc(v), mp.mpf(law.mean)
+        zero: Any = mp.findroot(lambda x: phi.mp(x, 1), -0.75)
+        # Poles of the integrand lie ± `near` from the zero of φ', nearly on the axis.
+        near = mp.sqrt(mean / abs(variable)) / abs(mp.diff(lambda x: phi.mp(x, 1), zero))
+        steps = [near * mp.mpf(3) ** k for k in range(-8, 30)] + [
+            near * (1 + side * mp.mpf(2) ** -k) for k in range(1, 16) for side in (-1, 1)
+        ]
+        cuts = {mp.mpf(k) / 10 for k in range(-12, 13)} | {zero}
+        cuts |= {zero + side * x for x in steps if x < 0.5 for side in (-1, 1)}
+
+        def integrand(x: Any) -> Any:
+            return mp.npdf(x, 0, mp.mpf(1) / 10) / (1 - variable * phi.mp(x, 1) ** 2 / mean)
+
+        plus: Any = mp.quad(integrand, sorted(x for x in cuts if abs(x) <= 1.2))
+        expected = complex(plus * (1 - variable) - 1)
+    found = LawStack([law]).evaluate(np.array([[v]]))[2][0, 0]
+    # The variance used is 0.01 as a double.
+    assert found.imag == pytest.approx(expected.imag, rel=1e-9)
+
+
+def test_law_is_known_far_down_where_some_zeros_of_the_slope_hold_next_to_nothing() -> None:
+    """sin, q = 1: h reaches over cos = 0 at ±π/2 often, at ±3π/2 and ±5π/2 hardly ever."""
+    law = slope_law(get_activation("sin"), 1.0)
+    assert law.resolved < 1e-30
+    v = 1e25j
+    # φ'² = t near ±π/2 only, density 2g(π/2)/√t: 1 + ψ(v) = E 1/(1 − vt) → π g(π/2) · √(mean)·2/√(−v), and as much
+    # less at the other zeros as the Gaussian g is smaller there.
+    weight = math.fsum(math.exp(-(x**2) / 2.0) for x in (math.pi * (k + 0.5) for k in range(3)))
+    expected = 2.0 * math.pi * weight / math.sqrt(2.0 * math.pi) * math.sqrt(law.mean) / np.sqrt(-v)
+    found = LawStack([law]).evaluate(np.array([[v]]))[1][0, 0]
+    assert abs(found / expected - 1.0) < 1e-12
+
+
+def test_ends_of_a_law_are_resolved_to_all_digits_at_high_levels() -> None:
+    """elu: beside the atom at the top, the sum over nodes against the density from the real inverse of φ'²."""
+    law = slope_law(get_activation("elu"), 1.0, level=6)
+    assert law.cut_density is not None
+    distance = np.array([1e-2, 1e-3, 1e-4, 1e-5])
+    v = (1.0 + distance) / law.largest
+    sums: Any = np.empty((4, 3), complex)
+    _NodeSums(law).add_up(v.astype(complex), sums, [])
+    # The rounding of 1 − vt is felt in relation to the distance.
+    error = np.abs(sums[:, 2].imag / law.cut_density(v) - 1.0)
+    assert np.all(error < 1e-14 + 1e-16 / distance)
+
+
 def test_rank_has_its_digits_where_it_is_small() -> None:
     """P(|h| < 1) for q = 10²⁴, and of |φ'| = sech² ≥ 1e-50 for tanh."""
     hard = slope_rank(get_activation("hardtanh"), 1e24)

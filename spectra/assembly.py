@@ -128,7 +128,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if neglected > NEGLECTED:
         notes = (
             *notes,
-            f"slopes below 1e-50 ({neglected:.2g} of a layer's) count as zero, and add to the atom at zero",
+            f"slopes below 1e-46 ({neglected:.2g} of a layer's) count as zero, and add to the atom at zero",
         )
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")

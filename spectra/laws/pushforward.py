@@ -39,7 +39,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     ------
     ConvergenceError : φ' vanishes almost surely, so that the mean is zero.
     """
-    period = _folding_period(activation, variance)
+    period, rank = _folding_period(activation, variance), slope_rank(activation, variance)
     atoms: dict[float, float] = {}
     points: list[Array] = []
     weights: list[Array] = []
@@ -64,13 +64,12 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         here = [_ray_out_of(piece, lower, upper, at, variance, period) for at in (lower, upper)]
         rays += [one for one in here if one is not None]
         begin, stop = (None if one is None else one.end for one in here)
-        x, dx = path(piece, lower, upper, math.sqrt(variance), level, (begin, stop))
+        x, dx = path(piece, lower, upper, math.sqrt(variance), level, (begin, stop), rank)
         points.append(piece.branch.slope(x) ** 2)
         weights.append(_weight(x, variance, period) * dx * copies)
     for row, weight in _merged(rays):
         points.append(row)
         weights.append(weight * copies)
-    rank = slope_rank(activation, variance)
     tiny = 1.0 - rank - atoms.pop(0.0, 0.0)
     faded = tiny > 0.5 * NO_MASS
     if faded:

@@ -31,6 +31,8 @@ ROUNDING = 7e-16
 FINEST_LEVEL = 8
 # Finer laws that move the solutions by less than this leave arcs, edges and atoms where they are, but for polishing.
 SAME_SHAPE = 1e-5
+# So many finer laws in a row that do no better mean that none will.
+STALLS = 2
 # Mass of slopes too small to be told from zero that is worth a note.
 NEGLECTED = 1e-13
 
@@ -78,7 +80,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     notes: tuple[str, ...] = ()
     level, extra, before = 0, 0, math.inf
     known: Survey | None = None
-    wide = False
+    wide, stalls = False, 0
     while True:
         try:
             found = survey(equation) if known is None else resurvey(equation, known)
@@ -113,7 +115,8 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         if moved < STABLE or 0.3 * before < moved < CERTIFIED:
             residual = max(residual, moved)
             break
-        if level == FINEST_LEVEL:
+        stalls = stalls + 1 if moved > 0.3 * before else 0
+        if level == FINEST_LEVEL or stalls == STALLS:
             notes = (f"the laws of D² are resolved to {moved:.1e} only, near the edges of their supports",)
             residual = max(residual, moved)
             break
@@ -128,7 +131,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if neglected > NEGLECTED:
         notes = (
             *notes,
-            f"slopes below 1e-50 ({neglected:.2g} of a layer's) count as zero, and add to the atom at zero",
+            f"slopes below 1e-46 ({neglected:.2g} of a layer's) count as zero, and add to the atom at zero",
         )
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")

@@ -21,6 +21,8 @@ RESOLUTION = 3e-13
 # Last coefficients of the mass series of a piece, relative to the mass of the arc.
 MASS_RESOLUTION = 3e-15
 MAX_ROUNDS = 40
+# Length of a piece, relative to 1 + |U|, below which U itself has too few digits for its parts.
+SHORTEST = 1e-11
 
 NODES, FIT = nodes(DEGREE), fit(DEGREE)
 PARTS = {n: parts(DEGREE, n) for n in (2, 4)}
@@ -107,7 +109,9 @@ class Chart:
 
     def rough_in_mass(self) -> Array:
         """Which pieces hold a density whose own series, unlike that of its logarithm, is not resolved."""
-        return np.max(np.abs(self.mass_series[:, -3:]), axis=1) > MASS_RESOLUTION * self.mass
+        # Of a piece as short as the rounding of U nothing is gained by halving it.
+        long = np.diff(self.breaks) > SHORTEST * (1.0 + np.abs(self.breaks[:-1]))
+        return long & (np.max(np.abs(self.mass_series[:, -3:]), axis=1) > MASS_RESOLUTION * self.mass)
 
     def halved(self, which: Array) -> Chart:
         """Return the same density with some pieces halved."""

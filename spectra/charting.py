@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ._types import Array
-from .chart import DEGREE, FIT, MAX_ROUNDS, NODES, PARTS, RESOLUTION, Chart
+from .chart import DEGREE, FIT, MAX_ROUNDS, NODES, PARTS, RESOLUTION, SHORTEST, Chart
 from .errors import ConvergenceError
 from .guess import THIN, Guess, in_parts, solve_nodes
 from .master import MasterEquation
@@ -70,7 +70,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         coefficients = (y @ FIT.T).astype(float)
         roughness = np.max(np.abs(coefficients[:, -3:]), axis=1)
         scale = np.maximum(1.0, np.max(np.abs(y), axis=1) * 0.03)
-        small = (b - a) < 1e-11 * (1.0 + np.abs(a))
+        small = (b - a) < SHORTEST * (1.0 + np.abs(a))
         # Next to a square-root edge the density inherits the rounding of U through the distance to the edge.
         noise = np.zeros(a.size)
         for exponent, distance in ((exponent_low, to_low), (exponent_high, to_high)):
@@ -144,6 +144,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         rough = whole.rough_in_mass()
         if not rough.any():
             return whole
+        if whole.breaks.size + np.count_nonzero(rough) > 2 * MAX_PIECES:
+            break
         whole = whole.halved(rough)
     raise ConvergenceError(f"the mass of one arc was not resolved in {MAX_ROUNDS} bisections")
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from .errors import ConvergenceError
 
 # Terms 1/(1 − vt) of one law's sum; a few nanoseconds each, so that the whole takes some ten seconds.
-LIMIT = 1.5e9
+LIMIT = 1e9
 # What one evaluation costs besides its terms, in terms.
 FIXED = 10_000
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .assembly import spectrum_of
+from .errors import ConvergenceError
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
@@ -131,6 +132,8 @@ def predict(net: Network) -> Prediction:
         difference = law.log_moment_by_quadrature(k) - k * law.log_mean - expected[k - 1]
         defects.append(math.expm1(difference) if math.isfinite(difference) else math.inf)
     mass_defect = law.total_mass - 1.0
+    if not math.isfinite(mass_defect):
+        raise ConvergenceError(f"the density came out with a mass of {law.total_mass}")
     sound = abs(mass_defect) < MASS_TOLERANCE and all(abs(d) < MOMENT_TOLERANCE for d in defects)
     certified = built.uncertified == 0 and sound
     notes = built.notes

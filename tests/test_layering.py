@@ -17,7 +17,7 @@ ROWS = (
     ("errors", "_types", "effort"),
     ("quadrature",),
     ("activations",),
-    ("laws.zero", "laws.nodes", "laws.inverse", "laws.path", "laws.pushforward"),
+    ("laws.zero", "laws.nodes", "laws.fade", "laws.inverse", "laws.path", "laws.pushforward"),
     ("master", "pointwise", "solve", "continuation", "pole", "series", "spectrum"),
     ("course", "walker", "gap", "bulk", "sweep"),
     ("chebyshev", "chart", "guess", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),

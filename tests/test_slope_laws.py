@@ -166,12 +166,30 @@ def test_ends_of_a_law_are_resolved_to_all_digits_at_high_levels() -> None:
 
 
 def test_rank_has_its_digits_where_it_is_small() -> None:
-    """P(|h| < 1) for q = 10²⁴, and of |φ'| = sech² ≥ 1e-50 for tanh."""
+    """P(|h| < 1) for q = 10²⁴; E t²/(t + 1e-92)² for t = sech⁴ ≈ 16 e^{−4|h|}: as if cut at log t = 1 − 92 log 10."""
     hard = slope_rank(get_activation("hardtanh"), 1e24)
     assert hard == pytest.approx(math.sqrt(2.0 / math.pi) * 1e-12, rel=1e-13)
-    reach = math.acosh(1e25)
+    reach = (math.log(16.0) + 92.0 * math.log(10.0) - 1.0) / 4.0
     smooth = slope_rank(get_activation("tanh"), 1e24)
     assert smooth == pytest.approx(math.sqrt(2.0 / math.pi) * reach * 1e-12, rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "q"), [("elu", 1e3), ("elu", 1e10), ("tanh", 1e4), ("smoothed_relu", 50.0)])
+def test_tiny_slopes_fade_alike_in_nodes_density_and_mass(name: str, q: float) -> None:
+    law = slope_law(get_activation(name), q)
+    density: Any = law.cut_density
+    assert law.neglected > 0.0
+    # Im ψ on the cut by the nodes' sum and by the real inverse, 90 decades down.
+    v = law.mean / law.rank / np.array([1e-20, 1e-60, 1e-88, 1e-92])
+    sums = (law.weights * v[:, None] * law.points / (1.0 - v[:, None] * law.points)).sum(1)
+    assert sums.imag == pytest.approx(density(v), rel=1e-9)
+    # The density in log t, integrated from 1e-98 to 1e-80 by another rule.
+    nodes, rule = np.polynomial.legendre.leggauss(200)
+    low, high = math.log(1e-98), math.log(1e-80)
+    t = np.exp(0.5 * (low + high) + 0.5 * (high - low) * nodes) * law.rank / law.mean
+    mass = 0.5 * (high - low) * rule @ density(1.0 / t) / math.pi
+    ends = density.mass_below(np.exp([low, high]) * law.rank / law.mean)
+    assert ends[1] - ends[0] == pytest.approx(mass, rel=1e-10)
 
 
 def test_disagreeing_means_are_refused() -> None:

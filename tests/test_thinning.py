@@ -48,7 +48,7 @@ def test_rule_of_few_places_is_the_measure_itself() -> None:
     assert weights == pytest.approx([4.0, 4.0], rel=1e-14)
 
 
-@pytest.mark.parametrize("q", [1e-12, 0.3, 1e6])
+@pytest.mark.parametrize("q", [0.0, 1e-12, 0.3, 1e6, 1e8])
 def test_variance_and_its_place_are_inverse(q: float) -> None:
     assert variance_at(position(q)) == pytest.approx(q, rel=1e-12)
 

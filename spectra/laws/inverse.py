@@ -10,6 +10,7 @@ import numpy as np
 from .._types import Array
 from ..activations import Branch
 from ..errors import ConvergenceError
+from .fade import Taken, is_cut, kept
 from .path import around_zero
 from .zero import SlopeZero, slope_zero
 
@@ -25,6 +26,7 @@ class SlopeDensity:
     pieces : (branch, lower, upper), φ'² monotone on each.
     even : φ'² is even and no piece crosses 0, so that one side is enough.
     variance, period : of h; `period` folds h where φ'² is periodic.
+    faded : tiny slopes are let go gradually.
     mean, rank : E[φ'(h)² | φ' ≠ 0] and P(φ' ≠ 0); the density is that given φ' ≠ 0.
     """
 
@@ -36,9 +38,10 @@ class SlopeDensity:
         mean: float,
         rank: float,
         even: bool,
+        faded: bool = False,
     ) -> None:
         self.pieces, self.variance, self.period, self.mean, self.rank = pieces, variance, period, mean, rank
-        self.even = even
+        self.even, self.faded = even, faded
 
     def __call__(self, v: Array) -> Array:
         """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real."""
@@ -52,7 +55,7 @@ class SlopeDensity:
                 # |φ'| is √(mean/v) by definition; φ'(x) would have lost its digits beside a zero.
                 rate = np.abs(2.0 * branch.curvature(here)) * np.sqrt(v[inside] / self.mean)
                 total[inside] += (2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(here) / rate
-        return total
+        return total * kept(self.mean / v) if self.faded else total
 
     def density(self, t: Array) -> Array:
         """Density of the continuous part at t > 0 (mean-one units)."""
@@ -75,6 +78,9 @@ class SlopeDensity:
                 beside = inside & (np.sqrt(t * self.mean) < zero[0].reach)
                 part[beside] = self._mass_beside(*zero, t[beside])
             total += np.where(inside | full, part, 0.0)
+            taken = self._taken[k]
+            if taken is not None:
+                total -= np.where(inside, taken.up_to(x), np.where(full, taken.mass, 0.0))
         return total / self.rank
 
     def quadrature(self) -> tuple[Array, Array]:
@@ -89,7 +95,8 @@ class SlopeDensity:
             half = 0.5 * np.diff(edges)[:, None]
             x = (edges[:-1, None] + half + half * nodes).ravel()
             t.append(branch.slope(x) ** 2 / self.mean)
-            w.append((half * weights).ravel() * self._gauss(x) / self.rank)
+            rule = (half * weights).ravel() * self._gauss(x) / self.rank
+            w.append(rule * kept(branch.slope(x) ** 2) if self.faded else rule)
         return np.concatenate(t), np.concatenate(w)
 
     def _mass(self, lower: Array, upper: Array) -> Array:
@@ -122,6 +129,16 @@ class SlopeDensity:
             sides = [(slope_zero(branch, end), side) for end, side in ((lower, 1), (upper, -1))]
             found.append(next(((zero, side) for zero, side in sides if zero is not None), None))
         return found
+
+    @cached_property
+    def _taken(self) -> list[Taken | None]:
+        """Per piece: what fading takes from it."""
+        return [
+            Taken(branch, lower, upper, self._gauss)
+            if self.faded and any(is_cut(branch, end) for end in (lower, upper))
+            else None
+            for branch, lower, upper in self.pieces
+        ]
 
     def _gauss(self, x: Array) -> Array:
         if self.period is None:

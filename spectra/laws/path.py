@@ -100,11 +100,13 @@ def path(
     sigma: float,
     level: int,
     ends: tuple[complex | None, complex | None] = (None, None),
+    share: float = 1.0,
 ) -> tuple[Array, Array]:
     """Nodes x and weights dx of the path over (lower, upper) ⊂ piece for a Gaussian weight of width `sigma`.
 
     `level`: how near to the ends the panels go, 1/8 of the local scale and 16 times nearer a level.  `ends`: where the
-    path begins and stops, if not at the real ends themselves: on the rays out of zeros of φ'.
+    path begins and stops, if not at the real ends themselves: on the rays out of zeros of φ'.  `share`: of the
+    Gaussian's mass, to which errors are relative.
     """
     x, height = _profile(piece, lower, upper, sigma)
     scales = local_scales(piece, lower, upper, sigma)
@@ -115,7 +117,7 @@ def path(
         for end, at, scale in zip((begin, stop), (lower, upper), scales, strict=True)
     )
     depth = np.minimum((x - lower) / (0.12 * scales[0]), (upper - x) / (0.12 * scales[1]))
-    beside = np.log(np.maximum(sigma / height, 1.0)) - 0.7 * np.log(np.minimum(depth, 1.0))
+    beside = np.log(np.maximum(share * sigma / height, 1.0)) - 0.7 * np.log(np.minimum(depth, 1.0))
     # Where the weight is small the sum needs fewer digits, and panels may be longer; at the ends they do not help where
     # just these are to be resolved.
     weight = np.minimum(x**2 / (2.0 * sigma**2) + max(0.0, 1.0 - level / FULL_LEVEL) * beside, 20.0)

@@ -12,6 +12,7 @@ import numpy as np
 from .._types import Array
 from ..activations import Activation, Branch
 from ..errors import ConvergenceError
+from .fade import Taken, is_cut, kept
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
 from .path import MonotonePiece, local_scales, monotone_pieces, path
@@ -38,7 +39,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     ------
     ConvergenceError : φ' vanishes almost surely, so that the mean is zero.
     """
-    period = _folding_period(activation, variance)
+    period, rank = _folding_period(activation, variance), slope_rank(activation, variance)
     atoms: dict[float, float] = {}
     points: list[Array] = []
     weights: list[Array] = []
@@ -63,14 +64,16 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         here = [_ray_out_of(piece, lower, upper, at, variance, period) for at in (lower, upper)]
         rays += [one for one in here if one is not None]
         begin, stop = (None if one is None else one.end for one in here)
-        x, dx = path(piece, lower, upper, math.sqrt(variance), level, (begin, stop))
+        x, dx = path(piece, lower, upper, math.sqrt(variance), level, (begin, stop), rank)
         points.append(piece.branch.slope(x) ** 2)
         weights.append(_weight(x, variance, period) * dx * copies)
     for row, weight in _merged(rays):
         points.append(row)
         weights.append(weight * copies)
-    rank = slope_rank(activation, variance)
     tiny = 1.0 - rank - atoms.pop(0.0, 0.0)
+    faded = tiny > 0.5 * NO_MASS
+    if faded:
+        weights = [weight * kept(t) for t, weight in zip(points, weights, strict=True)]
     places = np.array([*atoms.keys()], complex)
     all_points = np.concatenate([places, *points])
     all_weights = np.concatenate([np.array([*atoms.values()], complex), *weights])
@@ -102,6 +105,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         centre,
         rank,
         fold,
+        faded,
     )
     return NodeLaw(
         points=all_points,
@@ -116,13 +120,13 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
         supremum=_extreme(activation, max) / centre,
         infimum=_extreme(activation, min) / centre,
         resolved=resolved / centre,
-        neglected=tiny if tiny > 0.5 * NO_MASS else 0.0,
+        neglected=tiny if faded else 0.0,
     )
 
 
 @lru_cache(maxsize=4096)
 def slope_rank(activation: Activation, variance: float) -> float:
-    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); φ' counts as 0 where its square is below 1e-100.
+    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); φ' counts as 0 where its square is far below 1e-92 (see `spectra.laws.fade`).
 
     Raises
     ------
@@ -142,7 +146,9 @@ def slope_rank(activation: Activation, variance: float) -> float:
             if branch.constant_slope is None and activation.slope_period is None:
                 low, high = _where_slope_counts(activation, branch, variance)
                 tiny = gaussian_mass(branch.lower, low, variance) + gaussian_mass(high, branch.upper, variance)
-                zero += tiny if tiny > NO_MASS else 0.0
+                if tiny > NO_MASS:
+                    fading = _fading_mass(activation, branch, variance)
+                    zero, rest = zero + tiny + fading, rest - fading
             rest += gaussian_mass(low, high, variance)
     if not rest > 0.0:
         raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
@@ -160,6 +166,15 @@ def _where_slope_counts(activation: Activation, branch: Branch, variance: float)
     return (
         low if low > max(branch.lower, -reach) else branch.lower,
         high if high < min(branch.upper, reach) else branch.upper,
+    )
+
+
+def _fading_mass(activation: Activation, branch: Branch, variance: float) -> float:
+    """What fading takes from the slopes of a branch that count."""
+    return sum(
+        Taken(branch, lower, upper, lambda x: _weight(x, variance, None)).mass
+        for piece, lower, upper in _pieces_within(activation, variance)
+        if piece.branch is branch and any(is_cut(branch, end) for end in (lower, upper))
     )
 
 

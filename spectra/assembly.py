@@ -75,7 +75,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if factor is not None and factor.law.cut_density is not None:
         return _pushed(equation)
     notes: tuple[str, ...] = ()
-    level, extra = 0, 0
+    level, extra, thinned = 0, 0, 0.0
     while True:
         try:
             found = survey(equation)
@@ -87,7 +87,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             equation = refined(level=level, extra=extra)
             continue
         if refined is not None and is_thinned(equation):
-            wanted = enough(equation, partial(refined, level=level), extra, found.arcs)
+            wanted, thinned = enough(equation, partial(refined, level=level), extra, found.arcs)
             if wanted > extra:
                 extra = wanted
                 equation = refined(level=level, extra=extra)
@@ -114,7 +114,10 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         steps = max(1, math.ceil(math.log(max(beside, STABLE) / STABLE, 16.0)))
         level = min(level + steps, FINEST_LEVEL)
         equation = finer if steps == 1 else refined(level=level, extra=extra)
-    uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
+    if thinned > STABLE:
+        notes = (*notes, f"layers that differ in q are represented to {thinned:.1e} only")
+        residual = max(residual, thinned)
+    uncertified = sum(c.uncertified for c in charts) + len(notes)
     thin = sum(c.thin for c in charts)
     neglected = max([f.law.neglected for f in equation.factors], default=0.0)
     if neglected > NEGLECTED:

@@ -15,6 +15,8 @@ _STEPS = 30
 STABLE = 1e-12
 # Nodes added to the rules over many layers, until the equation no longer moves.
 EXTRA = 4
+# Laws that may stand for many, at most: the sweep then takes seconds.
+MOST = 50
 
 
 def is_thinned(equation: MasterEquation) -> bool:
@@ -22,8 +24,12 @@ def is_thinned(equation: MasterEquation) -> bool:
     return any(factor.family is not None for factor in equation.factors)
 
 
-def enough(equation: MasterEquation, refined: Callable[..., MasterEquation], extra: int, arcs: Sequence[Arc]) -> int:
-    """Nodes to add to the rules over many layers, `extra` or more, until log u moves no longer along the arcs.
+def enough(
+    equation: MasterEquation, refined: Callable[..., MasterEquation], extra: int, arcs: Sequence[Arc]
+) -> tuple[int, float]:
+    """Nodes to add to the rules over many layers, `extra` or more, so that log u moves no longer along the arcs.
+
+    And by how much it still moves: more than `STABLE` only where too many laws would be needed; then no node is added.
 
     Parameters
     ----------
@@ -32,19 +38,23 @@ def enough(equation: MasterEquation, refined: Callable[..., MasterEquation], ext
     """
     places = [(arc.zeta.astype(complex), arc.v.astype(complex)) for arc in arcs]
     breadths = [1.0 + np.abs(arc.log_u.astype(float) - arc.low_u) for arc in arcs]
+    given, errors = extra, []
     while is_thinned(equation):
         wider = refined(extra=extra + EXTRA)
         worst = 0.0
         for (zeta, v), breadth in zip(places, breadths, strict=True):
             worst = max(worst, _change(equation, wider, zeta, v, breadth))
         if worst <= STABLE:
-            break
+            return extra, worst
+        errors.append(worst)
+        if 2 * len(equation.factors) > MOST:
+            return given, errors[0]
         # Twice as many: every try costs more than laws do.
         extra += max(EXTRA, len(equation.factors))
         better = refined(extra=extra)
         places = [(zeta, _carried(equation, better, v)) for zeta, v in places]
         equation = better
-    return extra
+    return extra, 0.0
 
 
 def _change(equation: MasterEquation, wider: MasterEquation, zeta: Array, v: Array, breadth: Array) -> float:

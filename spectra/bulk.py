@@ -22,6 +22,8 @@ LARGEST_V = 1e140
 ROUGH = 1e-4
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
 THIN = -37.0
+# log density in U at which an arc is left whether it fades or not: e^{-37} is the rounding of ζ and v itself.
+BURIED = -74.0
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
@@ -111,13 +113,15 @@ class BulkWalker(GapWalker):
 
     def _faded(self, here: Course, density: float, fading: float) -> bool:
         """Whether an arc that fades has nothing more to it, or its laws and doubles no more to say."""
-        if fading >= 0.0:
+        # So far down imaginary parts are rounding, and whether they fade is chance.
+        buried = density < BURIED
+        if fading >= 0.0 and not buried:
             return False
         v = np.abs(here.values[1:])
         lost = any(x * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
         if bool(np.any(v > LARGEST_V)) or (lost and density < LOST):
             return True
-        if not (density < THIN and density - math.log(-fading) < THIN):
+        if not (buried or (density < THIN and density - math.log(-fading) < THIN)):
             return False
         # A thin tail at the top of the law may dip, too: there all of the mass is still to come.
         above = self.equation.mass_above(here.values[:1], here.values[1:].reshape(-1, 1))

@@ -162,7 +162,13 @@ def test_no_arc_ends_at_a_critical_point_that_it_does_not_reach() -> None:
 
 @pytest.mark.parametrize(
     ("name", "depth", "q", "u"),
-    [("softsign", 32, 1.0, [3.0, 40.0]), ("hardswish", 32, 0.01, [-0.5, 1.0]), ("gelu", 1000, 0.01, [0.0, 100.0])],
+    [
+        ("softsign", 32, 1.0, [3.0, 40.0]),
+        ("softsign", 32, 10.0, [0.0, 100.0]),
+        ("tanh", 1024, 1.0, [0.0, 1000.0]),
+        ("hardswish", 32, 0.01, [-0.5, 1.0]),
+        ("gelu", 1000, 0.01, [0.0, 100.0]),
+    ],
 )
 def test_tails_thinner_than_rounding_cost_no_time(name, depth, q, u):
     keys = {"depth": depth, "activation": name, "weights": "orthogonal", "sigma_w": "critical", "q_star": q}

@@ -75,7 +75,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if factor is not None and factor.law.cut_density is not None:
         return _pushed(equation)
     notes: tuple[str, ...] = ()
-    level, extra, thinned = 0, 0, 0.0
+    level, extra, thinned, before = 0, 0, 0.0, math.inf
     while True:
         try:
             found = survey(equation)
@@ -110,8 +110,11 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             notes = (f"the laws of D² are resolved to {moved:.1e} only, near the edges of their supports",)
             residual = max(residual, moved)
             break
-        # Beside an atom of mass zero the error falls with the fineness, by 16 a level; elsewhere much faster.
-        steps = max(1, math.ceil(math.log(max(beside, STABLE) / STABLE, 16.0)))
+        # Beside an atom of mass zero, and at an end that v comes near to, the error falls with the fineness, by 16 a
+        # level; elsewhere much faster.
+        slow = max(beside, moved if moved > 1e-3 * before else 0.0, STABLE)
+        before = moved
+        steps = max(1, math.ceil(math.log(slow / STABLE, 16.0)))
         level = min(level + steps, FINEST_LEVEL)
         equation = finer if steps == 1 else refined(level=level, extra=extra)
     if thinned > STABLE:

@@ -12,6 +12,9 @@ from .master import MasterEquation, Point
 from .pole import MARGINAL, Pole
 from .walker import Edge, Walker
 
+# ζ, and v in units of where the last singularity of its ψ was, from which on nothing more can come.
+FAR = 1e6
+
 
 class GapWalker(Walker):
     """Marches along gaps; collects the atoms it passes."""
@@ -41,6 +44,8 @@ class GapWalker(Walker):
             if first <= 0.0 and after is None:
                 raise ConvergenceError("a gap of the spectrum was entered where d log u/dζ < 0")
             if zeta > 1.0 and (float(point.log_u[0].real) > self._end_of_gaps or zeta > 1e60):
+                return "end", zeta, v, None
+            if zeta > FAR and first > 0.1 and abs(second) < 1e-3 * first and self._is_past_all(zeta, v):
                 return "end", zeta, v, None
             if 0.0 < 1.0 - zeta < 1e-4:
                 pole = self._pole(v)
@@ -104,6 +109,11 @@ class GapWalker(Walker):
         places = [1.0, *(1.0 / d for d, _ in self.equation.terms if d > 0.0)]
         places += [place for place, far in self._infinities(v) if far.any()]
         return min((x - zeta for x in places if x > zeta), default=math.inf)
+
+    def _is_past_all(self, zeta: float, v: Array) -> bool:
+        """No law has anything left at smaller λ: from here on log u is linear in log ζ, but for powers of 1/ζ."""
+        past = all(x * law.smallest > FAR for x, law in zip(v, self.laws, strict=True))
+        return past and not math.isfinite(self._ahead(zeta, v))
 
     def _infinities(self, v: Array) -> list[tuple[float, Array]]:
         """The ζ = 1/d_k < ∞, and which v_k are about to pass infinity there."""

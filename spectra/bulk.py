@@ -208,6 +208,14 @@ class BulkWalker(GapWalker):
         raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
 
     def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float]:
+        pole = self._pole(edge.v)
+        for distance in (0.03, 0.01, 1e-3) if pole is not None else ():
+            assert pole is not None
+            start = pole.leave(distance)
+            if start is not None:
+                found = self._follow(edge.log_u + distance, *start, ROUGH)
+                if found is not None:
+                    return complex(found.zeta[0]), found.v[:, 0], edge.log_u + distance
         for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
             try:
                 roots = locate(self.equation, np.array([edge.log_u + step]))

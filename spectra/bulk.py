@@ -25,6 +25,8 @@ ROUGH = 1e-4
 THIN = -37.0
 # log density in U below which there is only rounding, beyond the last node of a law of D².
 NOTHING = -55.0
+# log density in U at which an arc is left whether it fades or not: e^{-37} is the rounding of ζ and v itself.
+BURIED = -74.0
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
@@ -90,13 +92,15 @@ class BulkWalker(GapWalker):
 
     def _faded(self, here: Course, density: float, fading: float) -> bool:
         """Whether an arc that fades has nothing more to it, or its laws and doubles no more to say."""
-        if fading >= 0.0:
+        # So far down imaginary parts are rounding, and whether they fade is chance.
+        buried = density < BURIED
+        if fading >= 0.0 and not buried:
             return False
         v = [abs(x) for x in here.values[1:]]
         lost = any(x * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
         if any(x > LARGEST_V for x in v) or (lost and density < LOST):
             return True
-        if not (density < THIN and density - math.log(-fading) < THIN):
+        if not (buried or (density < THIN and density - math.log(-fading) < THIN)):
             return False
         # A thin tail at the top of the law may dip, too: there all of the mass is still to come.
         return not self._mass_above(here) < 0.5 * self.equation.rank
@@ -189,6 +193,14 @@ class BulkWalker(GapWalker):
         raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
 
     def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float]:
+        pole = self._pole(edge.v)
+        for distance in (0.03, 0.01, 1e-3) if pole is not None else ():
+            assert pole is not None
+            start = pole.leave(distance)
+            if start is not None:
+                found = self._follow(edge.log_u + distance, *start, ROUGH)
+                if found is not None:
+                    return complex(found.zeta[0]), found.v[:, 0], edge.log_u + distance
         for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
             try:
                 roots = locate(self.equation, np.array([edge.log_u + step]))

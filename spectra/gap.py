@@ -14,8 +14,6 @@ from .walker import Edge, Walker
 
 # So many times farther than the last singularity, corrections of second order are below a part in a million.
 BEYOND = 1e3
-
-
 # Steps as short as this, where derivatives that are real have an imaginary part of more than this, lead nowhere.
 SHORT, IMAGINARY = 1e-3, 1e-3
 

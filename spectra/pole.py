@@ -95,7 +95,7 @@ class Pole:
     def edge(self) -> tuple[float, Array, float]:
         """The hidden edge: s, v (K,) and log u − log u_0."""
         s = np.array([1e-6])
-        bent = self._bent(s, np.outer(self.weights / self.equation.omegas.ravel(), s))
+        bent = self._bent(s, self._straight(s))
         for _ in range(10):
             # The displacement without its drift is a square, but for relative corrections of the size of s.
             rate = (self.displacement(s, bent)[1] + self.drift * s).real
@@ -154,6 +154,25 @@ class Pole:
                 # ζ stays in the upper half plane, s in the lower.
                 here = np.where((new.imag >= 0.0) & (here.imag < 0.0), new.real + 0.2j * here.imag, new)
         return best
+
+    def leave(self, distance: float) -> tuple[complex, Array] | None:
+        """The solution (ζ, v) at log u = log u_0 + `distance` in the upper half plane; None where it is not found."""
+        if self.drift > 0.0:
+            s = np.array([-distance / self.drift * (1.0 + 0.1j)])
+        else:
+            # Without a drift the displacement is a square, with a logarithm at most.
+            s = np.array([-1e-2j])
+            value = self.displacement(s, self._bent(s, self._straight(s)))[0]
+            root = np.sqrt(distance / value) * s
+            s = np.where(root.imag > 0.0, -root, root)
+        bent = self._bent(s, self._straight(s))
+        roots = self.solve(np.array([math.log(distance)]), 1, s, bent)
+        inside = roots.residual[0] < 1e-11 and roots.s[0].imag < 0.0 and bool(np.all(roots.epsilon.imag < 0.0))
+        return (complex(1.0 - roots.s[0]), (1.0 - roots.epsilon[:, 0]) / self.places) if inside else None
+
+    def _straight(self, s: Array) -> Array:
+        """ε (K, n) to first order."""
+        return np.outer(self.weights / self.equation.omegas.ravel(), s)
 
     def _bent(self, s: Array, epsilon: Array) -> Array:
         """ε (K, n) closer to what the constraints demand at s, by two steps of Newton's method."""

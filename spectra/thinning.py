@@ -71,6 +71,7 @@ class _Along:
 
     equation: MasterEquation
     zeta: Array
+    breadth: Array
     v: Array
     log_u: Array
     found: Array
@@ -78,22 +79,24 @@ class _Along:
     @classmethod
     def of(cls, equation: MasterEquation, arcs: Sequence[Arc]) -> _Along:
         zeta = np.concatenate([arc.zeta for arc in arcs]).astype(complex)
+        breadth = np.concatenate([1.0 + np.abs(arc.log_u.astype(float) - arc.low_u) for arc in arcs])
         v = np.concatenate([arc.v for arc in arcs], axis=1)
-        counted = equation.weight(zeta) > COUNTED
-        return cls._at(equation, zeta[counted], v[:, counted])
+        counted = equation.weight(zeta, breadth) > COUNTED
+        return cls._at(equation, zeta[counted], breadth[counted], v[:, counted])
 
     @classmethod
-    def _at(cls, equation: MasterEquation, zeta: Array, v: Array) -> _Along:
-        return cls(equation, zeta, *_on_constraints(equation, zeta, v))
+    def _at(cls, equation: MasterEquation, zeta: Array, breadth: Array, v: Array) -> _Along:
+        return cls(equation, zeta, breadth, *_on_constraints(equation, zeta, v))
 
     def carried_to(self, wider: MasterEquation) -> _Along:
         """The same for an equation with other laws of the same families."""
-        return self._at(wider, self.zeta, _carried(self.equation, wider, self.v))
+        return self._at(wider, self.zeta, self.breadth, _carried(self.equation, wider, self.v))
 
     def error(self, before: _Along) -> float:
         change = np.abs(self.log_u - before.log_u) / (1.0 + np.abs(before.log_u))
         change = np.where(self.found, change, np.inf)[before.found]
-        return float(np.max(change * self.equation.weight(self.zeta)[before.found], initial=0.0))
+        weight = self.equation.weight(self.zeta, self.breadth)
+        return float(np.max(change * weight[before.found], initial=0.0))
 
 
 def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array:

@@ -162,7 +162,13 @@ def test_no_arc_ends_at_a_critical_point_that_it_does_not_reach() -> None:
 
 @pytest.mark.parametrize(
     ("name", "depth", "q", "u"),
-    [("softsign", 32, 1.0, [3.0, 40.0]), ("hardswish", 32, 0.01, [-0.5, 1.0]), ("gelu", 1000, 0.01, [0.0, 100.0])],
+    [
+        ("softsign", 32, 1.0, [3.0, 40.0]),
+        ("softsign", 32, 10.0, [0.0, 100.0]),
+        ("tanh", 1024, 1.0, [0.0, 1000.0]),
+        ("hardswish", 32, 0.01, [-0.5, 1.0]),
+        ("gelu", 1000, 0.01, [0.0, 100.0]),
+    ],
 )
 def test_tails_thinner_than_rounding_cost_no_time(name, depth, q, u):
     keys = {"depth": depth, "activation": name, "weights": "orthogonal", "sigma_w": "critical", "q_star": q}
@@ -172,6 +178,22 @@ def test_tails_thinner_than_rounding_cost_no_time(name, depth, q, u):
     assert found.checks.certified
     assert abs(found.checks.mass_defect) < 1e-13
     assert found.spectrum.log_density_at(np.array(u)) == pytest.approx(_found_again(keys, u), abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("activation", "weights", "depth"),
+    [
+        ({"name": "gelu", "approximate": "tanh"}, "gaussian", 32),
+        ("erf", "orthogonal", 128),
+        ("sin", "orthogonal", 1024),
+    ],
+)
+def test_mass_closes_where_next_to_nothing_of_the_slopes_is_left_out(activation, weights, depth):
+    """The slopes end where they are counted as zero, or have far zeros: neither is the end of what is known."""
+    q = 1.0 if activation == "sin" else 10.0
+    found = predict(Network(depth=depth, activation=activation, weights=weights, sigma_w="critical", q_star=q))
+    assert found.checks.certified
+    assert abs(found.checks.mass_defect) < 1e-13
 
 
 def test_an_arc_of_one_point_is_refused() -> None:

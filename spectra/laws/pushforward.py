@@ -15,7 +15,7 @@ from ..errors import ConvergenceError
 from .fade import Taken, is_cut, kept
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
-from .path import MonotonePiece, local_scales, monotone_pieces, path
+from .path import TINY_SLOPE_SQUARE, MonotonePiece, local_scales, monotone_pieces, path
 from .zero import decades, ray, slope_zero
 
 # 9.5 standard deviations leave 2e-21 of the mass outside, and exp(−45) of the peak weight.
@@ -90,12 +90,19 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     # Every ray leaves out the same mass, so that the longest tells how far down the law is known; those of zeros with
     # next to no mass near them are short.
     resolved = min([10.0**one.bottom for one in rays], default=0.0)
+    near = [
+        piece.branch.slope(np.array([x, x + 2e-10 * min(1.0, math.sqrt(variance))])) ** 2
+        for piece, lower, upper in pieces
+        for x in (lower, upper)
+        if slope_zero(piece.branch, x) is None
+    ]
+    # What is below the limit of slopes counts as zero: there the law has an end like any other, and towards it far more
+    # mass than a ray leaves out.
+    if any(0.0 < at < 2.0 * TINY_SLOPE_SQUARE for at, _ in near) and tiny > NO_MASS:
+        resolved = 0.0
     # Beside a zero of φ' of higher order the rounding of x spoils what is nearer than this.
-    for piece, lower, upper in pieces:
-        for x in (lower, upper):
-            near = piece.branch.slope(np.array([x, x + 2e-10 * min(1.0, math.sqrt(variance))])) ** 2
-            if near[0] < 1e-20 and slope_zero(piece.branch, x) is None:
-                resolved = max(resolved, float(near[1]))
+    spoilt = [float(beside) for at, beside in near if at < 1e-20 and not 0.0 < at < 2.0 * TINY_SLOPE_SQUARE]
+    resolved = max([resolved, *spoilt])
     largest = max([*(float(e.max()) for e in ends), *atoms.keys()])
     smallest = min([*(float(e.min()) for e in ends), *atoms.keys()])
     density = SlopeDensity(

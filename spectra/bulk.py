@@ -50,6 +50,10 @@ class Course:
         """Extrapolate all variables by `step` in log u."""
         return self.values * np.exp(self.first * step + 0.5 * self.second * step**2)
 
+    def angle(self) -> float:
+        """The smallest angle of a variable from the real axis."""
+        return float(np.min(np.abs(self.values.imag) / np.abs(self.values)))
+
     def reach(self) -> float:
         """Step at which the second term of the expansion is no longer small beside the first, nor small."""
         curving = np.maximum(np.abs(self.second), 1e-300)
@@ -86,7 +90,10 @@ class BulkWalker(GapWalker):
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
             # where it hardly changes with ζ.
-            rough = ROUGH * min(1.0, 1.0 / abs(here.first[0])) if density > -9.0 else 0.01 * math.exp(density)
+            if density > -9.0:
+                rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]))
+            else:
+                rough = min(0.01 * max(math.exp(density), here.angle()), ROUGH)
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
                 if density + math.log(self.equation.rank) > THIN / 2 or fading >= 0.0:

@@ -85,7 +85,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         try:
             found = survey(equation) if known is None else resurvey(equation, known)
             if refined is not None and is_thinned(equation) and not wide:
-                needed = widened(equation, lambda more: refined(level=level, extra=more), extra, found.arcs)
+                needed = widened(equation, partial(_with_more, refined, level), extra, found.arcs)
                 wide = True
                 if needed > extra:
                     extra, known = needed, None
@@ -145,6 +145,10 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         log_mean=-equation.constant,
     )
     return Assembly(law, equation, residual, uncertified, notes)
+
+
+def _with_more(refined: Callable[..., MasterEquation], level: int, extra: int) -> MasterEquation:
+    return refined(level=level, extra=extra)
 
 
 def _pushed(equation: MasterEquation) -> Assembly:

@@ -8,10 +8,12 @@ from contextvars import ContextVar
 
 from .errors import ConvergenceError
 
-# Terms 1/(1 − vt) of one law's sum; a few nanoseconds each, so that the whole takes some ten seconds.
-LIMIT = 1e9
+# Terms 1/(1 − vt) of one law's sum; some ten nanoseconds each, so that the whole takes some ten seconds.
+LIMIT = 7e8
 # What one evaluation costs besides its terms, in terms.
 FIXED = 10_000
+# What the nodes of one law of D² cost, in terms.
+ONE_LAW = 300_000
 
 
 class OutOfWork(ConvergenceError):

@@ -12,7 +12,6 @@ from .master import MasterEquation, Point
 from .pole import MARGINAL, Pole
 from .walker import Edge, Walker
 
-
 # So many times farther than the last singularity, corrections of second order are below a part in a million.
 BEYOND = 1e3
 

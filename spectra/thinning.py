@@ -124,7 +124,7 @@ def _lagrange(places: Array, index: int, at: float) -> float:
 
 
 def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Array, Array]:
-    """v with ψ_k(v_k) as ζ demands, log u there, and where Newton's method for it arrived, from nearby v."""
+    """The v with ψ_k(v_k) as ζ demands, log u there, and where Newton's method for it arrived, from nearby v."""
     size = np.full(zeta.size, np.inf)
     with np.errstate(all="ignore"):
         for _ in range(_STEPS):

@@ -115,7 +115,7 @@ def test_node_sums_are_real_below_the_cut(name: str | dict[str, str], q: float) 
 
 
 def test_rank_has_its_digits_where_it_is_small() -> None:
-    """P(|h| < 1) for q = 10²⁴, and E t²/(t + 1e-92)² for t = sech⁴ ≈ 16 e^{−4|h|}: as if cut at log t = 1 − 92 log 10."""
+    """P(|h| < 1) for q = 10²⁴; E t²/(t + 1e-92)², t = sech⁴ ≈ 16 e^{−4|h|}: as if cut at log t = 1 − 92 log 10."""
     hard = slope_rank(get_activation("hardtanh"), 1e24)
     assert hard == pytest.approx(math.sqrt(2.0 / math.pi) * 1e-12, rel=1e-13)
     reach = (math.log(16.0) + 92.0 * math.log(10.0) - 1.0) / 4.0

@@ -115,7 +115,8 @@ def path(
         for end, at, scale in zip((begin, stop), (lower, upper), scales, strict=True)
     )
     depth = np.minimum((x - lower) / (0.12 * scales[0]), (upper - x) / (0.12 * scales[1]))
-    weight = x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)) + np.log(np.maximum(share * sigma / height, 1.0))
+    spread = np.log(np.maximum(share * sigma / height, 1.0))
+    weight = x**2 / (2.0 * sigma**2) - 0.7 * np.log(np.minimum(depth, 1.0)) + spread
     weight = np.minimum(weight, 20.0)
     # Where the weight is small the sum needs fewer digits, and panels may be longer.
     rho = np.exp((36.0 - weight) / 32.0)

@@ -19,7 +19,7 @@ FIRST_GUESS = 24
 
 
 def position(variance: float) -> float:
-    """Variable in which log S(w; q) is smooth: like √q for q → 0, ½ log q in between, a power series in 1/√q for q → ∞."""
+    """Variable in which log S(w; q) is smooth: like √q for q → 0, then ½ log q, at last a power series in 1/√q."""
     if variance == 0.0:
         return 0.0
     return math.asinh(1.0 / (1.0 / math.sqrt(variance) + 1.0 / FAR))

@@ -195,7 +195,7 @@ class BulkWalker(GapWalker):
         point = self._point(complex(base), edge.v.real)
         second = abs(complex(point.bend[0]) * base**2)
         offset = 0.15
-        while offset > 1e-7:
+        while offset > 1e-7 * min(1.0, abs(1.0 - base)):
             guess = base * np.exp(1j * offset * (1.0 if base > 0 else -1.0))
             step = guess - base
             guess_v = edge.v.real.astype(complex)

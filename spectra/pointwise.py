@@ -42,7 +42,7 @@ class PointEvaluator:
         """Evaluate at ζ and v (K,)."""
         # Extended precision in means extended precision out: edges of explicit equations are found so.
         if len(self._counts) <= FEW and not _is_extended(zeta) and zeta != 1.0:
-            spend(self.equation.stack.size)
+            spend(self.equation.stack.size, len(self._counts))
             try:
                 values = self._few(complex(zeta), v)
             except OverflowError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_nodes_of_a_law_of_few_units_are_good_close_to_the_cut(q: float) -> None
     nodes, rule = np.polynomial.legendre.leggauss(400)
     corners = np.array([0.0, 0.5 - 0.2j, 3.0 - 0.2j, 4.0, 12.0])
     expected = 0.0j
-    for a, b in zip(corners, corners[1:], strict=False):
+    for a, b in pairwise(corners):
         x = 0.5 * (a + b) + 0.5 * (b - a) * nodes
         t = law.largest * np.exp(-0.5 * math.pi * x**2)
         weight = 2.0 * np.exp(-(x**2) / (2.0 * q)) / math.sqrt(2.0 * math.pi * q) / law.rank

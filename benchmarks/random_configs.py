@@ -41,6 +41,8 @@ FAILURES = ("false", "nan", "hang", "crash")
 # What `certified` promises: mass to 1e-10.  The density is found again with every layer in its own right and with laws
 # of D² of this level: 1e-6 leaves room for the finer ones that the prediction may have used.
 MASS, DENSITY, FINE = 1e-10, 1e-6, 4
+# U, and with it every edge, is a sum of some hundred logarithms: good to this, where edges are promised to 1e-10.
+PLACE = 1e-13
 # Seconds for finding it again: with hundreds of layers in their own right that takes minutes.
 SECOND_OPINION = 3.0
 
@@ -179,7 +181,10 @@ def _found_again(found: Prediction, places: list[float]) -> str:
         root = locate(equation, np.array([place]), max_steps=400)
         here = float(found.spectrum.log_density_at(np.array([place]))[0])
         again = float(equation.log_density(root.zeta)[0])
-        if root.certified[0] and not abs(here - again) < DENSITY:
+        # Beside the edges of a narrow bulk the density is as uncertain as U: by how much it changes over that.
+        beside = np.array([-1.0, 1.0]) * PLACE * (1.0 + abs(place)) + place
+        steep = float(np.ptp(found.spectrum.log_density_at(beside)))
+        if root.certified[0] and not abs(here - again) < DENSITY + steep:
             return f"log density at U = {place!r}: {here:.15g}, found again as {again:.15g}"
     return ""
 

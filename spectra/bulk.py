@@ -64,7 +64,10 @@ class BulkWalker(GapWalker):
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
             # where it hardly changes with ζ.
-            rough = ROUGH * min(1.0, 1.0 / abs(here.first[0])) if density > -9.0 else 0.01 * math.exp(density)
+            if density > -9.0:
+                rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]))
+            else:
+                rough = min(0.01 * max(math.exp(density), here.angle()), ROUGH)
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
                 if density + math.log(self.equation.rank) > THIN / 2 or fading >= 0.0:
@@ -178,7 +181,7 @@ class BulkWalker(GapWalker):
         point = self._point(complex(base), edge.v.real)
         second = abs(complex(point.bend[0]) * base**2)
         offset = 0.15
-        while offset > 1e-7:
+        while offset > 1e-7 * min(1.0, abs(1.0 - base)):
             guess = base * np.exp(1j * offset * (1.0 if base > 0 else -1.0))
             step = guess - base
             guess_v = edge.v.real.astype(complex)

@@ -23,6 +23,8 @@ HALVED = 1e-8
 # A piece that is no rougher than this gives starting values to its parts.
 SMOOTH = 1e-2
 MAX_PIECES = 3000
+# Nor do they where the error left in the mass of a piece is below this.
+SCRAP = 1e-13
 # Shorter than this, and with less mass than its square, a piece without certificate is left to finer laws.
 LOST = 1e-3
 
@@ -86,6 +88,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
         # Where the laws are not resolved roots are not found, and shorter pieces do not help.
         finished |= ~certified.all(axis=1) & (b - a < LOST) & (held < LOST**2)
+        finished |= ~certified.all(axis=1) & (held * roughness < SCRAP)
         kept = np.repeat(finished, DEGREE)
         kept &= np.arange(kept.size) % 5 == 2
         solved.append((u.ravel()[kept], roots.zeta[kept], roots.v[:, kept]))

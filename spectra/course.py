@@ -32,6 +32,10 @@ class Course:
         rows = zip(self.values, self.first, self.second, strict=True)
         return [x * cmath.exp(a * step + 0.5 * b * step**2) for x, a, b in rows]
 
+    def angle(self) -> float:
+        """The smallest angle of a variable from the real axis."""
+        return min(abs(x.imag) / abs(x) for x in self.values)
+
     def reach(self) -> float:
         """Step at which the second term of the expansion is no longer small beside the first, nor small."""
         least = math.inf

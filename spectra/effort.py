@@ -8,10 +8,12 @@ from contextvars import ContextVar
 
 from .errors import ConvergenceError
 
-# Terms 1/(1 − vt) of one law's sum; a few nanoseconds each, so that the whole takes some ten seconds.
-LIMIT = 1e9
-# What one evaluation costs besides its terms, in terms.
-FIXED = 10_000
+# Terms 1/(1 − vt) of one law's sum; some ten nanoseconds each, so that the whole takes some ten seconds.
+LIMIT = 6e8
+# What one evaluation costs for every law besides its terms, in terms.
+FIXED = 4_000
+# What the nodes of one law of D² cost, in terms.
+ONE_LAW = 300_000
 
 
 class OutOfWork(ConvergenceError):
@@ -24,14 +26,14 @@ class Effort:
     def __init__(self, limit: float) -> None:
         self.spent, self.limit = 0.0, limit
 
-    def spend(self, terms: float) -> None:
+    def spend(self, terms: float, laws: int) -> None:
         """Count an evaluation.
 
         Raises
         ------
         OutOfWork : beyond the limit.
         """
-        self.spent += FIXED + terms
+        self.spent += FIXED * (1 + laws) + terms
         if self.spent > self.limit:
             raise OutOfWork(
                 f"the law was not found with {self.limit:.1e} terms of its equation: too many layers of different "
@@ -53,8 +55,8 @@ def limited(limit: float = LIMIT) -> Iterator[Effort]:
         _current.reset(token)
 
 
-def spend(terms: float) -> None:
+def spend(terms: float, laws: int = 0) -> None:
     """Count an evaluation, where there is a limit."""
     effort = _current.get()
     if effort is not None:
-        effort.spend(terms)
+        effort.spend(terms, laws)

@@ -201,7 +201,7 @@ class MasterEquation:
 
         `rough`: see `LawStack.evaluate`.
         """
-        spend(self.stack.size * zeta.size)
+        spend(self.stack.size * zeta.size, len(self.factors))
         d, e = self._d, self._e  # type: ignore[attr-defined]
         base = 1.0 - d * zeta
         ratio = d / base

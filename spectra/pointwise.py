@@ -116,7 +116,7 @@ class PointEvaluator:
     def _plain(self, zeta: complex, v: Sequence[complex], *, exact: bool) -> Spot | None:
         if len(self._counts) > FEW or zeta == 1.0:
             return None
-        spend(self.equation.stack.size)
+        spend(self.equation.stack.size, len(self._counts))
         try:
             return self._few(zeta, v, exact)
         except (OverflowError, ZeroDivisionError):

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..activations import Activation
+from ..effort import ONE_LAW, spend
 from ..errors import ConfigError, ConvergenceError
 from ..laws.nodes import NodeLaw
 from ..laws.pushforward import slope_law, slope_rank
@@ -34,6 +35,7 @@ NO_RANK = 1e-10
 
 @lru_cache(maxsize=1024)
 def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
+    spend(ONE_LAW)
     law = slope_law(activation, variance, level=level)
     _refuse_below(NO_RANK, law.rank / (1.0 + law.variance), activation, variance)
     return law

@@ -1,0 +1,142 @@
+"""Causes of failure met among random networks, each mended: what came out is held against another route."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import equation_of, layer
+
+from spectra import ConfigError, ConvergenceError, Network, predict
+from spectra.activations import get_activation
+from spectra.continuation import locate
+from spectra.effort import OutOfWork, limited
+from spectra.laws.nodes import LawStack
+from spectra.laws.pushforward import slope_law
+from spectra.network.jacobian import jacobian_equation
+from spectra.prediction import Prediction
+from spectra.sweep import resurvey, survey
+
+
+def agrees(found: Prediction, levels: list[float]) -> None:
+    """Certified, and the density at these quantiles is that of roots found without sweep or chart."""
+    assert found.checks.certified, found.checks
+    u = found.spectrum.quantile_at(np.array(levels))
+    equation = jacobian_equation(found.mean_field, level=2, extra=len(found.mean_field.runs))
+    roots = locate(equation, u)
+    assert roots.certified.all()
+    assert found.spectrum.log_density_at(u) == pytest.approx(equation.log_density(roots.zeta), abs=1e-8)
+
+
+def test_sweep_ends_where_all_mass_has_been_met() -> None:
+    # Beyond the last node of the law there is only rounding to follow.
+    equation = equation_of([layer("softsign", 0.3, "orthogonal", 8)])
+    assert survey(equation).steps < 100
+
+
+def test_slopes_that_underflow_leave_no_edge() -> None:
+    layers = [{"repeat": 2, "activation": "smoothed_relu", "weights": "gaussian"}]
+    agrees(predict(Network(activation="elu", sigma_w="critical", q_star=1.494, layers=layers)), [0.01, 0.2, 0.7, 0.99])
+
+
+def test_few_active_units_at_a_diverging_variance() -> None:
+    layers = [
+        {"repeat": 3, "activation": "relu", "weights": "gaussian", "sigma_w": 40.0},
+        {"repeat": 2, "activation": "erf", "weights": "orthogonal"},
+    ]
+    found = predict(Network(sigma_w=1.5, sigma_b=0.1, input_variance=1.0, activation="erf", layers=layers))
+    zero = found.spectrum.atom_at_zero
+    agrees(found, [zero + (1.0 - zero) * p for p in (0.3, 0.6, 0.9)])
+
+
+def test_mass_in_a_tail_below_all_doubles_closes() -> None:
+    layers: list[dict[str, Any]] = [
+        {"repeat": 2, "width": 128},
+        {"repeat": 5, "activation": "silu", "weights": "orthogonal", "width": 50},
+        {"repeat": 3, "activation": "softplus", "weights": "gaussian", "width": 10},
+        {"repeat": 2, "activation": {"name": "gelu", "approximate": "tanh"}, "weights": "gaussian", "width": 10},
+    ]
+    keys = {"activation": "prelu", "sigma_w": 1.234, "sigma_b": 0.799, "input_variance": 0.1106, "input_width": 32}
+    found = predict(Network(**keys, layers=layers))
+    assert found.checks.certified
+    assert abs(found.checks.mass_defect) < 1e-11
+
+
+def test_narrow_bulk_far_from_one_is_resolved_as_far_as_its_place() -> None:
+    found = predict(
+        Network(activation="hardswish", weights="orthogonal", sigma_w=0.823, input_variance=1.904e-06, depth=22)
+    )
+    assert found.checks.certified
+    # Variances of free factors of mean one add up, but for their products.  φ' = 1/2 + h/3, and |h| < 3 all but surely.
+    q = found.mean_field.q
+    assert q.max() < 2e-6
+    variance = ((1 / 16 + q / 6 + q**2 / 27) / (1 / 4 + q / 9) ** 2 - 1).sum()
+    law = found.spectrum
+    assert math.expm1(law.log_moment_by_quadrature(2) - 2 * law.log_mean) == pytest.approx(variance, rel=1e-4)
+
+
+def test_saturated_layers_are_refused() -> None:
+    layers = [{"repeat": 60, "activation": "relu", "sigma_w": 3.0}, {"activation": "tanh"}]
+    with pytest.raises(ConfigError, match="carry all of E φ'²"):
+        predict(Network(activation="relu", sigma_w=1.0, input_variance=1.0, layers=layers))
+
+
+def test_quantile_at_the_top_of_one_saturating_layer_has_its_mass() -> None:
+    found = predict(Network(activation="smoothed_relu", weights="orthogonal", sigma_w=1.3, input_variance=4.0, depth=1))
+    p = np.linspace(0.8, 0.999, 20)
+    law = found.spectrum
+    assert np.all(law.mass_at_or_below(law.quantile_at(p)) >= p - 1e-14)
+
+
+def test_edges_found_again_with_finer_laws_are_those_of_a_sweep() -> None:
+    layers = [layer("tanh", 0.5, "orthogonal", 3), layer("erf", 1.0, "gaussian", 1)]
+    known, finer = survey(equation_of(layers)), equation_of(layers, level=1)
+    again, own = resurvey(finer, known), survey(finer)
+    for one, other in zip(again.arcs, own.arcs, strict=True):
+        assert one.low_u == pytest.approx(other.low_u, rel=1e-14)
+        assert (one.last is None) == (other.last is None)
+
+
+def test_work_is_limited() -> None:
+    equation = equation_of([layer("tanh", 0.5, "gaussian", 3)])
+    with limited(1e5), pytest.raises(OutOfWork, match="terms of its equation"):
+        survey(equation)
+    assert issubclass(OutOfWork, ConvergenceError)
+    assert survey(equation).arcs
+
+
+@pytest.mark.parametrize("q", [1e2, 1e6, 1.9e10])
+def test_nodes_of_a_law_of_few_units_are_good_close_to_the_cut(q: float) -> None:
+    """φ'² = e^{−πx²/2}: by a rule on a line of complex x, where the pole is far."""
+    law = slope_law(get_activation("erf"), q)
+    v = (1.108 + 1.5e-3j) / law.largest
+    # The upper half of the t-plane is below the real x-axis; both ends on it.
+    nodes, rule = np.polynomial.legendre.leggauss(400)
+    corners = np.array([0.0, 0.5 - 0.2j, 3.0 - 0.2j, 4.0, 12.0])
+    expected = 0.0j
+    for a, b in pairwise(corners):
+        x = 0.5 * (a + b) + 0.5 * (b - a) * nodes
+        t = law.largest * np.exp(-0.5 * math.pi * x**2)
+        weight = 2.0 * np.exp(-(x**2) / (2.0 * q)) / math.sqrt(2.0 * math.pi * q) / law.rank
+        expected += 0.5 * (b - a) * rule @ (weight * v * t / (1.0 - v * t))
+    psi = LawStack([law]).evaluate(np.array([[v]]))[0][0, 0]
+    assert abs(psi - expected) < 3e-12 * abs(expected)
+
+
+@pytest.mark.parametrize("q", [1e6, 1e12, 1e22])
+def test_wide_laws_are_resolved_beside_their_ends(q: float) -> None:
+    """Softsign: φ'² = (1 + |x|)⁻⁴, with y = log(1 + |x|) as the variable of a composite rule."""
+    law = slope_law(get_activation("softsign"), q, level=4)
+    v = 0.9996 / law.largest
+    nodes, rule = np.polynomial.legendre.leggauss(40)
+    ends = np.concatenate([[0.0], np.geomspace(1e-7, 60.0, 80)])
+    half = 0.5 * np.diff(ends)[:, None]
+    y = (ends[:-1, None] + half + half * nodes).ravel()
+    x, share = np.expm1(y), 0.9996 * np.exp(-4.0 * y)
+    weight = 2.0 * np.exp(y - x**2 / (2.0 * q)) / math.sqrt(2.0 * math.pi * q)
+    expected = (half * rule).ravel() @ (weight * share / (1.0 - share))
+    psi = LawStack([law]).evaluate(np.array([[v + 0j]]))[0][0, 0]
+    assert psi.real == pytest.approx(expected, rel=1e-9)

@@ -20,7 +20,7 @@ from .series import log_scaled_moments
 from .solve import CERTIFIED, measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, resurvey, survey
-from .thinning import STABLE, is_thinned, widened
+from .thinning import FEW, STABLE, along, is_thinned, widened
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -84,14 +84,19 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     while True:
         try:
             found = survey(equation) if known is None else resurvey(equation, known)
+            more = extra
             if refined is not None and is_thinned(equation) and not wide:
-                needed = widened(equation, partial(_with_more, refined, level), extra, found.arcs)
                 wide = True
-                if needed > extra:
-                    extra, known = needed, None
-                    equation = refined(level=level, extra=extra)
-                    continue
-            charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
+                more = widened(equation, partial(_with_more, refined, level), extra, [along(a) for a in found.arcs])
+            if more == extra:
+                charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
+                if refined is not None and is_thinned(equation) and any(a.log_u.size < FEW for a in found.arcs):
+                    solved = [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None]
+                    more = widened(equation, partial(_with_more, refined, level), extra, solved)
+            if refined is not None and more > extra:
+                extra, known = more, None
+                equation = refined(level=level, extra=extra)
+                continue
         except OutOfWork:
             raise
         except ConvergenceError:

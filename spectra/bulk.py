@@ -27,6 +27,8 @@ THIN = -37.0
 NOTHING = -55.0
 # log density in U at which an arc is left whether it fades or not: e^{-37} is the rounding of ζ and v itself.
 BURIED = -74.0
+# Share of the mass beyond which what is still to come is more than a tail.
+LEFT = 1e-6
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
@@ -105,8 +107,8 @@ class BulkWalker(GapWalker):
             return True
         if not (buried or (density < THIN and density - math.log(-fading) < THIN)):
             return False
-        # A thin tail at the top of the law may dip, too: there all of the mass is still to come.
-        return not self._mass_above(here) < 0.5 * self.equation.rank
+        # Between two bulks the density may dip as well: there much of the mass is still to come.
+        return not self._mass_above(here) < (1.0 - LEFT) * self.equation.rank
 
     def _is_whole(self, here: Course) -> bool:
         """Whether nothing is left beyond, but for the rounding of all the mass there is."""
@@ -201,9 +203,9 @@ class BulkWalker(GapWalker):
             assert pole is not None
             start = pole.leave(distance)
             if start is not None:
-                found = self._follow(edge.log_u + distance, *start, ROUGH)
+                found = self._follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), ROUGH)
                 if found is not None:
-                    return complex(found.zeta[0]), found.v[:, 0], edge.log_u + distance
+                    return found.zeta, np.array(found.v, complex), edge.log_u + distance
         for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
             try:
                 roots = locate(self.equation, np.array([edge.log_u + step]))

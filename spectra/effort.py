@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from .errors import ConvergenceError
 
 # Terms 1/(1 − vt) of one law's sum; some ten nanoseconds each, so that the whole takes some ten seconds.
-LIMIT = 6e8
+LIMIT = 8e8
 # What one evaluation costs for every law besides its terms, in terms.
 FIXED = 4_000
 # What the nodes of one law of D² cost, in terms.

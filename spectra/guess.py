@@ -136,7 +136,9 @@ def in_parts(
 
 
 def _values(rows: Array) -> tuple[Array, Array]:
-    values = np.exp(rows)
+    # In a tail it may overshoot everything; the solver then refuses the start.
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.exp(rows)
     # Interpolation may overshoot the real axis.
     values.imag = np.abs(values.imag)
     return values[0], values[1:]

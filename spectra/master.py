@@ -156,7 +156,7 @@ class MasterEquation:
 
     def log_density(self, zeta: Array) -> Array:
         """Log of λρ(λ) = Im w/π, the density in log λ."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
 
     def mass_above(self, zeta: Array, v: Array) -> Array:

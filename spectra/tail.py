@@ -28,4 +28,6 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     beyond = equation.rank - float(above[1]) - float(chart[1] - made.beyond[-1])
     density = float(made.beyond[-1]) * -made.slope
     known = beyond > 1e-15 and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
+    # What falls off quite differently is no tail: a bulk that was missed must be missing in the mass as well.
+    known &= 0.5 * made.slope > -density / max(beyond, 1e-300) > 2.0 * made.slope
     return replace(made, slope=-density / beyond) if known and 0.0 < density < LOST else made

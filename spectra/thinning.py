@@ -21,8 +21,19 @@ ARRIVED = 1e-7
 EXTRA, MOST = 4, 1000
 # Weights of an interpolation that add up to more than this in modulus are those of an extrapolation.
 WILD = 2.0
+# Arcs crossed in fewer steps than this say too little of what is between their edges.
+FEW = 8
 # Points that hold less than this of the density are not looked at.
 COUNTED = 1e-5**1.5
+
+
+# Points along an arc: log u (n,), ζ (n,), v (K, n).
+Stretch = tuple[Array, Array, Array]
+
+
+def along(arc: Arc) -> Stretch:
+    """Points that the sweep has met on an arc."""
+    return arc.log_u, arc.zeta, arc.v
 
 
 def is_thinned(equation: MasterEquation) -> bool:
@@ -30,7 +41,7 @@ def is_thinned(equation: MasterEquation) -> bool:
     return any(factor.thinned for factor in equation.factors)
 
 
-def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequence[Arc]) -> float:
+def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequence[Stretch]) -> float:
     """Largest change of log u, relative to 1 + |log u|, along the arcs when more laws stand for the same family.
 
     Solutions count as they do in the density: thin tails, by what they hold.
@@ -39,7 +50,9 @@ def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequen
     return here.carried_to(wider).error(here)
 
 
-def widened(equation: MasterEquation, more: Callable[[int], MasterEquation], extra: int, arcs: Sequence[Arc]) -> int:
+def widened(
+    equation: MasterEquation, more: Callable[[int], MasterEquation], extra: int, arcs: Sequence[Stretch]
+) -> int:
     """How many nodes to add to the rules, no fewer than `extra`: as many as suffice along the arcs of `equation`.
 
     Parameters
@@ -77,10 +90,10 @@ class _Along:
     found: Array
 
     @classmethod
-    def of(cls, equation: MasterEquation, arcs: Sequence[Arc]) -> _Along:
-        zeta = np.concatenate([arc.zeta for arc in arcs]).astype(complex)
-        breadth = np.concatenate([1.0 + np.abs(arc.log_u.astype(float) - arc.low_u) for arc in arcs])
-        v = np.concatenate([arc.v for arc in arcs], axis=1)
+    def of(cls, equation: MasterEquation, arcs: Sequence[Stretch]) -> _Along:
+        zeta = np.concatenate([zeta for _, zeta, _ in arcs]).astype(complex)
+        v = np.concatenate([v for _, _, v in arcs], axis=1)
+        breadth = np.concatenate([1.0 + np.abs(u.astype(float) - float(u.min())) for u, _, _ in arcs])
         counted = equation.weight(zeta, breadth) > COUNTED
         return cls._at(equation, zeta[counted], breadth[counted], v[:, counted])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from networks import equation_of, layer
 
-from spectra import ConfigError, ConvergenceError, Network, predict
+from spectra import ConfigError, ConvergenceError, Network, charting, predict
 from spectra.activations import get_activation
 from spectra.continuation import locate
 from spectra.effort import OutOfWork, limited
@@ -19,6 +20,7 @@ from spectra.laws.pushforward import slope_law
 from spectra.network.jacobian import jacobian_equation
 from spectra.prediction import Prediction
 from spectra.sweep import resurvey, survey
+from spectra.tail import with_exact_tail
 
 
 def agrees(found: Prediction, levels: list[float]) -> None:
@@ -140,3 +142,30 @@ def test_wide_laws_are_resolved_beside_their_ends(q: float) -> None:
     expected = (half * rule).ravel() @ (weight * share / (1.0 - share))
     psi = LawStack([law]).evaluate(np.array([[v + 0j]]))[0][0, 0]
     assert psi.real == pytest.approx(expected, rel=1e-9)
+
+
+# Two bulks of equal mass, the second φ'² ≈ 0.09 of the first, and between them a density below 1e-16.
+DIP: dict[str, Any] = {
+    "activation": {"name": "leaky_relu", "negative_slope": 0.3},
+    "sigma_w": 1.135,
+    "input_variance": 7.472e-5,
+    "input_width": 128,
+    "layers": [{"width": 50}, {"activation": "sigmoid", "width": 784}],
+}
+
+
+def test_a_dip_between_two_bulks_is_no_end() -> None:
+    found = predict(Network(**DIP))
+    agrees(found, [0.94, 0.96, 0.99])
+    # Half of the 50 directions is at either slope.
+    assert found.spectrum.cdf(0.3) - found.spectrum.cdf(1e-6) == pytest.approx(25 / 784, rel=1e-9)
+
+
+def test_a_bulk_that_was_missed_is_missing_in_the_mass() -> None:
+    """The tail of the upper bulk of `DIP` alone is not given the mass of the lower one."""
+    equation = jacobian_equation(predict(Network(**DIP)).mean_field)
+    first, second = survey(equation).arcs
+    assert second.low_u > first.log_u[-1]
+    alone = replace(first, last=None, fading=-1e3)
+    chart = with_exact_tail(charting.chart(equation, alone), equation, alone)
+    assert chart.mass == pytest.approx(25 / 784, rel=1e-9)

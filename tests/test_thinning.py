@@ -13,7 +13,7 @@ from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.network.rule import FAR, gauss_rule, position, variance_at
 from spectra.sweep import survey
-from spectra.thinning import is_thinned, thinning_error
+from spectra.thinning import along, is_thinned, thinning_error
 
 DRIFTING = [{"sigma_w": 1.2 + 0.4 * i / 40} for i in range(40)]
 NETS = {
@@ -23,6 +23,8 @@ NETS = {
                       "input_variance": 2.0},
     "logsigmoid, diverging": {"activation": "logsigmoid", "weights": "orthogonal", "sigma_w": 1.822, "sigma_b": 0.522,
                               "input_variance": 1e-3, "depth": 40},
+    "hardswish, narrow": {"activation": "hardswish", "weights": "orthogonal", "sigma_w": 0.823, "sigma_b": 0.0,
+                          "input_variance": 1.904e-6, "depth": 22},
 }  # fmt: skip
 
 
@@ -77,4 +79,4 @@ def test_too_few_nodes_are_noticed() -> None:
     field = mean_field(Network(**NETS["tanh, drifting"]))
     few, more = jacobian_equation(field, extra=-7), jacobian_equation(field, extra=0)
     assert len(few.factors) < len(more.factors)
-    assert thinning_error(few, more, survey(few).arcs) > 1e-11
+    assert thinning_error(few, more, [along(arc) for arc in survey(few).arcs]) > 1e-11

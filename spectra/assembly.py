@@ -75,7 +75,7 @@ def _blas() -> ThreadpoolController:
 
 def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> Assembly:
     factor = equation.single_factor
-    if factor is not None and factor.law.cut_density is not None:
+    if factor is not None:
         return _pushed(equation)
     notes: tuple[str, ...] = ()
     level, extra, before = 0, 0, math.inf
@@ -160,11 +160,10 @@ def _pushed(equation: MasterEquation) -> Assembly:
     """One factor and nothing else: JJᵀ has the law of D² itself, up to scale."""
     factor = equation.factors[0]
     law = factor.law
-    pushed = PushedDensity(law, -equation.constant - math.log(equation.rank), equation.rank)
-    scale = pushed.log_scale
+    scale = -equation.constant - math.log(equation.rank)
     ends = [x if x is not None else y for x, y in ((law.infimum, law.smallest), (law.supremum, law.largest))]
     low = math.inf if equation.rank < 1.0 or ends[0] <= 0.0 else -scale - math.log(ends[0])
-    arcs: tuple[ArcDensity, ...] = (pushed,)
+    arcs: tuple[ArcDensity, ...] = (PushedDensity(law, scale, equation.rank),) if law.cut_density is not None else ()
     spectrum = Spectrum(
         arcs=arcs,
         log_atoms=tuple((-scale - math.log(place), mass * equation.rank) for place, mass in law.atoms),
@@ -224,6 +223,8 @@ def _true_top(equation: MasterEquation, found: Survey) -> float:
         law = factor.law
         if law.supremum is None or law.cut_density is None or law.supremum <= law.largest * (1.0 + 1e-12):
             continue
+        if math.isinf(law.supremum):
+            return -math.inf
         v = np.full((len(equation.factors), 1), 1.0 / law.supremum, complex)
         plus = equation.stack.evaluate(v)[1][k, 0].real
         omega = float(equation.omegas[k, 0])

@@ -61,13 +61,14 @@ class BulkWalker(GapWalker):
             if density < NOTHING and self._is_whole(here):
                 fading = min(before, -1.0)
                 break
-            step = min(here.reach(), 3.0 * step)
+            scale = here.reach()
+            step = min(scale, 3.0 * step)
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
-            # where it hardly changes with ζ.
+            # where it hardly changes with ζ, and on the scale on which the curve bends: narrow bulks end soon.
             if density > -9.0:
-                rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]))
+                rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]), scale)
             else:
                 rough = min(0.01 * max(math.exp(density), here.angle()), ROUGH)
             reached, found, step = self._advance(log_u, here, step, rough)
@@ -87,7 +88,7 @@ class BulkWalker(GapWalker):
         """The next solution, at most `step` further, and the step that was made."""
         while step > 1e-9 * (1.0 + abs(log_u)):
             guess = [lifted(x, 1e-6) for x in here.ahead(step)]
-            if all(x.imag > 0.0 for x in guess):
+            if guess and all(x.imag > 0.0 for x in guess):
                 found = self._follow(log_u + step, guess[0], guess[1:], rough)
                 if found is not None:
                     return log_u + step, found, step

@@ -28,9 +28,12 @@ class Course:
         return cls([spot.zeta, *spot.v], first, [b - a * a for a, b in zip(first, second, strict=True)])
 
     def ahead(self, step: float) -> list[complex]:
-        """Extrapolate all variables by `step` in log u."""
+        """Extrapolate all variables by `step` in log u; nothing where that leaves the range of doubles."""
         rows = zip(self.values, self.first, self.second, strict=True)
-        return [x * cmath.exp(a * step + 0.5 * b * step**2) for x, a, b in rows]
+        try:
+            return [x * cmath.exp(a * step + 0.5 * b * step**2) for x, a, b in rows]
+        except (OverflowError, ValueError):
+            return []
 
     def angle(self) -> float:
         """The smallest angle of a variable from the real axis."""

@@ -17,6 +17,7 @@ from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
 from .series import log_scaled_moments
+from .solve import CERTIFIED
 from .spectrum import SingularValueLaw, Spectrum
 
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
@@ -62,7 +63,14 @@ class Prediction:
     checks: Checks
 
     def moments(self, order: int) -> np.ndarray:
-        """m_k = (1/N_L) E tr (JJᵀ)^k, k = 1 … order, (order,), by the exact series; NaN beyond its range of doubles."""
+        """m_k = (1/N_L) E tr (JJᵀ)^k, k = 1 … order, (order,), by the exact series; inf beyond the range of doubles.
+
+        Raises
+        ------
+        ValueError : `order` is not a positive integer.
+        """
+        if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 1:
+            raise ValueError(f"`moments({order!r})`: `order` must be a positive integer.")
         k = np.arange(1, order + 1)
         with np.errstate(over="ignore"):
             return np.exp(k * self.spectrum.log_mean + self.spectrum.log_scaled_moments(order))
@@ -122,6 +130,12 @@ def predict(net: Network) -> Prediction:
     ------
     Pennington, Schoenholz, Ganguli, AISTATS 2018; the solution method is this project's.
     """
+    # Trial points leave the range of doubles now and then; whatever is kept is verified.
+    with np.errstate(all="ignore"):
+        return _predict(net)
+
+
+def _predict(net: Network) -> Prediction:
     field = mean_field(net)
     equation = jacobian_equation(field)
     built = spectrum_of(equation, partial(jacobian_equation, field))
@@ -135,11 +149,14 @@ def predict(net: Network) -> Prediction:
     if not math.isfinite(mass_defect):
         raise ConvergenceError(f"the density came out with a mass of {law.total_mass}")
     sound = abs(mass_defect) < MASS_TOLERANCE and all(abs(d) < MOMENT_TOLERANCE for d in defects)
-    certified = built.uncertified == 0 and sound
+    certified = built.uncertified == 0 and sound and built.residual < CERTIFIED
     notes = built.notes
     if not certified:
         worst = max(map(abs, defects))
-        reason = f"mass off by {mass_defect:.1e}, moments by up to {worst:.1e}, {built.uncertified} points unproven"
+        reason = (
+            f"mass off by {mass_defect:.1e}, moments by up to {worst:.1e}, residual {built.residual:.1e}, "
+            f"{built.uncertified} points unproven"
+        )
         notes = (f"not certified: {reason}", *notes)
     checks = Checks(built.residual, mass_defect, tuple(defects), certified, notes)
     return Prediction(net, field, law, SingularValueLaw(law), checks)

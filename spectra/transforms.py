@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ._types import Array
 from .law import Law, NodalLaw
 from .laws.nodes import LawStack, NodeLaw
-from .series import scaled_moments
+from .series import log_scaled_moments, scaled_moments
 from .subordination import along_rays, inverse_psi, roots
 
 
@@ -221,15 +221,15 @@ def moments(law: Law, order: int) -> Array:
 
     Accuracy
     --------
-    1e-13 relative times a small power of the order.
+    1e-12 relative, at any order.
 
     Source
     ------
     Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Lecture 18.
     """
     k = np.arange(1.0, order + 1.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return law.mean**k * scaled_moments(law.equation, order)
+    with np.errstate(over="ignore"):
+        return np.exp(k * law.log_mean + log_scaled_moments(law.equation, order))
 
 
 @moments.register
@@ -255,7 +255,7 @@ def free_cumulants(law: Law, order: int) -> Array:
 
     Accuracy
     --------
-    1e-13 relative to the moment of the same order, times a small power of the order.
+    1e-13 relative to the moment of the same order, to order 12; beyond, digits are lost to cancellation.
 
     Source
     ------

@@ -205,3 +205,41 @@ def test_an_arc_of_one_point_is_refused() -> None:
     arc = Arc(None, None, point, point + 1j, none[:0], none, none)
     with pytest.raises(ConvergenceError, match="where it had begun"):
         Guess(arc, 0.0, 0.0, False, False)
+
+
+@pytest.mark.parametrize(("widths", "sigma_w"), [((150528, 1), 1.0), ((150528, 10), 0.01), ((100000, 1), 0.1)])
+def test_narrow_law_of_marchenko_and_pastur_has_both_its_edges(widths, sigma_w) -> None:
+    before, after = widths
+    net = Network(input_width=before, activation="identity", sigma_w=sigma_w, layers=[{"width": after}])
+    found = predict(net)
+    root = math.sqrt(after / before)
+    assert found.checks.certified
+    assert found.spectrum.support() == pytest.approx(
+        (sigma_w**2 * (1 - root) ** 2, sigma_w**2 * (1 + root) ** 2), rel=1e-12
+    )
+    assert found.spectrum.pdf(sigma_w**2 * (1 - root) ** 2 * (1 - 1e-9)) == 0.0
+
+
+def test_narrow_bulk_before_a_long_tail_is_not_passed_over() -> None:
+    """q* = 1e-7: λ = 1 ± 1e-6, where U is known to 1e-10 of the width only, and the mass as well."""
+    found = predict(Network(depth=10, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=1e-7))
+    assert abs(found.checks.mass_defect) < 1e-8
+
+
+@pytest.mark.parametrize("slope", [0.97, 0.99999, 1.01])
+def test_one_layer_of_two_slopes_is_two_atoms(slope) -> None:
+    activation = {"name": "leaky_relu", "negative_slope": slope}
+    found = predict(Network(depth=1, activation=activation, weights="orthogonal", sigma_w=1.0, input_variance=1.0))
+    places = sorted([1.0, slope**2])
+    assert [a.location for a in found.spectrum.atoms] == pytest.approx(places, rel=1e-14)
+    assert [a.mass for a in found.spectrum.atoms] == pytest.approx([0.5, 0.5], rel=1e-14)
+    assert found.spectrum.bulks == ()
+
+
+def test_support_reaches_as_far_as_the_slopes_do() -> None:
+    """x²: φ'² = 4x² has no largest value; softsign: φ'² = (1 + |x|)⁻⁴ has no smallest but 0."""
+    keys = {"depth": 1, "weights": "orthogonal", "sigma_w": 1.0, "sigma_b": 0.1, "input_variance": 0.3}
+    found = predict(Network(activation={"expr": "x**2"}, **keys))
+    assert found.spectrum.support() == (0.0, math.inf)
+    assert found.to_dict()["jacobian"]["support"] == [0.0, None]
+    assert predict(Network(activation="softsign", **keys)).spectrum.support()[0] == 0.0

@@ -18,7 +18,7 @@ ROWS = (
     ("quadrature",),
     ("activations",),
     ("laws.zero", "laws.nodes", "laws.fade", "laws.inverse", "laws.path", "laws.pushforward"),
-    ("master", "pointwise", "solve", "continuation", "pole", "series", "spectrum"),
+    ("master", "pointwise", "solve", "continuation", "pole", "series", "long_series", "spectrum"),
     ("course", "walker", "gap", "bulk", "sweep"),
     ("chebyshev", "chart", "guess", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),

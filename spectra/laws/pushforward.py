@@ -22,6 +22,8 @@ from .zero import decades, ray, slope_zero
 REACH = 9.5
 # A zero of φ' farther out, in standard deviations, has less than 1e-17 of the mass near it.
 FAR = 8.8
+# Where a slope is what it is for |x| → ∞: its square leaves the range of doubles if it has no limit, or goes to 0.
+FARTHEST = 1e200
 # Slopes too small to be told from zero are left out altogether where they have less mass than this.
 NO_MASS = 1e-12
 
@@ -239,11 +241,12 @@ def _extreme(activation: Activation, choose: Callable[[list[float]], float]) -> 
             if branch.constant_slope != 0.0:
                 values.append(branch.constant_slope**2)
             continue
-        ends = np.clip([branch.lower, *branch.turning_points, branch.upper], -1e4, 1e4)
+        ends = np.clip([branch.lower, *branch.turning_points, branch.upper], -FARTHEST, FARTHEST)
         if activation.slope_period is not None:
             ends = np.linspace(0.0, activation.slope_period, 401)
-        slopes = branch.slope(ends)
-        values += list(slopes**2)
+        with np.errstate(over="ignore", invalid="ignore"):
+            slopes = branch.slope(ends)
+            values += [t for t in slopes**2 if not math.isnan(t)]
         if slopes.min() * slopes.max() < 0.0:
             values.append(0.0)
     return float(choose(values))

@@ -189,8 +189,8 @@ def _first_breaks(arc: Arc, low: float, high: float, stride: int) -> Array:
     Where nodes cost next to nothing, a round of solving costs more than pieces that are shorter than need be.
     """
     inner = arc.log_u[max(stride, 2) : 1 - max(stride, 2) : stride].astype(float)
-    # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.  A narrow bulk before a long
-    # tail has the scale of the first steps.
+    # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.  A narrow bulk before a
+    # long tail has the scale of the first steps.
     first_steps = float(abs(arc.log_u[min(2, arc.log_u.size - 1)] - low))
     margin = 0.03 * min(1.0, high - low, 10.0 * first_steps)
     inner = inner[(inner > low + margin) & (inner < high - margin)]

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ._types import Array
 from .law import Law, NodalLaw
 from .laws.nodes import LawStack, NodeLaw
-from .series import log_scaled_moments, scaled_moments
+from .series import IN_DOUBLES, log_scaled_moments, scaled_moments
 from .subordination import along_rays, inverse_psi, roots
 
 
@@ -229,7 +229,10 @@ def moments(law: Law, order: int) -> Array:
     """
     k = np.arange(1.0, order + 1.0)
     with np.errstate(over="ignore"):
-        return np.exp(k * law.log_mean + log_scaled_moments(law.equation, order))
+        if order > IN_DOUBLES:
+            return np.exp(k * law.log_mean + log_scaled_moments(law.equation, order))
+        # A dilation by a power of two changes no digit.
+        return law.mean**k * scaled_moments(law.equation, order)
 
 
 @moments.register

@@ -317,6 +317,14 @@ def test_check_refuses_impossible_samples(net, capsys, arguments: list[str]) -> 
     assert arguments[0] in refused(capsys, "check", net(), *arguments)
 
 
+@pytest.mark.parametrize(("option", "value"), [("--width", 10**8), ("--widths", "10,99999999"), ("--width", 10**400)])
+def test_check_refuses_widths_beyond_memory_before_it_predicts(net, capsys, monkeypatch, option: str, value) -> None:
+    monkeypatch.setattr("spectra.prediction.predict", None)
+    message = refused(capsys, "check", net(), option, str(value))
+    assert f"`{option}`" in message
+    assert "memory" in message
+
+
 def test_check_takes_one_width_or_several(net, capsys) -> None:
     assert "not both" in refused(capsys, "check", net(), "--width", "10", "--widths", "10,20")
 

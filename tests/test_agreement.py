@@ -276,14 +276,14 @@ def test_z_is_the_difference_in_the_standard_errors_shown_beside_it():
         crosscheck(point_mass(1.0), given(np.log([[1.1] * 5, [1.2] * 5, [0.9] * 5])), companions=False),
         crosscheck(point_mass(1.0), sample(net(5, weights="orthogonal"), 20, 4)),
     ):
-        predicted = {m.k: m.predicted for m in check.widths[0].moments}
-        for m in (m for row in check.widths for m in row.moments):
-            assert m.z == pytest.approx((m.sampled - m.predicted) / m.standard_error, rel=1e-6, abs=1e-6)
-            assert abs(m.z_with_bias) <= abs(m.z)
-        for e in check.extrapolated:
-            assert e.z == pytest.approx((e.value - predicted[e.k]) / e.standard_error, rel=1e-6, abs=1e-6)
-        for s in check.shape:
-            assert s.z == pytest.approx((s.value - s.predicted) / s.standard_error, rel=1e-6, abs=1e-6)
+        found = check.to_dict()
+        predicted = {m["k"]: m["predicted"] for m in found["widths"][0]["moments"]}
+        rows = [(m["sampled"], m["predicted"], m) for row in found["widths"] for m in row["moments"]]
+        rows += [(e["value"], predicted[e["k"]], e) for e in found["extrapolated"]]
+        rows += [(s["value"], s["predicted"], s) for s in found["shape"]]
+        for value, expected, row in rows:
+            assert row["z"] == pytest.approx((value - expected) / row["standard_error"], rel=1e-6, abs=1e-6)
+        assert all(abs(m["z_with_bias"]) <= abs(m["z"]) for row in found["widths"] for m in row["moments"])
 
 
 def test_an_atom_is_met_exactly_although_logarithms_round():

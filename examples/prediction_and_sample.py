@@ -4,11 +4,13 @@ The prediction is exact for infinite width. At width N the moment m_k is off by 
 first agree to a few percent here; `spectra check` does the same with error bars and a verdict.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 import spectra
 
-net = spectra.Network.from_toml("examples/relu_he.toml").replace(depth=2)
+net = spectra.Network.from_toml(Path(__file__).with_name("relu_he.toml")).replace(depth=2)
 pred = spectra.predict(net)
 
 # Nothing random is hidden: the seed fixes every weight, bias and input.

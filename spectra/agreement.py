@@ -26,13 +26,17 @@ _ASYMPTOTIC = 0.4  # variance of log q_l between networks, at the largest width,
 
 @dataclass(frozen=True)
 class MomentRecord:
-    """Moment k of JJᵀ at one width; `z` counts `standard_error` and the bias expected at this width together."""
+    """Moment k of JJᵀ at one width: `z` = (`sampled` − `predicted`)/`standard_error`.
+
+    `z_with_bias` divides by `standard_error` and the bias expected at this width together.
+    """
 
     k: int
     predicted: float | None
     sampled: float | None
     standard_error: float | None
     z: float | None
+    z_with_bias: float | None
 
 
 @dataclass(frozen=True)
@@ -50,22 +54,25 @@ class WidthRecord:
 
 @dataclass(frozen=True)
 class ExtrapolatedMoment:
-    """Moment k extrapolated to infinite width; the verdict wants |z| ≤ `limit`, a Student-t quantile.
+    """Moment k extrapolated to infinite width: `z` = (`value` − prediction)/`standard_error`.
 
-    `detectable` is the relative error of the prediction that would be noticed half of the time.
+    The verdict wants |`z_with_bias`| ≤ `limit`, a Student-t quantile; it counts standard errors of the logarithm, whose
+    scatter is nearly normal. Both allow for what is not known of the finite-width bias. `detectable` is the relative
+    error of the prediction that would be noticed half of the time.
     """
 
     k: int
     value: float | None
     standard_error: float | None
     z: float
+    z_with_bias: float
     limit: float
     detectable: float | None
 
 
 @dataclass(frozen=True)
 class ShapeRecord:
-    """A statistic of the spectrum's shape, extrapolated to infinite width as the moments are.
+    """A statistic of the spectrum's shape, extrapolated to infinite width and tested as the moments are.
 
     `name` is "mean of log s" or "sd of log s", with s clipped below at `clipped_at`. `detectable` is the error of the
     prediction that would be noticed half of the time: absolute for the mean, relative for the standard deviation.
@@ -76,6 +83,7 @@ class ShapeRecord:
     value: float | None
     standard_error: float | None
     z: float
+    z_with_bias: float
     limit: float
     detectable: float | None
     clipped_at: float | None
@@ -196,8 +204,12 @@ def crosscheck(
         for k in range(1, moments + 1)
         if np.isfinite(predicted[k - 1])
     )
-    failed = [f"moment {m.k}: z = {m.z:.2f} beyond ±{m.limit:.2f}" for m in extrapolated if abs(m.z) > m.limit]
-    failed += [f"{s.name}: z = {s.z:.2f} beyond ±{s.limit:.2f}" for s in shape if abs(s.z) > s.limit]
+    tested = [(f"moment {m.k}", m) for m in extrapolated] + [(s.name, s) for s in shape]
+    failed = [
+        f"{name}: z with bias = {test.z_with_bias:.2f} beyond ±{test.limit:.2f}"
+        for name, test in tested
+        if abs(test.z_with_bias) > test.limit
+    ]
 
     grid = Grid.build(pred, ensembles)
     curves = [grid.empirical(e) for e in ensembles]
@@ -280,7 +292,13 @@ def _extrapolate(
     scale = expected if vanishing else value
     error = None if scale is None else scale * found.standard_error
     detectable = found.detectable if vanishing else _growth(found)
-    return ExtrapolatedMoment(k, value, error, found.z, found.limit, detectable)
+    z = found.z if vanishing else _linear_z(found)
+    return ExtrapolatedMoment(k, value, error, z, found.z, found.limit, detectable)
+
+
+def _linear_z(found: Intercept) -> float:
+    """(e^y − 1)/(e^y σ): standard errors of what y ± σ is the logarithm of, relative to its prediction."""
+    return -math.expm1(min(-found.value, 700.0)) / found.standard_error
 
 
 def _growth(found: Intercept) -> float | None:
@@ -308,13 +326,14 @@ def _shape_records(
     mean = test([s.mean / 2 for s in found], law.mean / 2, spread / 2)
     if mean is not None:
         value = law.mean / 2 + mean.value
-        records.append(_record("mean of log s", law.mean / 2, value, 1.0, mean, mean.detectable, clipped_at))
+        records.append(_record("mean of log s", law.mean / 2, value, 1.0, mean.z, mean, mean.detectable, clipped_at))
     if spread > ROUNDING:
         with np.errstate(divide="ignore"):
             sd = test([np.log(s.variance) / 2 for s in found], math.log(spread), 0.5)
         if sd is not None:
             value = spread / 2 * math.exp(sd.value)
-            records.append(_record("sd of log s", spread / 2, value, value, sd, _growth(sd), clipped_at))
+            z = _linear_z(sd)
+            records.append(_record("sd of log s", spread / 2, value, value, z, sd, _growth(sd), clipped_at))
     return tuple(records)
 
 
@@ -323,12 +342,13 @@ def _record(
     predicted: float,
     value: float,
     scale: float,
+    z: float,
     found: Intercept,
     detectable: float | None,
     clipped_at: float | None,
 ) -> ShapeRecord:
     error = scale * found.standard_error
-    return ShapeRecord(name, predicted, value, error, found.z, found.limit, detectable, clipped_at)
+    return ShapeRecord(name, predicted, value, error, z, found.z, found.limit, detectable, clipped_at)
 
 
 def _moment_records(logs: np.ndarray, log_predicted: np.ndarray, bias: float) -> tuple[MomentRecord, ...]:
@@ -337,11 +357,13 @@ def _moment_records(logs: np.ndarray, log_predicted: np.ndarray, bias: float) ->
     for k, (y, expected) in enumerate(zip(logs.T, log_predicted, strict=True), start=1):
         top = max(float(y.max()), -1e300)
         shares = np.exp(y - top)
-        mean, error = shares.mean(), shares.std(ddof=1) / math.sqrt(y.size)
-        z = None
+        mean = shares.mean()
+        error = math.hypot(shares.std(ddof=1) / math.sqrt(y.size), ROUNDING * k * mean)
+        z = with_bias = None
         if np.isfinite(expected) and abs(expected - top) < 700:  # beyond e^700 the ratio itself has no double
             expected_share = math.exp(expected - top)
-            z = float((mean - expected_share) / math.hypot(error, k * (k + 1) / 2 * bias * expected_share))
+            z = float((mean - expected_share) / error) if error else None
+            with_bias = float((mean - expected_share) / math.hypot(error, k * (k + 1) / 2 * bias * expected_share))
         scale = _finite_exp(float(top))
         records.append(
             MomentRecord(
@@ -350,6 +372,7 @@ def _moment_records(logs: np.ndarray, log_predicted: np.ndarray, bias: float) ->
                 sampled=None if scale is None else float(mean * scale),
                 standard_error=None if scale is None else float(error * scale),
                 z=z,
+                z_with_bias=with_bias,
             )
         )
     return tuple(records)

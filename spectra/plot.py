@@ -10,6 +10,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,8 @@ SMALLEST, LARGEST = 1e-290, 1e290
 FLATTENED = 10.0
 # Sampled log s this close to an atom's sit on it, but for rounding.
 SAME_PLACE = 1e-8
+# Labels of edges: rows of them, and the width of a letter as a share of the axis.
+LABEL_ROWS, CHARACTER = 4, 0.0115
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,12 @@ class _Window:
             start, end = math.log(self.low), math.log(self.high)
             return np.exp(start + (end - start) * fraction)
         return self.low + (self.high - self.low) * fraction
+
+    def fraction(self, s: float) -> float:
+        """Where s is: 0 at the left end, 1 at the right."""
+        if self.logarithmic:
+            return (math.log(s) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
+        return (s - self.low) / (self.high - self.low)
 
 
 def prediction_figure(pred: Prediction) -> Figure:
@@ -226,9 +235,7 @@ def _atoms(pred: Prediction) -> list[Atom]:
 
 
 def _left_half(window: _Window, place: float) -> bool:
-    if window.logarithmic:
-        return place < math.sqrt(window.low) * math.sqrt(window.high)
-    return place < (window.low + window.high) / 2
+    return window.fraction(place) < 0.5
 
 
 def _mass_axis(axes: Axes) -> Any:
@@ -284,36 +291,46 @@ def _draw_sampled_masses(axes: Axes, pred: Prediction, ensemble: Ensemble, windo
 
 
 def _mark_edges(axes: Axes, pred: Prediction, window: _Window) -> None:
-    """Broken lines at the ends of the bulks and of the effective support, the outermost two with their values."""
-    places = {math.sqrt(max(float(end), 0.0)): "effective edge" for end in pred.spectrum.effective_support}
-    places |= {end: "edge" for bulk in pred.singular_values.bulks for end in bulk}
+    """Broken lines at the ends of the bulks and of the effective support, with their values where there is room."""
+    edges = _edges(pred, window)
+    gaps = [high / (high - low) for (low, *_), (high, *_) in pairwise(edges) if high > low]
+    digits = min(max(4, 2 + math.ceil(math.log10(max(gaps, default=1.0)))), 15)
+    taken: list[tuple[int, float, float]] = []
+    box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    style: dict[str, Any] = {"fontsize": 8, "color": "0.4", "va": "top", "bbox": box, "zorder": 6}
+    # The outermost first, their labels outside where there is room; across another edge only if nothing else is left.
+    for end, upper, name in sorted(edges, key=lambda edge: edge not in (edges[0], edges[-1])):
+        axes.axvline(end, color="0.55", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        text, place = f"{name} {end:.{digits}g}", window.fraction(end)
+        others = [window.fraction(other) for other, *_ in edges if other != end]
+        for across, row, right in product((False, True), range(LABEL_ROWS), (bool(upper), not upper)):
+            start = place if right else place - CHARACTER * len(text)
+            stop = start + CHARACTER * len(text)
+            if start < 0.0 or stop > 1.0 or across != any(start < other < stop for other in others):
+                continue
+            if not any(r == row and start < b and a < stop for r, a, b in taken):
+                taken.append((row, start, stop))
+                where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+                shift, side = (4, "left") if right else (-4, "right")
+                axes.annotate(text, (end, 0.985), xytext=(shift, -13 * row), ha=side, **where, **style)
+                break
+
+
+def _edges(pred: Prediction, window: _Window) -> list[tuple[float, int, str]]:
+    """Ends to mark, ascending: place, 1 for an upper and 0 for a lower end, name."""
+    ends = [(end, upper, "edge") for bulk in pred.singular_values.bulks for upper, end in enumerate(bulk)]
+    effective = (math.sqrt(max(float(end), 0.0)) for end in pred.spectrum.effective_support)
+    ends += [(end, upper, "effective edge") for upper, end in enumerate(effective)]
     atoms = [atom.location for atom in pred.singular_values.atoms]
-    shown: list[tuple[float, str]] = []
-    for end in sorted(end for end in places if window.low < end < window.high):
-        if any(math.isclose(end, place, rel_tol=1e-9) for place in atoms):
+    shown: list[tuple[float, int, str]] = []
+    for end, upper, name in ends:
+        if not window.low < end < window.high or any(math.isclose(end, place, rel_tol=1e-9) for place in atoms):
             continue
         # The effective support often ends where the bulk does, but for rounding.
-        if shown and end <= shown[-1][0] * (1.0 + 1e-3):
-            shown[-1] = (shown[-1][0], min(shown[-1][1], places[end]))
-        else:
-            shown.append((end, places[end]))
-    for end, _ in shown:
-        axes.axvline(end, color="0.55", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    for end, name in {shown[0], shown[-1]} if shown else ():
-        inward = _left_half(window, end)
-        axes.annotate(
-            f"{name} {end:.4g}",
-            (end, 0.985),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(4 if inward else -4, 0),
-            textcoords="offset points",
-            ha="left" if inward else "right",
-            va="top",
-            fontsize=8,
-            color="0.4",
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
-            zorder=6,
-        )
+        place = window.fraction(end)
+        if not any(upper == side and abs(place - window.fraction(other)) < 1e-3 for other, side, _ in shown):
+            shown.append((end, upper, name))
+    return sorted(shown)
 
 
 def _finish(axes: Axes, window: _Window, predictions: Sequence[Prediction], *, legend: bool = False) -> None:

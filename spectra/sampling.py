@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def sample(
 
     Raises
     ------
-    ValueError : impossible width, samples or seed, or no width anywhere.
+    ValueError : impossible width, samples or seed, no width anywhere, or one network is more than memory holds.
     ConvergenceError : the forward pass left the range of doubles.
 
     Accuracy
@@ -117,6 +118,7 @@ def sample(
     """
     samples = _count("samples", samples, 1)
     seed = _count("seed", seed, 0)
+    refuse_beyond_memory(net, width, f"sample(width={width})")
     state = mean_field(net)
     specs: list[LayerSpec] = [run.spec for run in state.runs for _ in range(run.repeat)]
     widths = _scaled_widths(net, width)
@@ -168,6 +170,34 @@ def companions(ensemble: Ensemble, *, progress: Progress | None = None) -> tuple
             width = round(ensemble.width * round(narrowest / divisor) / narrowest)
             found.append(sample(ensemble.network, width, ensemble.samples * divisor**2, ensemble.seed, progress))
     return tuple(found)
+
+
+def refuse_beyond_memory(net: Network, width: int | None, name: str) -> None:
+    """Raise `ConfigError`, naming `name`, where one network of this width is more than the machine's memory holds."""
+    memory = _physical_memory()
+    if memory is None:
+        return
+    # The width by itself first: where it is no double, neither are the others.
+    if (isinstance(width, int) and 8 * width > memory) or _least_bytes(_scaled_widths(net, width)) > memory:
+        size = "its own width" if width is None else f"width {width}"
+        raise ConfigError(
+            f"`{name}`: the matrices of one network of {size} are more than the {memory / 2**30:.3g} GiB of memory of "
+            "this machine; choose a smaller width."
+        )
+
+
+def _least_bytes(widths: tuple[int, ...]) -> int:
+    """Doubles alive at once in the largest layer: W, D W and the product of all layers so far."""
+    return 8 * max(after * (2 * before + widths[0]) for before, after in pairwise(widths))
+
+
+def _physical_memory() -> int | None:
+    """Bytes of memory of this machine; None where the system does not tell."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return memory if memory > 0 else None
 
 
 def _parallel(task: Callable[[Any], Any], arguments: Sequence[Any], stopped: Event) -> Iterator[Any]:

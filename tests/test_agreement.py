@@ -146,7 +146,7 @@ def test_a_wrong_network_is_detected(broken):
 
 def test_distances_detect_what_the_first_moment_cannot():
     check = crosscheck(fuss_catalan(2), sample(net(3), 100, 6), moments=1)
-    assert abs(check.extrapolated[0].z) < check.extrapolated[0].limit
+    assert abs(check.extrapolated[0].z_with_bias) < check.extrapolated[0].limit
     assert not check.agree
     assert check.ks_limit is not None
     assert check.wasserstein_limit is not None
@@ -200,9 +200,11 @@ def test_exact_values_extrapolate_through_their_bias():
     y = [np.full(8, np.log(3.0) + 0.7 * x - 2 * x**2) for x in h]
     found = _extrapolate(2, y, np.log(3.0), h, 0.01, vanishing=False)
     assert found.value == pytest.approx(3.0, rel=1e-5)
-    assert abs(found.z) < 1.5
+    assert abs(found.z_with_bias) < 1.5
     assert found.value is not None
-    assert found.standard_error == pytest.approx(found.value * np.log(found.value / 3.0) / found.z, rel=1e-3)
+    relative = np.log(found.value / 3.0) / found.z_with_bias
+    assert found.standard_error == pytest.approx(found.value * relative, rel=1e-3)
+    assert found.z * found.value * relative == pytest.approx(found.value - 3.0, rel=1e-3)
     linear = _extrapolate(2, y, np.log(3.0), h, 0.01, vanishing=True)
     assert linear.value == pytest.approx(3.0, rel=1e-3)
 
@@ -223,7 +225,7 @@ def test_one_width_alone_allows_for_bias_and_leaves_distances_unjudged():
     assert check.agree
     assert any("one width only" in note for note in check.notes)
     for record, point in zip(check.widths[0].moments, check.extrapolated, strict=True):
-        assert record.z == pytest.approx(point.z, abs=0.5)
+        assert record.z_with_bias == pytest.approx(point.z_with_bias, abs=0.5)
     far = crosscheck(fuss_catalan(2, scale=1.6), emp, companions=False)
     assert not far.agree
 
@@ -263,8 +265,25 @@ def test_z_at_one_width_counts_the_expected_bias():
     pred = point_mass(1.0)
     pred.moments = lambda k: np.array([1.0, 6.0, 36.0, 216.0])[:k]
     found = crosscheck(pred, given(np.full((3, 10), np.log(1.2) / 2)), companions=False, moments=2)
-    assert found.widths[0].moments[0].z == pytest.approx(0.2 / 0.5)
-    assert found.widths[0].moments[1].z == pytest.approx((1.44 - 6) / (6 * 1.5))
+    assert found.widths[0].moments[0].z_with_bias == pytest.approx(0.2 / 0.5)
+    assert found.widths[0].moments[1].z_with_bias == pytest.approx((1.44 - 6) / (6 * 1.5))
+
+
+def test_z_is_the_difference_in_the_standard_errors_shown_beside_it():
+    # `given` draws no companions: the bias is only allowed for, and must not creep into z.
+    for check in (
+        crosscheck(fuss_catalan(2), sample(net(2), 40, 6)),
+        crosscheck(point_mass(1.0), given(np.log([[1.1] * 5, [1.2] * 5, [0.9] * 5])), companions=False),
+        crosscheck(point_mass(1.0), sample(net(5, weights="orthogonal"), 20, 4)),
+    ):
+        found = check.to_dict()
+        predicted = {m["k"]: m["predicted"] for m in found["widths"][0]["moments"]}
+        rows = [(m["sampled"], m["predicted"], m) for row in found["widths"] for m in row["moments"]]
+        rows += [(e["value"], predicted[e["k"]], e) for e in found["extrapolated"]]
+        rows += [(s["value"], s["predicted"], s) for s in found["shape"]]
+        for value, expected, row in rows:
+            assert row["z"] == pytest.approx((value - expected) / row["standard_error"], rel=1e-6, abs=1e-6)
+        assert all(abs(m["z_with_bias"]) <= abs(m["z"]) for row in found["widths"] for m in row["moments"])
 
 
 def test_an_atom_is_met_exactly_although_logarithms_round():
@@ -296,6 +315,7 @@ def test_record_is_plain_json_with_the_promised_keys():
     assert {"width", "samples", "ks", "wasserstein", "moments"} <= set(found["widths"][0])
     assert {"k", "predicted", "sampled", "standard_error", "z"} <= set(found["widths"][0]["moments"][0])
     assert {"k", "value", "standard_error", "z"} <= set(found["extrapolated"][0])
+    assert all("z_with_bias" in row for row in found["widths"][0]["moments"] + found["extrapolated"] + found["shape"])
     assert [m["k"] for m in found["extrapolated"]] == [1, 2, 3, 4]
 
 
@@ -344,7 +364,7 @@ def test_networks_without_any_scatter_are_judged(width):
     # The covariance of three equal means is singular to rounding; its inverse once had a negative entry.
     check = crosscheck(point_mass(1.0), sample(net(10, weights="orthogonal"), width, 8))
     assert check.agree, check.notes
-    assert all(np.isfinite(m.z) for m in check.extrapolated)
+    assert all(np.isfinite(m.z_with_bias) for m in check.extrapolated)
 
 
 def test_proportional_bias_is_allowed_for_and_an_intercept_is_found():
@@ -392,7 +412,7 @@ def test_one_layer_more_is_noticed_in_deep_networks(name):
         assert not wrong.agree
         assert any("of log s" in note for note in wrong.notes)
         for row in right.shape:
-            assert abs(row.z) < 5
+            assert abs(row.z_with_bias) < 5
             assert row.value is not None
 
 

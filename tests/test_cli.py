@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from spectra.cli import main
-from spectra.files import write_whole
+from spectra.files import check_writable, write_whole
 from spectra.network.config import Network
 from spectra.prediction import predict
 
@@ -317,6 +317,14 @@ def test_check_refuses_impossible_samples(net, capsys, arguments: list[str]) -> 
     assert arguments[0] in refused(capsys, "check", net(), *arguments)
 
 
+@pytest.mark.parametrize(("option", "value"), [("--width", 10**8), ("--widths", "10,99999999"), ("--width", 10**400)])
+def test_check_refuses_widths_beyond_memory_before_it_predicts(net, capsys, monkeypatch, option: str, value) -> None:
+    monkeypatch.setattr("spectra.prediction.predict", None)
+    message = refused(capsys, "check", net(), option, str(value))
+    assert f"`{option}`" in message
+    assert "memory" in message
+
+
 def test_check_takes_one_width_or_several(net, capsys) -> None:
     assert "not both" in refused(capsys, "check", net(), "--width", "10", "--widths", "10,20")
 
@@ -353,6 +361,26 @@ def test_a_failure_between_two_files_leaves_both_as_they_were(tmp_path) -> None:
         write_whole({first: b"new", tmp_path / "no-such-folder" / "second": b"new"})
     assert first.read_text() == "old"
     assert os.listdir(tmp_path) == ["first"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs /dev/fd")
+def test_a_pipe_is_written_to_directly() -> None:
+    reader, writer = os.pipe()
+    path = f"/dev/fd/{writer}"
+    check_writable(path)
+    write_whole({path: b"new"})
+    os.close(writer)
+    with open(reader, "rb") as stream:
+        assert stream.read() == b"new"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_a_refused_file_is_named_as_it_was_given(net, capsys) -> None:
+    # /proc takes no files, whoever asks.
+    assert main(["predict", net(), "--json", "/proc/x.json"]) == 2
+    error = capsys.readouterr().err
+    assert "/proc/x.json:" in error
+    assert ".part" not in error
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -80,7 +80,8 @@ def test_there_are_six_configurations_and_two_scripts() -> None:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_example_scripts_run_and_repeat_themselves(path: Path, workplace: Path, capsys) -> None:
+def test_example_scripts_run_anywhere_and_repeat_themselves(path: Path, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
     outputs = []
     for _ in range(2):
         runpy.run_path(str(path), run_name="__main__")

@@ -1,10 +1,12 @@
 """Figures: what they show is there, in the right place, and readable."""
 
+import itertools
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from spectra.network import Network
 from spectra.plot import check_figure, comparison_figure, figure_bytes, prediction_figure
@@ -51,6 +53,36 @@ def test_edges_are_named_for_what_they_are() -> None:
     net = Network(depth=32, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=0.02)
     figure = prediction_figure(predict(net))
     assert {text.rpartition(" ")[0] for text in texts(figure)} == {"effective edge", "edge"}
+
+
+def boxes(figure: Any) -> list[Any]:
+    """Where the labels of edges are, as drawn."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    return [t.get_window_extent(renderer) for axes in figure.axes for t in axes.texts if "edge" in t.get_text()]
+
+
+@pytest.mark.parametrize("inputs", [1000, 150528, 10**7])
+def test_labels_of_a_narrow_bulk_are_apart_and_differ(inputs: int) -> None:
+    layer = Network(activation="identity", sigma_w=1.0, input_width=inputs, layers=[{"width": 1}])
+    figure = prediction_figure(predict(layer))
+    first, second = boxes(figure)
+    assert not first.overlaps(second)
+    # c = 1/N_0: the edges are 1 ± √c, told apart by two digits or more.
+    values = sorted(float(text.rpartition(" ")[2]) for text in texts(figure))
+    assert values[1] - values[0] == pytest.approx(2 / inputs**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("slope", [0.05, 0.2])
+def test_inner_edges_are_labelled_too(slope: float) -> None:
+    law = {"name": "leaky_relu", "negative_slope": slope}
+    pred = predict(Network(depth=1, activation=law, sigma_w=1.0, sigma_b=0.1, input_variance=1.0))
+    figure = prediction_figure(pred)
+    (_, low), (high, top) = pred.singular_values.bulks
+    assert {f"edge {end:.4g}" for end in (low, high, top)} <= set(texts(figure))
+    drawn = boxes(figure)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(drawn, 2))
 
 
 def test_an_atom_too_small_to_be_seen_is_not_marked() -> None:

@@ -43,8 +43,10 @@ def check(
 
     from ..agreement import crosscheck
     from ..prediction import predict
-    from ..sampling import sample
+    from ..sampling import refuse_beyond_memory, sample
 
+    for n in sampled_widths:
+        refuse_beyond_memory(net, n, "--width" if widths is None else "--widths")
     pred = predict(net)
     with progress("sampling") as start:
         ensembles = [

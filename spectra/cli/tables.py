@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 # Without a terminal there is no width to fit; rows must not be broken for a reader that is a program.
 FILE_WIDTH = 140
+WITH_BIAS = (
+    "“with bias” counts also the bias expected of a finite width; at ∞ (in the logarithm) the verdict holds it against "
+    "its limit."
+)
 
 
 def _console() -> Console:
@@ -139,18 +143,21 @@ def print_check(pred: Prediction, result: CrossCheck) -> None:
     table.add_row("", "limit", *limits)
     console.print(table)
     console.print(Text("Moments m_k of JJᵀ; z counts standard errors", style="bold"))
+    console.print(Text(WITH_BIAS), soft_wrap=True)
     table = Table(header_style="bold")
-    for heading in ("k", "width", "predicted", "sampled", "z", "limit of |z|", "noticed from"):
+    for heading in ("k", "width", "predicted", "sampled", "z", "with bias", "its limit", "noticed from"):
         table.add_column(heading, justify="right")
     predicted = {moment.k: moment.predicted for row in result.widths for moment in row.moments}
     for k in sorted(predicted):
         for row in result.widths:
             for moment in (moment for moment in row.moments if moment.k == k):
                 sampled = _with_error(moment.sampled, moment.standard_error)
-                table.add_row(str(k), str(row.width), number(moment.predicted), sampled, number(moment.z, 3), "", "")
+                counts = number(moment.z, 3), number(moment.z_with_bias, 3)
+                table.add_row(str(k), str(row.width), number(moment.predicted), sampled, *counts, "", "")
         for limit in (limit for limit in result.extrapolated if limit.k == k):
             sampled = _with_error(limit.value, limit.standard_error)
-            verdict = number(limit.z, 3), number(limit.limit, 3), _share(limit.detectable)
+            counts = number(limit.z, 3), number(limit.z_with_bias, 3)
+            verdict = *counts, number(limit.limit, 3), _share(limit.detectable)
             table.add_row(str(k), "∞", number(predicted[k]), sampled, *verdict)
         table.add_section()
     console.print(table)
@@ -158,12 +165,12 @@ def print_check(pred: Prediction, result: CrossCheck) -> None:
         clipped = number(result.shape[0].clipped_at, 2)
         console.print(Text(f"Shape of the spectrum at width ∞, s below {clipped} counted as {clipped}", style="bold"))
         table = Table(header_style="bold")
-        for heading in ("statistic", "predicted", "sampled", "z", "limit of |z|", "noticed from"):
+        for heading in ("statistic", "predicted", "sampled", "z", "with bias", "its limit", "noticed from"):
             table.add_column(heading, justify="left" if heading == "statistic" else "right")
         for row in result.shape:
             noticed = f"± {number(row.detectable, 2)}" if row.name.startswith("mean") else _share(row.detectable)
             sampled = _with_error(row.value, row.standard_error)
-            verdict = number(row.z, 3), number(row.limit, 3), noticed
+            verdict = number(row.z, 3), number(row.z_with_bias, 3), number(row.limit, 3), noticed
             table.add_row(row.name, number(row.predicted), sampled, *verdict)
         console.print(table)
     verdict = "agree within" if result.agree else "DISAGREE beyond"

@@ -4,8 +4,9 @@ import time
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, ndtr
 
+import spectra
 from spectra.activations import Activation, get_activation
 from spectra.activations.expression import MAX_PIECES
 from spectra.errors import ConfigError
@@ -215,10 +216,10 @@ def test_callables_get_curvature_turning_points_and_symmetry():
     assert tanh.branches[0].turning_points == (0.0,)
     assert tanh.even_slope
     assert tanh.slope_bound == 1.0
-    assert not tanh.analytic
-    assert not tanh.branches[0].analytic
-    with pytest.raises(TypeError, match="real"):
-        tanh.branches[0].slope(x + 0.1j)
+    assert tanh.analytic
+    z = x + 0.4j
+    assert tanh.branches[0].slope(z) == pytest.approx(np.cosh(z) ** -2, abs=1e-13)
+    assert tanh.branches[0].curvature(z) == pytest.approx(-2 * np.tanh(z) / np.cosh(z) ** 2, abs=1e-11)
     silu = Activation.from_callable(lambda x: x * expit(x), lambda x: expit(x) * (1 + x * expit(-x)))
     expected = get_activation("silu").branches[0].turning_points
     assert silu.branches[0].turning_points == pytest.approx(expected, abs=1e-9)
@@ -277,3 +278,53 @@ def test_callables_have_no_symbolic_form():
         line.symbolic()
     with pytest.raises(NotImplementedError, match="twice"):
         line.mp(1)
+
+
+def _gelu_slope(x):
+    return ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+
+
+def _predicted(activation):
+    net = spectra.Network(depth=4, activation=activation, weights="orthogonal", sigma_w="critical", q_star=0.3)
+    return spectra.predict(net)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "value", "slope", "options"),
+    [
+        ("tanh", np.tanh, _sech2, {}),
+        ("tanh", np.tanh, lambda x: 1 - np.tanh(x) ** 2, {}),
+        ("tanh", np.tanh, _sech2, {"curvature": lambda x: -2 * np.tanh(x) * _sech2(x)}),
+        # a curvature that fails for complex x is used on the real axis alone
+        ("tanh", np.tanh, _sech2, {"curvature": lambda x: -2 * np.tanh(np.real(x)) * _sech2(np.real(x))}),
+        ("gelu", lambda x: x * ndtr(x), _gelu_slope, {}),
+        ("elu", lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), lambda x: np.exp(np.minimum(x, 0)), None),
+    ],
+)
+def test_smooth_callables_have_the_spectrum_of_the_activation_they_are(name, value, slope, options):
+    mine = _predicted(Activation.from_callable(value, slope, **({"kinks": [0]} if options is None else options)))
+    known = _predicted(get_activation(name))
+    assert mine.checks.certified
+    p = np.array([0.02, 0.3, 0.5, 0.9, 0.98])
+    at = known.spectrum.icdf(p)
+    assert mine.spectrum.icdf(p) == pytest.approx(at, rel=1e-10)
+    assert mine.spectrum.pdf(at) == pytest.approx(known.spectrum.pdf(at), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "slope",
+    [
+        lambda x: _sech2(np.real(x)),
+        lambda x: 4 * np.exp(-2 * np.abs(x)) / (1 + np.exp(-2 * np.abs(x))) ** 2,
+        lambda x: 4 * expit(2 * x) * expit(-2 * x),  # no complex loop in scipy
+        lambda x: _sech2(np.conj(x)),
+    ],
+)
+def test_a_derivative_that_is_not_analytic_is_refused_where_that_is_needed(slope):
+    activation = Activation.from_callable(np.tanh, slope, name="mine")
+    assert not activation.analytic
+    assert activation.derivative(0.5) == pytest.approx(np.cosh(0.5) ** -2, rel=1e-14)
+    with pytest.raises(ConfigError, match="'mine', must accept complex arrays") as refused:
+        _predicted(activation)
+    assert "\n" not in str(refused.value)

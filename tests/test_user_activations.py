@@ -2,8 +2,10 @@
 
 import time
 
+import mpmath
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.special import expit, ndtr
 
 import spectra
@@ -200,10 +202,55 @@ def test_many_kinks_are_handled_up_to_the_limit():
 
 
 def test_decimals_are_read_as_written():
-    import mpmath
-
     with mpmath.workdps(40):
         assert abs(of("0.1*tanh(x) + x").mp(2) - mpmath.tanh(2) / 10 - 2) < 1e-39
+
+
+CANCELLING = [
+    ("(sqrt(1+x**2)-1)/2+x", lambda x: x / np.sqrt(1 + x**2) / 2 + 1),
+    ("sqrt(1+x**2)-1", lambda x: x / np.sqrt(1 + x**2)),
+    ("log(1+x**2)", lambda x: 2 * x / (1 + x**2)),
+    ("Piecewise((sqrt(1+x**2)-1, x > 0), (x/2, True))", lambda x: x / np.sqrt(1 + x**2) if x > 0 else 0.5),
+]
+
+
+@pytest.mark.parametrize(("text", "slope"), CANCELLING)
+def test_functions_whose_digits_cancel_at_zero_are_predicted(text, slope):
+    activation = of(text)
+    net = spectra.Network(
+        depth=3, activation=activation, weights="orthogonal", sigma_w=1.0, sigma_b=0.2, input_variance=1.0
+    )
+    prediction = spectra.predict(net)
+    assert prediction.checks.certified
+
+    def gaussian_mean(f, q):
+        def weighted(z):
+            return f(np.sqrt(q) * z) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+
+        return sum(quad(weighted, *ends, epsabs=1e-13, epsrel=1e-12)[0] for ends in ((-12, 0), (0, 12)))
+
+    variance, mean = 1.04, 1.0
+    for _ in range(3):
+        mean *= gaussian_mean(lambda x: slope(x) ** 2, variance)
+        variance = 0.04 + gaussian_mean(lambda x: activation(x) ** 2, variance)
+    assert prediction.moments(1)[0] == pytest.approx(mean, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*(text for text, _ in CANCELLING), "1-cos(x)", "x-sin(x)", "asinh(x)-x", "sqrt(1+x**2/10000)-1", "exp(x)-1-x"],
+)
+def test_values_keep_their_digits_towards_zero(text):
+    activation = of(text)
+    with mpmath.workdps(50):
+        for x in 1.3 * 2.0 ** np.arange(-24, 5):
+            assert activation(x) == pytest.approx(float(activation.mp(float(x))), rel=1e-13)
+            assert activation.derivative(x) == pytest.approx(float(activation.mp(float(x), 1)), rel=1e-13)
+    z = np.array([0.2 + 0.1j, 0.3 - 0.2j, 3.0 + 0.4j])
+    slope = activation.branches[-1].slope
+    with mpmath.workdps(50):
+        expected = [complex(activation.mp(complex(t), 1)) for t in z]
+    assert slope(z) == pytest.approx(expected, rel=1e-13)
 
 
 # -- callables --------------------------------------------------------------------------------------------------------

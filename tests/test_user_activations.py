@@ -347,6 +347,7 @@ def _predicted(activation):
         ("tanh", np.tanh, _sech2, {"curvature": lambda x: -2 * np.tanh(np.real(x)) * _sech2(np.real(x))}),
         ("gelu", lambda x: x * ndtr(x), _gelu_slope, {}),
         ("elu", lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), lambda x: np.exp(np.minimum(x, 0)), None),
+        ({"expr": "sqrt(1+x**2)-1"}, lambda x: np.sqrt(1 + x * x) - 1, lambda x: x / np.sqrt(1 + x * x), {}),
     ],
 )
 def test_smooth_callables_have_the_spectrum_of_the_activation_they_are(name, value, slope, options):

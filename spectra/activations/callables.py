@@ -16,7 +16,7 @@ import numpy as np
 
 from spectra.activations import primitives, roots
 from spectra.activations.activation import Activation, Branch, Function
-from spectra.activations.continued import Continued, Curvature
+from spectra.activations.continued import Continued, Curvature, accurate_value
 from spectra.errors import ConfigError
 
 # |x| up to which φ and φ' are compared; cells have irrational ends so that an undeclared kink falls inside one
@@ -51,7 +51,8 @@ def from_callable(
             given = None if second is None else Continued(second, lower, upper)
             bend = Curvature(own, given, partial(_difference, slope, lower, upper))
             turning = _turning_points(own, bend, lower, upper)
-            branches.append(Branch(lower, upper, value, own, bend, None, turning, analytic=own.radius > 0.0))
+            own_value = accurate_value(value, own, lower, upper)
+            branches.append(Branch(lower, upper, own_value, own, bend, None, turning, analytic=own.radius > 0.0))
     _refuse_jumps(value, branches, name)
     return Activation(
         name=name,
@@ -72,7 +73,7 @@ class _Checked:
 
     def __call__(self, x: Any) -> np.ndarray:
         if np.iscomplexobj(x):
-            raise TypeError(f"activation {self.name!r} was made from callables and is known for real x only")
+            raise TypeError(f"φ of activation {self.name!r} was made from a callable and is known for real x only")
         x = np.asarray(x, dtype=float)
         result = np.asarray(self.function(x))
         if result.shape != x.shape:

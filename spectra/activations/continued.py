@@ -54,7 +54,7 @@ class Continued:
         total = total / (1j * h)
         return total if np.iscomplexobj(x) else total.real
 
-    def _complex(self, x: np.ndarray) -> np.ndarray:
+    def _complex(self, x: Any) -> np.ndarray:
         with np.errstate(all="ignore"):
             return np.asarray(self.checked.function(np.clip(x.real, *self.ends) + 1j * x.imag), dtype=complex)
 
@@ -97,3 +97,32 @@ class Curvature:
         if self.slope.radius or np.iscomplexobj(x):
             return self.slope.rate(x)
         return self.differences(x)
+
+
+_PART, _PART_WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+
+def accurate_value(value: Function, slope: Continued, lower: float, upper: float) -> Function:
+    """Return φ on a branch; φ(0) + ∫ φ' near 0 where the callable loses its digits, as that of √(1 + x²) − 1 does.
+
+    Moments at small variance are of the size of φ near 0, and nodes are added until φ is smooth relative to that.
+    """
+    radius = slope.radius
+    if not radius or not lower <= 0.0 <= upper:
+        return value
+    start = value(np.zeros(1))[0]
+
+    def near(x: np.ndarray) -> np.ndarray:
+        return start + 0.5 * x * (slope(0.5 * x[..., None] * (1.0 + _PART)) @ _PART_WEIGHTS)
+
+    def joined(x: Any) -> np.ndarray:
+        x = np.asarray(x, dtype=float)
+        return np.where(np.abs(x) < radius, near(np.clip(x, -radius, radius)), value(x))
+
+    # Not powers of two: their squares make no rounding that shows.
+    x = 0.7 * radius * 2.0 ** -np.arange(0.0, 24.0, 0.5)
+    x = np.concatenate([x, -x])
+    x = x[(x > lower) & (x < upper)]
+    error = np.abs(near(x) - value(x)) / np.maximum(np.abs(value(x)), 1e-300)
+    # Where the two part at the outer end as well, the callable is not that accurate: joining them would make a step.
+    return joined if np.any(error > 1e-13) and np.all(error[np.abs(x) > 0.5 * radius] < 1e-12) else value

@@ -2,10 +2,13 @@
 
 import time
 
+import mpmath
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.integrate import quad
+from scipy.special import expit, ndtr
 
+import spectra
 from spectra.activations import Activation, get_activation
 from spectra.activations.expression import MAX_PIECES
 from spectra.errors import ConfigError
@@ -199,10 +202,55 @@ def test_many_kinks_are_handled_up_to_the_limit():
 
 
 def test_decimals_are_read_as_written():
-    import mpmath
-
     with mpmath.workdps(40):
         assert abs(of("0.1*tanh(x) + x").mp(2) - mpmath.tanh(2) / 10 - 2) < 1e-39
+
+
+CANCELLING = [
+    ("(sqrt(1+x**2)-1)/2+x", lambda x: x / np.sqrt(1 + x**2) / 2 + 1),
+    ("sqrt(1+x**2)-1", lambda x: x / np.sqrt(1 + x**2)),
+    ("log(1+x**2)", lambda x: 2 * x / (1 + x**2)),
+    ("Piecewise((sqrt(1+x**2)-1, x > 0), (x/2, True))", lambda x: x / np.sqrt(1 + x**2) if x > 0 else 0.5),
+]
+
+
+@pytest.mark.parametrize(("text", "slope"), CANCELLING)
+def test_functions_whose_digits_cancel_at_zero_are_predicted(text, slope):
+    activation = of(text)
+    net = spectra.Network(
+        depth=3, activation=activation, weights="orthogonal", sigma_w=1.0, sigma_b=0.2, input_variance=1.0
+    )
+    prediction = spectra.predict(net)
+    assert prediction.checks.certified
+
+    def gaussian_mean(f, q):
+        def weighted(z):
+            return f(np.sqrt(q) * z) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+
+        return sum(quad(weighted, *ends, epsabs=1e-13, epsrel=1e-12)[0] for ends in ((-12, 0), (0, 12)))
+
+    variance, mean = 1.04, 1.0
+    for _ in range(3):
+        mean *= gaussian_mean(lambda x: slope(x) ** 2, variance)
+        variance = 0.04 + gaussian_mean(lambda x: activation(x) ** 2, variance)
+    assert prediction.moments(1)[0] == pytest.approx(mean, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*(text for text, _ in CANCELLING), "1-cos(x)", "x-sin(x)", "asinh(x)-x", "sqrt(1+x**2/10000)-1", "exp(x)-1-x"],
+)
+def test_values_keep_their_digits_towards_zero(text):
+    activation = of(text)
+    with mpmath.workdps(50):
+        for x in 1.3 * 2.0 ** np.arange(-24, 5):
+            assert activation(x) == pytest.approx(float(activation.mp(float(x))), rel=1e-13)
+            assert activation.derivative(x) == pytest.approx(float(activation.mp(float(x), 1)), rel=1e-13)
+    z = np.array([0.2 + 0.1j, 0.3 - 0.2j, 3.0 + 0.4j])
+    slope = activation.branches[-1].slope
+    with mpmath.workdps(50):
+        expected = [complex(activation.mp(complex(t), 1)) for t in z]
+    assert slope(z) == pytest.approx(expected, rel=1e-13)
 
 
 # -- callables --------------------------------------------------------------------------------------------------------
@@ -215,10 +263,10 @@ def test_callables_get_curvature_turning_points_and_symmetry():
     assert tanh.branches[0].turning_points == (0.0,)
     assert tanh.even_slope
     assert tanh.slope_bound == 1.0
-    assert not tanh.analytic
-    assert not tanh.branches[0].analytic
-    with pytest.raises(TypeError, match="real"):
-        tanh.branches[0].slope(x + 0.1j)
+    assert tanh.analytic
+    z = x + 0.4j
+    assert tanh.branches[0].slope(z) == pytest.approx(np.cosh(z) ** -2, abs=1e-13)
+    assert tanh.branches[0].curvature(z) == pytest.approx(-2 * np.tanh(z) / np.cosh(z) ** 2, abs=1e-11)
     silu = Activation.from_callable(lambda x: x * expit(x), lambda x: expit(x) * (1 + x * expit(-x)))
     expected = get_activation("silu").branches[0].turning_points
     assert silu.branches[0].turning_points == pytest.approx(expected, abs=1e-9)
@@ -277,3 +325,54 @@ def test_callables_have_no_symbolic_form():
         line.symbolic()
     with pytest.raises(NotImplementedError, match="twice"):
         line.mp(1)
+
+
+def _gelu_slope(x):
+    return ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+
+
+def _predicted(activation):
+    net = spectra.Network(depth=4, activation=activation, weights="orthogonal", sigma_w="critical", q_star=0.3)
+    return spectra.predict(net)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "value", "slope", "options"),
+    [
+        ("tanh", np.tanh, _sech2, {}),
+        ("tanh", np.tanh, lambda x: 1 - np.tanh(x) ** 2, {}),
+        ("tanh", np.tanh, _sech2, {"curvature": lambda x: -2 * np.tanh(x) * _sech2(x)}),
+        # a curvature that fails for complex x is used on the real axis alone
+        ("tanh", np.tanh, _sech2, {"curvature": lambda x: -2 * np.tanh(np.real(x)) * _sech2(np.real(x))}),
+        ("gelu", lambda x: x * ndtr(x), _gelu_slope, {}),
+        ("elu", lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), lambda x: np.exp(np.minimum(x, 0)), None),
+        ({"expr": "sqrt(1+x**2)-1"}, lambda x: np.sqrt(1 + x * x) - 1, lambda x: x / np.sqrt(1 + x * x), {}),
+    ],
+)
+def test_smooth_callables_have_the_spectrum_of_the_activation_they_are(name, value, slope, options):
+    mine = _predicted(Activation.from_callable(value, slope, **({"kinks": [0]} if options is None else options)))
+    known = _predicted(get_activation(name))
+    assert mine.checks.certified
+    p = np.array([0.02, 0.3, 0.5, 0.9, 0.98])
+    at = known.spectrum.icdf(p)
+    assert mine.spectrum.icdf(p) == pytest.approx(at, rel=1e-10)
+    assert mine.spectrum.pdf(at) == pytest.approx(known.spectrum.pdf(at), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "slope",
+    [
+        lambda x: _sech2(np.real(x)),
+        lambda x: 4 * np.exp(-2 * np.abs(x)) / (1 + np.exp(-2 * np.abs(x))) ** 2,
+        lambda x: 4 * expit(2 * x) * expit(-2 * x),  # no complex loop in scipy
+        lambda x: _sech2(np.conj(x)),
+    ],
+)
+def test_a_derivative_that_is_not_analytic_is_refused_where_that_is_needed(slope):
+    activation = Activation.from_callable(np.tanh, slope, name="mine")
+    assert not activation.analytic
+    assert activation.derivative(0.5) == pytest.approx(np.cosh(0.5) ** -2, rel=1e-14)
+    with pytest.raises(ConfigError, match="'mine', must accept complex arrays") as refused:
+        _predicted(activation)
+    assert "\n" not in str(refused.value)

@@ -25,7 +25,7 @@ class Branch:
     ----------
     constant_slope : φ' where it is constant on the branch, else None.
     turning_points : zeros of φ'·φ'' inside the interval, sorted (critical points of φ'²); () if constant or periodic.
-    analytic : False for real-only callables: complex input raises TypeError.
+    analytic : False for callables whose derivative is not analytic: complex input raises ConfigError.
 
     Accuracy
     --------
@@ -54,7 +54,7 @@ class Activation:
     even_slope : whether φ'(x)² = φ'(−x)².
     slope_period : period of φ'², where periodic.
     slope_bound : sup |φ'|, inf where unbounded.
-    analytic : whether branches take complex input.
+    analytic : whether the slopes of all branches take complex input.
     source : "catalogue", "expression" or "callable".
     """
 
@@ -162,7 +162,8 @@ class Activation:
     ) -> Activation:
         """Activation from a callable φ and its derivative φ', both vectorised over real arrays.
 
-        The two are checked against each other; see `spectra.activations.callables`.
+        The two are checked against each other; see `spectra.activations.callables`. Spectra need φ' off the real axis
+        too: there `slope` must take complex arrays and be analytic beside each point that is no kink.
 
         Raises
         ------

@@ -1,7 +1,8 @@
 """Activations from two callables, φ and φ', which are checked against each other.
 
-Such an activation is real-only (`analytic` is False): nothing is known of it off the real line. A derivative that does
-not belong to its function is the classical silent error, so φ(b) − φ(a) is compared with ∫ φ' on every cell of a grid.
+Off the real line φ' is what the callable says of complex arrays, where `continued` finds it analytic; φ itself is not
+wanted there. A derivative that does not belong to its function is the classical silent error, so φ(b) − φ(a) is
+compared with ∫ φ' on every cell of a grid.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from spectra.activations import primitives, roots
 from spectra.activations.activation import Activation, Branch, Function
+from spectra.activations.continued import Continued, Curvature, accurate_value
 from spectra.errors import ConfigError
 
 # |x| up to which φ and φ' are compared; cells have irrational ends so that an undeclared kink falls inside one
@@ -36,7 +38,6 @@ def from_callable(
     branches = []
     for lower, upper in pairwise((-np.inf, *cuts, np.inf)):
         _compare(value, slope, lower, upper, name, "slope", "value")
-        bend = second or partial(_difference, slope, lower, upper)
         if second is not None:
             _compare(slope, second, lower, upper, name, "curvature", "slope")
         x = roots.grid(lower, upper)
@@ -44,10 +45,14 @@ def from_callable(
         if np.all(y == y[0]):  # then also at the ends, whatever the callable says there: (x > 0) is 0 at the kink
             fixed = float(y[0])
             known = partial(primitives.constant, value=fixed), primitives.zero
-            branches.append(Branch(lower, upper, value, *known, fixed, (), analytic=False))
+            branches.append(Branch(lower, upper, value, *known, fixed, ()))
         else:
-            turning = _turning_points(slope, bend, lower, upper)
-            branches.append(Branch(lower, upper, value, slope, bend, None, turning, analytic=False))
+            own = Continued(slope, lower, upper)
+            given = None if second is None else Continued(second, lower, upper)
+            bend = Curvature(own, given, partial(_difference, slope, lower, upper))
+            turning = _turning_points(own, bend, lower, upper)
+            own_value = accurate_value(value, own, lower, upper)
+            branches.append(Branch(lower, upper, own_value, own, bend, None, turning, analytic=own.radius > 0.0))
     _refuse_jumps(value, branches, name)
     return Activation(
         name=name,
@@ -56,7 +61,7 @@ def from_callable(
         kinks=cuts,
         even_slope=_even(slope, cuts),
         slope_bound=_bound(slope, branches),
-        analytic=False,
+        analytic=all(b.analytic for b in branches),
     )
 
 
@@ -68,7 +73,7 @@ class _Checked:
 
     def __call__(self, x: Any) -> np.ndarray:
         if np.iscomplexobj(x):
-            raise TypeError(f"activation {self.name!r} was made from callables and is known for real x only")
+            raise TypeError(f"φ of activation {self.name!r} was made from a callable and is known for real x only")
         x = np.asarray(x, dtype=float)
         result = np.asarray(self.function(x))
         if result.shape != x.shape:

@@ -18,6 +18,7 @@ from sympy.core.relational import Relational
 
 from spectra.activations import grammar, roots, source, symbolic
 from spectra.activations.activation import Activation, Branch
+from spectra.activations.nearzero import accurate_at_zero
 from spectra.activations.turning import turning_points
 from spectra.errors import ConfigError
 
@@ -254,7 +255,9 @@ def _branch(text: str, piece: Piece, period: float | None) -> Branch:
     named = {"value": formula, "slope": slope, "curvature": curvature}
     for what, e in named.items():
         _checked_values(text, what, e, lower, upper)
-    value, derivative, second = (source.function(e, what) for what, e in named.items())
+    value, derivative, second = (
+        accurate_at_zero(source.function(e, what), e, lower, upper) for what, e in named.items()
+    )
     constant = None if slope.has(X) else float(sympy.N(slope, 30))
     try:
         turning = () if period or constant is not None else turning_points(slope, lower, upper)

@@ -236,7 +236,7 @@ def _period_ends(branch: Branch, period: float) -> list[float]:
     grid = np.linspace(-0.5 * period, 0.5 * period, 401) + 0.123456789e-3 * period
     values = [derivative(x) for x in grid]
     roots = [
-        cast(float, brentq(derivative, a, b, xtol=1e-15))
+        cast(float, brentq(derivative, a, b, xtol=1e-15, maxiter=1000))
         for a, b, fa, fb in zip(grid, grid[1:], values, values[1:], strict=False)
         if fa * fb < 0
     ]

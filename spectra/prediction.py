@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .assembly import spectrum_of
-from .errors import ConvergenceError
+from .errors import ConfigError, ConvergenceError
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
@@ -136,6 +136,8 @@ def predict(net: Network) -> Prediction:
 
 
 def _predict(net: Network) -> Prediction:
+    if not isinstance(net, Network):
+        raise ConfigError(f"`predict({net!r:.40})`: `net` must be a `spectra.Network`, not {type(net).__name__}.")
     field = mean_field(net)
     equation = jacobian_equation(field)
     built = spectrum_of(equation, partial(jacobian_equation, field))

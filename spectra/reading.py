@@ -55,7 +55,9 @@ def _spread(low: float, high: float) -> str:
     """How far the middle 98 % reach, from the logarithms of their ends."""
     decades = (high - low) / math.log(10.0)
     if decades <= 1.0:
-        return f"lie between {_exp(low)} and {_exp(high)}"
+        # Three digits, or as many as show the difference.
+        digits = max(3, 1 + math.ceil(-math.log10(-math.expm1(low - high))))
+        return f"lie between {_exp(low, digits)} and {_exp(high, digits)}"
     if not math.isfinite(decades):
         return "spread over more decades than can be counted"
     rounded = round(decades)

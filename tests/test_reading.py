@@ -1,5 +1,7 @@
 """The plain sentence about a spectrum: true for each kind of network, by the table beside it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,11 @@ def test_quantiles_named_are_quantiles() -> None:
 )
 def test_network_in_words(keys, words) -> None:
     assert in_words(Network(**keys)) == words
+
+
+def test_ends_of_a_narrow_law_are_told_apart() -> None:
+    # c = 1/N_0: singular values within 1 ± √c, here 1 ± 0.0026; the middle 98 % nearly reach these ends.
+    net = Network(activation="identity", sigma_w=1.0, input_width=150528, layers=[{"width": 1}])
+    sentence = reading(predict(net))
+    low, high = (float(x) for x in re.findall(r"between (\S+) and ([0-9.]+\d)", sentence)[0])
+    assert 0.8 * 2 / 150528**0.5 < high - low < 1.2 * 2 / 150528**0.5

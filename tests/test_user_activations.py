@@ -351,7 +351,8 @@ def _predicted(activation):
     ],
 )
 def test_smooth_callables_have_the_spectrum_of_the_activation_they_are(name, value, slope, options):
-    mine = _predicted(Activation.from_callable(value, slope, **({"kinks": [0]} if options is None else options)))
+    keys: dict[str, Any] = {"kinks": [0]} if options is None else options
+    mine = _predicted(Activation.from_callable(value, slope, **keys))
     known = _predicted(get_activation(name))
     assert mine.checks.certified
     p = np.array([0.02, 0.3, 0.5, 0.9, 0.98])

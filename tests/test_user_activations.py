@@ -1,6 +1,7 @@
 """User expressions and callables: kinks found, nonsense refused, and no text can run code or hang."""
 
 import time
+from typing import Any
 
 import mpmath
 import numpy as np

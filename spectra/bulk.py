@@ -27,8 +27,9 @@ THIN = -37.0
 NOTHING = -55.0
 # log density in U at which an arc is left whether it fades or not: e^{-37} is the rounding of ζ and v itself.
 BURIED = -74.0
-# Share of the mass beyond which what is still to come is more than a tail.
-LEFT = 1e-6
+# Share of the mass beyond which what is still to come is more than a tail, and more than the roughness of the sweep's
+# own points, 1e-3 at worst.
+LEFT = 1e-2
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first

@@ -35,7 +35,7 @@ def variance_at(place: float) -> float:
 def nodes_needed(places: Array) -> int:
     """Nodes for 1e-14 if the nearest singularity is about 2 away from the range of `places`; a first guess."""
     half = 0.5 * float(np.ptp(places))
-    return min(2 + math.ceil(16.0 / math.log1p(4.0 / max(half, 1e-12))), FIRST_GUESS)
+    return min(3 + math.ceil(16.0 / math.log1p(4.0 / max(half, 1e-12))), FIRST_GUESS)
 
 
 def gauss_rule(places: Array, counts: Array, size: int) -> tuple[Array, Array]:

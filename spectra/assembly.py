@@ -87,12 +87,12 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             more = extra
             if refined is not None and is_thinned(equation) and not wide:
                 wide = True
-                more = widened(equation, partial(_with_more, refined, level), extra, [along(a) for a in found.arcs])
+                more = widened(equation, partial(refined, level=level), extra, [along(a) for a in found.arcs])
             if more == extra:
                 charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
                 if refined is not None and is_thinned(equation) and any(a.log_u.size < FEW for a in found.arcs):
                     solved = [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None]
-                    more = widened(equation, partial(_with_more, refined, level), extra, solved)
+                    more = widened(equation, partial(refined, level=level), extra, solved)
             if refined is not None and more > extra:
                 extra, known = more, None
                 equation = refined(level=level, extra=extra)
@@ -150,10 +150,6 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         log_mean=-equation.constant,
     )
     return Assembly(law, equation, residual, uncertified, notes)
-
-
-def _with_more(refined: Callable[..., MasterEquation], level: int, extra: int) -> MasterEquation:
-    return refined(level=level, extra=extra)
 
 
 def _pushed(equation: MasterEquation) -> Assembly:

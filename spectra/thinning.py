@@ -51,19 +51,19 @@ def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequen
 
 
 def widened(
-    equation: MasterEquation, more: Callable[[int], MasterEquation], extra: int, arcs: Sequence[Stretch]
+    equation: MasterEquation, refined: Callable[..., MasterEquation], extra: int, arcs: Sequence[Stretch]
 ) -> int:
     """How many nodes to add to the rules, no fewer than `extra`: as many as suffice along the arcs of `equation`.
 
     Parameters
     ----------
-    more : the equation for a number of nodes added; `equation` is that of `extra`.
+    refined : `refined(extra=m)` is the equation with m nodes added; `equation` is that of `extra`.
     """
     if not arcs:
         return extra
     here, added, last, before = _Along.of(equation, arcs), EXTRA, math.inf, EXTRA
     while is_thinned(here.equation):
-        wider = more(extra + added)
+        wider = refined(extra=extra + added)
         if not is_thinned(wider):
             return extra + added
         there = here.carried_to(wider)

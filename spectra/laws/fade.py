@@ -13,7 +13,7 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Branch
-from .path import TINY_SLOPE_SQUARE
+from .path import TINY_SLOPE_SQUARE, last_above
 
 # Half-way point: what is left at the cut is the square of their ratio, 1e-16.
 FADING = 1e8 * TINY_SLOPE_SQUARE
@@ -50,11 +50,7 @@ class Taken:
         self.branch, self.density = branch, density
         inside = far
         if float(branch.slope(np.array([far]))[0]) ** 2 > UNTOUCHED:
-            below = self.start
-            for _ in range(60):
-                middle = 0.5 * (inside + below)
-                large = float(branch.slope(np.array([middle]))[0]) ** 2 > UNTOUCHED
-                inside, below = (middle, below) if large else (inside, middle)
+            inside = last_above(branch, far, self.start, UNTOUCHED)
         self.ends = np.linspace(self.start, inside, _PANELS + 1)
         self.sums = np.concatenate([[0.0], np.cumsum(self._over(self.ends[:-1], self.ends[1:]))])
 

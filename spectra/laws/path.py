@@ -243,6 +243,17 @@ def _period_ends(branch: Branch, period: float) -> list[float]:
     return [*roots, roots[0] + period]
 
 
+def last_above(branch: Branch, inside: float, outside: float, limit: float) -> float:
+    """The last x between `inside`, where φ'² > `limit`, and `outside` before it falls below that."""
+    # Four binary digits at a time.
+    for _ in range(15):
+        points = inside + (outside - inside) * np.arange(1, 17) / 16.0
+        above = branch.slope(points[:-1]) ** 2 > limit
+        first = int(np.argmin(np.append(above, False)))
+        inside, outside = float(points[first - 1]) if first else inside, float(points[first])
+    return inside
+
+
 def _where_slope_counts(branch: Branch, lower: float, upper: float) -> tuple[float, float]:
     """Shrink the piece to where φ'² is above the underflow limit."""
 
@@ -258,10 +269,5 @@ def _where_slope_counts(branch: Branch, lower: float, upper: float) -> tuple[flo
             bounds.append(far)
             continue
         inside, outside = near if at_near else beside, far
-        # Four binary digits at a time.
-        for _ in range(15):
-            points = inside + (outside - inside) * np.arange(1, 17) / 16.0
-            first = int(np.argmin(np.append(counts(points[:-1]), False)))
-            inside, outside = float(points[first - 1]) if first else inside, float(points[first])
-        bounds.append(inside)
+        bounds.append(last_above(branch, inside, outside, TINY_SLOPE_SQUARE))
     return bounds[0], bounds[1]

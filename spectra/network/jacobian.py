@@ -37,7 +37,7 @@ NO_RANK = 1e-10
 def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
     spend(ONE_LAW)
     law = slope_law(activation, variance, level=level)
-    _refuse_below(NO_RANK, law.rank / (1.0 + law.variance), activation, variance)
+    _refuse_saturated(law.rank / (1.0 + law.variance), activation, variance)
     return law
 
 
@@ -104,12 +104,12 @@ def _rank(activation: Activation, variance: float) -> float:
         rank = slope_rank(activation, variance)
     except ConvergenceError:
         rank = 0.0
-    _refuse_below(NO_RANK, rank, activation, variance)
+    _refuse_saturated(rank, activation, variance)
     return rank
 
 
-def _refuse_below(least: float, share: float, activation: Activation, variance: float) -> None:
-    if share < least:
+def _refuse_saturated(share: float, activation: Activation, variance: float) -> None:
+    if share < NO_RANK:
         raise ConfigError(
             f"`sigma_w`, `input_variance`: a layer of {activation.name} is reached with variance {variance:.3g}, where "
             f"{share:.1g} of its units carry all of E φ'²: the others are saturated; lower `sigma_w` or the depth."

@@ -23,6 +23,8 @@ HALVED = 1e-8
 # A piece that is no rougher than this gives starting values to its parts.
 SMOOTH = 1e-2
 MAX_PIECES = 3000
+# Rounds after which the rounding of large terms that cancel is thought of.
+PATIENCE = 4
 # Nor do they where the error left in the mass of a piece is below this.
 SCRAP = 1e-13
 # Shorter than this, and with less mass than its square, a piece without certificate is left to finer laws.
@@ -45,12 +47,12 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         edge_low = arc.log_u[0]
         low = float(edge_low)
     guess = Guess(arc, low, high, bool(exponent_low), bool(exponent_high))
-    breaks = _first_breaks(arc, low, high, 1 if equation.is_explicit else 3)
+    breaks = _first_breaks(arc, low, high)
     start: tuple[Array, Array] | None = None
     done: list[tuple[float, float, Array]] = []
     residual, uncertified, unproven = 0.0, 0, 0
     solved: list[tuple[Array, Array, Array]] = []
-    for _ in range(MAX_ROUNDS):
+    for count in range(MAX_ROUNDS):
         a, b = breaks[:, 0], breaks[:, 1]
         half = 0.5 * (b - a)
         u = (a + half)[:, None] + half[:, None] * NODES
@@ -84,6 +86,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         # In a thin tail Im w, and with it log p, carries rounding; what a piece holds decides how much of it matters.
         held = np.exp(np.max(log_p, axis=1)) / equation.rank * (b - a)
         noise = noise + np.clip(1e-16 / np.maximum(held, 1e-300), 0.0, TAIL_RESOLUTION)
+        if count >= PATIENCE:
+            noise = noise + _rounding(equation, u, roots.zeta.reshape(u.shape))
         certified = roots.certified.reshape(u.shape)
         finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
         # Where the laws are not resolved roots are not found, and shorter pieces do not help.
@@ -153,6 +157,13 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     raise ConvergenceError(f"the mass of one arc was not resolved in {MAX_ROUNDS} bisections")
 
 
+def _rounding(equation: MasterEquation, u: Array, zeta: Array) -> Array:
+    """Relative rounding of the density on each piece, where log u is a sum of large terms that cancel."""
+    per_u = np.abs(np.diff(zeta)) / np.maximum(np.diff(u), 1e-300) / np.minimum(zeta.imag[:, 1:], zeta.imag[:, :-1])
+    largest = np.abs(u) + sum(abs(e) * np.abs(np.log(np.abs(1.0 - d * zeta))) for d, e in equation.terms)
+    return (equation.precision * np.max(largest, axis=1) * np.max(per_u, axis=1)).astype(float)
+
+
 def _divided(a: Array, b: Array, count: int) -> Array:
     """Both ends of `count` equal parts of every interval (a, b): first parts first."""
     cuts = a + (b - a) * np.arange(count + 1)[:, None] / count
@@ -183,12 +194,12 @@ def _from_parents(
     return zeta.ravel(), v.reshape(v.shape[0], zeta.size)
 
 
-def _first_breaks(arc: Arc, low: float, high: float, stride: int) -> Array:
-    """Every `stride`-th step of the sweep, and at least two pieces, so that each touches one edge.
+def _first_breaks(arc: Arc, low: float, high: float) -> Array:
+    """The steps of the sweep, and at least two pieces, so that each touches one edge.
 
-    Where nodes cost next to nothing, a round of solving costs more than pieces that are shorter than need be.
+    A round of solving costs more than pieces that are shorter than need be.
     """
-    inner = arc.log_u[max(stride, 2) : 1 - max(stride, 2) : stride].astype(float)
+    inner = arc.log_u[2:-1].astype(float)
     # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.  A narrow bulk before a
     # long tail has the scale of the first steps.
     first_steps = float(abs(arc.log_u[min(2, arc.log_u.size - 1)] - low))

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from .errors import ConvergenceError
+from .native import NATIVE
 
-# Terms 1/(1 − vt) of one law's sum; some ten nanoseconds each, so that the whole takes some ten seconds.
-LIMIT = 8e8
+# Terms 1/(1 − vt) of one law's sum; some ten nanoseconds each with numpy, one or less in compiled code, so that the
+# whole takes some ten seconds.
+LIMIT = 8e8 if NATIVE is None else 1e10
 # What one evaluation costs for every law besides its terms, in terms.
 FIXED = 4_000
 # What the nodes of one law of D² cost, in terms.

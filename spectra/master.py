@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from ._types import Array
+from .compiled import CompiledEquation
 from .effort import spend
 from .laws.nodes import LawStack, NodeLaw
 
@@ -61,9 +62,10 @@ class Point:
     pull: Array
     steepness: Array
 
-    def take(self, which: Array) -> Point:
-        """Return the points picked by a mask."""
-        return Point(*(getattr(self, f.name)[..., which] for f in fields(self)))
+    def put(self, which: Array, others: Point) -> None:
+        """Write others in place of the points picked by a mask."""
+        for f in fields(self):
+            getattr(self, f.name)[..., which] = getattr(others, f.name)
 
 
 def split_log(z: Array, *, branch: int) -> tuple[Array, Array, Array]:
@@ -96,6 +98,7 @@ class MasterEquation:
     constant: float = 0.0
     rank: float = field(init=False)
     stack: LawStack = field(init=False, repr=False, compare=False)
+    compiled: CompiledEquation | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         merged: dict[float, float] = {}
@@ -116,6 +119,11 @@ class MasterEquation:
         put(self, "_e", np.array([e for _, e in terms]).reshape(-1, 1))
         put(self, "_omega", np.array([f.ratio / top for f in self.factors]).reshape(-1, 1))
         put(self, "_n", np.array([f.count for f in self.factors]).reshape(-1, 1))
+        compiled = None
+        if CompiledEquation.fits(self.stack):
+            constant = self.constant + math.log(self.rank)
+            compiled = CompiledEquation(constant, self._d, self._e, self.stack, self._n, self._omega)  # type: ignore[attr-defined]
+        put(self, "compiled", compiled)
 
     @property
     def terms(self) -> list[tuple[float, float]]:
@@ -202,6 +210,15 @@ class MasterEquation:
         `rough`: see `LawStack.evaluate`.
         """
         spend(self.stack.size * zeta.size, len(self.factors))
+        if self.compiled is None or self.is_explicit:
+            return self._evaluate(zeta, v, curvature=curvature, rough=rough)
+        rows, done = self.compiled.evaluate(zeta, v, curvature=curvature, rough=rough)
+        point = Point(zeta, v, *rows[:3], *rows[3:].reshape(5, len(v), zeta.size))
+        if not done.all():
+            point.put(~done, self._evaluate(zeta[~done], v[:, ~done], curvature=curvature, rough=rough))
+        return point
+
+    def _evaluate(self, zeta: Array, v: Array, *, curvature: bool, rough: bool) -> Point:
         d, e = self._d, self._e  # type: ignore[attr-defined]
         base = 1.0 - d * zeta
         ratio = d / base

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._types import Array
+from .effort import spend
 from .master import MasterEquation, Point
 
 # Residuals are relative: of log u to 1 + |log u|, of ψ_k to the smaller of ψ_k and 1 + ψ_k.  The floor of double
@@ -65,8 +66,7 @@ def solve(
     previous = residual.copy()
     with np.errstate(all="ignore"):
         for _ in range(max_steps):
-            point = equation.evaluate(here_zeta, here_v)
-            size = measure(equation, point, target)
+            size, next_zeta, next_v, bent = improve(equation, here_zeta, here_v, target)
             # Better than before: keep.  Far below the certificate, or below it and no longer falling: rounding is all
             # that is left.
             better = size < residual[active]
@@ -78,13 +78,10 @@ def solve(
                 break
             if not going.all():
                 active, target, size = active[going], target[going], size[going]
-                point = point.take(going)
-            dzeta, dv = equation.newton_step(point, target)
-            here_zeta, here_v = _step(point.zeta, point.v, dzeta, dv)
-            polished = size < POLISHED
-            if equation.is_explicit:
-                # Extended precision can be lost by this beside an edge.
-                polished &= np.abs(point.bend * dzeta**2) < equation.precision
+                next_zeta, next_v, bent = next_zeta[going], next_v[:, going], bent[going]
+            here_zeta, here_v = next_zeta, next_v
+            # Extended precision can be lost by this beside an edge.
+            polished = (size < POLISHED) & (bent < equation.precision)
             if polished.any():
                 last = active[polished]
                 zeta[last], v[:, last] = here_zeta[polished], here_v[:, polished]
@@ -103,9 +100,8 @@ def _approach(equation: MasterEquation, log_u: Array, zeta: Array, v: Array, ste
     here_zeta, here_v = zeta.astype(complex), v.astype(complex)
     with np.errstate(all="ignore"):
         for _ in range(steps):
-            point = equation.evaluate(here_zeta, here_v, rough=True)
-            far = np.nanmax(measure(equation, point, log_u), initial=0.0) > NEAR
-            here_zeta, here_v = _step(here_zeta, here_v, *equation.newton_step(point, log_u))
+            size, here_zeta, here_v, _ = improve(equation, here_zeta, here_v, log_u, rough=True)
+            far = np.nanmax(size, initial=0.0) > NEAR
             if not far:
                 break
     lost = ~(np.isfinite(here_zeta) & np.all(np.isfinite(here_v), axis=0))
@@ -122,6 +118,34 @@ def certify(equation: MasterEquation, log_u: Array, zeta: Array, v: Array) -> Ro
     above = (zeta.imag > 0) & np.all(v.imag > 0, axis=0)
     residual = np.where(np.isfinite(residual), residual, np.inf)
     return Roots(zeta, v, residual, above & (residual < CERTIFIED))
+
+
+def improve(
+    equation: MasterEquation, zeta: Array, v: Array, log_u: Array, *, rough: bool = False
+) -> tuple[Array, Array, Array, Array]:
+    """Residuals at (ζ, v), where one step of Newton's method leads, and by how much it bends there.
+
+    The step is shortened to half of the distance to 0 and kept in the upper half plane.  The second order of log u in
+    the step, as it matters in extended precision only, is found for explicit equations, and else said to be 0.
+    """
+    if equation.compiled is not None and not equation.is_explicit:
+        spend(equation.stack.size * zeta.size, len(equation.factors))
+        size, new_zeta, new_v, done = equation.compiled.improve(zeta, v, log_u, rough=rough)
+        if not done.all():
+            rest = ~done
+            found = _improve(equation, zeta[rest], v[:, rest], log_u[rest], rough)
+            size[rest], new_zeta[rest], new_v[:, rest], _ = found
+        return size, new_zeta, new_v, np.zeros(zeta.size)
+    return _improve(equation, zeta, v, log_u, rough)
+
+
+def _improve(
+    equation: MasterEquation, zeta: Array, v: Array, log_u: Array, rough: bool
+) -> tuple[Array, Array, Array, Array]:
+    point = equation.evaluate(zeta, v, rough=rough)
+    dzeta, dv = equation.newton_step(point, log_u)
+    bent = np.abs(point.bend * dzeta**2) if equation.is_explicit else np.zeros(zeta.size)
+    return measure(equation, point, log_u), *_step(zeta, v, dzeta, dv), bent
 
 
 def measure(equation: MasterEquation, point: Point, log_u: Array, *, rounding: float = 1e-4) -> Array:

@@ -198,14 +198,14 @@ class Walker:
         """Newton's method from a good start; None where it strays or leaves the upper half plane."""
         at, start, last = self._evaluator, zeta, math.inf
         for _ in range(12):
-            spot = at.spot(zeta, v)
-            size = at.size(spot, log_u)
+            spot = at.spot(zeta, v, log_u)
+            size = spot.size
             if size <= tolerance or (size < CERTIFIED and size > 0.3 * last):
                 return spot
             if not size < max(10.0 * last, 1.0) or spot.slope == 0.0 or 0.0 in spot.steepness:
                 return None
-            dzeta, dv = at.newton_step(spot, log_u)
-            zeta, v = lifted(zeta + dzeta, 1e-11), [lifted(x + dx, 1e-11) for x, dx in zip(v, dv, strict=True)]
+            zeta = lifted(zeta + spot.dzeta, 1e-11)
+            v = [lifted(x + dx, 1e-11) for x, dx in zip(v, spot.dv, strict=True)]
             last = size
             # NaN strays, too.
             if not (abs(zeta - start) < 0.3 * abs(start) and zeta.imag > 0.0 and all(x.imag > 0.0 for x in v)):

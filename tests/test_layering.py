@@ -14,11 +14,12 @@ PACKAGE = ROOT / "spectra"
 
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
-    ("errors", "_types", "effort"),
+    ("errors", "_types", "native"),
+    ("effort",),
     ("quadrature",),
     ("activations",),
-    ("laws.zero", "laws.nodes", "laws.fade", "laws.inverse", "laws.path", "laws.pushforward"),
-    ("master", "pointwise", "solve", "continuation", "pole", "series", "long_series", "spectrum"),
+    ("laws.zero", "laws.sums", "laws.nodes", "laws.fade", "laws.inverse", "laws.path", "laws.pushforward"),
+    ("compiled", "master", "pointwise", "solve", "continuation", "pole", "series", "long_series", "spectrum"),
     ("course", "walker", "gap", "bulk", "sweep"),
     ("chebyshev", "chart", "guess", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),

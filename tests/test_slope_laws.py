@@ -13,7 +13,8 @@ from scipy.integrate import quad
 
 from spectra.activations import get_activation
 from spectra.errors import ConvergenceError
-from spectra.laws.nodes import LawStack, _NodeSums
+from spectra.laws.nodes import LawStack
+from spectra.laws.sums import NodeSums
 from spectra.laws.pushforward import slope_law, slope_rank
 from spectra.laws.zero import slope_zero
 from spectra.network.jacobian import _verify_mean
@@ -110,7 +111,7 @@ def test_node_sums_are_real_below_the_cut(name: str | dict[str, str], q: float) 
     top = max(law.largest, law.supremum or 0.0)
     v = np.array([0.3, 0.9, 0.99], complex) / top
     sums: Any = np.empty((3, 3), complex)
-    _NodeSums(law).add_up(v, sums, [])
+    NodeSums(law.points, law.weights).add_up(v, sums)
     assert np.all(np.abs(sums[:, 2].imag) < 1e-12 * np.abs(sums[:, 2]))
 
 
@@ -159,7 +160,7 @@ def test_ends_of_a_law_are_resolved_to_all_digits_at_high_levels() -> None:
     distance = np.array([1e-2, 1e-3, 1e-4, 1e-5])
     v = (1.0 + distance) / law.largest
     sums: Any = np.empty((4, 3), complex)
-    _NodeSums(law).add_up(v.astype(complex), sums, [])
+    NodeSums(law.points, law.weights).add_up(v.astype(complex), sums)
     # The rounding of 1 − vt is felt in relation to the distance.
     error = np.abs(sums[:, 2].imag / law.cut_density(v) - 1.0)
     assert np.all(error < 1e-14 + 1e-16 / distance)

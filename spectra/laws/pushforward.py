@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -28,7 +28,9 @@ FARTHEST = 1e200
 NO_MASS = 1e-12
 
 
-def slope_law(activation: Activation, variance: float, *, level: int = 0) -> NodeLaw:
+def slope_law(
+    activation: Activation, variance: float, *, level: int = 0, known: NodeLaw | None = None
+) -> NodeLaw:
     """Law of φ'(h)²/E φ'(h)², h ~ N(0, `variance`), as a `NodeLaw`; ψ good to 1e-13, close to the cut too.
 
     Parameters
@@ -36,6 +38,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     activation : φ with its smooth branches.
     variance : q > 0, or 0 for the limit q → 0⁺.
     level : each level resolves the neighbourhood of the law's edges 16 times more finely.
+    known : the same law at another level, from which all but the nodes is taken.
 
     Raises
     ------
@@ -88,6 +91,8 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0) -> Nod
     all_points = all_points / centre
     # The rounding of the mean would be multiplied by the depth.
     all_points = all_points / (all_points @ all_weights).real
+    if known is not None:
+        return replace(known, points=all_points, weights=all_weights, mean=centre * rank)
     ends = [p.branch.slope(np.array([lower, upper])) ** 2 for p, lower, upper in pieces]
     # Every ray leaves out the same mass, so that the longest tells how far down the law is known; those of zeros with
     # next to no mass near them are short.
@@ -202,6 +207,7 @@ class _Ray:
         return self.top - len(self.points) + 1
 
 
+@lru_cache(maxsize=64)
 def _ray_out_of(
     piece: MonotonePiece, lower: float, upper: float, at: float, variance: float, period: float | None
 ) -> _Ray | None:

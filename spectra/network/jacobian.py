@@ -36,7 +36,8 @@ NO_RANK = 1e-10
 @lru_cache(maxsize=1024)
 def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
     spend(ONE_LAW)
-    law = slope_law(activation, variance, level=level)
+    known = _slope_law(activation, variance, 0) if level else None
+    law = slope_law(activation, variance, level=level, known=known)
     _refuse_saturated(law.rank / (1.0 + law.variance), activation, variance)
     return law
 

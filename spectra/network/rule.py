@@ -51,7 +51,9 @@ def gauss_rule(places: Array, counts: Array, size: int) -> tuple[Array, Array]:
         return places, counts
     total = float(counts.sum())
     basis = [np.sqrt(counts / total)]
-    centre, spread = float(places.mean()), max(float(np.ptp(places)), 1e-300)
+    centre, spread = float(places.mean()), float(np.ptp(places))
+    if spread <= 4.0 * np.finfo(float).eps * abs(centre):
+        return np.array([centre]), np.array([total])
     scaled = (places - centre) / spread
     diagonal, beside = [], []
     for _ in range(size):

@@ -1,0 +1,92 @@
+"""The master equation through the compiled code: the same numbers as `MasterEquation` forms with numpy, sooner.
+
+The compiled code knows laws by their nodes alone.  Where Im ψ close above the cut needs the density of a law, it asks
+for it and is called again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._types import Array
+from .laws.nodes import LawStack
+from .native import DONE, JUMP, MOST_FACTORS, NATIVE
+
+
+class CompiledEquation:
+    """One equation: `constant` (with log rank), terms e_i log(1 − d_i ζ), factors of multiplicity n_k and ratio ω_k."""
+
+    def __init__(self, constant: float, d: Array, e: Array, stack: LawStack, counts: Array, omegas: Array) -> None:
+        self._arguments = (constant, d, e, stack, counts, omegas)
+        self._stack = stack
+        self._unknown = [math.nan] * len(stack.laws)
+        rows = [
+            (sums.handle, float(n), float(omega), law.largest, law.smallest, sums.narrow,
+             law.cut_density is not None, poles)
+            for law, sums, poles, n, omega in zip(
+                stack.laws, stack.sums, stack.poles, counts.ravel(), omegas.ravel(), strict=True)
+        ]  # fmt: skip
+        self._handle = NATIVE.equation(constant, np.ravel(d).astype(float), np.ravel(e).astype(float), tuple(rows))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledEquation, self._arguments
+
+    @staticmethod
+    def fits(stack: LawStack) -> bool:
+        """Whether there is compiled code, and room in it for so many laws."""
+        return NATIVE is not None and len(stack.laws) <= MOST_FACTORS
+
+    def evaluate(self, zeta: Array, v: Array, *, curvature: bool, rough: bool) -> tuple[Array, Array]:
+        """Rows log u, slope, bend, then rates, curls, mismatch, pull and steepness (3 + 5K, n); which are done (n,)."""
+        zeta, v = np.ascontiguousarray(zeta, complex), np.ascontiguousarray(v, complex)
+        out = np.empty((3 + 5 * len(v), zeta.size), complex)
+        state = np.empty(zeta.size, np.uint8)
+        NATIVE.evaluate(self._handle, zeta, v, None, rough, curvature, out, state)
+        again = np.flatnonzero(state == JUMP)
+        if again.size:
+            here = np.ascontiguousarray(v[:, again])
+            part, done = np.empty((len(out), again.size), complex), np.empty(again.size, np.uint8)
+            NATIVE.evaluate(self._handle, zeta[again], here, self._jumps(here), rough, curvature, part, done)
+            out[:, again], state[again] = part, done
+        return out, state == DONE
+
+    def improve(self, zeta: Array, v: Array, target: Array, *, rough: bool) -> tuple[Array, Array, Array, Array]:
+        """Residuals (n,), the next points ζ (n,) and v (K, n) of Newton's method, and which are done (n,)."""
+        zeta, v = np.ascontiguousarray(zeta, complex), np.ascontiguousarray(v, complex)
+        target = np.ascontiguousarray(target, complex)
+        size, state = np.empty(zeta.size), np.empty(zeta.size, np.uint8)
+        new_zeta, new_v = np.empty_like(zeta), np.empty_like(v)
+        NATIVE.improve(self._handle, zeta, v, None, rough, target, size, new_zeta, new_v, state)
+        again = np.flatnonzero(state == JUMP)
+        if again.size:
+            here = np.ascontiguousarray(v[:, again])
+            sizes, done = np.empty(again.size), np.empty(again.size, np.uint8)
+            next_zeta, next_v = np.empty(again.size, complex), np.empty_like(here)
+            jumps = self._jumps(here)
+            NATIVE.improve(
+                self._handle, zeta[again], here, jumps, rough, target[again], sizes, next_zeta, next_v, done
+            )
+            size[again], state[again], new_zeta[again], new_v[:, again] = sizes, done, next_zeta, next_v
+        return size, new_zeta, new_v, state == DONE
+
+    def spot(self, zeta: complex, v: Sequence[complex], target: float) -> tuple[Any, ...] | None:
+        """The equation at one point in plain numbers (see `spectra.pointwise`); None in a case for the general code."""
+        found = NATIVE.spot(self._handle, zeta, list(v), self._unknown, target)
+        if found is True:
+            jumps = self._jumps(np.array(v, complex)[:, None])[:, 0].tolist()
+            found = NATIVE.spot(self._handle, zeta, list(v), jumps, target)
+        return found
+
+    def _jumps(self, v: Array) -> Array:
+        """What Im ψ_k is on the cut below v_k: NaN where there is no cut, (K, n)."""
+        jumps = np.full(v.shape, math.nan)
+        for row, law, here in zip(jumps, self._stack.laws, v.real, strict=True):
+            if law.cut_density is not None:
+                on_cut = law.on_cut(here)
+                if on_cut.any():
+                    row[on_cut] = law.cut_density(here[on_cut])
+        return jumps

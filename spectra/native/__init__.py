@@ -1,0 +1,32 @@
+"""The part that is compiled: sums over nodes, and the master equation at many points or at one.
+
+Where the package was installed without a compiler at hand it is not there, and numpy does the same, several times
+slower.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Version of tables, arguments and results that the C files and the Python ones must share.
+VERSION = 1
+# States of an evaluation (`equation.h`).
+DONE, JUMP, GENERAL = 0, 1, 2
+# Nodes are summed so many at a time; rows of tables are multiples of this (`sums.h`).
+LANES = 8
+# Factors of one equation, at most (`module.c`).
+MOST_FACTORS = 512
+
+
+def _load() -> Any:
+    # Beside the package, not inside: a source tree that stands before it on the path finds it as well.
+    try:
+        found = importlib.import_module("_spectra_native")
+    except ImportError:
+        return None
+    return found if found.VERSION == VERSION else None
+
+
+# The compiled module, or None.
+NATIVE = _load()

@@ -1,0 +1,45 @@
+/* The master equation at one trial point: see equation.c. */
+
+#ifndef SPECTRA_EQUATION_H
+#define SPECTRA_EQUATION_H
+
+#include "sums.h"
+
+/* One factor: a law of multiplicity `count`, seen through w_k = ratio·w; `pole`: where its ψ is not smooth. */
+typedef struct {
+    const Table *table;
+    double count, omega, largest, smallest;
+    int narrow, continuous;
+    ptrdiff_t poles;
+    const double *pole;
+} Factor;
+
+/* `constant` includes log rank; terms e_i log(1 − d_i ζ). */
+typedef struct {
+    double constant;
+    ptrdiff_t terms, factors;
+    const double *d, *e;
+    const Factor *factor;
+} Equation;
+
+/* As `spectra.master.Point`, of one point; rows are the K factors'. */
+typedef struct {
+    double complex log_u, slope, bend;
+    double complex *rates, *curls, *mismatch, *pull, *steepness;
+} Values;
+
+/* What became of an evaluation: done; Im ψ needs the law's own density at v; or a case for the general code. */
+enum { DONE = 0, JUMP = 1, GENERAL = 2 };
+
+/* `jumps` (K): densities where they are known, else NaN; `rough`: see `LawStack.evaluate`; `curvature`: bends too. */
+int evaluate(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
+             int curvature, Values *out);
+
+/* Largest relative residual, as `spectra.solve.measure`. */
+double residual(const Equation *equation, double complex zeta, const double complex *v, double complex target,
+                const Values *at);
+
+/* Increments of Newton's method, as `MasterEquation.newton_step`. */
+void newton_step(const Equation *equation, const Values *at, double complex target, double complex *dzeta, double complex *dv);
+
+#endif

@@ -1,0 +1,453 @@
+/* What Python sees of the compiled sums and equations. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <string.h>
+
+#include "equation.h"
+
+/* Raised whenever a table, an argument or a result changes. */
+#define VERSION 1
+#define CAPSULE "_spectra_native.equation"
+#define TABLE "_spectra_native.table"
+/* Factors whose values at one point stand on the stack. */
+#define MOST_FACTORS 512
+
+/* A view of a contiguous array of the given format ("d", "Zd" or "?"). */
+static int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
+{
+    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(array, view, flags) < 0)
+        return -1;
+    if (view->format == NULL || strcmp(view->format, format) != 0)
+        PyErr_Format(PyExc_TypeError, "an array of format '%s' is needed, not '%s'", format, view->format);
+    else if (size >= 0 && view->len != size * view->itemsize)
+        PyErr_Format(PyExc_ValueError, "an array of %zd items is needed, not %zd", size, view->len / view->itemsize);
+    else
+        return 0;
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static double complex number(Py_complex z)
+{
+    return CMPLX(z.real, z.imag);
+}
+
+static PyObject *as_object(double complex z)
+{
+    return PyComplex_FromDoubles(creal(z), cimag(z));
+}
+
+static PyObject *as_list(const double complex *z, Py_ssize_t size)
+{
+    PyObject *list = PyList_New(size);
+    for (Py_ssize_t k = 0; list != NULL && k < size; k++) {
+        PyObject *one = as_object(z[k]);
+        if (one == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, k, one);
+    }
+    return list;
+}
+
+static int expect(Py_ssize_t nargs, Py_ssize_t count, const char *call)
+{
+    if (nargs == count)
+        return 0;
+    PyErr_SetString(PyExc_TypeError, call);
+    return -1;
+}
+
+/* Tables of nodes. */
+
+static void destroy_table(PyObject *capsule)
+{
+    Table *table = PyCapsule_GetPointer(capsule, TABLE);
+    free_table(table);
+    PyMem_Free(table);
+}
+
+/* table(t, w): nodes in order of |t|, a multiple of eight of them, and their weights. */
+static PyObject *py_table(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer t, w;
+    PyObject *capsule = NULL;
+    if (expect(nargs, 2, "table(t, w)") < 0 || view_of(args[0], &t, "Zd", -1, 0) < 0)
+        return NULL;
+    Py_ssize_t size = t.len / (Py_ssize_t)sizeof(double complex);
+    if (view_of(args[1], &w, "Zd", size, 0) == 0) {
+        Table *table = PyMem_Calloc(1, sizeof(Table));
+        if (size % LANES != 0 || size == 0)
+            PyErr_SetString(PyExc_ValueError, "the number of nodes is a multiple of eight");
+        else if (table == NULL || make_table(table, t.buf, w.buf, size / LANES * LANES) < 0)
+            PyErr_NoMemory();
+        else
+            capsule = PyCapsule_New(table, TABLE, destroy_table);
+        if (capsule == NULL && table != NULL) {
+            free_table(table);
+            PyMem_Free(table);
+        }
+        PyBuffer_Release(&w);
+    }
+    PyBuffer_Release(&t);
+    return capsule;
+}
+
+static const Table *table_of(PyObject *capsule)
+{
+    return PyCapsule_GetPointer(capsule, TABLE);
+}
+
+/* sums(table, v, order, out): rows of `out` (n, 3 + order). */
+static PyObject *py_sums(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer v, out;
+    const Table *table;
+    if (expect(nargs, 4, "sums(table, v, order, out)") < 0 || (table = table_of(args[0])) == NULL)
+        return NULL;
+    long order = PyLong_AsLong(args[2]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (order < 0 || order > 2) {
+        PyErr_SetString(PyExc_ValueError, "order is 0, 1 or 2");
+        return NULL;
+    }
+    if (view_of(args[1], &v, "Zd", -1, 0) < 0)
+        return NULL;
+    Py_ssize_t size = v.len / (Py_ssize_t)sizeof(double complex);
+    if (view_of(args[3], &out, "Zd", size * (3 + order), 1) == 0) {
+        for (Py_ssize_t i = 0; i < size; i++)
+            node_sums(table, ((double complex *)v.buf)[i], (int)order, (double complex *)out.buf + i * (3 + order));
+        PyBuffer_Release(&out);
+    }
+    PyBuffer_Release(&v);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* difference(table, a, v, out) */
+static PyObject *py_difference(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer a, v, out;
+    const Table *table;
+    if (expect(nargs, 4, "difference(table, a, v, out)") < 0 || (table = table_of(args[0])) == NULL ||
+        view_of(args[1], &a, "d", -1, 0) < 0)
+        return NULL;
+    Py_ssize_t size = a.len / (Py_ssize_t)sizeof(double);
+    if (view_of(args[2], &v, "Zd", size, 0) == 0) {
+        if (view_of(args[3], &out, "Zd", size, 1) == 0) {
+            for (Py_ssize_t i = 0; i < size; i++)
+                ((double complex *)out.buf)[i] =
+                    divided_difference(table, ((double *)a.buf)[i], ((double complex *)v.buf)[i]);
+            PyBuffer_Release(&out);
+        }
+        PyBuffer_Release(&v);
+    }
+    PyBuffer_Release(&a);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* Equations: tables and arrays that they point into are kept alive. */
+
+typedef struct {
+    Equation equation;
+    Py_buffer *views;
+    PyObject *tables;
+    Py_ssize_t held;
+} Held;
+
+static void release(Held *held)
+{
+    for (Py_ssize_t i = 0; i < held->held; i++)
+        PyBuffer_Release(&held->views[i]);
+    PyMem_Free(held->views);
+    PyMem_Free((void *)held->equation.factor);
+    Py_XDECREF(held->tables);
+    PyMem_Free(held);
+}
+
+static void destroy(PyObject *capsule)
+{
+    release(PyCapsule_GetPointer(capsule, CAPSULE));
+}
+
+static int take_view(Held *held, PyObject *array, Py_buffer **view)
+{
+    *view = &held->views[held->held];
+    if (view_of(array, *view, "d", -1, 0) < 0)
+        return -1;
+    held->held++;
+    return 0;
+}
+
+/* (table, count, omega, largest, smallest, narrow, continuous, poles) */
+static int take_factor(Held *held, PyObject *row, Factor *factor)
+{
+    PyObject *table, *poles;
+    Py_buffer *view;
+    if (!PyArg_ParseTuple(row, "OddddppO", &table, &factor->count, &factor->omega, &factor->largest, &factor->smallest,
+                          &factor->narrow, &factor->continuous, &poles))
+        return -1;
+    if ((factor->table = table_of(table)) == NULL || PyList_Append(held->tables, table) < 0 ||
+        take_view(held, poles, &view) < 0)
+        return -1;
+    factor->pole = view->buf;
+    factor->poles = view->len / (Py_ssize_t)sizeof(double);
+    return 0;
+}
+
+static PyObject *py_equation(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    PyObject *d, *e, *factors;
+    Py_buffer *view;
+    double constant;
+    if (!PyArg_ParseTuple(args, "dOOO!", &constant, &d, &e, &PyTuple_Type, &factors))
+        return NULL;
+    Py_ssize_t count = PyTuple_GET_SIZE(factors);
+    if (count > MOST_FACTORS)
+        return PyErr_Format(PyExc_ValueError, "at most %d factors", MOST_FACTORS);
+    Held *held = PyMem_Calloc(1, sizeof(Held));
+    if (held == NULL)
+        return PyErr_NoMemory();
+    Factor *rows = PyMem_Calloc(count + 1, sizeof(Factor));
+    held->views = PyMem_Calloc(count + 2, sizeof(Py_buffer));
+    held->tables = PyList_New(0);
+    held->equation.factor = rows;
+    held->equation.constant = constant;
+    held->equation.factors = count;
+    int wrong = rows == NULL || held->views == NULL || held->tables == NULL;
+    if (wrong && !PyErr_Occurred())
+        PyErr_NoMemory();
+    if (!wrong && !(wrong = take_view(held, d, &view) < 0)) {
+        held->equation.d = view->buf;
+        held->equation.terms = view->len / (Py_ssize_t)sizeof(double);
+    }
+    if (!wrong && !(wrong = take_view(held, e, &view) < 0))
+        held->equation.e = view->buf;
+    for (Py_ssize_t k = 0; k < count && !wrong; k++)
+        wrong = take_factor(held, PyTuple_GET_ITEM(factors, k), &rows[k]) < 0;
+    PyObject *capsule = wrong ? NULL : PyCapsule_New(held, CAPSULE, destroy);
+    if (capsule == NULL)
+        release(held);
+    return capsule;
+}
+
+static const Equation *equation_of(PyObject *capsule)
+{
+    Held *held = PyCapsule_GetPointer(capsule, CAPSULE);
+    return held == NULL ? NULL : &held->equation;
+}
+
+static Values values_in(double complex *rows, Py_ssize_t factors)
+{
+    return (Values){.rates = rows,
+                    .curls = rows + factors,
+                    .mismatch = rows + 2 * factors,
+                    .pull = rows + 3 * factors,
+                    .steepness = rows + 4 * factors};
+}
+
+/* spot(equation, zeta, v, jumps, target): None in a general case, the number of a factor whose density is needed, or
+   (log_u, slope, bend, rates, curls, mismatch, pull, steepness, size, dzeta, dv). */
+static PyObject *py_spot(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    const Equation *equation;
+    double complex v[MOST_FACTORS], rows[6 * MOST_FACTORS], dzeta;
+    double jumps[MOST_FACTORS];
+    if (expect(nargs, 5, "spot(equation, zeta, v, jumps, target)") < 0 || (equation = equation_of(args[0])) == NULL)
+        return NULL;
+    Py_ssize_t factors = equation->factors;
+    double complex zeta = number(PyComplex_AsCComplex(args[1]));
+    double target = PyFloat_AsDouble(args[4]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (!PyList_Check(args[2]) || PyList_GET_SIZE(args[2]) != factors || !PyList_Check(args[3]) ||
+        PyList_GET_SIZE(args[3]) != factors) {
+        PyErr_SetString(PyExc_TypeError, "v and jumps are lists of a number for every factor");
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < factors; k++) {
+        v[k] = number(PyComplex_AsCComplex(PyList_GET_ITEM(args[2], k)));
+        jumps[k] = PyFloat_AsDouble(PyList_GET_ITEM(args[3], k));
+    }
+    if (PyErr_Occurred())
+        return NULL;
+    Values at = values_in(rows, factors);
+    int state = evaluate(equation, zeta, v, jumps, 1, 1, &at);
+    if (state == JUMP)
+        Py_RETURN_TRUE;
+    if (state == GENERAL || !isfinite(cabs(at.log_u)) || !isfinite(cabs(at.slope)) || !isfinite(cabs(at.bend)))
+        Py_RETURN_NONE;
+    newton_step(equation, &at, target, &dzeta, rows + 5 * factors);
+    return Py_BuildValue("(NNNNNNNNdNN)", as_object(at.log_u), as_object(at.slope), as_object(at.bend),
+                         as_list(at.rates, factors), as_list(at.curls, factors), as_list(at.mismatch, factors),
+                         as_list(at.pull, factors), as_list(at.steepness, factors),
+                         residual(equation, zeta, v, target, &at), as_object(dzeta),
+                         as_list(rows + 5 * factors, factors));
+}
+
+/* Arguments that all points share: ζ (n,), v (K, n) and jumps (K, n) or None. */
+typedef struct {
+    const Equation *equation;
+    Py_buffer zeta, v, jumps;
+    Py_ssize_t size;
+    int rough;
+} Many;
+
+static int take_many(Many *many, PyObject *const *args)
+{
+    if ((many->equation = equation_of(args[0])) == NULL || view_of(args[1], &many->zeta, "Zd", -1, 0) < 0)
+        return -1;
+    many->size = many->zeta.len / (Py_ssize_t)sizeof(double complex);
+    Py_ssize_t all = many->size * many->equation->factors;
+    many->rough = PyObject_IsTrue(args[4]);
+    many->jumps.buf = NULL;
+    if (many->rough >= 0 && view_of(args[2], &many->v, "Zd", all, 0) == 0) {
+        if (args[3] == Py_None || view_of(args[3], &many->jumps, "d", all, 0) == 0)
+            return 0;
+        PyBuffer_Release(&many->v);
+    }
+    PyBuffer_Release(&many->zeta);
+    return -1;
+}
+
+static void give_many(Many *many)
+{
+    PyBuffer_Release(&many->zeta);
+    PyBuffer_Release(&many->v);
+    if (many->jumps.buf != NULL)
+        PyBuffer_Release(&many->jumps);
+}
+
+/* The i-th point of many; its v are copied to `v`. */
+static int evaluate_one(const Many *many, Py_ssize_t i, int curvature, double complex *v, Values *at)
+{
+    double jumps[MOST_FACTORS];
+    for (Py_ssize_t k = 0; k < many->equation->factors; k++) {
+        v[k] = ((double complex *)many->v.buf)[k * many->size + i];
+        jumps[k] = many->jumps.buf ? ((double *)many->jumps.buf)[k * many->size + i] : NAN;
+    }
+    double complex zeta = ((double complex *)many->zeta.buf)[i];
+    return evaluate(many->equation, zeta, v, jumps, many->rough, curvature, at);
+}
+
+/* evaluate(equation, zeta, v, jumps, rough, curvature, out, state): rows of `out` (3 + 5K, n) are log_u, slope, bend,
+   then rates, curls, mismatch, pull, steepness; `state` (n,) says which points are done. */
+static PyObject *py_evaluate(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    Many many;
+    Py_buffer out, state;
+    double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS];
+    if (expect(nargs, 8, "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)") < 0)
+        return NULL;
+    int curvature = PyObject_IsTrue(args[5]);
+    if (curvature < 0 || take_many(&many, args) < 0)
+        return NULL;
+    Py_ssize_t size = many.size, own = 5 * many.equation->factors;
+    if (view_of(args[6], &out, "Zd", (3 + own) * size, 1) == 0) {
+        if (view_of(args[7], &state, "B", size, 1) == 0) {
+            Values at = values_in(rows, many.equation->factors);
+            double complex *column = out.buf;
+            for (Py_ssize_t i = 0; i < size; i++, column++) {
+                int done = evaluate_one(&many, i, curvature, v, &at);
+                ((unsigned char *)state.buf)[i] = (unsigned char)done;
+                if (done != DONE)
+                    continue;
+                column[0] = at.log_u, column[size] = at.slope, column[2 * size] = at.bend;
+                for (Py_ssize_t k = 0; k < own; k++)
+                    column[(3 + k) * size] = rows[k];
+            }
+            PyBuffer_Release(&state);
+        }
+        PyBuffer_Release(&out);
+    }
+    give_many(&many);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* `new`, its imaginary part cut to a fifth of the old one where it would leave the upper half plane. */
+static double complex kept_above(double complex old, double complex new)
+{
+    return cimag(new) <= 0.0 && cimag(old) > 0.0 ? CMPLX(creal(new), 0.2 * cimag(old)) : new;
+}
+
+/* improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state): residuals (n,) and the points that one
+   step of Newton's method, shortened to half of the distance to 0, leads to. */
+static PyObject *py_improve(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    Many many;
+    Py_buffer view[5];
+    double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS], dzeta, dv[MOST_FACTORS];
+    if (expect(nargs, 10, "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)") < 0 ||
+        take_many(&many, args) < 0)
+        return NULL;
+    Py_ssize_t size = many.size, factors = many.equation->factors;
+    const char *format[5] = {"Zd", "d", "Zd", "Zd", "B"};
+    int held = 0;
+    while (held < 5 && view_of(args[5 + held], &view[held], format[held], held == 3 ? factors * size : size, held > 0) == 0)
+        held++;
+    if (held == 5) {
+        Values at = values_in(rows, factors);
+        for (Py_ssize_t i = 0; i < size; i++) {
+            int done = evaluate_one(&many, i, 0, v, &at);
+            ((unsigned char *)view[4].buf)[i] = (unsigned char)done;
+            if (done != DONE)
+                continue;
+            double complex zeta = ((double complex *)many.zeta.buf)[i];
+            double complex target = ((double complex *)view[0].buf)[i];
+            ((double *)view[1].buf)[i] = residual(many.equation, zeta, v, target, &at);
+            newton_step(many.equation, &at, target, &dzeta, dv);
+            double ratio = cabs(dzeta) / cabs(zeta);
+            for (Py_ssize_t k = 0; k < factors; k++) {
+                double other = cabs(dv[k]) / cabs(v[k]);
+                /* Written so that NaN is kept. */
+                if (!(other <= ratio))
+                    ratio = other;
+            }
+            double scale = 2.0 * ratio <= 1.0 ? 1.0 : 1.0 / (2.0 * ratio);
+            ((double complex *)view[2].buf)[i] = kept_above(zeta, zeta + scale * dzeta);
+            for (Py_ssize_t k = 0; k < factors; k++)
+                ((double complex *)view[3].buf)[k * size + i] = kept_above(v[k], v[k] + scale * dv[k]);
+        }
+    }
+    while (held-- > 0)
+        PyBuffer_Release(&view[held]);
+    give_many(&many);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+#define FAST(name) (PyCFunction)(void (*)(void)) name, METH_FASTCALL
+
+static PyMethodDef methods[] = {
+    {"table", FAST(py_table), "table(t, w)"},
+    {"sums", FAST(py_sums), "sums(table, v, order, out)"},
+    {"difference", FAST(py_difference), "difference(table, a, v, out)"},
+    {"equation", py_equation, METH_VARARGS, "equation(constant, d, e, factors)"},
+    {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
+    {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},
+    {"improve", FAST(py_improve), "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_spectra_native", "Sums over nodes, and the master equation.", -1, methods,
+    NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__spectra_native(void)
+{
+    PyObject *self = PyModule_Create(&module);
+    if (self != NULL && PyModule_AddIntConstant(self, "VERSION", VERSION) < 0)
+        Py_CLEAR(self);
+    return self;
+}

@@ -1,0 +1,240 @@
+/* Sums over the nodes of a law: nearly all the work there is in the master equation.
+
+   The same sums as `spectra.laws.sums` forms with numpy.  Laws whose support spans many decades have nodes in each of
+   them, and at any v all but a few decades are so far from 1/v that a short series in vt or 1/vt stands for them: with
+   its coefficients known at every boundary between blocks of nodes, just the nodes around 1/v are summed one by one. */
+
+#include "sums.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Vectors added up before they are added to the total: partial sums keep the rounding small. */
+#define BATCH 8
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EVERY_PROCESSOR __attribute__((target_clones("avx512f", "avx2,fma", "default")))
+#else
+#define FOR_EVERY_PROCESSOR
+#endif
+
+typedef double vec __attribute__((vector_size(LANES * sizeof(double)), aligned(8)));
+
+static inline double total(const vec *x)
+{
+    return (((*x)[0] + (*x)[1]) + ((*x)[2] + (*x)[3])) + (((*x)[4] + (*x)[5]) + ((*x)[6] + (*x)[7]));
+}
+
+/* Without the checks for infinities that C has multiplication make. */
+static inline double complex times(double complex a, double complex b)
+{
+    return CMPLX(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
+}
+
+/* Coefficients at all boundaries, from one end of the nodes to the other. */
+static void expand(Table *table, const double complex *t, const double complex *w)
+{
+    ptrdiff_t blocks = table->blocks;
+    for (int k = 0; k < BELOW; k++)
+        table->below[k] = 0.0;
+    for (ptrdiff_t b = 0; b < blocks; b++) {
+        double scale = table->most[b], shrink = b > 0 ? table->most[b - 1] / scale : 0.0, power = 1.0;
+        const double complex *old = table->below + b * BELOW;
+        double complex *new = table->below + (b + 1) * BELOW;
+        for (int k = 0; k < TERMS + 2; k++, power *= shrink) {
+            new[k] = old[k] * power;
+            if (k < TERMS)
+                new[TERMS + 2 + k] = old[TERMS + 2 + k] * power;
+        }
+        for (ptrdiff_t j = b * LANES; j < (b + 1) * LANES; j++) {
+            double complex s = t[j] / scale, own = w[j], squares = times(w[j], times(t[j] - 1.0, t[j] - 1.0));
+            for (int k = 0; k < TERMS + 2; k++) {
+                new[k] += own, own = times(own, s);
+                if (k < TERMS)
+                    new[TERMS + 2 + k] += squares, squares = times(squares, s);
+            }
+        }
+    }
+    for (int k = 0; k < ABOVE; k++)
+        table->above[blocks * ABOVE + k] = 0.0;
+    for (ptrdiff_t b = blocks - 1; b >= 0; b--) {
+        double scale = table->least[b], shrink = b + 1 < blocks ? scale / table->least[b + 1] : 0.0, power = 1.0;
+        const double complex *old = table->above + (b + 1) * ABOVE;
+        double complex *new = table->above + b * ABOVE;
+        for (int k = 0; k <= TERMS; k++, power *= shrink) {
+            new[k] = old[k] * power;
+            if (k > 0)
+                new[TERMS + k] = old[TERMS + k] * power;
+        }
+        for (ptrdiff_t j = b * LANES; j < (b + 1) * LANES; j++) {
+            double complex s = scale / t[j], own = w[j], squares = times(w[j], times(t[j] - 1.0, t[j] - 1.0));
+            for (int k = 0; k <= TERMS; k++) {
+                new[k] += own, own = times(own, s);
+                if (k > 0)
+                    new[TERMS + k] += squares;
+                squares = times(squares, s);
+            }
+        }
+    }
+}
+
+int make_table(Table *table, const double complex *t, const double complex *w, ptrdiff_t size)
+{
+    ptrdiff_t blocks = size / LANES;
+    table->blocks = blocks;
+    table->rows = malloc(ROWS * size * sizeof(double));
+    table->least = malloc(blocks * sizeof(double));
+    table->most = malloc(blocks * sizeof(double));
+    table->below = malloc((blocks + 1) * BELOW * sizeof(double complex));
+    table->above = malloc((blocks + 1) * ABOVE * sizeof(double complex));
+    if (!table->rows || !table->least || !table->most || !table->below || !table->above)
+        return -1;
+    for (ptrdiff_t j = 0; j < size; j++) {
+        double complex row[ROWS / 2] = {t[j], w[j] * t[j], w[j] * (t[j] - 1.0) * (t[j] - 1.0), w[j],
+                                        2.0 * w[j] * t[j] * t[j]};
+        for (int i = 0; i < ROWS / 2; i++)
+            table->rows[2 * i * size + j] = creal(row[i]), table->rows[(2 * i + 1) * size + j] = cimag(row[i]);
+    }
+    for (ptrdiff_t b = 0; b < blocks; b++)
+        table->least[b] = cabs(t[b * LANES]), table->most[b] = cabs(t[(b + 1) * LANES - 1]);
+    expand(table, t, w);
+    return 0;
+}
+
+void free_table(Table *table)
+{
+    free(table->rows), free(table->least), free(table->most), free(table->below), free(table->above);
+}
+
+/* Add the sums over the blocks from `begin` to `end`. */
+FOR_EVERY_PROCESSOR
+static void add_blocks(const double *rows, ptrdiff_t size, ptrdiff_t begin, ptrdiff_t end, double vr, double vi,
+                       int order, double *out)
+{
+    const vec *row[ROWS];
+    vec sum[10];
+    for (int i = 0; i < ROWS; i++)
+        row[i] = (const vec *)(rows + i * size);
+    for (int i = 0; i < 10; i++)
+        sum[i] = (vec){0};
+    for (; begin < end; begin += BATCH) {
+        ptrdiff_t stop = begin + BATCH < end ? begin + BATCH : end;
+        vec part0 = {0}, part1 = {0}, part2 = {0}, part3 = {0}, part4 = {0};
+        vec part5 = {0}, part6 = {0}, part7 = {0}, part8 = {0}, part9 = {0};
+        for (ptrdiff_t j = begin; j < stop; j++) {
+            vec x = 1.0 - (vr * row[0][j] - vi * row[1][j]), y = vr * row[1][j] + vi * row[0][j];
+            vec scale = 1.0 / (x * x + y * y);
+            vec a = x * scale, b = y * scale;
+            part0 += row[2][j] * a - row[3][j] * b;
+            part1 += row[2][j] * b + row[3][j] * a;
+            part2 += row[4][j] * a - row[5][j] * b;
+            part3 += row[4][j] * b + row[5][j] * a;
+            part4 += row[6][j] * a - row[7][j] * b;
+            part5 += row[6][j] * b + row[7][j] * a;
+            if (order > 0) {
+                vec c = a * a - b * b, d = 2.0 * a * b;
+                part6 += row[2][j] * c - row[3][j] * d;
+                part7 += row[2][j] * d + row[3][j] * c;
+                if (order > 1) {
+                    vec e = c * a - d * b, f = c * b + d * a;
+                    part8 += row[8][j] * e - row[9][j] * f;
+                    part9 += row[8][j] * f + row[9][j] * e;
+                }
+            }
+        }
+        sum[0] += part0, sum[1] += part1, sum[2] += part2, sum[3] += part3, sum[4] += part4;
+        sum[5] += part5, sum[6] += part6, sum[7] += part7, sum[8] += part8, sum[9] += part9;
+    }
+    for (int i = 0; i < 6 + 2 * order; i++)
+        out[i] += total(&sum[i]);
+}
+
+/* Nodes with |vt| ≤ FAR, by Σ_k (vt)^k; `scale` times s is t. */
+static void add_below(const double complex *c, double scale, double complex v, int order, double complex *out)
+{
+    const double complex *squares = c + TERMS + 2;
+    double complex x = v * scale, sum[5] = {0};
+    for (int k = TERMS - 1; k >= 0; k--) {
+        sum[0] = times(sum[0], x) + c[k + 1];
+        sum[1] = times(sum[1], x) + squares[k];
+        sum[2] = times(sum[2], x) + c[k];
+        sum[3] = times(sum[3], x) + (k + 1.0) * c[k + 1];
+        sum[4] = times(sum[4], x) + (k + 1.0) * (k + 2.0) * c[k + 2];
+    }
+    sum[0] *= scale, sum[3] *= scale, sum[4] *= scale * scale;
+    for (int i = 0; i < 3 + order; i++)
+        out[i] += sum[i];
+}
+
+/* Nodes with |vt| ≥ 1/FAR, by −Σ_{k≥1} (vt)^{−k}; `scale` over s is t. */
+static void add_above(const double complex *c, double scale, double complex v, int order, double complex *out)
+{
+    const double complex *squares = c + TERMS;
+    double complex y = 1.0 / (v * scale), sum[5] = {0};
+    for (int k = TERMS; k >= 1; k--) {
+        sum[0] = times(sum[0], y) - c[k - 1];
+        sum[1] = times(sum[1], y) - squares[k];
+        sum[2] = times(sum[2], y) - c[k];
+        sum[3] = times(sum[3], y) + (k - 1.0) * c[k - 1];
+        sum[4] = times(sum[4], y) - (k > 2 ? (k - 1.0) * (k - 2.0) * c[k - 2] : 0.0);
+    }
+    sum[0] *= scale, sum[3] *= scale, sum[4] *= scale * scale;
+    for (int i = 0; i < 3 + order; i++)
+        out[i] += times(sum[i], y);
+}
+
+/* How many entries of the rising `x` are at most `limit`. */
+static ptrdiff_t count_up_to(const double *x, ptrdiff_t size, double limit)
+{
+    ptrdiff_t low = 0, high = size;
+    while (low < high) {
+        ptrdiff_t middle = (low + high) / 2;
+        if (x[middle] <= limit)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void node_sums(const Table *table, double complex v, int order, double complex *out)
+{
+    double near = 1.0 / cabs(v);
+    ptrdiff_t blocks = table->blocks;
+    ptrdiff_t begin = count_up_to(table->most, blocks, FAR * near), end = count_up_to(table->least, blocks, near / FAR);
+    if (end < begin)
+        end = begin;
+    for (int i = 0; i < 3 + order; i++)
+        out[i] = 0.0;
+    if (begin > 0)
+        add_below(table->below + begin * BELOW, table->most[begin - 1], v, order, out);
+    if (end < blocks)
+        add_above(table->above + end * ABOVE, table->least[end], v, order, out);
+    if (begin < end)
+        add_blocks(table->rows, blocks * LANES, begin, end, creal(v), cimag(v), order, (double *)out);
+}
+
+FOR_EVERY_PROCESSOR
+static void difference(const double *rows, ptrdiff_t blocks, double at, double vr, double vi, double *out)
+{
+    ptrdiff_t size = blocks * LANES;
+    const vec *t_r = (const vec *)rows, *t_i = (const vec *)(rows + size);
+    const vec *w_r = (const vec *)(rows + 2 * size), *w_i = (const vec *)(rows + 3 * size);
+    vec real = {0}, imag = {0};
+    for (ptrdiff_t j = 0; j < blocks; j++) {
+        vec x = 1.0 - (vr * t_r[j] - vi * t_i[j]), y = vr * t_i[j] + vi * t_r[j];
+        vec p = 1.0 - at * t_r[j], q = at * t_i[j];
+        vec scale = 1.0 / (x * x + y * y), other = 1.0 / (p * p + q * q);
+        vec a = (x * p - y * q) * scale * other, b = (x * q + y * p) * scale * other;
+        real += w_r[j] * a - w_i[j] * b;
+        imag += w_r[j] * b + w_i[j] * a;
+    }
+    out[0] = total(&real), out[1] = total(&imag);
+}
+
+double complex divided_difference(const Table *table, double a, double complex v)
+{
+    double out[2];
+    difference(table->rows, table->blocks, a, creal(v), cimag(v), out);
+    return CMPLX(out[0], out[1]);
+}

@@ -1,0 +1,161 @@
+"""The compiled sums and equation against the same formulas in numpy, and against plain sums of many digits."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from networks import equation_of, golden_layers
+
+from spectra._types import Array
+from spectra.activations import get_activation
+from spectra.laws import sums as sums_module
+from spectra.laws.nodes import NodeLaw
+from spectra.laws.pushforward import slope_law
+from spectra.laws.sums import NodeSums
+from spectra.master import Point
+from spectra.native import NATIVE
+from spectra.pointwise import PointEvaluator
+from spectra.solve import _improve, improve, measure
+
+needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
+
+NAMES = [
+    "tanh_q1_orthogonal_L16",
+    "gelu_q1_gaussian_L64",
+    "identity_q1_gaussian_L5",
+    "hardtanh_q0.1_orthogonal_L5",
+    "rect_leaky_orthogonal_300-100-400",
+    "rect_silu_orthogonal_100-150-200",
+]
+COMPILED = [name for name in NAMES if not name.startswith("identity")]
+# Sums of a few hundred terms in another order; second derivatives lose a digit to cancellation.
+ROUNDING = 1e-12
+FIELDS = ("log_u", "slope", "bend", "rates", "curls", "mismatch", "pull", "steepness")
+
+
+def exact_sums(law: NodeLaw, v: complex) -> list[complex]:
+    """The five sums, term by term in forty digits."""
+    with mpmath.workdps(40):
+        result = [mpmath.mpc(0)] * 5
+        for t, w in zip(law.points.tolist(), law.weights.tolist(), strict=True):
+            t, w = mpmath.mpmathify(t), mpmath.mpmathify(w)
+            r = 1 / (1 - mpmath.mpmathify(v) * t)
+            terms = (w * t * r, w * (t - 1) ** 2 * r, w * r, w * t * r**2, 2 * w * t**2 * r**3)
+            result = [a + b for a, b in zip(result, terms, strict=True)]
+        return [complex(x) for x in result]
+
+
+def computed(law: NodeLaw, v: Array) -> Array:
+    out: Any = np.empty((v.size, 5), complex)
+    NodeSums(law.points, law.weights).add_up(v, out)
+    return out
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["tanh", "gelu", "hardtanh", "elu", "softsign"])
+def test_sums_are_those_of_the_terms(name: str) -> None:
+    """Over many decades of v, where series stand for most of the nodes."""
+    law = slope_law(get_activation(name), 1.0)
+    rng = np.random.default_rng(3)
+    v = 10.0 ** rng.uniform(-20.0, 60.0, 24) * np.exp(1j * rng.uniform(0.1, 3.0, 24))
+    expected = np.array([exact_sums(law, complex(x)) for x in v])
+    # Of terms of this size, and so is the rounding of their sum.
+    inverse = np.abs(1.0 / (1.0 - v[:, None] * law.points))
+    size = np.abs(law.weights)
+    t = np.abs(law.points)
+    powers = (t, np.abs(law.points - 1.0) ** 2, np.ones(t.size), t, 2 * t**2)
+    scale = np.stack([inverse**p @ (size * x) for p, x in zip((1, 1, 1, 2, 3), powers, strict=True)], -1)
+    assert np.max(np.abs(computed(law, v) - expected) / scale) < 3e-15
+
+
+@needs_compiler
+def test_numpy_and_compiled_sums_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    law = slope_law(get_activation("silu"), 2.0)
+    v = np.array([0.3 + 0.1j, 5.0 + 2.0j, 1e6 + 1e5j, -3.0 + 0.5j])
+    one, a = computed(law, v), v.real.copy()
+    other = NodeSums(law.points, law.weights).divided_difference(a, v)
+    monkeypatch.setattr(sums_module, "NATIVE", None)
+    np.testing.assert_allclose(computed(law, v), one, rtol=1e-13)
+    np.testing.assert_allclose(NodeSums(law.points, law.weights).divided_difference(a, v), other, rtol=1e-13)
+
+
+@needs_compiler
+@pytest.mark.parametrize("rough", [False, True])
+@pytest.mark.parametrize("name", COMPILED)
+def test_equation_agrees_with_arrays(name: str, rough: bool) -> None:
+    equation, rng = equation_of(golden_layers(name)), np.random.default_rng(7)
+    count, many = len(equation.factors), 60
+    zeta = 3 * rng.normal(size=many) + 2j * np.abs(rng.normal(size=many))
+    # Some just above the cut, where Im ψ is the law's own density.
+    height = np.where(np.arange(many) % 3 == 0, 1e-9, 1.0)
+    v = 2 * rng.normal(size=(count, many)) + 1j * height * np.abs(rng.normal(size=(count, many)))
+    compiled = equation.evaluate(zeta, v, curvature=True, rough=rough)
+    arrays = equation._evaluate(zeta, v, curvature=True, rough=rough)
+    for field in FIELDS:
+        np.testing.assert_allclose(getattr(compiled, field), getattr(arrays, field), rtol=ROUNDING, atol=1e-13)
+    target = 4 * rng.normal(size=many)
+    for one, other in zip(
+        improve(equation, zeta, v, target, rough=rough), _improve(equation, zeta, v, target, rough), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", NAMES)
+def test_one_point_agrees_with_arrays(name: str) -> None:
+    equation, rng = equation_of(golden_layers(name)), np.random.default_rng(8)
+    at, count = PointEvaluator(equation), len(equation.factors)
+    for _ in range(60):
+        zeta, log_u = complex(3 * rng.normal(), 2 * abs(rng.normal())), 4 * rng.normal()
+        v = 2 * rng.normal(size=count) + 1j * np.abs(rng.normal(size=count))
+        one, spot = at(zeta, v), at.spot(zeta, v.tolist(), log_u)
+        many = equation._evaluate(np.array([zeta]), v.reshape(-1, 1), curvature=True, rough=True)
+        for field in FIELDS:
+            np.testing.assert_allclose(getattr(one, field), getattr(many, field), rtol=ROUNDING, atol=1e-13)
+        target = np.array([log_u])
+        assert spot.size == pytest.approx(measure(equation, many, target)[0], rel=1e-9)
+        dzeta, dv = equation.newton_step(many, target)
+        assert spot.dzeta == pytest.approx(dzeta[0], rel=1e-9)
+        np.testing.assert_allclose(spot.dv, dv[:, 0], rtol=1e-9)
+
+
+def test_extended_precision_stays_extended() -> None:
+    equation = equation_of(golden_layers("identity_q1_gaussian_L5"))
+    zeta: Any = np.clongdouble(0.1 + 0.2j)
+    point: Point = PointEvaluator(equation)(zeta, np.zeros(0, complex))
+    assert point.log_u.dtype == np.clongdouble
+
+
+def test_nan_is_no_small_residual() -> None:
+    equation = equation_of(golden_layers("rect_leaky_orthogonal_300-100-400"))
+    v = [0.3 + 0.1j] * (len(equation.factors) - 1) + [complex("nan")]
+    with np.errstate(all="ignore"):
+        assert not PointEvaluator(equation).spot(0.5 + 0.1j, v, 1.0).size < 1e300
+        size, *_ = improve(equation, np.array([0.5 + 0.1j]), np.array(v)[:, None], np.array([1.0]))
+    assert not size[0] < 1e300
+
+
+def test_equations_can_be_pickled() -> None:
+    equation = equation_of(golden_layers("tanh_q1_orthogonal_L16"))
+    again = pickle.loads(pickle.dumps(equation))
+    zeta, v = np.array([0.4 + 0.2j]), np.array([[0.6 + 0.3j]])
+    assert np.array_equal(again.evaluate(zeta, v).log_u, equation.evaluate(zeta, v).log_u)
+
+
+@needs_compiler
+def test_wrong_arguments_are_refused() -> None:
+    law = slope_law(get_activation("tanh"), 1.0)
+    handle, v, out = NodeSums(law.points, law.weights).handle, np.array([0.5 + 0.5j]), np.empty((1, 4), complex)
+    assert NATIVE is not None
+    with pytest.raises(ValueError, match="items"):
+        NATIVE.sums(handle, v, 2, out)
+    with pytest.raises(TypeError, match="format"):
+        NATIVE.sums(handle, v.real.copy(), 1, out)
+    with pytest.raises(ValueError, match="eight"):
+        NATIVE.table(v, v)
+    with pytest.raises(ValueError, match="PyCapsule"):
+        NATIVE.sums(v, v, 1, out)

@@ -156,7 +156,7 @@ class BulkWalker(GapWalker):
             return None
         # Seen from the edge, too, the solution must lie where the square root has it: not every critical point that
         # Newton's method finds from afar is where this curve lands.
-        back = self._point(complex(edge.zeta), edge.v.real).bend[0] * (zeta - edge.zeta) ** 2
+        back = self._point(complex(edge.zeta), edge.v.real).bend * (zeta - edge.zeta) ** 2
         return edge if abs(0.5 * back / (log_u - edge.log_u) - 1.0) < SAME_ROOT else None
 
     def _jump(self, log_u: float) -> tuple[float, Spot | None]:
@@ -183,14 +183,14 @@ class BulkWalker(GapWalker):
             return self._leave_pole(edge)
         base = edge.zeta.real
         point = self._point(complex(base), edge.v.real)
-        second = abs(complex(point.bend[0]) * base**2)
+        second = abs(complex(point.bend) * base**2)
         offset = 0.15
         while offset > 1e-7 * min(1.0, abs(1.0 - base)):
             guess = base * np.exp(1j * offset * (1.0 if base > 0 else -1.0))
             step = guess - base
             guess_v = edge.v.real.astype(complex)
             if guess_v.size:
-                guess_v = guess_v + point.rates[:, 0].real * step + 0.5 * point.curls[:, 0].real * step**2
+                guess_v = guess_v + point.along(step, real=True)
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
                 found = self._follow(float(target), complex(guess), guess_v.tolist(), ROUGH)
@@ -220,10 +220,10 @@ class BulkWalker(GapWalker):
     def _rise(self, zeta: float, v: Array) -> tuple[complex, Array, float]:
         """From a gap onto the cut: the point just beyond, its height found by Newton's method."""
         point = self._point(complex(zeta), v)
-        log_u = float(point.log_u[0].real)
+        log_u = float(point.log_u.real)
         for height in (1e-12, 1e-8, 1e-4, 1e-2, 1e-1):
             guess = zeta * np.exp(1j * height)
-            guess_v = (v + point.rates[:, 0].real * zeta * 1j * height) if v.size else v.astype(complex)
+            guess_v = (v + point.along(zeta * 1j * height, bent=False, real=True)) if v.size else v.astype(complex)
             guess_v = guess_v.real + 1j * np.maximum(guess_v.imag, 1e-3 * height * np.abs(guess_v))
             roots = solve(
                 self.equation, np.array([log_u]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=30

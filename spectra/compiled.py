@@ -66,27 +66,38 @@ class CompiledEquation:
             here = np.ascontiguousarray(v[:, again])
             sizes, done = np.empty(again.size), np.empty(again.size, np.uint8)
             next_zeta, next_v = np.empty(again.size, complex), np.empty_like(here)
-            jumps = self._jumps(here)
-            NATIVE.improve(
-                self._handle, zeta[again], here, jumps, rough, target[again], sizes, next_zeta, next_v, done
-            )
+            jumps = self._jumps(here, rough=rough)
+            NATIVE.improve(self._handle, zeta[again], here, jumps, rough, target[again], sizes, next_zeta, next_v, done)
             size[again], state[again], new_zeta[again], new_v[:, again] = sizes, done, next_zeta, next_v
         return size, new_zeta, new_v, state == DONE
+
+    def solve(
+        self, target: Array, zeta: Array, v: Array, limits: tuple[int, int, float, float, float, float]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Roots ζ (n,) and v (K, n), their residuals (n,), and which are done (n,), the others left as they were.
+
+        `limits`: most steps, of them rough before, and residuals to stop at, to certify, for one last step, and for one
+        rough step less.
+        """
+        zeta, v = np.array(zeta, complex), np.array(v, complex, order="C")
+        residual, state = np.full(zeta.size, math.inf), np.empty(zeta.size, np.uint8)
+        NATIVE.solve(self._handle, np.ascontiguousarray(target, complex), zeta, v, residual, state, limits)
+        return zeta, v, residual, state == DONE
 
     def spot(self, zeta: complex, v: Sequence[complex], target: float) -> tuple[Any, ...] | None:
         """The equation at one point in plain numbers (see `spectra.pointwise`); None in a case for the general code."""
         found = NATIVE.spot(self._handle, zeta, list(v), self._unknown, target)
         if found is True:
-            jumps = self._jumps(np.array(v, complex)[:, None])[:, 0].tolist()
+            jumps = self._jumps(np.array(v, complex)[:, None], rough=True)[:, 0].tolist()
             found = NATIVE.spot(self._handle, zeta, list(v), jumps, target)
         return found
 
-    def _jumps(self, v: Array) -> Array:
+    def _jumps(self, v: Array, *, rough: bool = False) -> Array:
         """What Im ψ_k is on the cut below v_k: NaN where there is no cut, (K, n)."""
         jumps = np.full(v.shape, math.nan)
         for row, law, here in zip(jumps, self._stack.laws, v.real, strict=True):
             if law.cut_density is not None:
                 on_cut = law.on_cut(here)
                 if on_cut.any():
-                    row[on_cut] = law.cut_density(here[on_cut])
+                    row[on_cut] = law.cut_density(here[on_cut], rough=rough)
         return jumps

@@ -8,7 +8,8 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .master import MasterEquation, Point
+from .master import MasterEquation
+from .pointwise import Spot
 from .pole import MARGINAL, Pole
 from .walker import Edge, Walker
 
@@ -18,9 +19,9 @@ BEYOND = 1e3
 SHORT, IMAGINARY = 1e-3, 1e-3
 
 
-def _is_coarse(point: Point, span: float) -> bool:
+def _is_coarse(point: Spot, span: float) -> bool:
     """Whether a law's complex nodes, that add up to real sums in a gap, are too coarse for that."""
-    first, second = complex(point.slope[0]) * span, complex(point.bend[0]) * span**2
+    first, second = complex(point.slope) * span, complex(point.bend) * span**2
     return max(abs(first.imag), abs(second.imag)) > IMAGINARY * (1.0 + abs(second))
 
 
@@ -41,18 +42,18 @@ class GapWalker(Walker):
         """
         zeta, v = float(zeta), v.reshape(-1).real.astype(float)
         stride = 0.05 if after is not None else 0.7
-        point: Point | None = None
+        point: Spot | None = None
         while True:
             self._count()
             if point is None:
                 point = self._point(zeta, v)
             linear = self._is_linear(zeta, v)
             span = max(abs(zeta), 0.05) if linear else zeta
-            first = float((point.slope[0] * span).real)
-            second = float((point.bend[0] * span**2).real) + (0.0 if linear else first)
+            first = float((point.slope * span).real)
+            second = float((point.bend * span**2).real) + (0.0 if linear else first)
             if first <= 0.0 and after is None:
                 raise ConvergenceError("a gap of the spectrum was entered where d log u/dζ < 0")
-            if zeta > 1.0 and (float(point.log_u[0].real) > self._end_of_gaps or zeta > 1e60):
+            if zeta > 1.0 and (float(point.log_u.real) > self._end_of_gaps or zeta > 1e60):
                 return "end", zeta, v, None
             if first + second > 0.5 * first > 0.0 and self._is_last(zeta, v):
                 return "end", zeta, v, None
@@ -92,17 +93,17 @@ class GapWalker(Walker):
                         return self._entered(zeta, v, new, found.real, after)
                     ahead_point = self._point(new, found.real)
                     # In a gap u grows with ζ; where it does not a whole bulk was stepped over.
-                    grows = ahead_point.log_u[0].real >= point.log_u[0].real
-                    if grows and ahead_point.slope[0].real > 0.0:
+                    grows = ahead_point.log_u.real >= point.log_u.real
+                    if grows and ahead_point.slope.real > 0.0:
                         break
-                    edge = self._bracketed(zeta, v, new, found.real) if ahead_point.slope[0].real <= 0.0 else None
+                    edge = self._bracketed(zeta, v, new, found.real) if ahead_point.slope.real <= 0.0 else None
                     if edge is not None:
                         return "edge", zeta, v, edge
                 step *= 0.5
                 if step < 1e-12:
                     return "cut", zeta, v, None
             if step < SHORT and _is_coarse(ahead_point, span):
-                raise ConvergenceError(f"the laws are too coarse beside their edges, log u = {point.log_u[0].real:.6g}")
+                raise ConvergenceError(f"the laws are too coarse beside their edges, log u = {point.log_u.real:.6g}")
             zeta, v, point = new, found.real, ahead_point
             # Beyond all singularities log u is linear in log ζ but for powers of 1/ζ.
             beyond = all(x * law.smallest > 1.0 for law, x in zip(self.laws, v, strict=True))
@@ -167,7 +168,7 @@ class GapWalker(Walker):
                 high, v_high = middle, between.real
             else:
                 low, v_low = middle, between.real
-        if after is None and low > zeta and self._point(low, v_low).slope[0].real < 0.0:
+        if after is None and low > zeta and self._point(low, v_low).slope.real < 0.0:
             edge = self._bracketed(zeta, v, low, v_low)
             if edge is not None:
                 return "edge", zeta, v, edge
@@ -184,7 +185,7 @@ class GapWalker(Walker):
             between = self._project(middle, 0.5 * (v_low + v_high))
             if between is None:
                 return None
-            if self._point(middle, between).slope[0].real > 0.0:
+            if self._point(middle, between).slope.real > 0.0:
                 low, v_low = middle, between.real
             else:
                 high, v_high = middle, between.real

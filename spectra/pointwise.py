@@ -13,7 +13,7 @@ import numpy as np
 
 from ._types import Array
 from .effort import spend
-from .master import MasterEquation, Point
+from .master import MasterEquation
 from .solve import measure
 
 
@@ -39,12 +39,20 @@ class Spot:
     dzeta: complex
     dv: list[complex]
 
-    def as_point(self) -> Point:
-        """Return the same as arrays of one column."""
-        one = np.array([self.zeta, self.log_u, self.slope, self.bend], complex)[:, None]
-        rows = [self.v, self.rates, self.curls, self.mismatch, self.pull, self.steepness]
-        v, *rest = np.array(rows, complex).reshape(6, len(self.v), 1)
-        return Point(one[0], v, one[1], one[2], one[3], *rest)
+    def along(self, step: complex, *, bent: bool = True, real: bool = False) -> Array:
+        """By how much the v_k change with a step in ζ, (K,).
+
+        To second order where `bent`; with the real parts of the derivatives where these are `real` but for rounding.
+        """
+        first, second = np.array(self.rates, complex), np.array(self.curls if bent else [0.0], complex)
+        if real:
+            first, second = first.real, second.real
+        return first * step + 0.5 * second * step**2
+
+    @property
+    def mends(self) -> Array:
+        """By how much each v_k is off its constraint, to first order, (K,)."""
+        return np.array(self.mismatch, complex) / np.array(self.steepness, complex)
 
 
 class PointEvaluator:
@@ -53,22 +61,12 @@ class PointEvaluator:
     def __init__(self, equation: MasterEquation) -> None:
         self.equation = equation
 
-    def __call__(self, zeta: complex, v: Array) -> Point:
-        """Evaluate at ζ and v (K,)."""
-        # Extended precision in means extended precision out: edges of explicit equations are found so.
-        if getattr(zeta, "dtype", None) != np.clongdouble:
-            spot = self._compiled(complex(zeta), v.tolist(), 0.0)
-            if spot is not None:
-                return spot.as_point()
-        return self._general(zeta, v)
-
     def spot(self, zeta: complex, v: Sequence[complex], log_u: float = 0.0) -> Spot:
         """Evaluate at ζ and v (K,), on the way to log u."""
-        return self._compiled(zeta, v, log_u) or self._spot(zeta, v, log_u)
-
-    def _general(self, zeta: complex, v: Array) -> Point:
-        here = np.array([zeta], self.equation.complex_type())
-        return self.equation.evaluate(here, v.reshape(-1, 1).astype(complex), curvature=True, rough=True)
+        # Extended precision in means extended precision out: edges of explicit equations are found so.
+        if getattr(zeta, "dtype", None) == np.clongdouble:
+            return self._general(zeta, v, log_u)
+        return self._compiled(complex(zeta), v, log_u) or self._general(zeta, v, log_u)
 
     def _compiled(self, zeta: complex, v: Sequence[complex], log_u: float) -> Spot | None:
         if self.equation.compiled is None:
@@ -77,17 +75,19 @@ class PointEvaluator:
         found = self.equation.compiled.spot(zeta, v, log_u)
         return None if found is None else Spot(zeta, list(v), *found)
 
-    def _spot(self, zeta: complex, v: Sequence[complex], log_u: float) -> Spot:
-        point, target = self._general(zeta, np.array(v, complex)), np.array([log_u])
+    def _general(self, zeta: complex, v: Sequence[complex], log_u: float) -> Spot:
+        here = np.array([zeta], self.equation.complex_type())
+        point = self.equation.evaluate(here, np.array(v, complex)[:, None], curvature=True, rough=True)
+        target = np.array([log_u])
         size = float(measure(self.equation, point, target)[0])
         dzeta, dv = self.equation.newton_step(point, target)
         columns = (point.rates, point.curls, point.mismatch, point.pull, point.steepness)
         return Spot(
             zeta,
             list(v),
-            *(complex(x[0]) for x in (point.log_u, point.slope, point.bend)),
+            *(x[0] for x in (point.log_u, point.slope, point.bend)),
             *(x[:, 0].tolist() for x in columns),
             math.inf if math.isnan(size) else size,
-            complex(dzeta[0]),
+            dzeta[0],
             dv[:, 0].tolist(),
         )

@@ -56,10 +56,30 @@ def solve(
     equation's principal logarithms then make the summed-argument condition part of the residual.  The residual is that
     of the last iterate measured; where it was below 1e-13, one step has been taken since.
     """
+    floor = max(tolerance, 0.5 * equation.precision)
+    if equation.compiled is None or equation.is_explicit:
+        return _solve(equation, log_u, zeta, v, max_steps, floor, rough_steps)
+    limits = (max_steps, rough_steps, floor, CERTIFIED, POLISHED, NEAR)
+    # Three steps are the usual number.
+    spend(3 * equation.stack.size * zeta.size, 3 * len(equation.factors))
+    zeta, v, residual, done = equation.compiled.solve(log_u, zeta, v, limits)
+    above = (zeta.imag > 0) & np.all(v.imag > 0, axis=0)
+    roots = Roots(zeta, v, residual, above & (residual < CERTIFIED))
+    if not done.all():
+        rest = ~done
+        other = _solve(equation, log_u[rest], zeta[rest], v[:, rest], max_steps, floor, min(rough_steps, 1))
+        zeta[rest], v[:, rest], residual[rest] = other.zeta, other.v, other.residual
+        roots.certified[rest] = other.certified
+    return roots
+
+
+def _solve(
+    equation: MasterEquation, log_u: Array, zeta: Array, v: Array, max_steps: int, floor: float, rough_steps: int
+) -> Roots:
+    """The same with arrays: in extended precision, and where the compiled code needs densities of the laws."""
     if rough_steps:
         zeta, v = _approach(equation, log_u.astype(float), zeta, v, rough_steps)
     zeta, v = zeta.astype(equation.complex_type()), v.astype(complex)
-    floor = max(tolerance, 0.5 * equation.precision)
     residual = np.full(zeta.size, np.inf)
     active = np.arange(zeta.size)
     here_zeta, here_v, target = zeta, v, log_u

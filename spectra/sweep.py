@@ -53,7 +53,7 @@ class Sweep(BulkWalker):
                 how, zeta, v, edge = self._after_pole(landing)
                 continue
             point = self._point(complex(landing.zeta.real), landing.v.real)
-            if (point.bend[0] * landing.zeta.real**2).real < 0.0:
+            if (point.bend * landing.zeta.real**2).real < 0.0:
                 # A fading tail has met the next bulk.
                 how, edge = "edge", landing
                 continue
@@ -79,7 +79,7 @@ class Sweep(BulkWalker):
                 for x, law in zip(found, self.laws, strict=True)
             ):
                 point = self._point(zeta, found.real)
-                if (point.slope[0] * zeta).real > 0.5:
+                if (point.slope * zeta).real > 0.5:
                     return zeta, found.real
             zeta *= 0.25
         raise ConvergenceError("no gap was found at λ → ∞: the law of φ'² seems unbounded")
@@ -93,7 +93,7 @@ class Sweep(BulkWalker):
             zeta = math.exp(1e-3)
             found = self._project(zeta, pole.beside(zeta))
             if found is not None and not self._on_cut(found):
-                slope = self._point(complex(zeta), found.real).slope[0].real
+                slope = self._point(complex(zeta), found.real).slope.real
                 if slope > 0.0:
                     return self._gap(zeta, found.real, landing)
         return "edge", 1.0, landing.v.real, landing

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
-from .master import MasterEquation, Point
+from .master import MasterEquation
 from .pointwise import PointEvaluator, Spot
 from .pole import MARGINAL, Pole, pole_near
 from .solve import CERTIFIED
@@ -89,8 +89,8 @@ class Walker:
         self._smallest = np.array([law.smallest for law in self.laws])
         self._continuous = np.array([law.cut_density is not None for law in self.laws], bool)
 
-    def _point(self, zeta: complex, v: Array) -> Point:
-        return self._evaluator(zeta, v.reshape(-1))
+    def _point(self, zeta: complex, v: Array) -> Spot:
+        return self._evaluator.spot(zeta, v.ravel().tolist())
 
     def _on_cut(self, v: Array) -> bool:
         """Some v_k lies where its law has a density."""
@@ -112,7 +112,7 @@ class Walker:
         size, real = math.inf, complex(zeta).imag == 0.0
         for _ in range(30):
             point = self._point(zeta, v)
-            dv = -(point.mismatch / point.steepness)[:, 0]
+            dv = -point.mends
             if not np.all(np.isfinite(dv)):
                 return None
             last, size = size, float(np.max(np.abs(dv) / np.abs(v)))
@@ -136,7 +136,7 @@ class Walker:
         zeta, size = complex(zeta), math.inf
         for _ in range(60):
             point = self._point(zeta, v)
-            slope, bend = point.slope[0], point.bend[0]
+            slope, bend = point.slope, point.bend
             span = zeta if logarithmic else max(abs(zeta), 0.05)
             first = slope * span
             second = bend * span**2 + (first if logarithmic else 0.0)
@@ -149,9 +149,7 @@ class Walker:
             new = zeta * np.exp(move) if logarithmic else zeta + move * span
             if v.size:
                 step = new - zeta
-                dv = point.rates[:, 0] * step - (point.mismatch / point.steepness)[:, 0]
-                if abs(move) < 0.1:
-                    dv = dv + 0.5 * point.curls[:, 0] * step**2
+                dv = point.along(step, bent=abs(move) < 0.1) - point.mends
                 big = float(np.max(np.abs(dv) / np.abs(v)))
                 if not math.isfinite(big) or big > 2.0:
                     return None
@@ -167,13 +165,13 @@ class Walker:
                 pole = self._pole(projected) if abs(1.0 - zeta) < 1e-7 else None
                 if pole is not None and abs(pole.mass) < MARGINAL:
                     return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
-                return Edge(zeta, projected, self._point(zeta, projected).log_u[0].real)
+                return Edge(zeta, projected, self._point(zeta, projected).log_u.real)
         return None
 
-    def _extrapolate(self, point: Point, v: Array, step: complex) -> Array | None:
+    def _extrapolate(self, point: Spot, v: Array, step: complex) -> Array | None:
         if not v.size:
             return v
-        move = point.rates[:, 0] * step + 0.5 * point.curls[:, 0] * step**2
+        move = point.along(step)
         return v + move if np.all(np.isfinite(move)) else None
 
     def _monotone(self, old: Array, new: Array) -> bool:
@@ -218,7 +216,7 @@ class Walker:
         if not (near and all(abs(x.imag) < FLAT * abs(x) for x in edge.v)):
             return False
         # On the cut of a law, however thin, it is off the axis: by so much is the square root blunted.
-        blunted = self._on_cut(edge.v) and abs(self._point(complex(edge.zeta), edge.v).log_u[0].imag)
+        blunted = self._on_cut(edge.v) and abs(self._point(complex(edge.zeta), edge.v).log_u.imag)
         return not blunted > BLUNT * (1.0 + abs(edge.log_u))
 
     def _count(self) -> None:

@@ -14,8 +14,8 @@ from scipy.integrate import quad
 from spectra.activations import get_activation
 from spectra.errors import ConvergenceError
 from spectra.laws.nodes import LawStack
-from spectra.laws.sums import NodeSums
 from spectra.laws.pushforward import slope_law, slope_rank
+from spectra.laws.sums import NodeSums
 from spectra.laws.zero import slope_zero
 from spectra.network.jacobian import _verify_mean
 
@@ -63,7 +63,7 @@ def test_distance_from_a_zero_of_the_slope_is_a_series_in_the_slope(name: str | 
                 slope = zero.reach * np.exp(1j * np.linspace(-3.0, 3.0, 9))
                 x = zero.place + zero.displacement(slope)
                 assert np.allclose(branch.slope(x), slope, rtol=1e-13, atol=0)
-                assert np.allclose(zero.rate(slope) * branch.curvature(x), 1.0, rtol=1e-12, atol=0)
+                assert np.allclose(zero.around(slope)[1] * branch.curvature(x), 1.0, rtol=1e-12, atol=0)
 
 
 def test_double_zeros_and_mere_small_slopes_have_no_series() -> None:

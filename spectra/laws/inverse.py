@@ -16,6 +16,9 @@ from .zero import SlopeZero, slope_zero
 
 # Bisections of an interval between two points of a table bring Newton's method home.
 MAX_STEPS = 100
+# Of an interval: points that are fine towards both ends, and even ones.
+_TOWARDS = np.geomspace(1e-9, 0.5, 120)
+_FRACTIONS = np.concatenate([[0.0], _TOWARDS, 1.0 - _TOWARDS[:-1], [1.0], np.linspace(0.0, 1.0, 400)[1:-1]])
 
 
 class SlopeDensity:
@@ -43,13 +46,16 @@ class SlopeDensity:
         self.pieces, self.variance, self.period, self.mean, self.rank = pieces, variance, period, mean, rank
         self.even, self.faded = even, faded
 
-    def __call__(self, v: Array) -> Array:
-        """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real."""
+    def __call__(self, v: Array, *, rough: bool = False) -> Array:
+        """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real.
+
+        `rough`: good to some six digits only.
+        """
         total = np.zeros_like(v)
         for k, (branch, lower, _) in enumerate(self.pieces):
             if self.even and lower < 0.0:
                 continue
-            x, inside = self._solve(k, 1.0 / v)
+            x, inside = self._solve(k, 1.0 / v, rough=rough)
             if inside.any():
                 here = x[inside]
                 # |φ'| is √(mean/v) by definition; φ'(x) would have lost its digits beside a zero.
@@ -153,11 +159,10 @@ class SlopeDensity:
         """Per piece: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
         tables = []
         for (branch, lower, upper), zero in zip(self.pieces, self._zeros, strict=True):
-            fraction = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 120)])
-            x = np.concatenate([lower + (upper - lower) * fraction, (upper - (upper - lower) * fraction[:-1])[::-1]])
             # Far beyond the scale of φ', too.
-            x = np.unique(np.concatenate([x, np.linspace(lower, upper, 200), around_zero(lower, upper)]))
-            x = x[(x >= lower) & (x <= upper)]
+            x = np.concatenate([lower + (upper - lower) * _FRACTIONS, around_zero(lower, upper)])
+            x = np.sort(np.clip(x, lower, upper))
+            x = x[np.append(True, x[1:] > x[:-1])]
             with np.errstate(divide="ignore"):
                 height = 2.0 * np.log(np.abs(branch.slope(x)) + 0.0) - math.log(self.mean)
             if zero is not None:
@@ -171,8 +176,11 @@ class SlopeDensity:
             tables.append((x[order], np.maximum.accumulate(height[order]), rate[order]))
         return tables
 
-    def _solve(self, k: int, t: Array) -> tuple[Array, Array]:
-        """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes."""
+    def _solve(self, k: int, t: Array, *, rough: bool = False) -> tuple[Array, Array]:
+        """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes.
+
+        `rough`: as the table has it.
+        """
         branch = self.pieces[k][0]
         x_table, height, rate = self._tables[k]
         with np.errstate(divide="ignore"):
@@ -193,8 +201,10 @@ class SlopeDensity:
         between = (x - low) * (x - high) < 0
         x = np.where(between, x, low + (high - low) * s)
         offset = math.log(self.mean)
-        least = 1e-9 * min(1.0, float(np.ptp(x_table)))
+        least = 1e-9 * min(1.0, abs(x_table[-1] - x_table[0]))
         for count in range(MAX_STEPS):
+            if rough:
+                break
             slope = branch.slope(x)
             residual = 2.0 * np.log(np.abs(slope)) - offset - goal
             low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)

@@ -6,9 +6,9 @@ the t-plane, so that the sum stays spectrally accurate for every v in the closed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,15 @@ from .sums import NodeSums
 # sum would lose up to all digits of Im ψ.
 TAIL_HEIGHT = 1e-3
 # Where Im ψ is more than this part of |ψ| the plain sum is good enough for an iterate that is not the last.
-ROUGH_HEIGHT = 1e-5
+ROUGH_HEIGHT = 1e-9
+
+
+class CutDensity(Protocol):
+    """What Im ψ(v + i0) is on the cut; `rough`: to some six digits."""
+
+    def __call__(self, v: Array, *, rough: bool = False) -> Array:
+        """R(v), v > 0 real."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class NodeLaw:
     largest: float
     smallest: float
     atoms: tuple[tuple[float, float], ...]
-    cut_density: Callable[[Array], Array] | None = None
+    cut_density: CutDensity | None = None
     corners: tuple[float, ...] = ()
     resolved: float = 0.0
     supremum: float | None = None
@@ -89,7 +97,7 @@ class LawStack:
         """ψ(v), 1 + ψ(v), A(v) = ψ(1 − v) − v, and [ψ', ψ'', …] up to `order`, each of shape (K, n).
 
         A is what S deviates by, S = v(1 + ψ)/ψ = 1 − A/ψ.  All three are sums of their own, without cancellation.
-        `rough`: Im ψ above the cut may have an error of 1e-13 |ψ|.
+        `rough`: Im ψ above the cut may have an error of 1e-13 |ψ| where it is more than 1e-9 |ψ|.
         """
         sums = np.empty((*v.shape, 3 + order), complex)
         for k, one in enumerate(self.sums):

@@ -83,6 +83,7 @@ def local_scales(piece: MonotonePiece, lower: float, upper: float, sigma: float)
     return min(sigma, highest, piece.scales[0]), min(sigma, highest, piece.scales[1])
 
 
+@lru_cache(maxsize=64)
 def _profile(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> tuple[Array, Array]:
     x = piece.grid
     inside = (x > lower) & (x < upper)
@@ -139,7 +140,7 @@ def path(
 
 def around_zero(lower: float, upper: float) -> Array:
     """Points on both sides of 0, where φ' has its scale, as far out as (lower, upper) goes."""
-    points = np.geomspace(1e-2, 1.0 + max(abs(lower), abs(upper)), 160)
+    points = np.exp(np.linspace(math.log(1e-2), math.log(1.0 + max(abs(lower), abs(upper))), 160))
     return np.concatenate([points, -points])
 
 
@@ -150,7 +151,13 @@ def _beside_ends(lower: float, upper: float, fraction: Array) -> list[Array]:
 
 def _fineness(branch: Branch, end: float, level: int) -> float:
     """How near to a real end the panels go."""
-    return ZERO_FINENESS if float(branch.slope(np.array([end]))[0]) ** 2 < 1e-20 else 0.12 / 16.0**level
+    return ZERO_FINENESS if square_at(branch, end) < 1e-20 else 0.12 / 16.0**level
+
+
+@lru_cache(maxsize=1024)
+def square_at(branch: Branch, x: float) -> float:
+    """φ'(x)²; ends of pieces are asked for again and again."""
+    return float(branch.slope(np.array([x]))[0]) ** 2
 
 
 def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
@@ -189,7 +196,7 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
 def _scale_at(branch: Branch, end: float, x: Array) -> float:
     """Distance from `end` at which φ'² stops moving away from its value there like a power of the distance."""
     slope = branch.slope(x)
-    start = float(branch.slope(np.array([end]))[0]) ** 2
+    start = square_at(branch, end)
     distance, change = np.abs(x - end), np.abs(slope**2 - start)
     level = (distance * np.abs(2.0 * slope * branch.curvature(x)) < 0.5 * change) & (
         change > 1e-6 * np.maximum(start, slope**2)

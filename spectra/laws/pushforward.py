@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,8 +14,8 @@ from ..errors import ConvergenceError
 from .fade import Taken, is_cut, kept
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
-from .path import TINY_SLOPE_SQUARE, MonotonePiece, local_scales, monotone_pieces, path
-from .zero import decades, ray, slope_zero
+from .path import TINY_SLOPE_SQUARE, MonotonePiece, local_scales, monotone_pieces, path, square_at
+from .zero import decades, ray_out_of, slope_zero
 
 # 9.5 standard deviations leave 2e-21 of the mass outside, and exp(−45) of the peak weight.
 REACH = 9.5
@@ -28,9 +27,7 @@ FARTHEST = 1e200
 NO_MASS = 1e-12
 
 
-def slope_law(
-    activation: Activation, variance: float, *, level: int = 0, known: NodeLaw | None = None
-) -> NodeLaw:
+def slope_law(activation: Activation, variance: float, *, level: int = 0, known: NodeLaw | None = None) -> NodeLaw:
     """Law of φ'(h)²/E φ'(h)², h ~ N(0, `variance`), as a `NodeLaw`; ψ good to 1e-13, close to the cut too.
 
     Parameters
@@ -93,12 +90,13 @@ def slope_law(
     all_points = all_points / (all_points @ all_weights).real
     if known is not None:
         return replace(known, points=all_points, weights=all_weights, mean=centre * rank)
-    ends = [p.branch.slope(np.array([lower, upper])) ** 2 for p, lower, upper in pieces]
+    ends = [(square_at(p.branch, lower), square_at(p.branch, upper)) for p, lower, upper in pieces]
     # Every ray leaves out the same mass, so that the longest tells how far down the law is known; those of zeros with
     # next to no mass near them are short.
     resolved = min([10.0**one.bottom for one in rays], default=0.0)
+    beside = 2e-10 * min(1.0, math.sqrt(variance))
     near = [
-        piece.branch.slope(np.array([x, x + 2e-10 * min(1.0, math.sqrt(variance))])) ** 2
+        (square_at(piece.branch, x), square_at(piece.branch, x + beside))
         for piece, lower, upper in pieces
         for x in (lower, upper)
         if slope_zero(piece.branch, x) is None
@@ -108,10 +106,10 @@ def slope_law(
     if any(0.0 < at < 2.0 * TINY_SLOPE_SQUARE for at, _ in near) and tiny > NO_MASS:
         resolved = 0.0
     # Beside a zero of φ' of higher order the rounding of x spoils what is nearer than this.
-    spoilt = [float(beside) for at, beside in near if at < 1e-20 and not 0.0 < at < 2.0 * TINY_SLOPE_SQUARE]
+    spoilt = [above for at, above in near if at < 1e-20 and not 0.0 < at < 2.0 * TINY_SLOPE_SQUARE]
     resolved = max([resolved, *spoilt])
-    largest = max([*(float(e.max()) for e in ends), *atoms.keys()])
-    smallest = min([*(float(e.min()) for e in ends), *atoms.keys()])
+    largest = max([*(t for e in ends for t in e), *atoms.keys()])
+    smallest = min([*(t for e in ends for t in e), *atoms.keys()])
     density = SlopeDensity(
         tuple((p.branch, lower, upper) for p, lower, upper in pieces),
         variance,
@@ -130,9 +128,9 @@ def slope_law(
         smallest=smallest / centre,
         atoms=tuple(sorted((place / centre, mass / rank) for place, mass in atoms.items() if mass > 1e-18)),
         cut_density=density if pieces else None,
-        corners=tuple(sorted({float(t) / centre for e in ends for t in e} | {t / centre for t in atoms})),
-        supremum=_extreme(activation, max) / centre,
-        infimum=_extreme(activation, min) / centre,
+        corners=tuple(sorted({t / centre for e in ends for t in e} | {t / centre for t in atoms})),
+        supremum=_extremes(activation)[1] / centre,
+        infimum=_extremes(activation)[0] / centre,
         resolved=resolved / centre,
         neglected=tiny if faded else 0.0,
     )
@@ -220,13 +218,10 @@ def _ray_out_of(
     limit = min(zero.reach, 0.3 * min(local_scales(piece, lower, upper, sigma)) * steepness)
     top = math.floor(2.0 * math.log10(limit))
     weight = float(_weight(np.array([at], complex), variance, period)[0].real)
-    t, dt = ray(top, decades(weight * 10.0 ** (0.5 * top) / steepness))
-    side = 1 if at == lower else -1
-    root = zero.towards(side) * np.sqrt(t)
-    x = at + zero.displacement(root)
-    rows = side * zero.rate(root) / (2.0 * root) * dt * _weight(x.ravel(), variance, period).reshape(x.shape)
-    outer = zero.displacement(zero.towards(side) * np.sqrt(np.array([1j * 10.0**top])))[0]
-    return _Ray(top, t, rows, complex(at + outer))
+    count = decades(weight * 10.0 ** (0.5 * top) / steepness)
+    t, displacement, dx, outer = ray_out_of(zero, 1 if at == lower else -1, top, count)
+    x = at + displacement
+    return _Ray(top, t, dx * _weight(x.ravel(), variance, period).reshape(x.shape), at + outer)
 
 
 def _merged(rays: list[_Ray]) -> list[tuple[Array, Array]]:
@@ -239,8 +234,9 @@ def _merged(rays: list[_Ray]) -> list[tuple[Array, Array]]:
     return list(rows.values())
 
 
-def _extreme(activation: Activation, choose: Callable[[list[float]], float]) -> float:
-    """Largest or smallest φ'² on the line, without the points where φ' is 0 on an interval."""
+@lru_cache(maxsize=256)
+def _extremes(activation: Activation) -> tuple[float, float]:
+    """Smallest and largest φ'² on the line, without the points where φ' is 0 on an interval."""
     values = []
     for branch in activation.branches:
         if branch.constant_slope is not None:
@@ -255,7 +251,7 @@ def _extreme(activation: Activation, choose: Callable[[list[float]], float]) -> 
             values += [t for t in slopes**2 if not math.isnan(t)]
         if slopes.min() * slopes.max() < 0.0:
             values.append(0.0)
-    return float(choose(values))
+    return float(min(values)), float(max(values))
 
 
 def gaussian_mass(lower: float, upper: float, variance: float) -> float:

@@ -40,21 +40,20 @@ class SlopeZero:
     series: Array
     reach: float
 
-    def displacement(self, slope: Array) -> Array:
-        """Return x − x₀ where φ'(x) = `slope`, |slope| ≤ `reach`; relative accuracy 1e-15."""
-        return slope * self._sum(self.series, slope)
-
-    def rate(self, slope: Array) -> Array:
-        """Return dx/dφ' where φ'(x) = `slope`."""
-        return self._sum(self.series * np.arange(1, self.series.size + 1), slope)
-
-    def _sum(self, series: Array, slope: Array) -> Array:
-        """Σ series_n φ'^n, with no more terms than the size of φ' asks for."""
+    def around(self, slope: Array) -> tuple[Array, Array]:
+        """The distance x − x₀ and dx/dφ' where φ'(x) = `slope`, |slope| ≤ `reach`; relative accuracy 1e-15."""
         polyval = np.polynomial.polynomial.polyval
-        result = np.asarray(polyval(slope, series[:_FEW]))
+        series = np.stack([self.series, self.series * np.arange(1, self.series.size + 1)], axis=1)
+        sums = np.asarray(polyval(slope, series[:_FEW]))
+        # No more terms than the size of φ' asks for.
         outer = np.abs(slope) > _INNER * self.reach
-        result[outer] = polyval(slope[outer], series)
-        return result
+        if outer.any():
+            sums[:, outer] = polyval(slope[outer], series)
+        return slope * sums[0], sums[1]
+
+    def displacement(self, slope: Array) -> Array:
+        """Return x − x₀ where φ'(x) = `slope`."""
+        return self.around(slope)[0]
 
     def towards(self, direction: int) -> float:
         """Sign of φ' on the side x > x₀ (direction 1) or x < x₀ (−1)."""
@@ -109,6 +108,17 @@ def _reversed(place: float, taylor: Array, radius: float) -> SlopeZero:
 def decades(mass: float) -> int:
     """Number of decades of φ'² below which less than 1e-18 is left of the `mass` within the first, ~ |φ'|."""
     return max(2, math.ceil(2.0 * math.log10(max(mass / _LEAST_MASS, 1.0))))
+
+
+@lru_cache(maxsize=256)
+def ray_out_of(zero: SlopeZero, side: int, top: int, count: int) -> tuple[Array, Array, Array, complex]:
+    """Nodes t as those of `ray`, x − x₀ there, weights dx, and x − x₀ at the outer end, on one side of a zero."""
+    t, dt = ray(top, count)
+    root = zero.towards(side) * np.sqrt(np.append(t, 1j * 10.0**top))
+    displacement, rate = zero.around(root)
+    inner = slice(0, -1)
+    dx = (side * rate[inner] / (2.0 * root[inner])).reshape(t.shape) * dt
+    return t, displacement[inner].reshape(t.shape), dx, complex(displacement[-1])
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@
 #define PI 3.14159265358979323846
 /* These are TAIL_HEIGHT, ROUGH_HEIGHT of `spectra.laws.nodes` and CROSSING of `spectra.master`. */
 #define TAIL_HEIGHT 1e-3
-#define ROUGH_HEIGHT 1e-5
+#define ROUGH_HEIGHT 1e-9
 #define CROSSING 0.1
 /* In a gap what Newton's method leaves of Im v below this is none. */
 #define ROUNDING 1e-15

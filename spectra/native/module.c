@@ -5,14 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "equation.h"
+#include "newton.h"
 
 /* Raised whenever a table, an argument or a result changes. */
 #define VERSION 1
 #define CAPSULE "_spectra_native.equation"
 #define TABLE "_spectra_native.table"
-/* Factors whose values at one point stand on the stack. */
-#define MOST_FACTORS 512
 
 /* A view of a contiguous array of the given format ("d", "Zd" or "?"). */
 static int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
@@ -325,16 +323,13 @@ static void give_many(Many *many)
         PyBuffer_Release(&many->jumps);
 }
 
-/* The i-th point of many; its v are copied to `v`. */
-static int evaluate_one(const Many *many, Py_ssize_t i, int curvature, double complex *v, Values *at)
+/* v and jumps of the i-th point. */
+static void column(const Many *many, Py_ssize_t i, double complex *v, double *jumps)
 {
-    double jumps[MOST_FACTORS];
     for (Py_ssize_t k = 0; k < many->equation->factors; k++) {
         v[k] = ((double complex *)many->v.buf)[k * many->size + i];
         jumps[k] = many->jumps.buf ? ((double *)many->jumps.buf)[k * many->size + i] : NAN;
     }
-    double complex zeta = ((double complex *)many->zeta.buf)[i];
-    return evaluate(many->equation, zeta, v, jumps, many->rough, curvature, at);
 }
 
 /* evaluate(equation, zeta, v, jumps, rough, curvature, out, state): rows of `out` (3 + 5K, n) are log_u, slope, bend,
@@ -344,6 +339,7 @@ static PyObject *py_evaluate(PyObject *Py_UNUSED(self), PyObject *const *args, P
     Many many;
     Py_buffer out, state;
     double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS];
+    double jumps[MOST_FACTORS];
     if (expect(nargs, 8, "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)") < 0)
         return NULL;
     int curvature = PyObject_IsTrue(args[5]);
@@ -353,15 +349,17 @@ static PyObject *py_evaluate(PyObject *Py_UNUSED(self), PyObject *const *args, P
     if (view_of(args[6], &out, "Zd", (3 + own) * size, 1) == 0) {
         if (view_of(args[7], &state, "B", size, 1) == 0) {
             Values at = values_in(rows, many.equation->factors);
-            double complex *column = out.buf;
-            for (Py_ssize_t i = 0; i < size; i++, column++) {
-                int done = evaluate_one(&many, i, curvature, v, &at);
+            double complex *here = out.buf;
+            for (Py_ssize_t i = 0; i < size; i++, here++) {
+                column(&many, i, v, jumps);
+                double complex zeta = ((double complex *)many.zeta.buf)[i];
+                int done = evaluate(many.equation, zeta, v, jumps, many.rough, curvature, &at);
                 ((unsigned char *)state.buf)[i] = (unsigned char)done;
                 if (done != DONE)
                     continue;
-                column[0] = at.log_u, column[size] = at.slope, column[2 * size] = at.bend;
+                here[0] = at.log_u, here[size] = at.slope, here[2 * size] = at.bend;
                 for (Py_ssize_t k = 0; k < own; k++)
-                    column[(3 + k) * size] = rows[k];
+                    here[(3 + k) * size] = rows[k];
             }
             PyBuffer_Release(&state);
         }
@@ -373,19 +371,14 @@ static PyObject *py_evaluate(PyObject *Py_UNUSED(self), PyObject *const *args, P
     Py_RETURN_NONE;
 }
 
-/* `new`, its imaginary part cut to a fifth of the old one where it would leave the upper half plane. */
-static double complex kept_above(double complex old, double complex new)
-{
-    return cimag(new) <= 0.0 && cimag(old) > 0.0 ? CMPLX(creal(new), 0.2 * cimag(old)) : new;
-}
-
 /* improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state): residuals (n,) and the points that one
    step of Newton's method, shortened to half of the distance to 0, leads to. */
 static PyObject *py_improve(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
 {
     Many many;
     Py_buffer view[5];
-    double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS], dzeta, dv[MOST_FACTORS];
+    double complex v[MOST_FACTORS], next[MOST_FACTORS];
+    double jumps[MOST_FACTORS];
     if (expect(nargs, 10, "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)") < 0 ||
         take_many(&many, args) < 0)
         return NULL;
@@ -395,32 +388,57 @@ static PyObject *py_improve(PyObject *Py_UNUSED(self), PyObject *const *args, Py
     while (held < 5 && view_of(args[5 + held], &view[held], format[held], held == 3 ? factors * size : size, held > 0) == 0)
         held++;
     if (held == 5) {
-        Values at = values_in(rows, factors);
         for (Py_ssize_t i = 0; i < size; i++) {
-            int done = evaluate_one(&many, i, 0, v, &at);
-            ((unsigned char *)view[4].buf)[i] = (unsigned char)done;
-            if (done != DONE)
-                continue;
-            double complex zeta = ((double complex *)many.zeta.buf)[i];
-            double complex target = ((double complex *)view[0].buf)[i];
-            ((double *)view[1].buf)[i] = residual(many.equation, zeta, v, target, &at);
-            newton_step(many.equation, &at, target, &dzeta, dv);
-            double ratio = cabs(dzeta) / cabs(zeta);
-            for (Py_ssize_t k = 0; k < factors; k++) {
-                double other = cabs(dv[k]) / cabs(v[k]);
-                /* Written so that NaN is kept. */
-                if (!(other <= ratio))
-                    ratio = other;
-            }
-            double scale = 2.0 * ratio <= 1.0 ? 1.0 : 1.0 / (2.0 * ratio);
-            ((double complex *)view[2].buf)[i] = kept_above(zeta, zeta + scale * dzeta);
+            column(&many, i, v, jumps);
+            ((unsigned char *)view[4].buf)[i] = (unsigned char)improve(
+                many.equation, ((double complex *)many.zeta.buf)[i], v, jumps, many.rough,
+                ((double complex *)view[0].buf)[i], (double *)view[1].buf + i, (double complex *)view[2].buf + i, next);
             for (Py_ssize_t k = 0; k < factors; k++)
-                ((double complex *)view[3].buf)[k * size + i] = kept_above(v[k], v[k] + scale * dv[k]);
+                ((double complex *)view[3].buf)[k * size + i] = next[k];
         }
     }
     while (held-- > 0)
         PyBuffer_Release(&view[held]);
     give_many(&many);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* solve(equation, target, zeta, v, residual, state, limits): roots and their residuals, in place; `limits` are
+   (max_steps, rough_steps, floor, certified, polished, near). */
+static PyObject *py_solve(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer view[5];
+    double complex v[MOST_FACTORS];
+    Limits limits;
+    const Equation *equation;
+    const char *format[5] = {"Zd", "Zd", "Zd", "d", "B"};
+    if (expect(nargs, 7, "solve(equation, target, zeta, v, residual, state, limits)") < 0 ||
+        (equation = equation_of(args[0])) == NULL || !PyTuple_Check(args[6]) ||
+        !PyArg_ParseTuple(args[6], "iidddd", &limits.max_steps, &limits.rough_steps, &limits.floor, &limits.certified,
+                          &limits.polished, &limits.near))
+        return NULL;
+    Py_ssize_t factors = equation->factors, size = -1;
+    int held = 0;
+    while (held < 5 && view_of(args[1 + held], &view[held], format[held], held == 2 ? factors * size : size, held > 0) == 0) {
+        if (held == 0)
+            size = view[0].len / (Py_ssize_t)sizeof(double complex);
+        held++;
+    }
+    if (held == 5) {
+        double complex *target = view[0].buf, *zeta = view[1].buf, *rows = view[2].buf;
+        for (Py_ssize_t i = 0; i < size; i++) {
+            for (Py_ssize_t k = 0; k < factors; k++)
+                v[k] = rows[k * size + i];
+            ((unsigned char *)view[4].buf)[i] =
+                (unsigned char)solve(equation, target[i], &limits, zeta + i, v, (double *)view[3].buf + i);
+            for (Py_ssize_t k = 0; k < factors; k++)
+                rows[k * size + i] = v[k];
+        }
+    }
+    while (held-- > 0)
+        PyBuffer_Release(&view[held]);
     if (PyErr_Occurred())
         return NULL;
     Py_RETURN_NONE;
@@ -436,6 +454,7 @@ static PyMethodDef methods[] = {
     {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},
     {"improve", FAST(py_improve), "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)"},
+    {"solve", FAST(py_solve), "solve(equation, target, zeta, v, residual, state, limits)"},
     {NULL, NULL, 0, NULL},
 };
 

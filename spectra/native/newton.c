@@ -1,0 +1,99 @@
+/* Newton's method for the master equation at one point, step for step as in `spectra.solve`. */
+
+#include "newton.h"
+
+#include <math.h>
+#include <string.h>
+
+/* `new`, its imaginary part cut to a fifth of the old one where it would leave the upper half plane. */
+static double complex kept_above(double complex old, double complex new)
+{
+    return cimag(new) <= 0.0 && cimag(old) > 0.0 ? CMPLX(creal(new), 0.2 * cimag(old)) : new;
+}
+
+int improve(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
+            double complex target, double *size, double complex *new_zeta, double complex *new_v)
+{
+    double complex rows[5 * MOST_FACTORS], dzeta;
+    ptrdiff_t factors = equation->factors;
+    Values at = {.rates = rows,
+                 .curls = rows + factors,
+                 .mismatch = rows + 2 * factors,
+                 .pull = rows + 3 * factors,
+                 .steepness = rows + 4 * factors};
+    int state = evaluate(equation, zeta, v, jumps, rough, 0, &at);
+    if (state != DONE)
+        return state;
+    *size = residual(equation, zeta, v, target, &at);
+    newton_step(equation, &at, target, &dzeta, new_v);
+    double ratio = cabs(dzeta) / cabs(zeta);
+    for (ptrdiff_t k = 0; k < factors; k++) {
+        double other = cabs(new_v[k]) / cabs(v[k]);
+        /* Written so that NaN is kept. */
+        if (!(other <= ratio))
+            ratio = other;
+    }
+    /* No farther than half of the way to 0. */
+    double scale = 2.0 * ratio <= 1.0 ? 1.0 : 1.0 / (2.0 * ratio);
+    *new_zeta = kept_above(zeta, zeta + scale * dzeta);
+    for (ptrdiff_t k = 0; k < factors; k++)
+        new_v[k] = kept_above(v[k], v[k] + scale * new_v[k]);
+    return DONE;
+}
+
+static int is_finite(double complex zeta, const double complex *v, ptrdiff_t factors)
+{
+    int finite = isfinite(creal(zeta)) && isfinite(cimag(zeta));
+    for (ptrdiff_t k = 0; k < factors; k++)
+        finite = finite && isfinite(creal(v[k])) && isfinite(cimag(v[k]));
+    return finite;
+}
+
+int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
+          double complex *v, double *residual)
+{
+    double complex here_v[MOST_FACTORS], next_v[MOST_FACTORS], best_v[MOST_FACTORS];
+    double complex here = *zeta, next, best_zeta;
+    size_t bytes = equation->factors * sizeof(double complex);
+    double size, best = INFINITY, previous = INFINITY;
+    memcpy(here_v, v, bytes);
+    for (int step = 0; step < limits->rough_steps; step++) {
+        int state = improve(equation, here, here_v, NULL, 1, target, &size, &next, next_v);
+        if (state != DONE)
+            return state;
+        here = next;
+        memcpy(here_v, next_v, bytes);
+        if (!(size > limits->near))
+            break;
+    }
+    if (!is_finite(here, here_v, equation->factors)) {
+        here = *zeta;
+        memcpy(here_v, v, bytes);
+    }
+    best_zeta = here;
+    memcpy(best_v, here_v, bytes);
+    for (int step = 0; step < limits->max_steps; step++) {
+        int state = improve(equation, here, here_v, NULL, 0, target, &size, &next, next_v);
+        if (state != DONE)
+            return state;
+        if (size < best) {
+            best = size, best_zeta = here;
+            memcpy(best_v, here_v, bytes);
+        }
+        /* Far below the certificate, or below it and no longer falling: rounding is all that is left. */
+        int stalled = size > (size < 0.1 * limits->certified ? 0.3 : 1.0) * previous;
+        if (!(size > limits->floor) || (size < limits->certified && stalled) || !isfinite(size))
+            break;
+        here = next;
+        memcpy(here_v, next_v, bytes);
+        if (size < limits->polished) {
+            best_zeta = next;
+            memcpy(best_v, next_v, bytes);
+            break;
+        }
+        previous = size;
+    }
+    *zeta = best_zeta, *residual = best;
+    memcpy(v, best_v, bytes);
+    return DONE;
+}

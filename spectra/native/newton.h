@@ -1,0 +1,27 @@
+/* Newton's method for the master equation: see newton.c. */
+
+#ifndef SPECTRA_NEWTON_H
+#define SPECTRA_NEWTON_H
+
+#include "equation.h"
+
+/* Factors whose values at one point stand on the stack. */
+#define MOST_FACTORS 512
+
+/* One step, from ζ and v to `new_zeta` and `new_v`, and the residual `size` where it starts. */
+int improve(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
+            double complex target, double *size, double complex *new_zeta, double complex *new_v);
+
+/* When to stop: `max_steps` at most, `rough_steps` before them; at residuals up to `floor`; at those below `certified`
+   that fall no longer; with one last step at those below `polished`. */
+typedef struct {
+    int max_steps, rough_steps;
+    double floor, certified, polished, near;
+} Limits;
+
+/* The root from ζ and v, in place, and its residual: what `spectra.solve.solve` does.  Where the state is not DONE they
+   are left as they were. */
+int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
+          double complex *v, double *residual);
+
+#endif

@@ -182,10 +182,11 @@ def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> fl
         u, zeta, v = one.solutions
         # What counts is the error times the density; thin tails carry rounding that no finer law removes.
         weight = finer.weight(zeta, 1.0 + np.abs(u - one.low))
+        counts = weight > 1e-8
         with np.errstate(all="ignore"):
-            point = finer.evaluate(zeta.astype(complex), v)
-            sizes = measure(finer, point, u, rounding=ROUNDING / STABLE) * weight
-        worst = max(worst, float(np.max(sizes[weight > 1e-8], initial=0.0)))
+            point = finer.evaluate(zeta[counts].astype(complex), v[:, counts])
+            sizes = measure(finer, point, u[counts], rounding=ROUNDING / STABLE) * weight[counts]
+        worst = max(worst, float(np.max(sizes, initial=0.0)))
     return worst
 
 

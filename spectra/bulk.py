@@ -12,10 +12,10 @@ from .course import Course
 from .errors import ConvergenceError
 from .gap import GapWalker
 from .master import MasterEquation
-from .pointwise import Spot
+from .pointwise import Spot, lifted
 from .pole import MARGINAL
 from .solve import solve
-from .walker import Arc, Edge, lifted
+from .walker import Arc, Edge
 
 # Squares of v must stay in the range of doubles; λ has left it long before.
 LARGEST_V = 1e140
@@ -90,7 +90,7 @@ class BulkWalker(GapWalker):
         while step > 1e-9 * (1.0 + abs(log_u)):
             guess = [lifted(x, 1e-6) for x in here.ahead(step)]
             if guess and all(x.imag > 0.0 for x in guess):
-                found = self._follow(log_u + step, guess[0], guess[1:], rough)
+                found = self._evaluator.follow(log_u + step, guess[0], guess[1:], rough)
                 if found is not None:
                     return log_u + step, found, step
             step *= 0.4
@@ -193,7 +193,7 @@ class BulkWalker(GapWalker):
                 guess_v = guess_v + point.along(step, real=True)
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
-                found = self._follow(float(target), complex(guess), guess_v.tolist(), ROUGH)
+                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), ROUGH)
                 if found is not None and abs(np.log(found.zeta / guess)) < 0.5 * offset:
                     return found.zeta, np.array(found.v, complex), target
             offset *= 0.5
@@ -205,7 +205,7 @@ class BulkWalker(GapWalker):
             assert pole is not None
             start = pole.leave(distance)
             if start is not None:
-                found = self._follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), ROUGH)
+                found = self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), ROUGH)
                 if found is not None:
                     return found.zeta, np.array(found.v, complex), edge.log_u + distance
         for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):

@@ -74,10 +74,10 @@ class Chart:
     low_tail: float = 0.0
     thin: int = 0
     solutions: tuple[Array, Array, Array] | None = field(default=None, repr=False, compare=False)
-    mass_series: Array = field(init=False, repr=False)
-    beyond: Array = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def mass_series(self) -> Array:
+        """Chebyshev coefficients of the mass between a point and the upper end of its piece (P, 24)."""
         count = self.breaks.size - 1
         x = np.broadcast_to(_MASS_NODES, (count, _MASS_DEGREE))
         piece = np.repeat(np.arange(count), _MASS_DEGREE)
@@ -90,17 +90,22 @@ class Chart:
         for _, exponent, _, distance in ends:
             if exponent:
                 log_p += exponent * np.log(distance).reshape(log_p.shape)
-        values = np.exp(log_p) * jacobian.reshape(log_p.shape)
-        series = values @ _TO_MASS
-        object.__setattr__(self, "mass_series", series)
-        # Mass of each piece, and of all that lies beyond each break (towards λ = 0).
-        signs = (-1.0) ** np.arange(series.shape[1])
-        masses = series @ signs
+        return (np.exp(log_p) * jacobian.reshape(log_p.shape)) @ _TO_MASS
+
+    @cached_property
+    def beyond(self) -> Array:
+        """Mass of all that lies beyond each break, towards λ = 0."""
+        masses = self.mass_series @ (-1.0) ** np.arange(_MASS_DEGREE + 1)
         tail = 0.0
         if self.slope < 0.0:
             tail = float(np.exp(self.log_density(np.array([self.high]))[0])) / -self.slope
-        beyond = np.concatenate([np.cumsum(masses[::-1])[::-1], [0.0]]) + tail
-        object.__setattr__(self, "beyond", beyond)
+        return np.concatenate([np.cumsum(masses[::-1])[::-1], [0.0]]) + tail
+
+    def sloped(self, slope: float) -> Chart:
+        """Return the same density with another slope beyond `high`."""
+        other = replace(self, slope=slope)
+        other.__dict__["mass_series"] = self.mass_series
+        return other
 
     @property
     def mass(self) -> float:

@@ -7,7 +7,6 @@ for it and is called again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ class CompiledEquation:
     def __init__(self, constant: float, d: Array, e: Array, stack: LawStack, counts: Array, omegas: Array) -> None:
         self._arguments = (constant, d, e, stack, counts, omegas)
         self._stack = stack
-        self._unknown = [math.nan] * len(stack.laws)
         rows = [
             (sums.handle, float(n), float(omega), law.largest, law.smallest, sums.narrow,
              law.cut_density is not None, poles)
@@ -84,13 +82,19 @@ class CompiledEquation:
         NATIVE.solve(self._handle, np.ascontiguousarray(target, complex), zeta, v, residual, state, limits)
         return zeta, v, residual, state == DONE
 
-    def spot(self, zeta: complex, v: Sequence[complex], target: float) -> tuple[Any, ...] | None:
+    def spot(self, zeta: complex, v: list[complex], target: float) -> tuple[Any, ...] | None:
         """The equation at one point in plain numbers (see `spectra.pointwise`); None in a case for the general code."""
-        found = NATIVE.spot(self._handle, zeta, list(v), self._unknown, target)
+        found = NATIVE.spot(self._handle, zeta, v, None, target)
         if found is True:
-            jumps = self._jumps(np.array(v, complex)[:, None], rough=True)[:, 0].tolist()
-            found = NATIVE.spot(self._handle, zeta, list(v), jumps, target)
+            jumps = self._jumps(np.array(v, complex)[:, None], rough=True)
+            found = NATIVE.spot(self._handle, zeta, v, jumps, target)
         return found
+
+    def follow(
+        self, target: float, zeta: complex, v: list[complex], tolerance: float, certified: float
+    ) -> tuple[Any, ...] | bool | None:
+        """Newton's method at one point, as `Walker._follow`: a spot, False where it strays, else for other code."""
+        return NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
 
     def _jumps(self, v: Array, *, rough: bool = False) -> Array:
         """What Im ψ_k is on the cut below v_k: NaN where there is no cut, (K, n)."""

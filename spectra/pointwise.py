@@ -14,15 +14,14 @@ import numpy as np
 from ._types import Array
 from .effort import spend
 from .master import MasterEquation
-from .solve import measure
+from .solve import CERTIFIED, measure
 
 
 @dataclass(slots=True)
 class Spot:
     """The equation at one trial point in plain numbers, named as in `Point`.
 
-    `size`: largest relative residual, as `solve.measure`, for the log u that was asked for, and `dzeta`, `dv` the
-    increments of Newton's method towards it.
+    `size`: largest relative residual, as `solve.measure`, for the log u that was asked for.
     """
 
     zeta: complex
@@ -36,8 +35,6 @@ class Spot:
     pull: list[complex]
     steepness: list[complex]
     size: float
-    dzeta: complex
-    dv: list[complex]
 
     def along(self, step: complex, *, bent: bool = True, real: bool = False) -> Array:
         """By how much the v_k change with a step in ζ, (K,).
@@ -64,23 +61,53 @@ class PointEvaluator:
     def spot(self, zeta: complex, v: Sequence[complex], log_u: float = 0.0) -> Spot:
         """Evaluate at ζ and v (K,), on the way to log u."""
         # Extended precision in means extended precision out: edges of explicit equations are found so.
-        if getattr(zeta, "dtype", None) == np.clongdouble:
-            return self._general(zeta, v, log_u)
-        return self._compiled(complex(zeta), v, log_u) or self._general(zeta, v, log_u)
+        if self.equation.compiled is not None and getattr(zeta, "dtype", None) != np.clongdouble:
+            spend(self.equation.stack.size, len(v))
+            found = self.equation.compiled.spot(complex(zeta), list(v), log_u)
+            if found is not None:
+                return Spot(*found)
+        return self._general(zeta, v, log_u)
 
-    def _compiled(self, zeta: complex, v: Sequence[complex], log_u: float) -> Spot | None:
-        if self.equation.compiled is None:
-            return None
-        spend(self.equation.stack.size, len(v))
-        found = self.equation.compiled.spot(zeta, v, log_u)
-        return None if found is None else Spot(zeta, list(v), *found)
+    def follow(self, log_u: float, zeta: complex, v: Sequence[complex], tolerance: float) -> Spot | None:
+        """Newton's method from a good start; None where it strays or leaves the upper half plane."""
+        if self.equation.compiled is not None:
+            spend(3 * self.equation.stack.size, 3 * len(v))
+            found = self.equation.compiled.follow(log_u, complex(zeta), list(v), tolerance, CERTIFIED)
+            if found is False:
+                return None
+            if isinstance(found, tuple):
+                return Spot(*found)
+        return self._follow(log_u, zeta, v, tolerance)
+
+    def _follow(self, log_u: float, zeta: complex, v: Sequence[complex], tolerance: float) -> Spot | None:
+        start, last = zeta, math.inf
+        for _ in range(12):
+            spot = self.spot(zeta, v, log_u)
+            size = spot.size
+            if size <= tolerance or (size < CERTIFIED and size > 0.3 * last):
+                return spot
+            if not size < max(10.0 * last, 1.0) or spot.slope == 0.0 or 0.0 in spot.steepness:
+                return None
+            dzeta, dv = self._newton_step(spot, log_u)
+            zeta, v = lifted(zeta + dzeta, 1e-11), [lifted(x + dx, 1e-11) for x, dx in zip(v, dv, strict=True)]
+            last = size
+            # NaN strays, too.
+            if not (abs(zeta - start) < 0.3 * abs(start) and zeta.imag > 0.0 and all(x.imag > 0.0 for x in v)):
+                return None
+        return None
+
+    def _newton_step(self, spot: Spot, log_u: float) -> tuple[complex, list[complex]]:
+        """Increments (dζ, dv), as `MasterEquation.newton_step`."""
+        mends = [miss / slope for miss, slope in zip(spot.mismatch, spot.steepness, strict=True)]
+        counts = self.equation.counts.ravel().tolist()
+        pulled = sum(n * pull * mend for n, pull, mend in zip(counts, spot.pull, mends, strict=True))
+        step = (log_u - spot.log_u + pulled) / spot.slope
+        return step, [rate * step - mend for rate, mend in zip(spot.rates, mends, strict=True)]
 
     def _general(self, zeta: complex, v: Sequence[complex], log_u: float) -> Spot:
         here = np.array([zeta], self.equation.complex_type())
         point = self.equation.evaluate(here, np.array(v, complex)[:, None], curvature=True, rough=True)
-        target = np.array([log_u])
-        size = float(measure(self.equation, point, target)[0])
-        dzeta, dv = self.equation.newton_step(point, target)
+        size = float(measure(self.equation, point, np.array([log_u]))[0])
         columns = (point.rates, point.curls, point.mismatch, point.pull, point.steepness)
         return Spot(
             zeta,
@@ -88,6 +115,14 @@ class PointEvaluator:
             *(x[0] for x in (point.log_u, point.slope, point.bend)),
             *(x[:, 0].tolist() for x in columns),
             math.inf if math.isnan(size) else size,
-            dzeta[0],
-            dv[:, 0].tolist(),
         )
+
+
+def lifted(value: complex, rounding: float) -> complex:
+    """A value that lies below the real axis by rounding alone, put just above it.
+
+    Where one law decides all, as for λ → 0, its v is as good as real.
+    """
+    if value.imag > 0.0 or value.imag <= -rounding * abs(value):
+        return value
+    return complex(value.real, 1e-16 * abs(value))

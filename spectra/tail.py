@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from .chart import Chart
@@ -30,4 +28,4 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     known = beyond > 1e-15 and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
     # What falls off quite differently is no tail: a bulk that was missed must be missing in the mass as well.
     known &= 0.5 * made.slope > -density / max(beyond, 1e-300) > 2.0 * made.slope
-    return replace(made, slope=-density / beyond) if known and 0.0 < density < LOST else made
+    return made.sloped(-density / beyond) if known and 0.0 < density < LOST else made

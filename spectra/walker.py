@@ -12,7 +12,6 @@ from .errors import ConvergenceError
 from .master import MasterEquation
 from .pointwise import PointEvaluator, Spot
 from .pole import MARGINAL, Pole, pole_near
-from .solve import CERTIFIED
 
 # Beyond this height above the real axis, relative, a critical point is no edge: the law there is a gap up to a density
 # of the cube of this.
@@ -65,16 +64,6 @@ class Arc:
     def low_u(self) -> float:
         """Log u where the arc begins."""
         return float(self.first.log_u if self.first is not None else self.log_u[0])
-
-
-def lifted(value: complex, rounding: float) -> complex:
-    """A value that lies below the real axis by rounding alone, put just above it.
-
-    Where one law decides all, as for λ → 0, its v is as good as real.
-    """
-    if value.imag > 0.0 or value.imag <= -rounding * abs(value):
-        return value
-    return complex(value.real, 1e-16 * abs(value))
 
 
 class Walker:
@@ -191,24 +180,6 @@ class Walker:
         """The edge beside a pole that is `hidden` there, which ζ and v themselves can hardly tell from it."""
         s, v, offset = pole.edge
         return Edge(self.equation.complex_type()(1.0) - s, v.astype(complex), pole.log_u + offset)
-
-    def _follow(self, log_u: float, zeta: complex, v: list[complex], tolerance: float) -> Spot | None:
-        """Newton's method from a good start; None where it strays or leaves the upper half plane."""
-        at, start, last = self._evaluator, zeta, math.inf
-        for _ in range(12):
-            spot = at.spot(zeta, v, log_u)
-            size = spot.size
-            if size <= tolerance or (size < CERTIFIED and size > 0.3 * last):
-                return spot
-            if not size < max(10.0 * last, 1.0) or spot.slope == 0.0 or 0.0 in spot.steepness:
-                return None
-            zeta = lifted(zeta + spot.dzeta, 1e-11)
-            v = [lifted(x + dx, 1e-11) for x, dx in zip(v, spot.dv, strict=True)]
-            last = size
-            # NaN strays, too.
-            if not (abs(zeta - start) < 0.3 * abs(start) and zeta.imag > 0.0 and all(x.imag > 0.0 for x in v)):
-                return None
-        return None
 
     def _flat(self, edge: Edge) -> bool:
         """Whether a critical point is on the real axis, as far as the density can tell."""

@@ -14,9 +14,9 @@
 /* In a gap what Newton's method leaves of Im v below this is none. */
 #define ROUNDING 1e-15
 
-/* A logarithm: modulus, the angle from the nearer real half-axis, and half turns to add. */
+/* A logarithm: that of the modulus, the angle from the nearer real half-axis, and half turns to add. */
 typedef struct {
-    double modulus, angle, turns;
+    double log, angle, turns;
 } Log;
 
 static Log split_log(double complex z, int branch)
@@ -24,20 +24,20 @@ static Log split_log(double complex z, int branch)
     double x = creal(z), y = cimag(z);
     int left = x < 0.0;
     double turns = !left ? 0.0 : y == 0.0 ? branch : y > 0.0 ? 1.0 : -1.0;
-    return (Log){log(cabs(z)), atan2(left ? -y : y, fabs(x)), turns};
+    return (Log){log(modulus(z)), atan2(left ? -y : y, fabs(x)), turns};
 }
 
 /* Log S = log1p(−A/ψ), which keeps its digits when S is raised to a large power. */
 static Log log_s(double complex v, double complex psi, double complex plus, double complex excess)
 {
     double complex z = -excess / psi;
-    int near = cabs(z) < 0.3;
+    int near = modulus(z) < 0.3;
     if (!near)
         z = v * plus / psi - 1.0;
     double x = creal(z), y = cimag(z);
-    double modulus = near ? 0.5 * log1p(2.0 * x + x * x + y * y) : log(cabs(v * plus / psi));
+    double size = near ? 0.5 * log1p(2.0 * x + x * x + y * y) : log(modulus(v * plus / psi));
     int left = x < -1.0;
-    return (Log){modulus, atan2(left ? -y : y, fabs(1.0 + x)), left ? (y > 0.0 ? 1.0 : -1.0) : 0.0};
+    return (Log){size, atan2(left ? -y : y, fabs(1.0 + x)), left ? (y > 0.0 ? 1.0 : -1.0) : 0.0};
 }
 
 static int on_cut(const Factor *factor, double v)
@@ -50,7 +50,7 @@ static int just_above(const Factor *factor, double complex v)
 {
     double nearest = INFINITY;
     for (ptrdiff_t i = 0; i < factor->poles; i++)
-        nearest = fmin(nearest, cabs(v - factor->pole[i]));
+        nearest = fmin(nearest, modulus(v - factor->pole[i]));
     return fabs(cimag(v)) < TAIL_HEIGHT * nearest;
 }
 
@@ -68,16 +68,16 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
             return GENERAL;
         Log more = split_log(base, -1);
         double complex ratio = d / base;
-        sum.modulus += e * more.modulus, sum.angle += e * more.angle, sum.turns += e * more.turns;
+        sum.log += e * more.log, sum.angle += e * more.angle, sum.turns += e * more.turns;
         slope -= e * ratio;
         bend -= e * ratio * ratio;
     }
-    int through = equation->factors > 0 && cabs(zeta) < CROSSING;
+    int through = equation->factors > 0 && modulus(zeta) < CROSSING;
     for (ptrdiff_t k = 0; k < equation->factors; k++) {
         const Factor *factor = &equation->factor[k];
         double complex x = v[k], sums[5];
         int cut = on_cut(factor, creal(x)), exact_near = 0;
-        if (cimag(zeta) == 0.0 && fabs(cimag(x)) < ROUNDING * cabs(x) && !cut)
+        if (cimag(zeta) == 0.0 && fabs(cimag(x)) < ROUNDING * modulus(x) && !cut)
             x = CMPLX(creal(x), 0.0);
         if (factor->continuous && !rough) {
             exact_near = just_above(factor, x);
@@ -87,12 +87,12 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
         node_sums(factor->table, x, curvature ? 2 : 1, sums);
         double complex psi = x * sums[0], plus = sums[2], beyond = 1.0 - x, first = sums[3];
         double complex excess =
-            cabs(beyond) < 0.3 && !factor->narrow ? psi * beyond - x : x * x * sums[1] / beyond;
+            modulus(beyond) < 0.3 && !factor->narrow ? psi * beyond - x : x * x * sums[1] / beyond;
         if (factor->continuous && cimag(x) == 0.0 && !cut) {
             /* A gap: all sums are real. */
             psi = creal(psi), plus = creal(plus), excess = creal(excess);
         } else if (factor->continuous) {
-            int small = cimag(x) == 0.0 || fabs(cimag(psi)) < ROUGH_HEIGHT * cabs(psi);
+            int small = cimag(x) == 0.0 || fabs(cimag(psi)) < ROUGH_HEIGHT * modulus(psi);
             if (rough ? small && just_above(factor, x) : exact_near) {
                 double jump = 0.0;
                 if (cut) {
@@ -106,10 +106,10 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
                 excess = CMPLX(creal(excess), height * (1.0 - creal(x)) - creal(plus) * cimag(x));
             }
         }
-        through = through && cabs(psi) < CROSSING * cabs(x);
+        through = through && modulus(psi) < CROSSING * modulus(x);
         double n = factor->count, omega = factor->omega;
         Log more = log_s(x, psi, plus, excess);
-        sum.modulus += n * more.modulus, sum.angle += n * more.angle, sum.turns += n * more.turns;
+        sum.log += n * more.log, sum.angle += n * more.angle, sum.turns += n * more.turns;
         double complex rate = omega / (away * away * first), pull = 1.0 / x - first / (psi * plus), curl = 0.0;
         slope += n * pull * rate;
         if (curvature) {
@@ -121,12 +121,12 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
         }
         /* Of ψ and 1 + ψ the smaller has the more digits. */
         double complex demanded = (1.0 - omega) + omega / away;
-        out->mismatch[k] = cabs(demanded) < 0.5 ? plus - demanded : psi - omega * zeta / away;
+        out->mismatch[k] = modulus(demanded) < 0.5 ? plus - demanded : psi - omega * zeta / away;
         out->rates[k] = rate, out->curls[k] = curl, out->pull[k] = pull, out->steepness[k] = first;
     }
     if (through)
         return GENERAL;
-    out->log_u = CMPLX(equation->constant + sum.modulus, sum.angle + PI * sum.turns);
+    out->log_u = CMPLX(equation->constant + sum.log, sum.angle + PI * sum.turns);
     out->slope = slope, out->bend = bend;
     return DONE;
 }
@@ -134,13 +134,13 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
 double residual(const Equation *equation, double complex zeta, const double complex *v, double complex target,
                 const Values *at)
 {
-    double size = cabs(at->log_u - target) / (1.0 + cabs(target));
+    double size = modulus(at->log_u - target) / (1.0 + modulus(target));
     for (ptrdiff_t k = 0; k < equation->factors; k++) {
         double omega = equation->factor[k].omega;
         double complex psi = omega * zeta / (1.0 - zeta), plus = (1.0 - omega) + omega / (1.0 - zeta);
-        double scale = fmin(fmin(cabs(psi), cabs(plus)), 1.0);
+        double scale = fmin(fmin(modulus(psi), modulus(plus)), 1.0);
         /* Near a pole of ψ_k a change of v_k by its rounding moves ψ_k by far more than its rounding. */
-        double miss = cabs(at->mismatch[k]) / fmax(scale, 1e-4 * cabs(v[k] * at->steepness[k]));
+        double miss = modulus(at->mismatch[k]) / fmax(scale, 1e-4 * modulus(v[k] * at->steepness[k]));
         /* Written so that NaN does not pass for small. */
         if (!(miss <= size))
             size = miss;

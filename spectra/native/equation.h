@@ -3,6 +3,8 @@
 #ifndef SPECTRA_EQUATION_H
 #define SPECTRA_EQUATION_H
 
+#include <math.h>
+
 #include "sums.h"
 
 /* One factor: a law of multiplicity `count`, seen through w_k = ratio·w; `pole`: where its ψ is not smooth. */
@@ -21,6 +23,13 @@ typedef struct {
     const double *d, *e;
     const Factor *factor;
 } Equation;
+
+/* |z|, without the care for overflow where none is needed. */
+static inline double modulus(double complex z)
+{
+    double square = creal(z) * creal(z) + cimag(z) * cimag(z);
+    return square > 1e-280 && square < 1e280 ? sqrt(square) : cabs(z);
+}
 
 /* As `spectra.master.Point`, of one point; rows are the K factors'. */
 typedef struct {

@@ -251,43 +251,80 @@ static Values values_in(double complex *rows, Py_ssize_t factors)
                     .steepness = rows + 4 * factors};
 }
 
-/* spot(equation, zeta, v, jumps, target): None in a general case, the number of a factor whose density is needed, or
-   (log_u, slope, bend, rates, curls, mismatch, pull, steepness, size, dzeta, dv). */
+static int numbers(PyObject *list, Py_ssize_t size, double complex *out)
+{
+    if (!PyList_Check(list) || PyList_GET_SIZE(list) != size) {
+        PyErr_SetString(PyExc_TypeError, "v is a list of a number for every factor");
+        return -1;
+    }
+    for (Py_ssize_t k = 0; k < size; k++)
+        out[k] = number(PyComplex_AsCComplex(PyList_GET_ITEM(list, k)));
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* (zeta, v, log_u, slope, bend, rates, curls, mismatch, pull, steepness, size); None where doubles do not reach. */
+static PyObject *as_spot(const Equation *equation, double complex zeta, const double complex *v, const Values *at,
+                         double size)
+{
+    Py_ssize_t factors = equation->factors;
+    if (!isfinite(cabs(at->log_u)) || !isfinite(cabs(at->slope)) || !isfinite(cabs(at->bend)))
+        Py_RETURN_NONE;
+    return Py_BuildValue("(NNNNNNNNNNd)", as_object(zeta), as_list(v, factors), as_object(at->log_u),
+                         as_object(at->slope), as_object(at->bend), as_list(at->rates, factors),
+                         as_list(at->curls, factors), as_list(at->mismatch, factors), as_list(at->pull, factors),
+                         as_list(at->steepness, factors), size);
+}
+
+/* spot(equation, zeta, v, jumps, target): None in a general case, True where densities are needed, or a spot; `jumps`
+   (K,) or None. */
 static PyObject *py_spot(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
 {
     const Equation *equation;
-    double complex v[MOST_FACTORS], rows[6 * MOST_FACTORS], dzeta;
-    double jumps[MOST_FACTORS];
+    double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS];
+    Py_buffer jumps = {.buf = NULL};
     if (expect(nargs, 5, "spot(equation, zeta, v, jumps, target)") < 0 || (equation = equation_of(args[0])) == NULL)
         return NULL;
-    Py_ssize_t factors = equation->factors;
     double complex zeta = number(PyComplex_AsCComplex(args[1]));
     double target = PyFloat_AsDouble(args[4]);
-    if (PyErr_Occurred())
+    if (PyErr_Occurred() || numbers(args[2], equation->factors, v) < 0)
         return NULL;
-    if (!PyList_Check(args[2]) || PyList_GET_SIZE(args[2]) != factors || !PyList_Check(args[3]) ||
-        PyList_GET_SIZE(args[3]) != factors) {
-        PyErr_SetString(PyExc_TypeError, "v and jumps are lists of a number for every factor");
+    if (args[3] != Py_None && view_of(args[3], &jumps, "d", equation->factors, 0) < 0)
         return NULL;
-    }
-    for (Py_ssize_t k = 0; k < factors; k++) {
-        v[k] = number(PyComplex_AsCComplex(PyList_GET_ITEM(args[2], k)));
-        jumps[k] = PyFloat_AsDouble(PyList_GET_ITEM(args[3], k));
-    }
-    if (PyErr_Occurred())
-        return NULL;
-    Values at = values_in(rows, factors);
-    int state = evaluate(equation, zeta, v, jumps, 1, 1, &at);
+    Values at = values_in(rows, equation->factors);
+    int state = evaluate(equation, zeta, v, jumps.buf, 1, 1, &at);
+    if (jumps.buf != NULL)
+        PyBuffer_Release(&jumps);
     if (state == JUMP)
         Py_RETURN_TRUE;
-    if (state == GENERAL || !isfinite(cabs(at.log_u)) || !isfinite(cabs(at.slope)) || !isfinite(cabs(at.bend)))
+    if (state == GENERAL)
         Py_RETURN_NONE;
-    newton_step(equation, &at, target, &dzeta, rows + 5 * factors);
-    return Py_BuildValue("(NNNNNNNNdNN)", as_object(at.log_u), as_object(at.slope), as_object(at.bend),
-                         as_list(at.rates, factors), as_list(at.curls, factors), as_list(at.mismatch, factors),
-                         as_list(at.pull, factors), as_list(at.steepness, factors),
-                         residual(equation, zeta, v, target, &at), as_object(dzeta),
-                         as_list(rows + 5 * factors, factors));
+    return as_spot(equation, zeta, v, &at, residual(equation, zeta, v, target, &at));
+}
+
+/* follow(equation, target, zeta, v, tolerance, certified): as `spot` where Newton's method leads, or False where it
+   strays. */
+static PyObject *py_follow(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    const Equation *equation;
+    double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS];
+    double size;
+    if (expect(nargs, 6, "follow(equation, target, zeta, v, tolerance, certified)") < 0 ||
+        (equation = equation_of(args[0])) == NULL)
+        return NULL;
+    double target = PyFloat_AsDouble(args[1]), tolerance = PyFloat_AsDouble(args[4]);
+    double certified = PyFloat_AsDouble(args[5]);
+    double complex zeta = number(PyComplex_AsCComplex(args[2]));
+    if (PyErr_Occurred() || numbers(args[3], equation->factors, v) < 0)
+        return NULL;
+    Values at = values_in(rows, equation->factors);
+    int state = follow(equation, target, tolerance, certified, &zeta, v, &at, &size);
+    if (state == JUMP)
+        Py_RETURN_TRUE;
+    if (state == STRAYED)
+        Py_RETURN_FALSE;
+    if (state == GENERAL)
+        Py_RETURN_NONE;
+    return as_spot(equation, zeta, v, &at, size);
 }
 
 /* Arguments that all points share: ζ (n,), v (K, n) and jumps (K, n) or None. */
@@ -452,6 +489,7 @@ static PyMethodDef methods[] = {
     {"difference", FAST(py_difference), "difference(table, a, v, out)"},
     {"equation", py_equation, METH_VARARGS, "equation(constant, d, e, factors)"},
     {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
+    {"follow", FAST(py_follow), "follow(equation, target, zeta, v, tolerance, certified)"},
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},
     {"improve", FAST(py_improve), "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)"},
     {"solve", FAST(py_solve), "solve(equation, target, zeta, v, residual, state, limits)"},

@@ -26,9 +26,9 @@ int improve(const Equation *equation, double complex zeta, const double complex 
         return state;
     *size = residual(equation, zeta, v, target, &at);
     newton_step(equation, &at, target, &dzeta, new_v);
-    double ratio = cabs(dzeta) / cabs(zeta);
+    double ratio = modulus(dzeta) / modulus(zeta);
     for (ptrdiff_t k = 0; k < factors; k++) {
-        double other = cabs(new_v[k]) / cabs(v[k]);
+        double other = modulus(new_v[k]) / modulus(v[k]);
         /* Written so that NaN is kept. */
         if (!(other <= ratio))
             ratio = other;
@@ -96,4 +96,41 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
     *zeta = best_zeta, *residual = best;
     memcpy(v, best_v, bytes);
     return DONE;
+}
+
+/* A value that lies below the real axis by rounding alone, put just above it. */
+static double complex lifted(double complex z)
+{
+    if (cimag(z) > 0.0 || cimag(z) <= -1e-11 * modulus(z))
+        return z;
+    return CMPLX(creal(z), 1e-16 * modulus(z));
+}
+
+int follow(const Equation *equation, double target, double tolerance, double certified, double complex *zeta,
+           double complex *v, Values *at, double *size)
+{
+    double complex start = *zeta, dzeta, dv[MOST_FACTORS];
+    double last = INFINITY;
+    for (int step = 0; step < 12; step++) {
+        int state = evaluate(equation, *zeta, v, NULL, 1, 1, at);
+        if (state != DONE)
+            return state;
+        *size = residual(equation, *zeta, v, target, at);
+        if (*size <= tolerance || (*size < certified && *size > 0.3 * last))
+            return DONE;
+        if (!(*size < fmax(10.0 * last, 1.0)) || at->slope == 0.0)
+            return STRAYED;
+        newton_step(equation, at, target, &dzeta, dv);
+        *zeta = lifted(*zeta + dzeta);
+        int above = cimag(*zeta) > 0.0;
+        for (ptrdiff_t k = 0; k < equation->factors; k++) {
+            v[k] = lifted(v[k] + dv[k]);
+            above = above && cimag(v[k]) > 0.0;
+        }
+        last = *size;
+        /* NaN strays, too. */
+        if (!(modulus(*zeta - start) < 0.3 * modulus(start) && above))
+            return STRAYED;
+    }
+    return STRAYED;
 }

@@ -24,4 +24,12 @@ typedef struct {
 int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
           double complex *v, double *residual);
 
+/* From a good start towards `target`, as `Walker._follow`: STRAYED where it goes elsewhere, and `at` as evaluated last.
+
+   `size`: its residual; `zeta` and `v` are moved along. */
+enum { STRAYED = 3 };
+
+int follow(const Equation *equation, double target, double tolerance, double certified, double complex *zeta,
+           double complex *v, Values *at, double *size);
+
 #endif

@@ -174,8 +174,8 @@ class BulkWalker(GapWalker):
         """D log(density in log λ)/d log u."""
         zeta = spot.zeta
         dw = self.equation.rank / (1.0 - zeta) ** 2 / spot.slope
-        w = self.equation.rank * zeta.imag / abs(1.0 - zeta) ** 2
-        return float(dw.imag / w)
+        w = self.equation.rank * (zeta.imag / abs(1.0 - zeta)) / abs(1.0 - zeta)
+        return float(dw.imag / w) if w > 0.0 else -math.inf
 
     def _leave(self, edge: Edge) -> tuple[complex, Array, float]:
         """A first point in the upper half plane beside an edge where a bulk begins."""

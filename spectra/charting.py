@@ -25,6 +25,7 @@ SMOOTH = 1e-2
 MAX_PIECES = 3000
 # Rounds after which the rounding of large terms that cancel is thought of.
 PATIENCE = 4
+MOST_NOISE = 1e-10
 # Nor do they where the error left in the mass of a piece is below this.
 SCRAP = 1e-13
 # Shorter than this, and with less mass than its square, a piece without certificate is left to finer laws.
@@ -161,7 +162,9 @@ def _rounding(equation: MasterEquation, u: Array, zeta: Array) -> Array:
     """Relative rounding of the density on each piece, where log u is a sum of large terms that cancel."""
     per_u = np.abs(np.diff(zeta)) / np.maximum(np.diff(u), 1e-300) / np.minimum(zeta.imag[:, 1:], zeta.imag[:, :-1])
     largest = np.abs(u) + sum(abs(e) * np.abs(np.log(np.abs(1.0 - d * zeta))) for d, e in equation.terms)
-    return (equation.precision * np.max(largest, axis=1) * np.max(per_u, axis=1)).astype(float)
+    noise = equation.precision * np.max(largest, axis=1) * np.max(per_u, axis=1)
+    # Beside a spike the estimate is one of its steepness instead.
+    return np.minimum(noise, MOST_NOISE).astype(float)
 
 
 def _divided(a: Array, b: Array, count: int) -> Array:

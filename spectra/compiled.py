@@ -96,6 +96,11 @@ class CompiledEquation:
         """Newton's method at one point, as `Walker._follow`: a spot, False where it strays, else for other code."""
         return NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
 
+    def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
+        """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""
+        v = np.array(v, complex)
+        return NATIVE.project(self._handle, zeta, v), v
+
     def _jumps(self, v: Array, *, rough: bool = False) -> Array:
         """What Im ψ_k is on the cut below v_k: NaN where there is no cut, (K, n)."""
         jumps = np.full(v.shape, math.nan)

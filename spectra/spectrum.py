@@ -209,7 +209,9 @@ class Spectrum:
             u, weights = arc.quadrature()
             good = weights > 0
             if good.any():
-                terms.append(float(np.logaddexp.reduce(np.log(weights[good]) - k * u[good])))
+                logs = np.log(weights[good]) - k * u[good]
+                largest = float(logs.max())
+                terms.append(largest + math.log(float(np.exp(logs - largest).sum())))
         return float(np.logaddexp.reduce(terms)) if terms else -math.inf
 
     @property

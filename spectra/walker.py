@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._types import Array
+from .effort import spend
 from .errors import ConvergenceError
 from .master import MasterEquation
+from .native import DONE, STRAYED
 from .pointwise import PointEvaluator, Spot
 from .pole import MARGINAL, Pole, pole_near
 
@@ -98,6 +100,11 @@ class Walker:
         v = v.reshape(-1).astype(complex)
         if not v.size:
             return v
+        if self.equation.compiled is not None:
+            spend(4 * self.equation.stack.size, 4 * v.size)
+            state, found = self.equation.compiled.project(complex(zeta), v)
+            if state in (DONE, STRAYED):
+                return found if state == DONE else None
         size, real = math.inf, complex(zeta).imag == 0.0
         for _ in range(30):
             point = self._point(zeta, v)

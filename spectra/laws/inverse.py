@@ -163,15 +163,16 @@ class SlopeDensity:
             x = np.concatenate([lower + (upper - lower) * _FRACTIONS, around_zero(lower, upper)])
             x = np.sort(np.clip(x, lower, upper))
             x = x[np.append(True, x[1:] > x[:-1])]
-            with np.errstate(divide="ignore"):
-                height = 2.0 * np.log(np.abs(branch.slope(x)) + 0.0) - math.log(self.mean)
+            slope = branch.slope(x)
+            with np.errstate(all="ignore"):
+                height = 2.0 * np.log(np.abs(slope)) - math.log(self.mean)
+                rate = slope / (2.0 * branch.curvature(x))
+            rate[~np.isfinite(rate)] = 0.0
             if zero is not None:
                 # What stands there is the rounding of x₀.
                 height[0 if zero[1] > 0 else -1] = -math.inf
             height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
             rising = height[-1] > height[0]
-            with np.errstate(all="ignore"):
-                rate = np.nan_to_num(branch.slope(x) / (2.0 * branch.curvature(x)), posinf=0.0, neginf=0.0)
             order = slice(None) if rising else slice(None, None, -1)
             tables.append((x[order], np.maximum.accumulate(height[order]), rate[order]))
         return tables
@@ -190,10 +191,10 @@ class SlopeDensity:
         if not inside.any():
             return solution, inside
         goal = target[inside]
-        index = np.clip(np.searchsorted(height, goal), 1, height.size - 1)
+        index = np.minimum(np.maximum(np.searchsorted(height, goal), 1), height.size - 1)
         low, high = x_table[index - 1], x_table[index]
         gap = np.maximum(height[index] - height[index - 1], 1e-300)
-        s = np.clip((goal - height[index - 1]) / gap, 0.0, 1.0)
+        s = np.minimum((goal - height[index - 1]) / gap, 1.0)
         # Hermite's cubic for x as a function of log t, kept between its neighbours.
         bend = s * (1 - s)
         x = low + (high - low) * s

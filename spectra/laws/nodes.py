@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,7 +64,7 @@ class NodeLaw:
     infimum: float | None = None
     neglected: float = 0.0
 
-    @property
+    @cached_property
     def variance(self) -> float:
         """E (t − 1)² of the mean-one part, without cancellation."""
         return float((self.weights @ (self.points - 1.0) ** 2).real)

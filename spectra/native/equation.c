@@ -40,11 +40,6 @@ static Log log_s(double complex v, double complex psi, double complex plus, doub
     return (Log){size, atan2(left ? -y : y, fabs(1.0 + x)), left ? (y > 0.0 ? 1.0 : -1.0) : 0.0};
 }
 
-static int on_cut(const Factor *factor, double v)
-{
-    return v * factor->largest > 1.0 && v * factor->smallest < 1.0;
-}
-
 /* v lies just above the cut, where the node sum has only absolute accuracy in Im ψ. */
 static int just_above(const Factor *factor, double complex v)
 {

@@ -16,6 +16,12 @@ typedef struct {
     const double *pole;
 } Factor;
 
+/* Whether real v lies where the law may have a density. */
+static inline int on_cut(const Factor *factor, double v)
+{
+    return v * factor->largest > 1.0 && v * factor->smallest < 1.0;
+}
+
 /* `constant` includes log rank; terms e_i log(1 − d_i ζ). */
 typedef struct {
     double constant;

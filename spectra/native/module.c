@@ -327,6 +327,21 @@ static PyObject *py_follow(PyObject *Py_UNUSED(self), PyObject *const *args, Py_
     return as_spot(equation, zeta, v, &at, size);
 }
 
+/* project(equation, zeta, v): the state; v (K,) on the constraints, in place. */
+static PyObject *py_project(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    const Equation *equation;
+    Py_buffer v;
+    if (expect(nargs, 3, "project(equation, zeta, v)") < 0 || (equation = equation_of(args[0])) == NULL)
+        return NULL;
+    double complex zeta = number(PyComplex_AsCComplex(args[1]));
+    if (PyErr_Occurred() || view_of(args[2], &v, "Zd", equation->factors, 1) < 0)
+        return NULL;
+    int state = project(equation, zeta, v.buf);
+    PyBuffer_Release(&v);
+    return PyLong_FromLong(state);
+}
+
 /* Arguments that all points share: ζ (n,), v (K, n) and jumps (K, n) or None. */
 typedef struct {
     const Equation *equation;
@@ -490,6 +505,7 @@ static PyMethodDef methods[] = {
     {"equation", py_equation, METH_VARARGS, "equation(constant, d, e, factors)"},
     {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
     {"follow", FAST(py_follow), "follow(equation, target, zeta, v, tolerance, certified)"},
+    {"project", FAST(py_project), "project(equation, zeta, v)"},
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},
     {"improve", FAST(py_improve), "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)"},
     {"solve", FAST(py_solve), "solve(equation, target, zeta, v, residual, state, limits)"},

@@ -134,3 +134,41 @@ int follow(const Equation *equation, double target, double tolerance, double cer
     }
     return STRAYED;
 }
+
+int project(const Equation *equation, double complex zeta, double complex *v)
+{
+    double complex rows[5 * MOST_FACTORS];
+    ptrdiff_t factors = equation->factors;
+    Values at = {.rates = rows,
+                 .curls = rows + factors,
+                 .mismatch = rows + 2 * factors,
+                 .pull = rows + 3 * factors,
+                 .steepness = rows + 4 * factors};
+    double size = INFINITY;
+    for (int step = 0; step < 30; step++) {
+        int state = evaluate(equation, zeta, v, NULL, 1, 0, &at);
+        if (state != DONE)
+            return state;
+        double last = size;
+        size = 0.0;
+        for (ptrdiff_t k = 0; k < factors; k++) {
+            at.rates[k] = -at.mismatch[k] / at.steepness[k];
+            double moved = modulus(at.rates[k]) / modulus(v[k]);
+            if (!isfinite(moved))
+                return STRAYED;
+            size = fmax(size, moved);
+        }
+        double scale = size > 0.5 ? 0.5 / size : 1.0;
+        for (ptrdiff_t k = 0; k < factors; k++) {
+            const Factor *factor = &equation->factor[k];
+            v[k] += scale * at.rates[k];
+            /* For real ζ: where a law has no density its v is real, and what it has of an imaginary part rounding. */
+            if (cimag(zeta) == 0.0 && !(factor->continuous && on_cut(factor, creal(v[k]))))
+                v[k] = creal(v[k]);
+        }
+        /* Newton's method has arrived, or what is left is rounding. */
+        if (size < 1e-14 || (size < 1e-10 && size > 0.3 * last))
+            return DONE;
+    }
+    return size < 1e-10 ? DONE : STRAYED;
+}

@@ -7,6 +7,8 @@
 
 /* Factors whose values at one point stand on the stack. */
 #define MOST_FACTORS 512
+/* A state beyond those of an evaluation: Newton's method went astray. */
+#define STRAYED 3
 
 /* One step, from ζ and v to `new_zeta` and `new_v`, and the residual `size` where it starts. */
 int improve(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
@@ -24,11 +26,12 @@ typedef struct {
 int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
           double complex *v, double *residual);
 
-/* From a good start towards `target`, as `Walker._follow`: STRAYED where it goes elsewhere, and `at` as evaluated last.
+/* v with ψ_k(v_k) as ζ demands, from a nearby v, in place; as `Walker._project`. */
+int project(const Equation *equation, double complex zeta, double complex *v);
+
+/* From a good start towards `target`, as `PointEvaluator.follow`: STRAYED where it goes elsewhere, and `at` as evaluated last.
 
    `size`: its residual; `zeta` and `v` are moved along. */
-enum { STRAYED = 3 };
-
 int follow(const Equation *equation, double target, double tolerance, double certified, double complex *zeta,
            double complex *v, Values *at, double *size);
 

@@ -19,7 +19,7 @@ TAIL_RESOLUTION = 1e-5
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.
-HALVED = 1e-8
+HALVED = 2e-9
 # A piece that is no rougher than this gives starting values to its parts.
 SMOOTH = 1e-2
 MAX_PIECES = 3000
@@ -125,7 +125,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     table = np.array([item[2] for item in done])
     slope = 0.0
     if fades:
-        slope = float(np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(table[-1])))
+        # T_k' = k² at 1.
+        slope = float(table[-1] @ np.arange(DEGREE) ** 2)
         slope = slope * 2.0 / (ends[-1] - ends[-2]) + (exponent_low / (high - low) if exponent_low else 0.0)
         if not 0.5 < slope / min(arc.fading, -1e-6) < 2.0:
             slope = min(arc.fading, -1e-6)

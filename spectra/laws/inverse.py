@@ -18,7 +18,7 @@ from .zero import SlopeZero, slope_zero
 MAX_STEPS = 100
 # Of an interval: points that are fine towards both ends, and even ones.
 _TOWARDS = np.geomspace(1e-9, 0.5, 120)
-_FRACTIONS = np.concatenate([[0.0], _TOWARDS, 1.0 - _TOWARDS[:-1], [1.0], np.linspace(0.0, 1.0, 400)[1:-1]])
+_FRACTIONS = np.concatenate([[0.0], _TOWARDS, 1.0 - _TOWARDS[:-1], [1.0], np.linspace(0.0, 1.0, 240)[1:-1]])
 
 
 class SlopeDensity:
@@ -160,9 +160,11 @@ class SlopeDensity:
         tables = []
         for (branch, lower, upper), zero in zip(self.pieces, self._zeros, strict=True):
             # Far beyond the scale of φ', too.
-            x = np.concatenate([lower + (upper - lower) * _FRACTIONS, around_zero(lower, upper)])
-            x = np.sort(np.clip(x, lower, upper))
+            middle = around_zero(lower, upper)
+            middle = middle[(middle > lower) & (middle < upper)]
+            x = np.sort(np.concatenate([lower + (upper - lower) * _FRACTIONS, middle]))
             x = x[np.append(True, x[1:] > x[:-1])]
+            x[0], x[-1] = lower, upper
             slope = branch.slope(x)
             with np.errstate(all="ignore"):
                 height = 2.0 * np.log(np.abs(slope)) - math.log(self.mean)

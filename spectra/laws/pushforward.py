@@ -15,7 +15,7 @@ from .fade import Taken, is_cut, kept
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
 from .path import TINY_SLOPE_SQUARE, MonotonePiece, local_scales, monotone_pieces, path, square_at
-from .zero import decades, ray_out_of, slope_zero
+from .zero import decades, ray, ray_out_of, slope_zero
 
 # 9.5 standard deviations leave 2e-21 of the mass outside, and exp(−45) of the peak weight.
 REACH = 9.5
@@ -69,8 +69,9 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
         x, dx = path(piece, lower, upper, math.sqrt(variance), level, (begin, stop), rank)
         points.append(piece.branch.slope(x) ** 2)
         weights.append(_weight(x, variance, period) * dx * copies)
-    for row, weight in _merged(rays):
-        points.append(row)
+    if rays:
+        t, weight = _merged(tuple(rays))
+        points.append(t)
         weights.append(weight * copies)
     tiny = 1.0 - rank - atoms.pop(0.0, 0.0)
     faded = tiny > 0.5 * NO_MASS
@@ -190,7 +191,7 @@ def _fading_mass(activation: Activation, branch: Branch, variance: float) -> flo
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Ray:
     """One side of a zero of φ': nodes and weights (decades + 1, 16), and x at the outer end."""
 
@@ -224,14 +225,21 @@ def _ray_out_of(
     return _Ray(top, t, dx * _weight(x.ravel(), variance, period).reshape(x.shape), at + outer)
 
 
-def _merged(rays: list[_Ray]) -> list[tuple[Array, Array]]:
+@lru_cache(maxsize=16)
+def _merged(rays: tuple[_Ray, ...]) -> tuple[Array, Array]:
     """Nodes and weights of all rays, those on the same decade added up."""
-    rows: dict[tuple[int, bool], tuple[Array, Array]] = {}
+    top = max(one.top for one in rays)
+    points, _ = ray(top, top - min(one.bottom for one in rays))
+    weights = np.zeros(points[:-1].shape, complex)
+    lowest: dict[int, tuple[Array, Array]] = {}
     for one in rays:
-        for k, (t, weights) in enumerate(zip(one.points, one.weights, strict=True)):
-            key = (one.top - k, k == len(one.points) - 1)
-            rows[key] = (t, weights + rows[key][1] if key in rows else weights)
-    return list(rows.values())
+        weights[top - one.top : top - one.bottom] += one.weights[:-1]
+        beside = lowest[one.bottom][1] if one.bottom in lowest else 0.0
+        lowest[one.bottom] = (one.points[-1], one.weights[-1] + beside)
+    return (
+        np.concatenate([points[:-1].ravel(), *(t for t, _ in lowest.values())]),
+        np.concatenate([weights.ravel(), *(w for _, w in lowest.values())]),
+    )
 
 
 @lru_cache(maxsize=256)

@@ -31,50 +31,69 @@ static inline double complex times(double complex a, double complex b)
     return CMPLX(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
 }
 
+/* A running sum, and what rounding took from it. */
+typedef struct {
+    double sum, lost;
+} Running;
+
+static inline void add_to(Running *x, double scale, double y)
+{
+    double before = x->sum * scale, sum = before + y, part = sum - before;
+    x->lost = x->lost * scale + ((before - (sum - part)) + (y - part));
+    x->sum = sum;
+}
+
+/* Scale the running coefficients by powers of `shrink`, add those of a block and write them to `out`: the first
+   `split` from the power 0 on, the others from `first` on. */
+static void advance(Running *running, const double complex *block, int count, int split, int first, double shrink,
+                    double complex *out)
+{
+    double power = 1.0;
+    for (int k = 0; k < count; k++, power *= shrink) {
+        if (k == split)
+            power = first ? shrink : 1.0;
+        Running *real = &running[2 * k], *imag = &running[2 * k + 1];
+        add_to(real, power, creal(block[k]));
+        add_to(imag, power, cimag(block[k]));
+        out[k] = CMPLX(real->sum + real->lost, imag->sum + imag->lost);
+    }
+}
+
 /* Coefficients at all boundaries, from one end of the nodes to the other. */
 static void expand(Table *table, const double complex *t, const double complex *w)
 {
     ptrdiff_t blocks = table->blocks;
+    Running running[2 * BELOW] = {0};
     for (int k = 0; k < BELOW; k++)
         table->below[k] = 0.0;
     for (ptrdiff_t b = 0; b < blocks; b++) {
-        double scale = table->most[b], shrink = b > 0 ? table->most[b - 1] / scale : 0.0, power = 1.0;
-        const double complex *old = table->below + b * BELOW;
-        double complex *new = table->below + (b + 1) * BELOW;
-        for (int k = 0; k < TERMS + 2; k++, power *= shrink) {
-            new[k] = old[k] * power;
-            if (k < TERMS)
-                new[TERMS + 2 + k] = old[TERMS + 2 + k] * power;
-        }
+        double scale = table->most[b], shrink = b > 0 ? table->most[b - 1] / scale : 0.0;
+        double complex block[BELOW] = {0};
         for (ptrdiff_t j = b * LANES; j < (b + 1) * LANES; j++) {
             double complex s = t[j] / scale, own = w[j], squares = times(w[j], times(t[j] - 1.0, t[j] - 1.0));
-            for (int k = 0; k < TERMS + 2; k++) {
-                new[k] += own, own = times(own, s);
-                if (k < TERMS)
-                    new[TERMS + 2 + k] += squares, squares = times(squares, s);
-            }
+            for (int k = 0; k < TERMS + 2; k++)
+                block[k] += own, own = times(own, s);
+            for (int k = TERMS + 2; k < BELOW; k++)
+                block[k] += squares, squares = times(squares, s);
         }
+        advance(running, block, BELOW, TERMS + 2, 0, shrink, table->below + (b + 1) * BELOW);
     }
+    for (int k = 0; k < 2 * ABOVE; k++)
+        running[k] = (Running){0.0, 0.0};
     for (int k = 0; k < ABOVE; k++)
         table->above[blocks * ABOVE + k] = 0.0;
     for (ptrdiff_t b = blocks - 1; b >= 0; b--) {
-        double scale = table->least[b], shrink = b + 1 < blocks ? scale / table->least[b + 1] : 0.0, power = 1.0;
-        const double complex *old = table->above + (b + 1) * ABOVE;
-        double complex *new = table->above + b * ABOVE;
-        for (int k = 0; k <= TERMS; k++, power *= shrink) {
-            new[k] = old[k] * power;
-            if (k > 0)
-                new[TERMS + k] = old[TERMS + k] * power;
-        }
+        double scale = table->least[b], shrink = b + 1 < blocks ? scale / table->least[b + 1] : 0.0;
+        double complex block[ABOVE] = {0};
         for (ptrdiff_t j = b * LANES; j < (b + 1) * LANES; j++) {
-            double complex s = scale / t[j], own = w[j], squares = times(w[j], times(t[j] - 1.0, t[j] - 1.0));
-            for (int k = 0; k <= TERMS; k++) {
-                new[k] += own, own = times(own, s);
-                if (k > 0)
-                    new[TERMS + k] += squares;
-                squares = times(squares, s);
-            }
+            double complex s = scale / t[j], own = w[j];
+            double complex squares = times(s, times(w[j], times(t[j] - 1.0, t[j] - 1.0)));
+            for (int k = 0; k <= TERMS; k++)
+                block[k] += own, own = times(own, s);
+            for (int k = TERMS + 1; k < ABOVE; k++)
+                block[k] += squares, squares = times(squares, s);
         }
+        advance(running, block, ABOVE, TERMS + 1, 1, shrink, table->above + b * ABOVE);
     }
 }
 

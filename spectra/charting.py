@@ -18,6 +18,8 @@ from .walker import Arc
 TAIL_RESOLUTION = 1e-5
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
+# By how much a step of the sweep is longer than the one before where nothing but the distance to an edge sets it.
+STEADY = (1.2, 1.8)
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.
 HALVED = 2e-9
 # A piece that is no rougher than this gives starting values to its parts.
@@ -199,7 +201,7 @@ def _from_parents(
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> Array:
-    """The steps of the sweep, and at least two pieces, so that each touches one edge.
+    """Steps of the sweep, two in one where they grow steadily, and at least two pieces, so that each touches one edge.
 
     A round of solving costs more than pieces that are shorter than need be.
     """
@@ -211,5 +213,13 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
     inner = inner[(inner > low + margin) & (inner < high - margin)]
     if not inner.size:
         inner = np.array([0.5 * (low + high)])
-    ends = np.concatenate([[low], inner, [high]])
-    return np.stack([ends[:-1], ends[1:]], 1)
+    ends = [low, *inner.tolist(), high]
+    growth = [(c - b) / (b - a) for a, b, c in zip(ends, ends[1:], ends[2:], strict=False)]
+    kept, next_end = [low], 1
+    while next_end < len(ends):
+        # The first piece has the edge to cope with.
+        if 1 < next_end < len(growth) and all(STEADY[0] < x < STEADY[1] for x in growth[next_end - 1 : next_end + 1]):
+            next_end += 1
+        kept.append(ends[next_end])
+        next_end += 1
+    return np.stack([kept[:-1], kept[1:]], 1)

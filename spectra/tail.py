@@ -10,6 +10,8 @@ from .walker import Arc
 
 # Density in U below which a fading arc is left where its laws are no longer resolved (see `spectra.bulk`).
 LOST = 1e-8
+# Mass that rounding may have made.
+NOTHING = 1e-15
 # The laws are known well enough where the density has its exact mass up to this part of what lies beyond.
 AGREEMENT = 0.01
 
@@ -18,6 +20,9 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     """Give what lies beyond the end of a fading arc its exact mass, where the laws of D² are known well enough."""
     if arc.last is not None or made.solutions is None:
         return made
+    # What is found is taken only where it is more than this, and within a factor of two of what is extrapolated.
+    if made.beyond[-1] < 0.5 * NOTHING:
+        return made
     u, zeta, v = made.solutions
     both = np.array([np.argmin(u), np.argmax(u)])
     # At solutions of the chart: those of the sweep are rough.
@@ -25,7 +30,7 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     chart = made.mass_beyond(u[both].astype(float))
     beyond = equation.rank - float(above[1]) - float(chart[1] - made.beyond[-1])
     density = float(made.beyond[-1]) * -made.slope
-    known = beyond > 1e-15 and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
+    known = beyond > NOTHING and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
     # What falls off quite differently is no tail: a bulk that was missed must be missing in the mass as well.
     known &= 0.5 * made.slope > -density / max(beyond, 1e-300) > 2.0 * made.slope
     return made.sloped(-density / beyond) if known and 0.0 < density < LOST else made

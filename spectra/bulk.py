@@ -20,7 +20,7 @@ from .walker import Arc, Edge
 # Squares of v must stay in the range of doubles; λ has left it long before.
 LARGEST_V = 1e140
 # Residual that is good enough for a table of starting values.
-ROUGH = 1e-4
+ROUGH = 1e-6
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
 THIN = -37.0
 # log density in U below which there is only rounding, beyond the last node of a law of D².

@@ -21,7 +21,7 @@ NEGLIGIBLE = 1e-16
 # By how much a step of the sweep is longer than the one before where nothing but the distance to an edge sets it.
 STEADY = (1.2, 1.8)
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.
-HALVED = 2e-9
+HALVED = 2e-10
 # A piece that is no rougher than this gives starting values to its parts.
 SMOOTH = 1e-2
 MAX_PIECES = 3000

@@ -127,12 +127,13 @@ def path(
     keep = (x - lower > finest_left) & (upper - x > finest_right)
     x, height, length = x[keep], height[keep], length[keep]
     rate = 1.0 / length
-    counter = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(x))])
+    counter = np.zeros(x.size)
+    np.cumsum(0.5 * (rate[1:] + rate[:-1]) * (x[1:] - x[:-1]), out=counter[1:])
     count = max(1, math.ceil(counter[-1]))
-    real = np.interp(np.linspace(0.0, counter[-1], count + 1), counter, x)
+    real = np.interp(np.arange(count + 1) * (counter[-1] / count), counter, x)
     rise = np.interp(real, x, height)
     corner = np.concatenate([[begin], real + 1j * piece.side * rise, [stop]])
-    half = 0.5 * np.diff(corner)
+    half = 0.5 * (corner[1:] - corner[:-1])
     centre = 0.5 * (corner[1:] + corner[:-1])
     nodes = centre[:, None] + half[:, None] * _NODES
     return nodes.ravel(), (half[:, None] * _WEIGHTS).ravel()

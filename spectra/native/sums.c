@@ -45,7 +45,7 @@ static inline void add_to(Running *x, double scale, double y)
 
 /* Scale the running coefficients by powers of `shrink`, add those of a block and write them to `out`: the first
    `split` from the power 0 on, the others from `first` on. */
-static void advance(Running *running, const double complex *block, int count, int split, int first, double shrink,
+static inline void advance(Running *running, const double complex *block, int count, int split, int first, double shrink,
                     double complex *out)
 {
     double power = 1.0;
@@ -59,23 +59,36 @@ static void advance(Running *running, const double complex *block, int count, in
     }
 }
 
-/* Coefficients at all boundaries, from one end of the nodes to the other. */
-static void expand(Table *table, const double complex *t, const double complex *w)
+/* Σ over one block of `weights` s^k for k = 0 … count − 1. */
+static inline __attribute__((always_inline)) void power_sums(const vec *weights, const vec *weights_imag, const vec *s, const vec *s_imag, int count,
+                       double complex *out)
 {
-    ptrdiff_t blocks = table->blocks;
+    vec a = *weights, b = *weights_imag;
+    for (int k = 0; k < count; k++) {
+        out[k] = CMPLX(total(&a), total(&b));
+        vec next = a * *s - b * *s_imag;
+        b = a * *s_imag + b * *s;
+        a = next;
+    }
+}
+
+/* Coefficients at all boundaries, from one end of the nodes to the other. */
+FOR_EVERY_PROCESSOR
+static void expand(Table *table)
+{
+    ptrdiff_t blocks = table->blocks, size = blocks * LANES;
+    const vec *t = (const vec *)table->rows, *t_imag = (const vec *)(table->rows + size);
+    const vec *squares = (const vec *)(table->rows + 4 * size), *squares_imag = (const vec *)(table->rows + 5 * size);
+    const vec *w = (const vec *)(table->rows + 6 * size), *w_imag = (const vec *)(table->rows + 7 * size);
     Running running[2 * BELOW] = {0};
+    double complex block[BELOW];
     for (int k = 0; k < BELOW; k++)
         table->below[k] = 0.0;
     for (ptrdiff_t b = 0; b < blocks; b++) {
         double scale = table->most[b], shrink = b > 0 ? table->most[b - 1] / scale : 0.0;
-        double complex block[BELOW] = {0};
-        for (ptrdiff_t j = b * LANES; j < (b + 1) * LANES; j++) {
-            double complex s = t[j] / scale, own = w[j], squares = times(w[j], times(t[j] - 1.0, t[j] - 1.0));
-            for (int k = 0; k < TERMS + 2; k++)
-                block[k] += own, own = times(own, s);
-            for (int k = TERMS + 2; k < BELOW; k++)
-                block[k] += squares, squares = times(squares, s);
-        }
+        vec s = t[b] * (1.0 / scale), s_imag = t_imag[b] * (1.0 / scale);
+        power_sums(&w[b], &w_imag[b], &s, &s_imag, TERMS + 2, block);
+        power_sums(&squares[b], &squares_imag[b], &s, &s_imag, TERMS, block + TERMS + 2);
         advance(running, block, BELOW, TERMS + 2, 0, shrink, table->below + (b + 1) * BELOW);
     }
     for (int k = 0; k < 2 * ABOVE; k++)
@@ -84,15 +97,11 @@ static void expand(Table *table, const double complex *t, const double complex *
         table->above[blocks * ABOVE + k] = 0.0;
     for (ptrdiff_t b = blocks - 1; b >= 0; b--) {
         double scale = table->least[b], shrink = b + 1 < blocks ? scale / table->least[b + 1] : 0.0;
-        double complex block[ABOVE] = {0};
-        for (ptrdiff_t j = b * LANES; j < (b + 1) * LANES; j++) {
-            double complex s = scale / t[j], own = w[j];
-            double complex squares = times(s, times(w[j], times(t[j] - 1.0, t[j] - 1.0)));
-            for (int k = 0; k <= TERMS; k++)
-                block[k] += own, own = times(own, s);
-            for (int k = TERMS + 1; k < ABOVE; k++)
-                block[k] += squares, squares = times(squares, s);
-        }
+        vec x = t[b] * (1.0 / scale), y = t_imag[b] * (1.0 / scale), inverse = 1.0 / (x * x + y * y);
+        vec s = x * inverse, s_imag = -y * inverse;
+        vec first = squares[b] * s - squares_imag[b] * s_imag, first_imag = squares[b] * s_imag + squares_imag[b] * s;
+        power_sums(&w[b], &w_imag[b], &s, &s_imag, TERMS + 1, block);
+        power_sums(&first, &first_imag, &s, &s_imag, TERMS, block + TERMS + 1);
         advance(running, block, ABOVE, TERMS + 1, 1, shrink, table->above + b * ABOVE);
     }
 }
@@ -116,7 +125,7 @@ int make_table(Table *table, const double complex *t, const double complex *w, p
     }
     for (ptrdiff_t b = 0; b < blocks; b++)
         table->least[b] = cabs(t[b * LANES]), table->most[b] = cabs(t[(b + 1) * LANES - 1]);
-    expand(table, t, w);
+    expand(table);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 """What a prediction costs: over depth, over distinct layers, from a cold start, and beside sampling.
 
-Run `python benchmarks/prediction_cost.py`.  A prediction is `predict` of a network not seen before (caches emptied,
-imports done) with the density at 1000 points; times are medians.  Cold starts are whole processes.
+Run `python benchmarks/prediction_cost.py`.  A prediction is `predict` of a network not seen before (each of
+another variance, imports done) with the density at 1000 points; times are medians.  Cold starts are whole processes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from spectra import ConfigError, ConvergenceError, Network, predict, sample
+from spectra.native import NATIVE
 from spectra.network.jacobian import _slope_law
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "erf", "hardtanh", "gelu", "silu", "selu", "softplus")
@@ -31,31 +33,41 @@ HOMOGENEOUS, DISTINCT, IMPORT, COLD = 5.0, 100.0, 200.0, 1000.0
 CONFIG = 'depth = 16\nactivation = "tanh"\nweights = "orthogonal"\nsigma_w = "critical"\nq_star = 1.0\n'
 
 
-def homogeneous(activation: str, weights: str, depth: int) -> Network:
-    """Network on its critical line at q* = 1, so that the mean is one at every depth."""
+def homogeneous(activation: str, weights: str, depth: int, shift: float = 0.0) -> Network:
+    """Network on its critical line at q* = 1 + `shift`, so that the mean is one at every depth."""
     # The ReLU kind and the identity keep any variance at criticality: there the input sets it.
     if activation in ("identity", "relu", "leaky_relu"):
         return Network(
-            depth=depth, activation=activation, weights=weights, sigma_w="critical", sigma_b=0.0, input_variance=1.0
+            depth=depth,
+            activation=activation,
+            weights=weights,
+            sigma_w="critical",
+            sigma_b=0.0,
+            input_variance=1.0 + shift,
         )
-    return Network(depth=depth, activation=activation, weights=weights, sigma_w="critical", q_star=1.0)
+    return Network(depth=depth, activation=activation, weights=weights, sigma_w="critical", q_star=1.0 + shift)
 
 
-def distinct(count: int) -> Network:
+def distinct(count: int, shift: float = 0.0) -> Network:
     """Tanh layers with weights of `count` different scales, hence of as many variances."""
-    layers = [{"sigma_w": 1.2 + 0.4 * i / count} for i in range(count)]
+    layers = [{"sigma_w": 1.2 + shift + 0.4 * i / count} for i in range(count)]
     return Network(activation="tanh", weights="orthogonal", sigma_b=0.1, input_variance=1.0, layers=layers)
 
 
-def cost(net: Network, repeats: int, points: int = 1000) -> dict[str, Any]:
-    """Median seconds of a prediction from emptied caches, and what it said of itself."""
+def cost(make: Callable[[float], Network], repeats: int, points: int = 1000) -> dict[str, Any]:
+    """Median seconds of a prediction never made before, and what it said of itself.
+
+    `make` gives the network for a small shift of its variance: each repetition is of another one.
+    """
     try:
-        low, high = predict(net).spectrum.effective_support
+        low, high = predict(make(0.0)).spectrum.effective_support
     except (ConfigError, ConvergenceError) as error:
         return {"failed": str(error)}
     x = np.linspace(low, high, points)
     seconds = []
-    for _ in range(repeats):
+    for count in range(repeats):
+        net = make(1e-7 * (count + 1))
+        # The law of a homogeneous activation does not depend on the variance.
         _slope_law.cache_clear()
         start = time.perf_counter()
         found = predict(net)
@@ -89,7 +101,7 @@ def over_depth(activations: tuple[str, ...], depths: tuple[int, ...], repeats: i
     rows = []
     for weights in ("gaussian", "orthogonal"):
         for activation in activations:
-            results = [cost(homogeneous(activation, weights, depth), repeats) for depth in depths]
+            results = [cost(partial(homogeneous, activation, weights, depth), repeats) for depth in depths]
             cells = [_cell(r) for r in results]
             base = results[min(1, len(results) - 1)]
             known = "seconds" in base and "seconds" in results[-1]
@@ -111,7 +123,7 @@ def against_sampling(width: int, repeats: int) -> list[dict[str, Any]]:
     rows = []
     for activation, weights, depth in (("tanh", "orthogonal", 16), ("tanh", "gaussian", 16), ("relu", "gaussian", 10)):
         net = homogeneous(activation, weights, depth)
-        predicted = cost(net, repeats)
+        predicted = cost(partial(homogeneous, activation, weights, depth), repeats)
         sampled = _median(lambda net=net: sample(net, width=width, samples=1, seed=0), max(1, repeats // 3))
         label = f"{activation} {weights} {depth}"
         if "failed" in predicted:
@@ -157,10 +169,11 @@ def main() -> int:
     threads = [{"library": x["internal_api"], "threads": x["num_threads"]} for x in threadpool_info()]
     shown = ", ".join(f"{x['library']} {x['threads']}" for x in threads)
     print(f"Python {platform.python_version()}, numpy {np.__version__}; BLAS threads: {shown}")
+    print("sums over nodes in compiled code" if NATIVE is not None else "sums over nodes with numpy")
     print(f"median of {repeats}; ? = said to be uncertified; goal {HOMOGENEOUS:g} ms at any depth\n")
     table = over_depth(("identity", "tanh") if quick else ACTIVATIONS, (2, 100) if quick else DEPTHS, repeats)
     count = 4 if quick else 100
-    layers = cost(distinct(count), min(repeats, 5))
+    layers = cost(partial(distinct, count), min(repeats, 5))
     print(f"\n{f'{count} distinct layers':<26}{_cell(layers):>12} ms (goal {DISTINCT:g} ms)", flush=True)
     sampling = against_sampling(50 if quick else 500, repeats)
     print()

@@ -43,7 +43,7 @@ class Spot:
         """
         first, second = np.array(self.rates, complex), np.array(self.curls if bent else [0.0], complex)
         if real:
-            first, second = first.real, second.real
+            first, second = np.real(first), np.real(second)
         return first * step + 0.5 * second * step**2
 
     @property
@@ -108,12 +108,20 @@ class PointEvaluator:
         here = np.array([zeta], self.equation.complex_type())
         point = self.equation.evaluate(here, np.array(v, complex)[:, None], curvature=True, rough=True)
         size = float(measure(self.equation, point, np.array([log_u]))[0])
-        columns = (point.rates, point.curls, point.mismatch, point.pull, point.steepness)
+        rates, curls, mismatch, pull, steepness = (
+            x[:, 0].tolist() for x in (point.rates, point.curls, point.mismatch, point.pull, point.steepness)
+        )
         return Spot(
             zeta,
             list(v),
-            *(x[0] for x in (point.log_u, point.slope, point.bend)),
-            *(x[:, 0].tolist() for x in columns),
+            point.log_u[0],
+            point.slope[0],
+            point.bend[0],
+            rates,
+            curls,
+            mismatch,
+            pull,
+            steepness,
             math.inf if math.isnan(size) else size,
         )
 

@@ -84,8 +84,8 @@ def log_s_series(points: Array, weights: Array, order: int) -> Array:
     """
     # Not by `**`: the powers of complex numbers are slow.
     powers = np.multiply.accumulate(np.vstack([np.ones_like(points), *[points] * (order + 1)]))
-    both = (powers @ np.stack([weights, weights * (points - 1.0) ** 2], axis=1)).real
-    moments, spread = both.T
+    both = powers @ np.stack([weights, weights * (points - 1.0) ** 2], axis=1)
+    moments, spread = np.real(both).T
     size = order + 1
     # ψ/v and A/v as series in v.
     psi = moments[1 : size + 1]

@@ -19,9 +19,6 @@ from .master import MasterEquation
 from .pole import MARGINAL
 from .walker import Arc, Edge, Walker
 
-# An edge that moves by more than this when the laws of D² become finer is another one.
-MOVED = 1e-4
-
 
 @dataclass(frozen=True)
 class Survey:
@@ -114,7 +111,7 @@ def resurvey(equation: MasterEquation, known: Survey) -> Survey:
     arcs: list[Arc] = []
     with np.errstate(all="ignore"):
         for arc in known.arcs:
-            ends = [_polished(walker, end) for end in (arc.first, arc.last)]
+            ends = [walker.polished(end) for end in (arc.first, arc.last)]
             if any(new is None for new, old in zip(ends, (arc.first, arc.last), strict=True) if old is not None):
                 return survey(equation)
             low = -math.inf if ends[0] is None else ends[0].log_u
@@ -123,17 +120,3 @@ def resurvey(equation: MasterEquation, known: Survey) -> Survey:
                 return survey(equation)
             arcs.append(replace(arc, first=ends[0], last=ends[1]))
     return replace(known, arcs=tuple(arcs))
-
-
-def _polished(walker: Walker, edge: Edge | None) -> Edge | None:
-    """The same edge of another equation; None where it is not there."""
-    if edge is None:
-        return None
-    if edge.at_pole:
-        pole = walker._pole(edge.v)
-        same = pole is not None and (abs(pole.mass) < MARGINAL) == (edge.exponent < 0.0)
-        return replace(edge, v=pole.v, log_u=pole.log_u) if pole is not None and same else None
-    found = walker._critical(complex(edge.zeta), edge.v)
-    if found is None or found.exponent != edge.exponent:
-        return None
-    return found if abs(found.log_u - edge.log_u) < MOVED * (1.0 + abs(edge.log_u)) else None

@@ -41,15 +41,6 @@ def is_thinned(equation: MasterEquation) -> bool:
     return any(factor.thinned for factor in equation.factors)
 
 
-def thinning_error(equation: MasterEquation, wider: MasterEquation, arcs: Sequence[Stretch]) -> float:
-    """Largest change of log u, relative to 1 + |log u|, along the arcs when more laws stand for the same family.
-
-    Solutions count as they do in the density: thin tails, by what they hold.
-    """
-    here = _Along.of(equation, arcs)
-    return here.carried_to(wider).error(here)
-
-
 def widened(
     equation: MasterEquation, refined: Callable[..., MasterEquation], extra: int, arcs: Sequence[Stretch]
 ) -> int:

@@ -21,6 +21,8 @@ FLAT = 1e-6
 # Im log u there that is rounding.
 BLUNT = 1e-14
 MAX_STEPS = 4000
+# An edge that moves by more than this when the laws of D² become finer is another one.
+MOVED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -76,24 +78,13 @@ class Walker:
         self._evaluator = PointEvaluator(equation)
         self.laws = [factor.law for factor in equation.factors]
         self.steps = 0
-        self._largest = np.array([law.largest for law in self.laws])
-        self._smallest = np.array([law.smallest for law in self.laws])
-        self._continuous = np.array([law.cut_density is not None for law in self.laws], bool)
 
     def _point(self, zeta: complex, v: Array) -> Spot:
         return self._evaluator.spot(zeta, v.ravel().tolist())
 
     def _on_cut(self, v: Array) -> bool:
         """Some v_k lies where its law has a density."""
-        for law, x in zip(self.laws, v.ravel(), strict=True):
-            if law.cut_density is not None and x.real * law.largest > 1.0 and x.real * law.smallest < 1.0:
-                return True
-        return False
-
-    def _off_cut_real(self, v: Array) -> Array:
-        """`v` for real ζ: where a law has no density its v is real, and what it has of an imaginary part rounding."""
-        on_cut = (v.real * self._largest > 1.0) & (v.real * self._smallest < 1.0) & self._continuous
-        return np.where(on_cut, v, v.real)
+        return any(law.has_density_at(x.real) for law, x in zip(self.laws, v.ravel(), strict=True))
 
     def _project(self, zeta: complex, v: Array) -> Array | None:
         """v_k with ψ_k(v_k) as ζ demands, by Newton from a nearby v; None on failure."""
@@ -114,7 +105,9 @@ class Walker:
             last, size = size, float(np.max(np.abs(dv) / np.abs(v)))
             v = v + dv * min(1.0, 0.5 / size) if size > 0 else v
             if real:
-                v = self._off_cut_real(v)
+                # Where a law has no density its v is real, and what it has of an imaginary part rounding.
+                off_cut = [not law.has_density_at(x.real) for law, x in zip(self.laws, v, strict=True)]
+                v[off_cut] = v[off_cut].real
             # Newton's method has arrived, or what is left is rounding.
             if size < 1e-14 or (size < 1e-10 and size > 0.3 * last):
                 return v
@@ -201,3 +194,16 @@ class Walker:
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise ConvergenceError(f"the sweep along the spectrum did not finish in {MAX_STEPS} steps")
+
+    def polished(self, edge: Edge | None) -> Edge | None:
+        """The same edge of another equation; None where it is not there."""
+        if edge is None:
+            return None
+        if edge.at_pole:
+            pole = self._pole(edge.v)
+            same = pole is not None and (abs(pole.mass) < MARGINAL) == (edge.exponent < 0.0)
+            return replace(edge, v=pole.v, log_u=pole.log_u) if pole is not None and same else None
+        found = self._critical(complex(edge.zeta), edge.v)
+        if found is None or found.exponent != edge.exponent:
+            return None
+        return found if abs(found.log_u - edge.log_u) < MOVED * (1.0 + abs(edge.log_u)) else None

@@ -4,70 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import LAYERS, RELU, TANH, answer, refused
 
 from spectra.cli import main
-from spectra.files import check_writable, write_whole
 from spectra.network.config import Network
 from spectra.prediction import predict
-
-TANH = 'depth = 6\nactivation = "tanh"\nweights = "orthogonal"\nsigma_w = "critical"\nq_star = 0.1\nwidth = 60\n'
-RELU = 'depth = 3\nactivation = "relu"\nsigma_w = 1.4142135623730951\nsigma_b = 0.0\ninput_variance = 1.0\n'
-LAYERS = """
-input_width = 90
-input_variance = 1.0
-sigma_w = 1.3
-sigma_b = 0.1
-[[layers]]
-activation = "gelu"
-width = 60
-repeat = 2
-[[layers]]
-activation = {name = "leaky_relu", negative_slope = 0.2}
-weights = "orthogonal"
-width = 80
-"""
-
-
-@pytest.fixture
-def net(tmp_path, monkeypatch):
-    """Write a configuration and go where it lies."""
-    monkeypatch.chdir(tmp_path)
-
-    def write(text: str = TANH, name: str = "net.toml") -> str:
-        Path(name).write_text(text)
-        return name
-
-    return write
-
-
-def answer(capsys, *arguments: str, status: int = 0) -> dict:
-    """JSON on standard output, and nothing else there."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} in JSON")
-
-    assert main([*arguments, "--json", "-"]) == status
-    return json.loads(capsys.readouterr().out, parse_constant=refuse)
-
-
-def refused(capsys, *arguments: str) -> str:
-    """One line on standard error, nothing on standard output, status 2."""
-    assert main(list(arguments)) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert len(err.strip().splitlines()) == 1
-    return err
-
-
-# predict ----------------------------------------------------------------------------------------------------------
 
 
 def test_json_has_every_part_of_the_contract(net, capsys) -> None:
@@ -154,19 +99,6 @@ def test_table_and_reading_for_people(net, capsys) -> None:
         assert words in out
     assert "\x1b" not in out
     assert all(line.startswith("note: ") for line in err.splitlines())
-
-
-def test_files_are_written_and_nothing_else_is(net, capsys) -> None:
-    assert main(["predict", net(), "--json", "out.json", "--plot", "out.png"]) == 0
-    assert Path("out.png").read_bytes()[:4] == b"\x89PNG"
-    json.loads(Path("out.json").read_text())
-    assert sorted(os.listdir()) == ["net.toml", "out.json", "out.png"]
-
-
-@pytest.mark.parametrize(("name", "start"), [("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG")])
-def test_figures_come_in_three_formats(net, name: str, start: bytes) -> None:
-    assert main(["predict", net(RELU), "--plot", name]) == 0
-    assert Path(name).read_bytes().startswith(start)
 
 
 # Refusals ---------------------------------------------------------------------------------------------------------
@@ -338,132 +270,6 @@ def test_bench_times_prediction_against_sampling(capsys, monkeypatch) -> None:
     assert all(run["predict_seconds"] > 0 and run["sample_seconds"] > 0 for run in record["runs"])
     assert all(math.isfinite(run["ratio"]) for run in record["runs"])
     assert record["blas"]
-
-
-# Files and signals ------------------------------------------------------------------------------------------------
-
-
-def test_permissions_and_links_are_kept(tmp_path) -> None:
-    target, link = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
-    target.chmod(0o640)
-    link.symlink_to(target)
-    write_whole({link: b"new"})
-    assert link.is_symlink()
-    assert target.read_bytes() == b"new"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o640
-
-
-def test_a_failure_between_two_files_leaves_both_as_they_were(tmp_path) -> None:
-    first = tmp_path / "first"
-    first.write_text("old")
-    with pytest.raises(OSError, match="no-such-folder"):
-        write_whole({first: b"new", tmp_path / "no-such-folder" / "second": b"new"})
-    assert first.read_text() == "old"
-    assert os.listdir(tmp_path) == ["first"]
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs /dev/fd")
-def test_a_pipe_is_written_to_directly() -> None:
-    reader, writer = os.pipe()
-    path = f"/dev/fd/{writer}"
-    check_writable(path)
-    write_whole({path: b"new"})
-    os.close(writer)
-    with open(reader, "rb") as stream:
-        assert stream.read() == b"new"
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
-def test_a_refused_file_is_named_as_it_was_given(net, capsys) -> None:
-    # /proc takes no files, whoever asks.
-    assert main(["predict", net(), "--json", "/proc/x.json"]) == 2
-    error = capsys.readouterr().err
-    assert "/proc/x.json:" in error
-    assert ".part" not in error
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_interruption_ends_with_130_and_one_line(net) -> None:
-    # Sampling interrupts itself, so that nothing depends on how fast the machine is.
-    code = """if True:
-        import os, signal, sys, time
-        import spectra.sampling
-        from spectra.cli import main
-        spectra.sampling.sample = lambda *_, **__: [os.kill(os.getpid(), signal.SIGINT), time.sleep(60)]
-        sys.argv[1:] = ["check", "net.toml", "--width", "30", "--json", "out.json"]
-        sys.exit(main())
-    """
-    net()
-    root = Path(__file__).resolve().parent.parent
-    command = [sys.executable, "-c", code]
-    result = subprocess.run(
-        command, capture_output=True, text=True, timeout=50, check=False, env=os.environ | {"PYTHONPATH": str(root)}
-    )
-    assert result.returncode == 130
-    assert result.stdout == ""
-    assert result.stderr == "spectra: interrupted; nothing was written\n"
-    assert os.listdir() == ["net.toml"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_interruption_while_sampling_does_not_wait_for_the_matrices(net) -> None:
-    # Ctrl-C from the progress of the first network; each of the others would be busy for seconds.
-    code = """if True:
-        import os, signal, sys
-        import numpy as np
-        import spectra.graded
-        from spectra.cli import main
-        slow = np.linalg.qr
-        sent = []
-        def interrupted(*args, **keys):
-            import time
-            # Once, whichever thread comes first.
-            sent.append(1)
-            if len(sent) == 1:
-                os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(120)
-        np.linalg.qr = interrupted
-        sys.argv[1:] = ["check", "net.toml", "--width", "30", "--json", "out.json"]
-        sys.exit(main())
-    """
-    net()
-    root = Path(__file__).resolve().parent.parent
-    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(root)}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, env=environment)
-    assert result.returncode == 130
-    assert result.stderr == "spectra: interrupted; nothing was written\n"
-    assert os.listdir() == ["net.toml"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_interruption_while_modules_are_loaded_ends_with_130(net) -> None:
-    code = """if True:
-        import builtins, sys
-        from spectra.cli import main
-        def interrupted(*_, **__):
-            raise KeyboardInterrupt
-        builtins.__import__ = interrupted
-        sys.exit(main())
-    """
-    root = Path(__file__).resolve().parent.parent
-    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(root)}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, env=environment)
-    assert (result.returncode, result.stderr) == (130, "spectra: interrupted; nothing was written\n")
-
-
-def test_closed_standard_output_is_one_line_and_no_traceback(net, capsys, monkeypatch) -> None:
-    config = net()
-    monkeypatch.setattr(sys, "stdout", None)
-    assert main(["predict", config, "--json", "-"]) == 2
-    assert "standard output is closed" in capsys.readouterr().err
-
-
-def test_a_full_device_is_named(net, capsys) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no such device")
-    assert "/dev/full" in refused(capsys, "predict", net(), "--json", "/dev/full")
-    assert "--json" in refused(capsys, "predict", net(), "--json", "")
 
 
 def test_activation_tables_are_shown_as_the_file_writes_them(net, capsys) -> None:

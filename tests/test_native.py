@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -75,7 +79,7 @@ def test_sums_are_those_of_the_terms(name: str) -> None:
 def test_numpy_and_compiled_sums_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     law = slope_law(get_activation("silu"), 2.0)
     v = np.array([0.3 + 0.1j, 5.0 + 2.0j, 1e6 + 1e5j, -3.0 + 0.5j])
-    one, a = computed(law, v), v.real.copy()
+    one, a = computed(law, v), np.real(v).copy()
     other = NodeSums(law.points, law.weights).divided_difference(a, v)
     monkeypatch.setattr(sums_module, "NATIVE", None)
     np.testing.assert_allclose(computed(law, v), one, rtol=1e-13)
@@ -153,8 +157,44 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="items"):
         NATIVE.sums(handle, v, 2, out)
     with pytest.raises(TypeError, match="format"):
-        NATIVE.sums(handle, v.real.copy(), 1, out)
+        NATIVE.sums(handle, np.real(v).copy(), 1, out)
     with pytest.raises(ValueError, match="eight"):
         NATIVE.table(v, v)
     with pytest.raises(ValueError, match="PyCapsule"):
         NATIVE.sums(v, v, 1, out)
+
+
+def test_the_same_comes_out_without_a_compiler() -> None:
+    """In a process of its own, in which there is no compiled module."""
+    code = """if True:
+        import sys
+        if sys.argv[1] == "numpy":
+            sys.modules["_spectra_native"] = None
+        import numpy as np
+        from spectra import Network, predict
+        from spectra.native import NATIVE
+        assert (NATIVE is None) or sys.argv[1] != "numpy"
+        layers = [{"activation": "erf"}, {"activation": "hardtanh", "weights": "orthogonal"}, {"activation": "elu"}]
+        for keys in (
+            {"depth": 12, "activation": "tanh", "weights": "orthogonal", "sigma_w": "critical", "q_star": 0.5},
+            {"depth": 3, "activation": "gelu", "sigma_w": "critical", "q_star": 1.0},
+            {"depth": 5, "activation": "relu", "sigma_w": 2**0.5, "input_variance": 1.0},
+            {"layers": layers, "sigma_w": 1.3, "sigma_b": 0.1, "input_variance": 1.0},
+        ):
+            found = predict(Network(**keys))
+            assert found.checks.certified
+            law = found.spectrum
+            places = law.icdf(np.array([0.55, 0.8, 0.99]))
+            print(*law.support(), *places, *law.pdf(places), *found.moments(4))
+    """
+    root = Path(__file__).resolve().parent.parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code, how], check=True, capture_output=True, text=True, timeout=100, env=environment
+        ).stdout
+        for how in ("numpy", "compiled")
+    ]
+    one, other = (np.array(text.split(), float) for text in printed)
+    assert one.size == 4 * 12
+    np.testing.assert_allclose(one, other, rtol=1e-11)

@@ -13,7 +13,7 @@ from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.network.rule import FAR, gauss_rule, position, variance_at
 from spectra.sweep import survey
-from spectra.thinning import along, is_thinned, thinning_error
+from spectra.thinning import _Along, along, is_thinned
 
 DRIFTING = [{"sigma_w": 1.2 + 0.4 * i / 40} for i in range(40)]
 NETS = {
@@ -79,4 +79,5 @@ def test_too_few_nodes_are_noticed() -> None:
     field = mean_field(Network(**NETS["tanh, drifting"]))
     few, more = jacobian_equation(field, extra=-7), jacobian_equation(field, extra=0)
     assert len(few.factors) < len(more.factors)
-    assert thinning_error(few, more, [along(arc) for arc in survey(few).arcs]) > 1e-11
+    here = _Along.of(few, [along(arc) for arc in survey(few).arcs])
+    assert here.carried_to(more).error(here) > 1e-11

@@ -24,10 +24,18 @@ ROUGH_HEIGHT = 1e-9
 
 
 class CutDensity(Protocol):
-    """What Im ψ(v + i0) is on the cut; `rough`: to some six digits."""
+    """The continuous part of a law on the real axis itself (`spectra.laws.inverse`)."""
 
     def __call__(self, v: Array, *, rough: bool = False) -> Array:
-        """R(v), v > 0 real."""
+        """What Im ψ(v + i0) is on the cut, v > 0 real; `rough`: to some six digits."""
+        ...
+
+    def mass_below(self, t: Array) -> Array:
+        """P(continuous part ≤ t | t ≠ 0)."""
+        ...
+
+    def quadrature(self) -> tuple[Array, Array]:
+        """Values t and weights of a rule."""
         ...
 
 
@@ -72,6 +80,10 @@ class NodeLaw:
     def on_cut(self, v: Any) -> Any:
         """Whether real v lies where the law may have a density."""
         return (v * self.largest > 1.0) & (v * self.smallest < 1.0)
+
+    def has_density_at(self, v: float) -> bool:
+        """Whether real v lies where the law has a density."""
+        return self.cut_density is not None and bool(self.on_cut(v))
 
     def moments(self, order: int) -> Array:
         """E t^k, k = 1…order, of the mean-one part; relative accuracy 1e-13."""

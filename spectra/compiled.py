@@ -101,6 +101,12 @@ class CompiledEquation:
         v = np.array(v, complex)
         return NATIVE.project(self._handle, zeta, v), v
 
+    def critical(self, zeta: complex, v: Array, *, logarithmic: bool) -> tuple[int, complex, Array]:
+        """State, and ζ and v (K,) where d log u/dζ = 0, by Newton from nearby, where that is DONE."""
+        here, v = np.array([zeta], complex), np.array(v, complex)
+        state = NATIVE.critical(self._handle, logarithmic, here, v)
+        return state, complex(here[0]), v
+
     def _jumps(self, v: Array, *, rough: bool = False) -> Array:
         """What Im ψ_k is on the cut below v_k: NaN where there is no cut, (K, n)."""
         jumps = np.full(v.shape, math.nan)

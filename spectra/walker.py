@@ -120,15 +120,31 @@ class Walker:
         return self._critical_in(zeta, v, logarithmic=False) or self._critical_in(zeta, v, logarithmic=True)
 
     def _critical_in(self, zeta: complex, v: Array, *, logarithmic: bool) -> Edge | None:
-        v = v.reshape(-1).astype(complex)
-        real = zeta.imag == 0.0
-        zeta, size = complex(zeta), math.inf
+        found = self._critical_point(complex(zeta), v.reshape(-1).astype(complex), logarithmic)
+        if found is None:
+            return None
+        zeta, v = found
+        projected = self._project(zeta, v)
+        if projected is None:
+            return None
+        pole = self._pole(projected) if abs(1.0 - zeta) < 1e-7 else None
+        if pole is not None and abs(pole.mass) < MARGINAL:
+            return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+        return Edge(zeta, projected, self._point(zeta, projected).log_u.real)
+
+    def _critical_point(self, zeta: complex, v: Array, logarithmic: bool) -> tuple[complex, Array] | None:
+        # An explicit equation has its edges in extended precision.
+        if self.equation.compiled is not None and not self.equation.is_explicit:
+            spend(8 * self.equation.stack.size, 8 * v.size)
+            state, *found = self.equation.compiled.critical(zeta, v, logarithmic=logarithmic)
+            if state in (DONE, STRAYED):
+                return (found[0], found[1]) if state == DONE else None
+        real, size = zeta.imag == 0.0, math.inf
         for _ in range(60):
             point = self._point(zeta, v)
-            slope, bend = point.slope, point.bend
             span = zeta if logarithmic else max(abs(zeta), 0.05)
-            first = slope * span
-            second = bend * span**2 + (first if logarithmic else 0.0)
+            first = point.slope * span
+            second = point.bend * span**2 + (first if logarithmic else 0.0)
             if second == 0 or not np.isfinite(abs(first) + abs(second)):
                 return None
             move = -first / second
@@ -137,8 +153,7 @@ class Walker:
             move *= min(1.0, 0.5 / abs(move)) if move else 1.0
             new = zeta * np.exp(move) if logarithmic else zeta + move * span
             if v.size:
-                step = new - zeta
-                dv = point.along(step, bent=abs(move) < 0.1) - point.mends
+                dv = point.along(new - zeta, bent=abs(move) < 0.1) - point.mends
                 big = float(np.max(np.abs(dv) / np.abs(v)))
                 if not math.isfinite(big) or big > 2.0:
                     return None
@@ -148,13 +163,7 @@ class Walker:
                 new = self.equation.complex_type()(new)
             zeta, last, size = new, size, abs(move)
             if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last):
-                projected = self._project(zeta, v)
-                if projected is None:
-                    return None
-                pole = self._pole(projected) if abs(1.0 - zeta) < 1e-7 else None
-                if pole is not None and abs(pole.mass) < MARGINAL:
-                    return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
-                return Edge(zeta, projected, self._point(zeta, projected).log_u.real)
+                return zeta, v
         return None
 
     def _extrapolate(self, point: Spot, v: Array, step: complex) -> Array | None:

@@ -43,6 +43,15 @@ typedef struct {
     double complex *rates, *curls, *mismatch, *pull, *steepness;
 } Values;
 
+static inline Values values_in(double complex *rows, ptrdiff_t factors)
+{
+    return (Values){.rates = rows,
+                    .curls = rows + factors,
+                    .mismatch = rows + 2 * factors,
+                    .pull = rows + 3 * factors,
+                    .steepness = rows + 4 * factors};
+}
+
 /* What became of an evaluation: done; Im ψ needs the law's own density at v; or a case for the general code. */
 enum { DONE = 0, JUMP = 1, GENERAL = 2 };
 

@@ -242,15 +242,6 @@ static const Equation *equation_of(PyObject *capsule)
     return held == NULL ? NULL : &held->equation;
 }
 
-static Values values_in(double complex *rows, Py_ssize_t factors)
-{
-    return (Values){.rates = rows,
-                    .curls = rows + factors,
-                    .mismatch = rows + 2 * factors,
-                    .pull = rows + 3 * factors,
-                    .steepness = rows + 4 * factors};
-}
-
 static int numbers(PyObject *list, Py_ssize_t size, double complex *out)
 {
     if (!PyList_Check(list) || PyList_GET_SIZE(list) != size) {
@@ -340,6 +331,23 @@ static PyObject *py_project(PyObject *Py_UNUSED(self), PyObject *const *args, Py
     int state = project(equation, zeta, v.buf);
     PyBuffer_Release(&v);
     return PyLong_FromLong(state);
+}
+
+/* critical(equation, logarithmic, zeta, v): the state; zeta (1,) and v (K,) at the critical point, in place. */
+static PyObject *py_critical(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+{
+    const Equation *equation;
+    Py_buffer zeta, v;
+    int state = GENERAL, logarithmic;
+    if (expect(nargs, 4, "critical(equation, logarithmic, zeta, v)") < 0 || (equation = equation_of(args[0])) == NULL ||
+        (logarithmic = PyObject_IsTrue(args[1])) < 0 || view_of(args[2], &zeta, "Zd", 1, 1) < 0)
+        return NULL;
+    if (view_of(args[3], &v, "Zd", equation->factors, 1) == 0) {
+        state = critical(equation, logarithmic, zeta.buf, v.buf);
+        PyBuffer_Release(&v);
+    }
+    PyBuffer_Release(&zeta);
+    return PyErr_Occurred() ? NULL : PyLong_FromLong(state);
 }
 
 /* Arguments that all points share: ζ (n,), v (K, n) and jumps (K, n) or None. */
@@ -505,6 +513,7 @@ static PyMethodDef methods[] = {
     {"equation", py_equation, METH_VARARGS, "equation(constant, d, e, factors)"},
     {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
     {"follow", FAST(py_follow), "follow(equation, target, zeta, v, tolerance, certified)"},
+    {"critical", FAST(py_critical), "critical(equation, logarithmic, zeta, v)"},
     {"project", FAST(py_project), "project(equation, zeta, v)"},
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},
     {"improve", FAST(py_improve), "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)"},

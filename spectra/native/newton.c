@@ -16,11 +16,7 @@ int improve(const Equation *equation, double complex zeta, const double complex 
 {
     double complex rows[5 * MOST_FACTORS], dzeta;
     ptrdiff_t factors = equation->factors;
-    Values at = {.rates = rows,
-                 .curls = rows + factors,
-                 .mismatch = rows + 2 * factors,
-                 .pull = rows + 3 * factors,
-                 .steepness = rows + 4 * factors};
+    Values at = values_in(rows, factors);
     int state = evaluate(equation, zeta, v, jumps, rough, 0, &at);
     if (state != DONE)
         return state;
@@ -139,11 +135,7 @@ int project(const Equation *equation, double complex zeta, double complex *v)
 {
     double complex rows[5 * MOST_FACTORS];
     ptrdiff_t factors = equation->factors;
-    Values at = {.rates = rows,
-                 .curls = rows + factors,
-                 .mismatch = rows + 2 * factors,
-                 .pull = rows + 3 * factors,
-                 .steepness = rows + 4 * factors};
+    Values at = values_in(rows, factors);
     double size = INFINITY;
     for (int step = 0; step < 30; step++) {
         int state = evaluate(equation, zeta, v, NULL, 1, 0, &at);
@@ -171,4 +163,44 @@ int project(const Equation *equation, double complex zeta, double complex *v)
             return DONE;
     }
     return size < 1e-10 ? DONE : STRAYED;
+}
+
+int critical(const Equation *equation, int logarithmic, double complex *zeta, double complex *v)
+{
+    double complex rows[5 * MOST_FACTORS];
+    ptrdiff_t factors = equation->factors;
+    Values at = values_in(rows, factors);
+    int real = cimag(*zeta) == 0.0;
+    double size = INFINITY;
+    for (int step = 0; step < 60; step++) {
+        int state = evaluate(equation, *zeta, v, NULL, 1, 1, &at);
+        if (state != DONE)
+            return state;
+        double complex span = logarithmic ? *zeta : fmax(modulus(*zeta), 0.05);
+        double complex first = at.slope * span, second = at.bend * span * span + (logarithmic ? first : 0.0);
+        if (second == 0.0 || !isfinite(modulus(first) + modulus(second)))
+            return STRAYED;
+        double complex move = -first / second;
+        if (real)
+            move = creal(move);
+        if (modulus(move) > 0.5)
+            move *= 0.5 / modulus(move);
+        double complex new = logarithmic ? *zeta * cexp(move) : *zeta + move * span, far = new - *zeta;
+        double last = size;
+        size = modulus(move);
+        for (ptrdiff_t k = 0; k < factors; k++) {
+            double complex dv = at.rates[k] * far - at.mismatch[k] / at.steepness[k];
+            if (size < 0.1)
+                dv += 0.5 * at.curls[k] * far * far;
+            double relative = modulus(dv) / modulus(v[k]);
+            /* Written so that NaN strays, too. */
+            if (!(relative <= 2.0))
+                return STRAYED;
+            v[k] += dv;
+        }
+        *zeta = new;
+        if (size < 1e-13 || (size < 1e-8 && size >= 0.5 * last))
+            return DONE;
+    }
+    return STRAYED;
 }

@@ -29,6 +29,9 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
 /* v with ψ_k(v_k) as ζ demands, from a nearby v, in place; as `Walker._project`. */
 int project(const Equation *equation, double complex zeta, double complex *v);
 
+/* Where d log u/dζ = 0, from a nearby ζ and v, in place; as `Walker._critical_point`. */
+int critical(const Equation *equation, int logarithmic, double complex *zeta, double complex *v);
+
 /* From a good start towards `target`, as `PointEvaluator.follow`: STRAYED where it goes elsewhere, and `at` as evaluated last.
 
    `size`: its residual; `zeta` and `v` are moved along. */

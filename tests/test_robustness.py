@@ -169,3 +169,20 @@ def test_a_bulk_that_was_missed_is_missing_in_the_mass() -> None:
     alone = replace(first, last=None, fading=-1e3)
     chart = with_exact_tail(charting.chart(equation, alone), equation, alone)
     assert chart.mass == pytest.approx(25 / 784, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"activation": "hardswish", "weights": "orthogonal", "sigma_w": "critical", "q_star": 0.005703, "depth": 85},
+        {
+            "activation": "logsigmoid", "weights": "orthogonal", "sigma_w": 1.299, "input_variance": 0.1656,
+            "input_width": 784, "layers": [{"repeat": 4, "width": 300}],
+        },
+    ],
+)  # fmt: skip
+def test_starting_values_that_overshoot_are_no_thin_density(keys: dict[str, Any]) -> None:
+    """Beside a steep rise polynomials through a piece are e^{-600} and e^{200} in turns; the mass was 1e33 and more."""
+    found = predict(Network(**keys))
+    agrees(found, [0.01, 0.3, 0.9, 0.999])
+    assert abs(found.checks.mass_defect) < 1e-14

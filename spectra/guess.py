@@ -166,20 +166,21 @@ def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact
 
 
 def _from_neighbours(equation: MasterEquation, roots: Roots, thin: Array, u: Array, exact: Array) -> Array:
-    """Which nodes whose starts are `thin` are so by their certified neighbours, too; the others are solved from these.
+    """Which nodes whose starts are `thin` are so by the certified ones beside, too; the others are solved from these.
 
     A polynomial that overshoots is a start whose density is anything.
     """
     order = np.argsort(u)
     known = order[roots.certified[order]]
-    after = np.searchsorted(u[known], u)
-    between = np.flatnonzero(thin & (after > 0) & (after < known.size))
-    right = after[between]
+    if known.size < 2:
+        return thin
+    which = np.flatnonzero(thin)
     at, rows = u[known], logarithms(roots.zeta[known], roots.v[:, known])
-    share = (u[between] - at[right - 1]) / (at[right] - at[right - 1])
+    right = np.clip(np.searchsorted(at, u[which]), 1, known.size - 1)
+    share = np.clip((u[which] - at[right - 1]) / (at[right] - at[right - 1]), 0.0, 1.0)
     zeta, v = _values((1.0 - share) * rows[:, right - 1] + share * rows[:, right])
     doubted = equation.log_share(zeta) >= THIN
-    which = between[doubted]
+    which = which[doubted]
     if which.size:
         again = solve(equation, exact[which], zeta[doubted], v[:, doubted], max_steps=16, rough_steps=2)
         roots.zeta[which], roots.v[:, which] = again.zeta, again.v

@@ -186,3 +186,13 @@ def test_starting_values_that_overshoot_are_no_thin_density(keys: dict[str, Any]
     found = predict(Network(**keys))
     agrees(found, [0.01, 0.3, 0.9, 0.999])
     assert abs(found.checks.mass_defect) < 1e-14
+
+
+def test_starting_values_before_a_rise_out_of_nothing() -> None:
+    """Nodes before the first one that Newton's method finds: their starts underflowed, and the mass was not a number.
+
+    The upper end is a square root but for a density of e^{-30} above it: SiLU's slopes reach beyond what is likely.
+    """
+    found = predict(Network(activation="silu", weights="orthogonal", sigma_w=1.405, input_variance=0.2938, depth=5))
+    agrees(found, [0.01, 0.3, 0.9, 0.999, 0.99999])
+    assert abs(found.checks.mass_defect) < 1e-14

@@ -26,6 +26,7 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     beyond = equation.rank - float(above[1]) - float(chart[1] - made.beyond[-1])
     density = float(made.beyond[-1]) * -made.slope
     known = beyond > 1e-15 and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
-    # What falls off quite differently is no tail: a bulk that was missed must be missing in the mass as well.
-    known &= 0.5 * made.slope > -density / max(beyond, 1e-300) > 2.0 * made.slope
+    # What falls off far more slowly is no tail: a bulk that was missed must be missing in the mass as well.  Nothing is
+    # missing where less is left than the slope says: beyond the nodes' reach the laws of D² fade out.
+    known &= 0.5 * made.slope > -density / max(beyond, 1e-300)
     return made.sloped(-density / beyond) if known and 0.0 < density < LOST else made

@@ -196,3 +196,16 @@ def test_starting_values_before_a_rise_out_of_nothing() -> None:
     found = predict(Network(activation="silu", weights="orthogonal", sigma_w=1.405, input_variance=0.2938, depth=5))
     agrees(found, [0.01, 0.3, 0.9, 0.999, 0.99999])
     assert abs(found.checks.mass_defect) < 1e-14
+
+
+def test_a_tail_that_ends_sooner_than_its_slope_says_has_its_mass() -> None:
+    """Slopes below 1e-46 fade out; what is beyond is found from the roots alone, by the primitive of the density."""
+    layers = [{"repeat": 5}, {"repeat": 4}]
+    found = predict(Network(activation="gelu", weights="gaussian", sigma_w=1.569, input_variance=1.022, layers=layers))
+    assert found.checks.certified, found.checks
+    equation = jacobian_equation(found.mean_field, level=2)
+    u = np.array([20.0, 200.0, 900.0])
+    roots = locate(equation, u)
+    assert roots.certified.all()
+    below = 1.0 - equation.mass_above(roots.zeta, roots.v)
+    assert found.spectrum.mass_at_or_below(u) == pytest.approx(below, abs=1e-13)

@@ -145,10 +145,12 @@ def _values(rows: Array) -> tuple[Array, Array]:
 
 
 def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array) -> Roots:
-    """Newton from the interpolated start (ζ, v); what it misses, from the sure continuation."""
+    """Newton from the interpolated start (ζ, v); what it misses, from its neighbours, or from the sure continuation."""
     roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=2)
-    # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and is counted.
     thin = ~roots.certified & (equation.log_share(zeta) < THIN)
+    if thin.any():
+        thin = _from_neighbours(equation, roots, thin, u, exact)
+    # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and is counted.
     roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
     roots.residual[thin] = 0.0
     missed = np.flatnonzero(~roots.certified & ~thin)
@@ -161,3 +163,28 @@ def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact
             roots.zeta[k], roots.v[:, k] = one.zeta[0], one.v[:, 0]
             roots.residual[k], roots.certified[k] = one.residual[0], one.certified[0]
     return roots
+
+
+def _from_neighbours(equation: MasterEquation, roots: Roots, thin: Array, u: Array, exact: Array) -> Array:
+    """Which nodes whose starts are `thin` are so by the certified ones beside, too; the others are solved from these.
+
+    A polynomial that overshoots is a start whose density is anything.
+    """
+    order = np.argsort(u)
+    known = order[roots.certified[order]]
+    if known.size < 2:
+        return thin
+    which = np.flatnonzero(thin)
+    at, rows = u[known], logarithms(roots.zeta[known], roots.v[:, known])
+    right = np.clip(np.searchsorted(at, u[which]), 1, known.size - 1)
+    share = np.clip((u[which] - at[right - 1]) / (at[right] - at[right - 1]), 0.0, 1.0)
+    zeta, v = _values((1.0 - share) * rows[:, right - 1] + share * rows[:, right])
+    doubted = equation.log_share(zeta) >= THIN
+    which = which[doubted]
+    if which.size:
+        again = solve(equation, exact[which], zeta[doubted], v[:, doubted], max_steps=16, rough_steps=2)
+        roots.zeta[which], roots.v[:, which] = again.zeta, again.v
+        roots.residual[which], roots.certified[which] = again.residual, again.certified
+    agreed = thin.copy()
+    agreed[which] = False
+    return agreed

@@ -20,7 +20,7 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     """Give what lies beyond the end of a fading arc its exact mass, where the laws of D² are known well enough."""
     if arc.last is not None or made.solutions is None:
         return made
-    # What is found is taken only where it is more than this, and within a factor of two of what is extrapolated.
+    # What is found is taken only where it is more than this, and no more than twice what is extrapolated.
     if made.beyond[-1] < 0.5 * NOTHING:
         return made
     u, zeta, v = made.solutions
@@ -31,6 +31,7 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     beyond = equation.rank - float(above[1]) - float(chart[1] - made.beyond[-1])
     density = float(made.beyond[-1]) * -made.slope
     known = beyond > NOTHING and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
-    # What falls off quite differently is no tail: a bulk that was missed must be missing in the mass as well.
-    known &= 0.5 * made.slope > -density / max(beyond, 1e-300) > 2.0 * made.slope
+    # What falls off far more slowly is no tail: a bulk that was missed must be missing in the mass as well.  Nothing is
+    # missing where less is left than the slope says: beyond the nodes' reach the laws of D² fade out.
+    known &= 0.5 * made.slope > -density / max(beyond, 1e-300)
     return made.sloped(-density / beyond) if known and 0.0 < density < LOST else made

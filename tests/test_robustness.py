@@ -169,3 +169,43 @@ def test_a_bulk_that_was_missed_is_missing_in_the_mass() -> None:
     alone = replace(first, last=None, fading=-1e3)
     chart = with_exact_tail(charting.chart(equation, alone), equation, alone)
     assert chart.mass == pytest.approx(25 / 784, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"activation": "hardswish", "weights": "orthogonal", "sigma_w": "critical", "q_star": 0.005703, "depth": 85},
+        {
+            "activation": "logsigmoid", "weights": "orthogonal", "sigma_w": 1.299, "input_variance": 0.1656,
+            "input_width": 784, "layers": [{"repeat": 4, "width": 300}],
+        },
+    ],
+)  # fmt: skip
+def test_starting_values_that_overshoot_are_no_thin_density(keys: dict[str, Any]) -> None:
+    """Beside a steep rise polynomials through a piece are e^{-600} and e^{200} in turns; the mass was 1e33 and more."""
+    found = predict(Network(**keys))
+    agrees(found, [0.01, 0.3, 0.9, 0.999])
+    assert abs(found.checks.mass_defect) < 1e-14
+
+
+def test_starting_values_before_a_rise_out_of_nothing() -> None:
+    """Nodes before the first one that Newton's method finds: their starts underflowed, and the mass was not a number.
+
+    The upper end is a square root but for a density of e^{-30} above it: SiLU's slopes reach beyond what is likely.
+    """
+    found = predict(Network(activation="silu", weights="orthogonal", sigma_w=1.405, input_variance=0.2938, depth=5))
+    agrees(found, [0.01, 0.3, 0.9, 0.999, 0.99999])
+    assert abs(found.checks.mass_defect) < 1e-14
+
+
+def test_a_tail_that_ends_sooner_than_its_slope_says_has_its_mass() -> None:
+    """Slopes below 1e-46 fade out; what is beyond is found from the roots alone, by the primitive of the density."""
+    layers = [{"repeat": 5}, {"repeat": 4}]
+    found = predict(Network(activation="gelu", weights="gaussian", sigma_w=1.569, input_variance=1.022, layers=layers))
+    assert found.checks.certified, found.checks
+    equation = jacobian_equation(found.mean_field, level=2)
+    u = np.array([20.0, 200.0, 900.0])
+    roots = locate(equation, u)
+    assert roots.certified.all()
+    below = 1.0 - equation.mass_above(roots.zeta, roots.v)
+    assert found.spectrum.mass_at_or_below(u) == pytest.approx(below, abs=1e-13)

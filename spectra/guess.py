@@ -147,11 +147,11 @@ def _values(rows: Array) -> tuple[Array, Array]:
 def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array) -> Roots:
     """Newton from the interpolated start (ζ, v); what it misses, from its neighbours, or from the sure continuation."""
     roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=2)
+    # Where the density is below 1e-9 next to nothing hangs on it: an interpolated value stands in, and is counted.
     thin = ~roots.certified & (equation.log_share(zeta) < THIN)
     if thin.any():
+        roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
         thin = _from_neighbours(equation, roots, thin, u, exact)
-    # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and is counted.
-    roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
     roots.residual[thin] = 0.0
     missed = np.flatnonzero(~roots.certified & ~thin)
     for k in missed[:RESCUED]:
@@ -168,7 +168,7 @@ def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact
 def _from_neighbours(equation: MasterEquation, roots: Roots, thin: Array, u: Array, exact: Array) -> Array:
     """Which nodes whose starts are `thin` are so by the certified ones beside, too; the others are solved from these.
 
-    A polynomial that overshoots is a start whose density is anything.
+    A polynomial that overshoots is a start whose density is anything: what stands between neighbours is in their place.
     """
     order = np.argsort(u)
     known = order[roots.certified[order]]
@@ -187,4 +187,5 @@ def _from_neighbours(equation: MasterEquation, roots: Roots, thin: Array, u: Arr
         roots.residual[which], roots.certified[which] = again.residual, again.certified
     agreed = thin.copy()
     agreed[which] = False
+    roots.zeta[agreed], roots.v[:, agreed] = zeta[~doubted], v[:, ~doubted]
     return agreed

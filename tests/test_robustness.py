@@ -209,3 +209,20 @@ def test_a_tail_that_ends_sooner_than_its_slope_says_has_its_mass() -> None:
     assert roots.certified.all()
     below = 1.0 - equation.mass_above(roots.zeta, roots.v)
     assert found.spectrum.mass_at_or_below(u) == pytest.approx(below, abs=1e-13)
+
+
+def test_far_below_the_largest_eigenvalue_the_mass_is_still_to_come() -> None:
+    """λ_max is e^22 times m_1, with a density of e^{-24} there: the sweep, which lost it, took that for the end."""
+    layers = [
+        {"repeat": 5, "activation": "sigmoid"},
+        {"repeat": 52, "activation": "selu"},
+        {"repeat": 3, "activation": "softsign"},
+        {"repeat": 4, "activation": "mish"},
+    ]
+    found = predict(Network(weights="gaussian", sigma_w=1.973, sigma_b=0.443, input_variance=0.04909, layers=layers))
+    assert abs(found.checks.mass_defect) < 1e-12
+    u = found.spectrum.quantile_at(np.array([0.6, 0.75, 0.99]))
+    equation = jacobian_equation(found.mean_field, level=2, extra=len(found.mean_field.runs))
+    roots = locate(equation, u)
+    assert roots.certified.all()
+    assert found.spectrum.log_density_at(u) == pytest.approx(equation.log_density(roots.zeta), abs=1e-8)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from networks import equation_of, layer
 
-from spectra import ConfigError, ConvergenceError, Network, charting, predict
+from spectra import ConfigError, ConvergenceError, Network, charting, predict, prediction
 from spectra.activations import get_activation
+from spectra.assembly import Assembly
 from spectra.continuation import locate
 from spectra.effort import OutOfWork, limited
 from spectra.laws.nodes import LawStack
@@ -226,3 +227,16 @@ def test_far_below_the_largest_eigenvalue_the_mass_is_still_to_come() -> None:
     roots = locate(equation, u)
     assert roots.certified.all()
     assert found.spectrum.log_density_at(u) == pytest.approx(equation.log_density(roots.zeta), abs=1e-8)
+
+
+def test_a_law_without_one_of_its_bulks_is_no_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prediction.spectrum_of
+
+    def partial_law(*arguments: Any) -> Assembly:
+        built = whole(*arguments)
+        return replace(built, spectrum=replace(built.spectrum, arcs=built.spectrum.arcs[1:]))
+
+    monkeypatch.setattr(prediction, "spectrum_of", partial_law)
+    # 25 of 784 directions.
+    with pytest.raises(ConvergenceError, match=r"a mass of 0\.968112 instead of 1: part of the spectrum was missed"):
+        predict(Network(**DIP))

@@ -74,7 +74,8 @@ class BulkWalker(GapWalker):
                 rough = min(0.01 * max(math.exp(density), here.angle()), ROUGH)
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
-                if density + math.log(self.equation.rank) > THIN / 2 or fading >= 0.0:
+                thin = density + math.log(self.equation.rank) <= THIN / 2
+                if not thin or fading >= 0.0 or self._is_ahead(here):
                     raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
                 break
             log_u, spot = reached, found
@@ -109,8 +110,12 @@ class BulkWalker(GapWalker):
             return True
         if not (buried or (density < THIN and density - math.log(-fading) < THIN)):
             return False
-        # Between two bulks the density may dip as well: there much of the mass is still to come.
-        return not self._mass_above(here) < (1.0 - LEFT) * self.equation.rank
+        # Between two bulks the density may dip as well.
+        return not self._is_ahead(here)
+
+    def _is_ahead(self, here: Course) -> bool:
+        """Whether much of the mass is still to come."""
+        return self._mass_above(here) < (1.0 - LEFT) * self.equation.rank
 
     def _is_whole(self, here: Course) -> bool:
         """Whether nothing is left beyond, but for the rounding of all the mass there is."""

@@ -15,6 +15,8 @@ from .master import MasterEquation
 from .solve import Roots, certify, solve
 
 START_ANGLE = 0.9 * math.pi
+# |u|·m_1 to begin from, the next where Newton's method does not arrive: λ_max may be far larger than m_1.
+STARTS = (1e-3, 1e-6, 1e-9, 1e-12)
 
 
 def locate(equation: MasterEquation, log_u: Array, *, max_steps: int = 2000) -> Roots:
@@ -36,14 +38,7 @@ def locate(equation: MasterEquation, log_u: Array, *, max_steps: int = 2000) -> 
 
 
 def _one(equation: MasterEquation, target: float, max_steps: int) -> tuple[complex, Array]:
-    omegas = equation.omegas.ravel()
-    # There |u|·m_1 = 1e-3 and w = u·m_1 to first order.
-    begin = math.log(1e-3) + equation.constant
-    w = np.exp(math.log(1e-3) + 1j * START_ANGLE)
-    zeta = w / (w + equation.rank)
-    v = omegas * w / equation.rank
-    here = begin + 1j * START_ANGLE
-    zeta, v = _correct(equation, here, zeta, v, required=True)
+    here, zeta, v = _begin(equation)
     # Down to arg u = 1e-3 of the way, then onto the axis itself.
     corners = [target + 1j * START_ANGLE, target + 0.2j, target + 1e-3j, complex(target)]
     count = 0
@@ -68,6 +63,20 @@ def _one(equation: MasterEquation, target: float, max_steps: int) -> tuple[compl
             here = reached
             step *= 1.6
     return zeta, v
+
+
+def _begin(equation: MasterEquation) -> tuple[complex, complex, Array]:
+    """Log u, far out, and the solution there: w = u·m_1 to first order."""
+    for size in STARTS:
+        w = np.exp(math.log(size) + 1j * START_ANGLE)
+        zeta = w / (w + equation.rank)
+        v = equation.omegas.ravel() * w / equation.rank
+        here = complex(math.log(size) + equation.constant, START_ANGLE)
+        try:
+            return here, *_correct(equation, here, zeta, v, max_steps=40)
+        except ConvergenceError:
+            continue
+    raise ConvergenceError("no solution was found at λ → ∞, with |u| a trillionth of 1/m_1")
 
 
 def _advance(
@@ -97,9 +106,9 @@ def _advance(
 
 
 def _correct(
-    equation: MasterEquation, log_u: complex, zeta: complex, v: Array, *, required: bool = False
+    equation: MasterEquation, log_u: complex, zeta: complex, v: Array, *, max_steps: int = 10
 ) -> tuple[complex, Array]:
-    roots = solve(equation, np.array([log_u]), np.array([zeta]), v.reshape(v.size, 1), max_steps=40 if required else 10)
+    roots = solve(equation, np.array([log_u]), np.array([zeta]), v.reshape(v.size, 1), max_steps=max_steps)
     if not roots.certified[0]:
         raise ConvergenceError("Newton's method did not arrive", residual=float(roots.residual[0]), tolerance=1e-11)
     return complex(roots.zeta[0]), roots.v[:, 0]

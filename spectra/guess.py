@@ -147,11 +147,17 @@ def _values(rows: Array) -> tuple[Array, Array]:
 def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array) -> Roots:
     """Newton from the interpolated start (ζ, v); what it misses, from its neighbours, or from the sure continuation."""
     roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=2)
-    # Where the density is below 1e-9 next to nothing hangs on it: an interpolated value stands in, and is counted.
-    thin = ~roots.certified & (equation.log_share(zeta) < THIN)
+    share = equation.log_share(zeta)
+    thin = ~roots.certified & (share < THIN)
     if thin.any():
-        roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
-        thin = _from_neighbours(equation, roots, thin, u, exact)
+        beside = _from_neighbours(equation, roots, thin, u, exact)
+        if beside is not None:
+            thin &= ~roots.certified & (equation.log_share(beside[0]) < THIN)
+            # A polynomial that overshoots is a start whose density is anything; only beyond the last root is it better.
+            within = u < np.max(u[roots.certified])
+            zeta, v = np.where(within, beside[0], zeta), np.where(within, beside[1], v)
+    # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and is counted.
+    roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
     roots.residual[thin] = 0.0
     missed = np.flatnonzero(~roots.certified & ~thin)
     for k in missed[:RESCUED]:
@@ -165,27 +171,23 @@ def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact
     return roots
 
 
-def _from_neighbours(equation: MasterEquation, roots: Roots, thin: Array, u: Array, exact: Array) -> Array:
-    """Which nodes whose starts are `thin` are so by the certified ones beside, too; the others are solved from these.
+def _from_neighbours(
+    equation: MasterEquation, roots: Roots, which: Array, u: Array, exact: Array
+) -> tuple[Array, Array] | None:
+    """ζ and v as the certified roots beside have them; roots that are found from there are put in place.
 
-    A polynomial that overshoots is a start whose density is anything: what stands between neighbours is in their place.
+    Before the first and after the last of them as that one has it; None where there are not two.
     """
     order = np.argsort(u)
     known = order[roots.certified[order]]
     if known.size < 2:
-        return thin
-    which = np.flatnonzero(thin)
+        return None
     at, rows = u[known], logarithms(roots.zeta[known], roots.v[:, known])
-    right = np.clip(np.searchsorted(at, u[which]), 1, known.size - 1)
-    share = np.clip((u[which] - at[right - 1]) / (at[right] - at[right - 1]), 0.0, 1.0)
-    zeta, v = _values((1.0 - share) * rows[:, right - 1] + share * rows[:, right])
-    doubted = equation.log_share(zeta) >= THIN
-    which = which[doubted]
-    if which.size:
-        again = solve(equation, exact[which], zeta[doubted], v[:, doubted], max_steps=16, rough_steps=2)
-        roots.zeta[which], roots.v[:, which] = again.zeta, again.v
-        roots.residual[which], roots.certified[which] = again.residual, again.certified
-    agreed = thin.copy()
-    agreed[which] = False
-    roots.zeta[agreed], roots.v[:, agreed] = zeta[~doubted], v[:, ~doubted]
-    return agreed
+    right = np.clip(np.searchsorted(at, u), 1, known.size - 1)
+    part = np.clip((u - at[right - 1]) / (at[right] - at[right - 1]), 0.0, 1.0)
+    zeta, v = _values((1.0 - part) * rows[:, right - 1] + part * rows[:, right])
+    again = solve(equation, exact[which], zeta[which], v[:, which], max_steps=16, rough_steps=2)
+    found = np.flatnonzero(which)[again.certified]
+    roots.zeta[found], roots.v[:, found] = again.zeta[again.certified], again.v[:, again.certified]
+    roots.residual[found], roots.certified[found] = again.residual[again.certified], True
+    return zeta, v

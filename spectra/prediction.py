@@ -23,6 +23,8 @@ from .spectrum import SingularValueLaw, Spectrum
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
 MASS_TOLERANCE = 1e-10
 MOMENT_TOLERANCE = 1e-9
+# A mass that is off by more than this is that of no law: something was missed, or counted twice.
+MASS_WRONG = 1e-2
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,11 @@ def _predict(net: Network) -> Prediction:
         difference = law.log_moment_by_quadrature(k) - k * law.log_mean - expected[k - 1]
         defects.append(math.expm1(difference) if math.isfinite(difference) else math.inf)
     mass_defect = law.total_mass - 1.0
-    if not math.isfinite(mass_defect):
-        raise ConvergenceError(f"the density came out with a mass of {law.total_mass}")
+    if not abs(mass_defect) < MASS_WRONG:
+        raise ConvergenceError(
+            f"the density came out with a mass of {law.total_mass:.6g} instead of 1: part of the spectrum was missed, "
+            "or counted twice"
+        )
     sound = abs(mass_defect) < MASS_TOLERANCE and all(abs(d) < MOMENT_TOLERANCE for d in defects)
     certified = built.uncertified == 0 and sound and built.residual < CERTIFIED
     notes = built.notes

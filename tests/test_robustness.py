@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from networks import equation_of, layer
 
-from spectra import ConfigError, ConvergenceError, Network, charting, predict
+from spectra import ConfigError, ConvergenceError, Network, charting, predict, prediction
 from spectra.activations import get_activation
+from spectra.assembly import Assembly
 from spectra.continuation import locate
 from spectra.effort import OutOfWork, limited
 from spectra.laws.nodes import LawStack
@@ -209,3 +210,33 @@ def test_a_tail_that_ends_sooner_than_its_slope_says_has_its_mass() -> None:
     assert roots.certified.all()
     below = 1.0 - equation.mass_above(roots.zeta, roots.v)
     assert found.spectrum.mass_at_or_below(u) == pytest.approx(below, abs=1e-13)
+
+
+def test_far_below_the_largest_eigenvalue_the_mass_is_still_to_come() -> None:
+    """λ_max is e^22 times m_1, with a density of e^{-24} there: the sweep, which lost it, took that for the end."""
+    layers = [
+        {"repeat": 5, "activation": "sigmoid"},
+        {"repeat": 52, "activation": "selu"},
+        {"repeat": 3, "activation": "softsign"},
+        {"repeat": 4, "activation": "mish"},
+    ]
+    found = predict(Network(weights="gaussian", sigma_w=1.973, sigma_b=0.443, input_variance=0.04909, layers=layers))
+    assert abs(found.checks.mass_defect) < 1e-12
+    u = found.spectrum.quantile_at(np.array([0.6, 0.75, 0.99]))
+    equation = jacobian_equation(found.mean_field, level=2, extra=len(found.mean_field.runs))
+    roots = locate(equation, u)
+    assert roots.certified.all()
+    assert found.spectrum.log_density_at(u) == pytest.approx(equation.log_density(roots.zeta), abs=1e-8)
+
+
+def test_a_law_without_one_of_its_bulks_is_no_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prediction.spectrum_of
+
+    def partial_law(*arguments: Any) -> Assembly:
+        built = whole(*arguments)
+        return replace(built, spectrum=replace(built.spectrum, arcs=built.spectrum.arcs[1:]))
+
+    monkeypatch.setattr(prediction, "spectrum_of", partial_law)
+    # 25 of 784 directions.
+    with pytest.raises(ConvergenceError, match=r"a mass of 0\.968112 instead of 1: part of the spectrum was missed"):
+        predict(Network(**DIP))

@@ -1,0 +1,42 @@
+/* What the files that Python calls share. */
+
+#ifndef SPECTRA_CALLS_H
+#define SPECTRA_CALLS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "newton.h"
+
+/* The signature of a function with METH_FASTCALL. */
+#define CALL(name) PyObject *name(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+
+CALL(py_table);
+CALL(py_sums);
+CALL(py_difference);
+PyObject *py_equation(PyObject *self, PyObject *args);
+CALL(py_spot);
+CALL(py_follow);
+CALL(py_project);
+CALL(py_critical);
+CALL(py_evaluate);
+CALL(py_improve);
+CALL(py_solve);
+
+/* The table or the equation in a capsule. */
+const Table *table_of(PyObject *capsule);
+const Equation *equation_of(PyObject *capsule);
+
+/* A view of a contiguous array of the given format ("d", "Zd" or "B") and number of items, -1 for any; -1 with an
+   exception where it is none. */
+int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable);
+
+/* -1, with an exception, where there are not `count` arguments. */
+int expect(Py_ssize_t nargs, Py_ssize_t count, const char *call);
+
+static inline double complex number(Py_complex z)
+{
+    return CMPLX(z.real, z.imag);
+}
+
+#endif

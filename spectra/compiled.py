@@ -58,15 +58,9 @@ class CompiledEquation:
         target = np.ascontiguousarray(target, complex)
         size, state = np.empty(zeta.size), np.empty(zeta.size, np.uint8)
         new_zeta, new_v = np.empty_like(zeta), np.empty_like(v)
-        NATIVE.improve(self._handle, zeta, v, None, rough, target, size, new_zeta, new_v, state)
-        again = np.flatnonzero(state == JUMP)
-        if again.size:
-            here = np.ascontiguousarray(v[:, again])
-            sizes, done = np.empty(again.size), np.empty(again.size, np.uint8)
-            next_zeta, next_v = np.empty(again.size, complex), np.empty_like(here)
-            jumps = self._jumps(here, rough=rough)
-            NATIVE.improve(self._handle, zeta[again], here, jumps, rough, target[again], sizes, next_zeta, next_v, done)
-            size[again], state[again], new_zeta[again], new_v[:, again] = sizes, done, next_zeta, next_v
+        # Asked for where `solve` was not enough: most of these points are just above a cut.
+        jumps = self._jumps(v, rough=rough)
+        NATIVE.improve(self._handle, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)
         return size, new_zeta, new_v, state == DONE
 
     def solve(
@@ -86,8 +80,11 @@ class CompiledEquation:
         """The equation at one point in plain numbers (see `spectra.pointwise`); None in a case for the general code."""
         found = NATIVE.spot(self._handle, zeta, v, None, target)
         if found is True:
-            jumps = self._jumps(np.array(v, complex)[:, None], rough=True)
-            found = NATIVE.spot(self._handle, zeta, v, jumps, target)
+            jumps = [
+                law.cut_density.near(x.real) if law.cut_density is not None and law.on_cut(x.real) else math.nan
+                for law, x in zip(self._stack.laws, v, strict=True)
+            ]
+            found = NATIVE.spot(self._handle, zeta, v, np.array(jumps), target)
         return found
 
     def follow(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,8 @@ from .zero import SlopeZero, slope_zero
 
 # Bisections of an interval between two points of a table bring Newton's method home.
 MAX_STEPS = 100
+# Steps of log t over which nothing is interpolated.
+COARSE = 2.0
 # Of an interval: points that are fine towards both ends, and even ones.
 _TOWARDS = np.geomspace(1e-9, 0.5, 120)
 _FRACTIONS = np.concatenate([[0.0], _TOWARDS, 1.0 - _TOWARDS[:-1], [1.0], np.linspace(0.0, 1.0, 240)[1:-1]])
@@ -62,6 +65,36 @@ class SlopeDensity:
                 rate = np.abs(2.0 * branch.curvature(here)) * np.sqrt(v[inside] / self.mean)
                 total[inside] += (2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(here) / rate
         return total * kept(self.mean / v) if self.faded else total
+
+    def near(self, v: float) -> float:
+        """R at one v to some six digits, by cubic interpolation."""
+        target, total = -math.log(v), 0.0
+        for heights, logs, slopes in self._interpolated:
+            if not heights[0] < target < heights[-1]:
+                continue
+            k = bisect_left(heights, target)
+            gap = heights[k] - heights[k - 1]
+            s, rise = (target - heights[k - 1]) / gap, logs[k] - logs[k - 1]
+            bend = (1.0 - s) * (slopes[k - 1] * gap - rise) - s * (slopes[k] * gap - rise)
+            value = logs[k - 1] + s * rise + s * (1.0 - s) * bend
+            # Beside a zero of φ' the table has no points, and at the top of a law R may be infinite.
+            if not (abs(value) < 700.0 and gap < COARSE):
+                return float(self(np.array([v]), rough=True)[0])
+            total += math.exp(value)
+        return total * float(kept(np.array(self.mean / v))) if self.faded else total
+
+    @cached_property
+    def _interpolated(self) -> list[tuple[list[float], list[float], list[float]]]:
+        """Per piece: log t, the logarithm of its part of R and the slope of that in log t."""
+        tables = []
+        for (_, lower, _), (x, height, rate) in zip(self.pieces, self._tables, strict=True):
+            if self.even and lower < 0.0:
+                continue
+            with np.errstate(all="ignore"):
+                logs = np.log((2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(x) * np.abs(rate))
+                slopes = np.gradient(logs, height)
+            tables.append((height.tolist(), logs.tolist(), slopes.tolist()))
+        return tables
 
     def density(self, t: Array) -> Array:
         """Density of the continuous part at t > 0 (mean-one units)."""

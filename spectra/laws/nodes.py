@@ -30,6 +30,10 @@ class CutDensity(Protocol):
         """What Im ψ(v + i0) is on the cut, v > 0 real; `rough`: to some six digits."""
         ...
 
+    def near(self, v: float) -> float:
+        """The same at one v, to some six digits."""
+        ...
+
     def mass_below(self, t: Array) -> Array:
         """P(continuous part ≤ t | t ≠ 0)."""
         ...

@@ -153,6 +153,8 @@ class Spectrum:
                     result[here] = arc.invert(start + inside)
             remaining &= ~here
             before += mass
+        # What rounding leaves between the last node and an end of the support is nothing.
+        result[p == 0.0], result[p == 1.0] = self.log_support
         result[~((p >= 0.0) & (p <= 1.0))] = np.nan
         return result.reshape(shape)
 
@@ -181,7 +183,7 @@ class Spectrum:
         return np.where(at >= 0.0, inside, _nowhere(at, 0.0))[()]
 
     def icdf(self, p: ArrayLike) -> Array:
-        """Smallest λ with cdf(λ) ≥ p; nan for p outside [0, 1]."""
+        """Smallest λ with cdf(λ) ≥ p, λ_min for p = 0; nan for p outside [0, 1]."""
         with np.errstate(over="ignore"):
             return np.exp(-self.quantile_at(np.asarray(p, float)))[()]
 

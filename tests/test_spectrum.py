@@ -222,3 +222,21 @@ def test_singular_values_have_their_density_at_zero():
     assert product.singular_values.pdf(0.0) == math.inf
     identity = predict(Network(activation="identity", sigma_w=1.0, depth=3, **ORTHOGONAL))
     assert identity.singular_values.pdf(0.0) == 0.0
+
+
+def test_quantiles_run_from_one_end_of_the_support_to_the_other() -> None:
+    """At p = 0 and 1 exactly, for a law with a gap at 0 (Marchenko–Pastur: (1 ± ½)²) and with an atom there."""
+    square = predict(
+        Network(activation="identity", sigma_w=1.0, input_variance=1.0, input_width=400, layers=[{"width": 100}])
+    )
+    assert square.spectrum.icdf([0.0, 1.0]) == pytest.approx([0.25, 2.25], rel=1e-14)
+    assert square.spectrum.icdf(1.0) == square.spectrum.support()[1]
+    he = predict(Network(depth=3, activation="relu", sigma_w=2**0.5, input_variance=1.0))
+    assert he.spectrum.icdf([0.0, 1.0]).tolist() == list(he.spectrum.support())
+
+
+def test_arrays_of_the_mean_field_are_read_only() -> None:
+    field = predict(Network(depth=3, activation="tanh", sigma_w=1.2, input_variance=1.0)).mean_field
+    for values in (field.q, field.chi):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 2.0

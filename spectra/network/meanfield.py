@@ -86,13 +86,13 @@ class MeanField:
 
     @cached_property
     def q(self) -> Array:
-        """Variance of every layer, shape (depth,)."""
-        return np.concatenate([_variances(run.spec, run.q, np.arange(run.repeat)) for run in self.runs])
+        """Variance of every layer, shape (depth,); read-only."""
+        return _frozen(np.concatenate([_variances(run.spec, run.q, np.arange(run.repeat)) for run in self.runs]))
 
     @cached_property
     def chi(self) -> Array:
-        """Slope χ_l of every layer, shape (depth,)."""
-        return np.repeat([run.chi for run in self.runs], [run.repeat for run in self.runs])
+        """Slope χ_l of every layer, shape (depth,); read-only."""
+        return _frozen(np.repeat([run.chi for run in self.runs], [run.repeat for run in self.runs]))
 
     @cached_property
     def c_star(self) -> float | None:
@@ -291,6 +291,11 @@ def _levels(run: ResolvedRun, second: float, begin: Start) -> Iterator[tuple[flo
             return
         yield q, m, 1
         q = image
+
+
+def _frozen(values: Array) -> Array:
+    values.setflags(write=False)
+    return values
 
 
 def _variances(spec: LayerSpec, q: float, steps: ArrayLike) -> Array:

@@ -255,3 +255,15 @@ def test_the_rounded_tail_of_a_narrow_law_is_not_bisected() -> None:
     assert arc.breaks.size < 700
     agrees(found, [0.88, 0.93, 0.99])
     assert abs(found.checks.mass_defect) < 1e-11
+
+
+@pytest.mark.parametrize("q", [2.594e-6, 2.558e-4])
+def test_a_bulk_beside_an_atom_may_be_narrow(q: float) -> None:
+    """CELU's slopes are 1 on half of the units.
+
+    Begun beyond the bulk, the arc was a tail of e^{-44} and nothing else; and in the tail of a wider one rounding of
+    Im s, 1e-3 of it, was held against all the mass nearer to the atom.
+    """
+    found = predict(Network(activation="celu", weights="orthogonal", sigma_w="critical", q_star=q, depth=2))
+    agrees(found, [0.05, 0.5, 0.9])
+    assert abs(found.checks.mass_defect) < 3e-11

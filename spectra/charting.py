@@ -106,6 +106,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         uncertified += int((~certified & ~thin)[finished].sum())
         unproven += int((~certified & thin)[finished].sum())
         final = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]
+        # What is thin without certificate is counted, wherever it came from.
+        final = final[(certified | ~thin)[finished]]
         residual = max(residual, float(final.max(initial=0.0)))
         rest = np.flatnonzero(~finished)
         if not rest.size:

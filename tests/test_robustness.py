@@ -267,3 +267,12 @@ def test_a_bulk_beside_an_atom_may_be_narrow(q: float) -> None:
     found = predict(Network(activation="celu", weights="orthogonal", sigma_w="critical", q_star=q, depth=2))
     agrees(found, [0.05, 0.5, 0.9])
     assert abs(found.checks.mass_defect) < 3e-11
+
+
+def test_thin_nodes_without_certificate_are_counted_only() -> None:
+    """Where a node's start was above 1e-9, its density below, its residual was held against the whole law."""
+    gelu = {"name": "gelu", "approximate": "tanh"}
+    keys = {"weights": "orthogonal", "sigma_w": "critical", "q_star": 0.008243, "input_variance": 0.008243}
+    found = predict(Network(activation=gelu, **keys, depth=4))
+    agrees(found, [0.01, 0.3, 0.9, 0.999])
+    assert any("interpolated, not certified" in note for note in found.checks.notes)

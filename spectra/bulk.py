@@ -78,8 +78,11 @@ class BulkWalker(GapWalker):
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
                 thin = density + math.log(self.equation.rank) <= THIN / 2
-                if not thin or fading >= 0.0 or self._is_ahead(here):
+                # Below the rounding of ζ and v, whether it fades is chance.
+                if not thin or (fading >= 0.0 and density > THIN) or self._is_ahead(here):
                     raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
+                if fading >= 0.0:
+                    fading = min(before, -1.0)
                 break
             log_u, spot = reached, found
         log_us, courses = np.array([u for u, _ in table]), [course for _, course in table]

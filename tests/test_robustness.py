@@ -276,3 +276,15 @@ def test_thin_nodes_without_certificate_are_counted_only() -> None:
     found = predict(Network(activation=gelu, **keys, depth=4))
     agrees(found, [0.01, 0.3, 0.9, 0.999])
     assert any("interpolated, not certified" in note for note in found.checks.notes)
+
+
+def test_a_tail_below_all_rounding_is_the_end() -> None:
+    """A density of e^{-47}, with all mass met but 1e-11, that rose by rounding where the sweep was lost."""
+    layers = [
+        {"repeat": 1, "activation": {"name": "leaky_relu", "negative_slope": 0.3}, "weights": "orthogonal"},
+        {"repeat": 14},
+        {"repeat": 1, "activation": "silu", "weights": "orthogonal"},
+    ]
+    found = predict(Network(activation="sin", sigma_w="critical", q_star=0.002273, layers=layers))
+    agrees(found, [1e-6, 0.1, 0.9, 0.999])
+    assert abs(found.checks.mass_defect) < 1e-13

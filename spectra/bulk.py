@@ -32,6 +32,9 @@ BURIED = -74.0
 LEFT = 1e-2
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
+# Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
+# where the log density is lower than this.
+LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
@@ -75,8 +78,11 @@ class BulkWalker(GapWalker):
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
                 thin = density + math.log(self.equation.rank) <= THIN / 2
-                if not thin or fading >= 0.0 or self._is_ahead(here):
+                # Below the rounding of ζ and v, whether it fades is chance.
+                if not thin or (fading >= 0.0 and density > THIN) or self._is_ahead(here):
                     raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
+                if fading >= 0.0:
+                    fading = min(before, -1.0)
                 break
             log_u, spot = reached, found
         log_us, courses = np.array([u for u, _ in table]), [course for _, course in table]
@@ -206,12 +212,12 @@ class BulkWalker(GapWalker):
 
     def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float]:
         pole = self._pole(edge.v)
-        for distance in (0.03, 0.01, 1e-3) if pole is not None else ():
+        for distance in LEAVING if pole is not None else ():
             assert pole is not None
             start = pole.leave(distance)
             if start is not None:
                 found = self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), ROUGH)
-                if found is not None:
+                if found is not None and self._log_density(found.zeta) > BESIDE_POLE:
                     return found.zeta, np.array(found.v, complex), edge.log_u + distance
         for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
             try:

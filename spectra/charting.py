@@ -91,6 +91,9 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         noise = noise + np.clip(1e-16 / np.maximum(held, 1e-300), 0.0, TAIL_RESOLUTION)
         if count >= PATIENCE:
             noise = noise + _rounding(equation, u, roots.zeta.reshape(u.shape))
+            # In the tails of a narrow law the imaginary parts of v are rounded, with all of v, long before the mass is
+            # negligible.
+            noise = noise + np.minimum(_flatness(roots).reshape(u.shape).max(axis=1), NEGLIGIBLE / held)
         certified = roots.certified.reshape(u.shape)
         finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
         # Where the laws are not resolved roots are not found, and shorter pieces do not help.
@@ -105,6 +108,8 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         uncertified += int((~certified & ~thin)[finished].sum())
         unproven += int((~certified & thin)[finished].sum())
         final = np.where(np.isfinite(roots.residual), roots.residual, 1.0).reshape(u.shape)[finished]
+        # What is thin without certificate is counted, wherever it came from.
+        final = final[(certified | ~thin)[finished]]
         residual = max(residual, float(final.max(initial=0.0)))
         rest = np.flatnonzero(~finished)
         if not rest.size:
@@ -168,6 +173,11 @@ def _rounding(equation: MasterEquation, u: Array, zeta: Array) -> Array:
     noise = equation.precision * np.max(largest, axis=1) * np.max(per_u, axis=1)
     # Beside a spike the estimate is one of its steepness instead.
     return np.minimum(noise, MOST_NOISE).astype(float)
+
+
+def _flatness(roots: Roots) -> Array:
+    """The rounding of all v at each root, relative to their imaginary parts; the largest."""
+    return np.finfo(float).eps * np.max(np.abs(roots.v) / roots.v.imag, axis=0, initial=0.0)
 
 
 def _divided(a: Array, b: Array, count: int) -> Array:

@@ -133,8 +133,9 @@ class MarginalArc:
     def moved(self, finer: MasterEquation) -> float:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.
 
-        What counts for the mass is the residual times the mass nearer to the pole; for a density that diverges, of
-        which two digits less are asked for, the residual where it is more than a rounding of λ would do.
+        What counts for the mass is the residual times the mass at distances like this, twice the density in their
+        logarithm at an inverse square root, and no more than all that is nearer to the pole; for a density that
+        diverges, of which two digits less are asked for, the residual where it is more than a rounding of λ would do.
         """
         pole = pole_near(finer, self.pole.v)
         assert pole is not None
@@ -144,7 +145,8 @@ class MarginalArc:
         # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
         angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
         residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
-        counts = self.chart.mass_beyond(-log_distance) / finer.rank
+        nearby = 2.0 * np.exp(self.chart.log_density(-log_distance))
+        counts = np.minimum(nearby, self.chart.mass_beyond(-log_distance)) / finer.rank
         if not self.pole.drift:
             density = np.minimum(1e4 * np.exp(log_distance), 1e-2)
             counts = np.maximum(counts, density * finer.weight(1.0 - s))

@@ -21,6 +21,8 @@ from .walker import Arc, Edge
 LARGEST_V = 1e140
 # Residual that is good enough for a table of starting values.
 ROUGH = 1e-6
+# The same beside an edge, where the square root is the first of many terms.
+BESIDE = 1e-4
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
 THIN = -37.0
 # log density in U below which there is only rounding, beyond the last node of a law of D².
@@ -204,7 +206,7 @@ class BulkWalker(GapWalker):
                 guess_v = guess_v + point.along(step, real=True)
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
-                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), ROUGH)
+                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), BESIDE)
                 if found is not None and abs(np.log(found.zeta / guess)) < 0.5 * offset:
                     return found.zeta, np.array(found.v, complex), target
             offset *= 0.5
@@ -216,7 +218,7 @@ class BulkWalker(GapWalker):
             assert pole is not None
             start = pole.leave(distance)
             if start is not None:
-                found = self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), ROUGH)
+                found = self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), BESIDE)
                 if found is not None and self._log_density(found.zeta) > BESIDE_POLE:
                     return found.zeta, np.array(found.v, complex), edge.log_u + distance
         for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):

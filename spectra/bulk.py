@@ -29,8 +29,7 @@ THIN = -37.0
 NOTHING = -55.0
 # log density in U at which an arc is left whether it fades or not: e^{-37} is the rounding of ζ and v itself.
 BURIED = -74.0
-# Share of the mass beyond which what is still to come is more than a tail, and more than the roughness of the sweep's
-# own points, 1e-3 at worst.
+# Share of the mass beyond which what is still to come is more than a tail.
 LEFT = 1e-2
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
@@ -62,7 +61,7 @@ class BulkWalker(GapWalker):
                 break
             density = self._log_density(spot.zeta)
             before, fading = fading, self._fading(spot)
-            if self._faded(here, density, fading):
+            if self._faded(log_u, here, density, fading):
                 break
             if density < NOTHING and self._is_whole(here):
                 fading = min(before, -1.0)
@@ -81,7 +80,7 @@ class BulkWalker(GapWalker):
             if found is None:
                 thin = density + math.log(self.equation.rank) <= THIN / 2
                 # Below the rounding of ζ and v, whether it fades is chance.
-                if not thin or (fading >= 0.0 and density > THIN) or self._is_ahead(here):
+                if not thin or (fading >= 0.0 and density > THIN) or self._is_ahead(log_u, here):
                     raise ConvergenceError(f"the sweep lost the solution at log u = {log_u:.6g}")
                 if fading >= 0.0:
                     fading = min(before, -1.0)
@@ -106,7 +105,7 @@ class BulkWalker(GapWalker):
         # Where dψ_k/dv_k = 0, ζ is no coordinate of the curve: pass that point by the sure way.
         return (*self._jump(log_u), 0.05)
 
-    def _faded(self, here: Course, density: float, fading: float) -> bool:
+    def _faded(self, log_u: float, here: Course, density: float, fading: float) -> bool:
         """Whether an arc that fades has nothing more to it, or its laws and doubles no more to say."""
         # So far down imaginary parts are rounding, and whether they fade is chance.
         buried = density < BURIED
@@ -119,11 +118,17 @@ class BulkWalker(GapWalker):
         if not (buried or (density < THIN and density - math.log(-fading) < THIN)):
             return False
         # Between two bulks the density may dip as well.
-        return not self._is_ahead(here)
+        return not self._is_ahead(log_u, here)
 
-    def _is_ahead(self, here: Course) -> bool:
+    def _is_ahead(self, log_u: float, here: Course) -> bool:
         """Whether much of the mass is still to come."""
-        return self._mass_above(here) < (1.0 - LEFT) * self.equation.rank
+        values = np.array(here.values)
+        zeta, v = values[:1], values[1:].reshape(-1, 1)
+        # Where |log u| is large the points of the sweep are too rough for that.
+        roots = solve(self.equation, np.array([log_u]), zeta, v, max_steps=10)
+        if roots.certified[0]:
+            zeta, v = roots.zeta, roots.v
+        return float(self.equation.mass_above(zeta, v)[0]) < (1.0 - LEFT) * self.equation.rank
 
     def _is_whole(self, here: Course) -> bool:
         """Whether nothing is left beyond, but for the rounding of all the mass there is."""

@@ -288,3 +288,14 @@ def test_a_tail_below_all_rounding_is_the_end() -> None:
     found = predict(Network(activation="sin", sigma_w="critical", q_star=0.002273, layers=layers))
     agrees(found, [1e-6, 0.1, 0.9, 0.999])
     assert abs(found.checks.mass_defect) < 1e-13
+
+
+def test_how_much_is_ahead_is_asked_of_a_polished_point() -> None:
+    """A residual of 1e-4 of log u is a hundredth of all mass at log u = 1000: the sweep went on to 12975."""
+    layers = [{"repeat": 6, "activation": "hardsigmoid"}, {"repeat": 26, "activation": "hardtanh"}]
+    found = predict(Network(weights="gaussian", sigma_w=0.515, sigma_b=0.998, input_variance=1.993, layers=layers))
+    (arc,) = survey(jacobian_equation(found.mean_field)).arcs
+    assert arc.log_u[-1] < 2000.0
+    zero = found.spectrum.atom_at_zero
+    agrees(found, [zero + (1.0 - zero) * p for p in (0.01, 0.3, 0.9)])
+    assert abs(found.checks.mass_defect) < 1e-14

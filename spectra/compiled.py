@@ -90,7 +90,7 @@ class CompiledEquation:
     def follow(
         self, target: float, zeta: complex, v: list[complex], tolerance: float, enough: float
     ) -> tuple[Any, ...] | bool | None:
-        """Newton's method at one point, as `PointEvaluator.follow`: a spot, False where it strays, else for other code."""
+        """`PointEvaluator.follow`: a spot, False where it strays, else what is for other code."""
         return NATIVE.follow(self._handle, target, zeta, v, tolerance, enough)
 
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:

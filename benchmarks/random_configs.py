@@ -181,8 +181,8 @@ def _found_again(found: Prediction, places: list[float]) -> str:
         root = locate(equation, np.array([place]), max_steps=400)
         here = float(found.spectrum.log_density_at(np.array([place]))[0])
         again = float(equation.log_density(root.zeta)[0])
-        # Beside the edges of a narrow bulk the density is as uncertain as U, and as the root found again: by how much it
-        # changes over that.  Where that is a factor, as where slopes crowd at a limit, there is nothing to say.
+        # Beside the edges of a narrow bulk the density is as uncertain as U, and as the root found again: by how much
+        # it changes over that.  Where that is a factor, as where slopes crowd at a limit, there is nothing to say.
         beside = np.array([-1.0, 0.0, 1.0]) * max(PLACE, float(root.residual[0])) * (1.0 + abs(place)) + place
         steep = float(np.ptp(found.spectrum.log_density_at(beside)))
         if root.certified[0] and steep < 1.0 and not abs(here - again) < DENSITY + steep:

@@ -72,10 +72,9 @@ class BulkWalker(GapWalker):
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
             # where it hardly changes with ζ, and on the scale on which the curve bends: narrow bulks end soon.
-            if density > -9.0:
-                rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]), scale)
-            else:
-                rough = min(0.01 * max(math.exp(density), here.angle()), ROUGH)
+            rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]), scale)
+            if density < -9.0:
+                rough = min(rough, 0.01 * max(math.exp(density), here.angle()))
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
                 thin = density + math.log(self.equation.rank) <= THIN / 2

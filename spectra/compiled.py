@@ -88,10 +88,10 @@ class CompiledEquation:
         return found
 
     def follow(
-        self, target: float, zeta: complex, v: list[complex], tolerance: float, enough: float
+        self, target: float, zeta: complex, v: list[complex], tolerance: float, certified: float
     ) -> tuple[Any, ...] | bool | None:
         """`PointEvaluator.follow`: a spot, False where it strays, else what is for other code."""
-        return NATIVE.follow(self._handle, target, zeta, v, tolerance, enough)
+        return NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
 
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
         """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""

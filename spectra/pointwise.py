@@ -16,9 +16,6 @@ from .effort import spend
 from .master import MasterEquation
 from .solve import CERTIFIED, measure
 
-# What a point of the sweep may fall short of the tolerance, where a law's own density is known roughly only.
-SLACK = 100.0
-
 
 @dataclass(slots=True)
 class Spot:
@@ -72,14 +69,10 @@ class PointEvaluator:
         return self._general(zeta, v, log_u)
 
     def follow(self, log_u: float, zeta: complex, v: Sequence[complex], tolerance: float) -> Spot | None:
-        """Newton's method from a good start; None where it strays or leaves the upper half plane.
-
-        To a residual of `tolerance`, or of `SLACK` times that where it falls no faster than by a third.
-        """
+        """Newton's method from a good start; None where it strays or leaves the upper half plane."""
         if self.equation.compiled is not None:
             spend(3 * self.equation.stack.size, 3 * len(v))
-            enough = max(CERTIFIED, SLACK * tolerance)
-            found = self.equation.compiled.follow(log_u, complex(zeta), list(v), tolerance, enough)
+            found = self.equation.compiled.follow(log_u, complex(zeta), list(v), tolerance, CERTIFIED)
             if found is False:
                 return None
             if isinstance(found, tuple):
@@ -91,7 +84,7 @@ class PointEvaluator:
         for _ in range(12):
             spot = self.spot(zeta, v, log_u)
             size = spot.size
-            if size <= tolerance or (size < max(CERTIFIED, SLACK * tolerance) and size > 0.3 * last):
+            if size <= tolerance or (size < CERTIFIED and size > 0.3 * last):
                 return spot
             if not size < max(10.0 * last, 1.0) or spot.slope == 0.0 or 0.0 in spot.steepness:
                 return None

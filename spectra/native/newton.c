@@ -102,7 +102,7 @@ static double complex lifted(double complex z)
     return CMPLX(creal(z), 1e-16 * modulus(z));
 }
 
-int follow(const Equation *equation, double target, double tolerance, double enough, double complex *zeta,
+int follow(const Equation *equation, double target, double tolerance, double certified, double complex *zeta,
            double complex *v, Values *at, double *size)
 {
     double complex start = *zeta, dzeta, dv[MOST_FACTORS];
@@ -112,7 +112,7 @@ int follow(const Equation *equation, double target, double tolerance, double eno
         if (state != DONE)
             return state;
         *size = residual(equation, *zeta, v, target, at);
-        if (*size <= tolerance || (*size < enough && *size > 0.3 * last))
+        if (*size <= tolerance || (*size < certified && *size > 0.3 * last))
             return DONE;
         if (!(*size < fmax(10.0 * last, 1.0)) || at->slope == 0.0)
             return STRAYED;

@@ -35,7 +35,7 @@ int critical(const Equation *equation, int logarithmic, double complex *zeta, do
 /* From a good start towards `target`, as `PointEvaluator.follow`: STRAYED where it goes elsewhere, and `at` as evaluated last.
 
    `size`: its residual; `zeta` and `v` are moved along. */
-int follow(const Equation *equation, double target, double tolerance, double enough, double complex *zeta,
+int follow(const Equation *equation, double target, double tolerance, double certified, double complex *zeta,
            double complex *v, Values *at, double *size);
 
 #endif

@@ -72,23 +72,23 @@ CALL(py_spot)
     return as_spot(equation, zeta, v, &at, residual(equation, zeta, v, target, &at));
 }
 
-/* follow(equation, target, zeta, v, tolerance, enough): as `spot` where Newton's method leads, or False where it
+/* follow(equation, target, zeta, v, tolerance, certified): as `spot` where Newton's method leads, or False where it
    strays. */
 CALL(py_follow)
 {
     const Equation *equation;
     double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS];
     double size;
-    if (expect(nargs, 6, "follow(equation, target, zeta, v, tolerance, enough)") < 0 ||
+    if (expect(nargs, 6, "follow(equation, target, zeta, v, tolerance, certified)") < 0 ||
         (equation = equation_of(args[0])) == NULL)
         return NULL;
     double target = PyFloat_AsDouble(args[1]), tolerance = PyFloat_AsDouble(args[4]);
-    double enough = PyFloat_AsDouble(args[5]);
+    double certified = PyFloat_AsDouble(args[5]);
     double complex zeta = number(PyComplex_AsCComplex(args[2]));
     if (PyErr_Occurred() || numbers(args[3], equation->factors, v) < 0)
         return NULL;
     Values at = values_in(rows, equation->factors);
-    int state = follow(equation, target, tolerance, enough, &zeta, v, &at, &size);
+    int state = follow(equation, target, tolerance, certified, &zeta, v, &at, &size);
     if (state == JUMP)
         Py_RETURN_TRUE;
     if (state == STRAYED)

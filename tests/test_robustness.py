@@ -170,7 +170,7 @@ def test_a_bulk_that_was_missed_is_missing_in_the_mass() -> None:
     assert second.low_u > first.log_u[-1]
     alone = replace(first, last=None, fading=-1e3)
     chart = with_exact_tail(charting.chart(equation, alone), equation, alone)
-    # As much lies in the lower bulk; what the upper one loses with its edge, from the last step of the sweep on, is 1e-9.
+    # As much lies in the lower bulk.  What the upper one loses beyond the last step of the sweep is 1e-9.
     assert chart.mass == pytest.approx(25 / 784, rel=1e-6)
 
 

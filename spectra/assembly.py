@@ -132,12 +132,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
         known = found if moved < SAME_SHAPE else None
     uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
     thin = sum(c.thin for c in charts)
-    neglected = max([f.law.neglected for f in equation.factors], default=0.0)
-    if neglected > NEGLECTED:
-        notes = (
-            *notes,
-            f"slopes below 1e-46 ({neglected:.2g} of a layer's) count as zero, and add to the atom at zero",
-        )
+    notes = (*notes, *_neglected(equation))
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")
     atoms = tuple((float(u), float(m)) for u, m in found.atoms)
@@ -168,7 +163,32 @@ def _pushed(equation: MasterEquation) -> Assembly:
         log_scaled_moments=partial(log_scaled_moments, equation),
         log_mean=-equation.constant,
     )
-    return Assembly(spectrum, equation, 0.0, 0, ())
+    return Assembly(spectrum, equation, 0.0, 0, _neglected(equation))
+
+
+def point_mass(equation: MasterEquation, reason: str) -> Assembly:
+    """All that is off zero in one atom at its mean: what is known of a law too narrow for doubles."""
+    place = equation.constant + math.log(equation.rank)
+    spectrum = Spectrum(
+        arcs=(),
+        log_atoms=((place, equation.rank),),
+        atom_at_zero=max(0.0, 1.0 - equation.rank),
+        log_support=(
+            math.inf if equation.rank < 1.0 else equation.constant,
+            equation.constant + math.log(equation.rank),
+        ),
+        log_scaled_moments=partial(log_scaled_moments, equation),
+        log_mean=-equation.constant,
+    )
+    return Assembly(spectrum, equation, 0.0, 1, (reason,))
+
+
+def _neglected(equation: MasterEquation) -> tuple[str, ...]:
+    """What is to be said of slopes too small to be told from zero."""
+    share = max([f.law.neglected for f in equation.factors], default=0.0)
+    if share <= NEGLECTED:
+        return ()
+    return (f"slopes below 1e-46 ({share:.2g} of a layer's) count as zero: what they lead to is in the atom at zero",)
 
 
 def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> float:

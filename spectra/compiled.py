@@ -85,7 +85,7 @@ class CompiledEquation:
                 for law, x in zip(self._stack.laws, v, strict=True)
             ]
             found = NATIVE.spot(self._handle, zeta, v, np.array(jumps), target)
-        return found
+        return None if found is True else found
 
     def follow(
         self, target: float, zeta: complex, v: list[complex], tolerance: float, certified: float

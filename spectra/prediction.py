@@ -11,18 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from .assembly import spectrum_of
+from .assembly import point_mass, spectrum_of
 from .errors import ConfigError, ConvergenceError
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
-from .series import log_scaled_moments
+from .series import log_scaled_moments, relative_variance
 from .solve import CERTIFIED
 from .spectrum import SingularValueLaw, Spectrum
 
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
 MASS_TOLERANCE = 1e-10
 MOMENT_TOLERANCE = 1e-9
+# Variance, relative to the square of the mean, of laws whose density doubles may be too coarse for.
+NARROW = 1e-12
 # A mass that is off by more than this is that of no law: something was missed, or counted twice.
 MASS_WRONG = 1e-2
 
@@ -45,7 +47,7 @@ class Checks:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """Spectrum of the Jacobian of one network, with the mean field it stands on.
 
@@ -55,6 +57,7 @@ class Prediction:
     mean_field : variances q_l, slopes χ_l, fixed point, phase and depth scales.
     spectrum : law of the eigenvalues λ of JJᵀ; λ is a squared ratio of lengths, without units.
     singular_values : law of s = √λ.
+    relative_variance : m_2/m_1² − 1.
     checks : residual, mass and moment defects, certificate.
     """
 
@@ -62,7 +65,14 @@ class Prediction:
     mean_field: MeanField
     spectrum: Spectrum
     singular_values: SingularValueLaw
+    relative_variance: float
     checks: Checks
+
+    @property
+    def variance(self) -> float:
+        """m_2 − m_1², with the digits that the difference of the moments loses; inf beyond the range of doubles."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(2.0 * self.spectrum.log_mean) * self.relative_variance)
 
     def moments(self, order: int) -> np.ndarray:
         """m_k = (1/N_L) E tr (JJᵀ)^k, k = 1 … order, (order,), by the exact series; inf beyond the range of doubles.
@@ -117,7 +127,8 @@ def predict(net: Network) -> Prediction:
 
     Returns
     -------
-    Prediction: frozen, nothing sampled.  `checks.certified` says whether every computed root passed its certificate.
+    Prediction: frozen, nothing sampled.  `checks.certified` says whether every root passed its certificate where the
+    density in log λ is above 1e-9, and mass and moments close.
 
     Raises
     ------
@@ -142,7 +153,14 @@ def _predict(net: Network) -> Prediction:
         raise ConfigError(f"`predict({net!r:.40})`: `net` must be a `spectra.Network`, not {type(net).__name__}.")
     field = mean_field(net)
     equation = jacobian_equation(field)
-    built = spectrum_of(equation, partial(jacobian_equation, field))
+    spread = relative_variance(equation)
+    try:
+        built = spectrum_of(equation, partial(jacobian_equation, field))
+    except ConvergenceError as error:
+        if not 0.0 < spread < NARROW:
+            raise
+        width = f"the law is only {math.sqrt(spread):.1e} wide, relative to its place, and shown as a point"
+        built = point_mass(equation, f"{width} ({error})")
     law = built.spectrum
     expected = log_scaled_moments(built.equation, 4)
     defects = []
@@ -166,4 +184,4 @@ def _predict(net: Network) -> Prediction:
         )
         notes = (f"not certified: {reason}", *notes)
     checks = Checks(built.residual, mass_defect, tuple(defects), certified, notes)
-    return Prediction(net, field, law, SingularValueLaw(law), checks)
+    return Prediction(net, field, law, SingularValueLaw(law), spread, checks)

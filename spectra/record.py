@@ -40,8 +40,6 @@ def prediction_to_dict(
     field, law, singular, checks = pred.mean_field, pred.spectrum, pred.singular_values, pred.checks
     where = np.asarray(at, float) if at is not None else density_points(pred, points)
     power_sums = np.asarray(pred.moments(max(moments, 2)), float)
-    with np.errstate(over="ignore", invalid="ignore"):
-        variance = power_sums[1] - power_sums[0] ** 2
     low, high = singular.support()
     result = {
         "schema": SCHEMA,
@@ -59,7 +57,7 @@ def prediction_to_dict(
         },
         "jacobian": {
             "moments": power_sums[:moments],
-            "variance": variance,
+            "variance": pred.variance,
             "support": law.support(),
             "effective_support": law.effective_support,
             "bulks": law.bulks,

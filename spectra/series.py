@@ -108,6 +108,18 @@ def log_moment_generator(equation: MasterEquation, order: int) -> Array:
     return -total
 
 
+def relative_variance(equation: MasterEquation) -> float:
+    """m_2/m_1² − 1 = Σ_k n_k r_k Var_k − Σ_i e_i r_i − 1, without the cancellation of the moments themselves.
+
+    Source
+    ------
+    Pennington, Schoenholz, Ganguli, AISTATS 2018, eq. 22, for networks of any shape.
+    """
+    shifts = [-exponent * ratio for ratio, exponent in equation.shifts]
+    laws = [factor.count * factor.ratio * factor.law.variance for factor in equation.factors]
+    return math.fsum([*shifts, *laws, -1.0])
+
+
 def scaled_moments(equation: MasterEquation, order: int) -> Array:
     """m_k/m_1^k for k = 1 … order; m_1 = exp(−constant).
 

@@ -63,7 +63,7 @@ class ArcDensity(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spectrum:
     """Law of JJᵀ on [0, ∞).
 
@@ -253,7 +253,7 @@ class Spectrum:
         return _exp(-float(low)), _exp(-float(high))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SingularValueLaw:
     """Law of the singular values s = √λ of J; the same names, shapes and accuracy as `Spectrum`, which it wraps.
 

@@ -145,6 +145,11 @@ def test_files_are_short(name: str) -> None:
     assert len(MODULES[name].read_text().splitlines()) <= 400
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("native/*.[ch]")), ids=lambda path: path.name)
+def test_compiled_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = f"import sys, spectra; print([name for name in {HEAVY!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

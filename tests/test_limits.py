@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import closed_forms
+import mpmath
 import numpy as np
 import pytest
 from mpmath import mp
@@ -152,3 +154,26 @@ def test_weights_of_equal_variance_have_one_limit(weights):
     one, other = (predict(Network(weights=w, **keys)).spectrum for w in ("gaussian", weights))
     lam = np.geomspace(1e-8, one.support()[1], 50)
     assert np.array_equal(one.pdf(lam), other.pdf(lam))
+
+
+@pytest.mark.parametrize(("q", "depth"), [(1e-12, 1), (1e-12, 1000), (1e-11, 1000), (1e-10, 1), (1e-6, 4), (1e-4, 16)])
+def test_variance_keeps_its_digits_where_the_law_is_narrow(q: float, depth: int) -> None:
+    """Tanh, orthogonal: relative variance L (E φ'⁴/(E φ'²)² − 1), about 8 q² L."""
+    with mpmath.workdps(50):
+
+        def expect(power: int) -> Any:
+            weight = mpmath.sqrt(mpmath.mpf(q))
+            return mpmath.quad(lambda z: mpmath.npdf(z) * mpmath.sech(weight * z) ** (2 * power), [-12, -3, 0, 3, 12])
+
+        expected = float(depth * (expect(4) / expect(2) ** 2 - 1))
+    found = predict(Network(depth=depth, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=q))
+    assert found.variance == pytest.approx(expected, rel=1e-9)
+    assert found.to_dict()["jacobian"]["variance"] == found.variance
+    # What is shown as a point says so.
+    assert found.spectrum.bulks or not found.checks.certified
+
+
+def test_slopes_that_count_as_zero_are_said_to_in_one_layer_too() -> None:
+    found = predict(Network(depth=1, activation="tanh", weights="orthogonal", sigma_w=1.0, input_variance=1e5))
+    assert found.spectrum.atom_at_zero > 0.5
+    assert any("count as zero" in note for note in found.checks.notes)

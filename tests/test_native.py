@@ -198,3 +198,13 @@ def test_the_same_comes_out_without_a_compiler() -> None:
     one, other = (np.array(text.split(), float) for text in printed)
     assert one.size == 4 * 12
     np.testing.assert_allclose(one, other, rtol=1e-11)
+
+
+@needs_compiler
+def test_equations_of_unequal_terms_and_laws_at_zero_are_refused() -> None:
+    assert NATIVE is not None
+    with pytest.raises(ValueError, match="same number"):
+        NATIVE.equation(0.0, np.array([0.5, 1.0]), np.array([1.0]), ())
+    nodes: Any = np.zeros(8, complex)
+    with pytest.raises(ValueError, match="zero"):
+        NATIVE.table(nodes, nodes)

@@ -15,7 +15,7 @@ VERSION = 1
 DONE, JUMP, GENERAL, STRAYED = 0, 1, 2, 3
 # Nodes are summed so many at a time; rows of tables are multiples of this (`sums.h`).
 LANES = 8
-# Factors of one equation, at most (`module.c`).
+# Factors of one equation, at most (`newton.h`).
 MOST_FACTORS = 512
 
 
@@ -25,7 +25,7 @@ def _load() -> Any:
         found = importlib.import_module("_spectra_native")
     except ImportError:
         return None
-    return found if found.VERSION == VERSION else None
+    return found if getattr(found, "VERSION", None) == VERSION else None
 
 
 # The compiled module, or None.

@@ -77,8 +77,13 @@ PyObject *py_equation(PyObject *Py_UNUSED(self), PyObject *args)
         held->equation.d = view->buf;
         held->equation.terms = view->len / (Py_ssize_t)sizeof(double);
     }
-    if (!wrong && !(wrong = take_view(held, e, &view) < 0))
+    if (!wrong && !(wrong = take_view(held, e, &view) < 0)) {
         held->equation.e = view->buf;
+        if (view->len != held->equation.terms * (Py_ssize_t)sizeof(double)) {
+            PyErr_SetString(PyExc_ValueError, "d and e have the same number of terms");
+            wrong = 1;
+        }
+    }
     for (Py_ssize_t k = 0; k < count && !wrong; k++)
         wrong = take_factor(held, PyTuple_GET_ITEM(factors, k), &rows[k]) < 0;
     PyObject *capsule = wrong ? NULL : PyCapsule_New(held, EQUATION, destroy);

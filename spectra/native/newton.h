@@ -32,7 +32,7 @@ int project(const Equation *equation, double complex zeta, double complex *v);
 /* Where d log u/dζ = 0, from a nearby ζ and v, in place; as `Walker._critical_point`. */
 int critical(const Equation *equation, int logarithmic, double complex *zeta, double complex *v);
 
-/* From a good start towards `target`, as `PointEvaluator.follow`: STRAYED where it goes elsewhere, and `at` as evaluated last.
+/* From a good start towards `target`, as `PointEvaluator._follow`: STRAYED where it goes elsewhere, and `at` as evaluated last.
 
    `size`: its residual; `zeta` and `v` are moved along. */
 int follow(const Equation *equation, double target, double tolerance, double certified, double complex *zeta,

@@ -23,6 +23,8 @@ CALL(py_table)
         Table *table = PyMem_Calloc(1, sizeof(Table));
         if (size % LANES != 0 || size == 0)
             PyErr_SetString(PyExc_ValueError, "the number of nodes is a multiple of eight");
+        else if (!(cabs(((double complex *)t.buf)[0]) > 0.0))
+            PyErr_SetString(PyExc_ValueError, "no node is zero");
         else if (table == NULL || make_table(table, t.buf, w.buf, size / LANES * LANES) < 0)
             PyErr_NoMemory();
         else

@@ -119,8 +119,12 @@ def _refuse_saturated(share: float, activation: Activation, variance: float) -> 
 
 def _that_count(factors: list[Factor], shifts: list[tuple[float, float]]) -> list[Factor]:
     """Without the factors that are 1 beside the others: log S ≈ −n·Var·w far below the rounding of the sum."""
+    merged: dict[float, float] = {}
+    # The first stands for w itself, and spreads nothing.
+    for ratio, exponent in shifts[1:]:
+        merged[ratio] = merged.get(ratio, 0.0) + exponent
     spreads = [factor.count * factor.ratio * factor.law.variance for factor in factors]
-    total = math.fsum(spreads) + math.fsum(abs(exponent) for _, exponent in shifts)
+    total = math.fsum(spreads) + math.fsum(map(abs, merged.values()))
     return [factor for factor, spread in zip(factors, spreads, strict=True) if spread > NO_SPREAD * total]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,17 @@ def test_a_bulk_that_was_missed_is_missing_in_the_mass() -> None:
     chart = with_exact_tail(charting.chart(equation, alone), equation, alone)
     # As much lies in the lower bulk.  What the upper one loses beyond the last step of the sweep is 1e-9.
     assert chart.mass == pytest.approx(25 / 784, rel=1e-6)
+
+
+def test_a_tail_is_not_given_what_lies_in_no_tail() -> None:
+    """A fading arc that ends with 3e-13 beyond it, of a law whose rank says that a thousandth more is to come."""
+    net = Network(depth=100, activation="silu", weights="orthogonal", sigma_w="critical", q_star=10.0)
+    equation = jacobian_equation(predict(net).mean_field)
+    (arc,) = survey(equation).arcs
+    made = charting.chart(equation, arc)
+    assert made.beyond[-1] > 1e-14
+    missing: Any = SimpleNamespace(rank=equation.rank + 1e-3, mass_above=equation.mass_above)
+    assert with_exact_tail(made, missing, arc).mass == made.mass
 
 
 @pytest.mark.parametrize(

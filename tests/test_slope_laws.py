@@ -196,3 +196,14 @@ def test_tiny_slopes_fade_alike_in_nodes_density_and_mass(name: str, q: float) -
 def test_disagreeing_means_are_refused() -> None:
     with pytest.raises(ConvergenceError, match="by one quadrature"):
         _verify_mean(get_activation("tanh"), 1.0, 0.5, 0.5 * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("q", [0.1, 10.0])
+@pytest.mark.parametrize("name", ["tanh", "elu", "gelu", "sin", "softsign", "smoothed_relu"])
+def test_density_at_one_point_is_good_to_four_digits(name: str, q: float) -> None:
+    law = slope_law(get_activation(name), q)
+    density: Any = law.cut_density
+    v = np.exp(np.linspace(math.log(1.1 / law.largest), math.log(1.0 / max(law.smallest, 1e-30)), 200)[:-1])
+    exact = density(v)
+    near = np.array([density.near(x) for x in v.tolist()])
+    assert np.all(np.abs(near - exact) < 1e-4 * exact)

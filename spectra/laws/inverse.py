@@ -67,7 +67,7 @@ class SlopeDensity:
         return total * kept(self.mean / v) if self.faded else total
 
     def near(self, v: float) -> float:
-        """R at one v to some six digits, by cubic interpolation."""
+        """R at one v to four digits or more, by cubic interpolation; fewer beside a top where R is infinite."""
         target, total = -math.log(v), 0.0
         for heights, logs, slopes in self._interpolated:
             if not heights[0] < target < heights[-1]:

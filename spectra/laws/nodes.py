@@ -31,7 +31,7 @@ class CutDensity(Protocol):
         ...
 
     def near(self, v: float) -> float:
-        """The same at one v, to some six digits."""
+        """The same at one v, to some four digits."""
         ...
 
     def mass_below(self, t: Array) -> Array:

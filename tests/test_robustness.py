@@ -312,3 +312,11 @@ def test_how_much_is_ahead_is_asked_of_a_polished_point() -> None:
     zero = found.spectrum.atom_at_zero
     agrees(found, [zero + (1.0 - zero) * p for p in (0.01, 0.3, 0.9)])
     assert abs(found.checks.mass_defect) < 1e-14
+
+
+@pytest.mark.parametrize(("name", "q"), [("softplus", 3e3), ("logsigmoid", 950.0), ("sigmoid", 3e3)])
+def test_one_layer_far_beyond_the_scale_of_its_activation(name: str, q: float) -> None:
+    """The density integrates to the moments of the nodes, where φ' turns within a hundredth of the range of h."""
+    found = predict(Network(depth=1, activation=name, weights="orthogonal", sigma_w=1.0, input_variance=q))
+    assert found.checks.certified
+    assert max(map(abs, found.checks.moment_defects)) < 1e-12

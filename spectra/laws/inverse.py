@@ -19,7 +19,8 @@ from .zero import SlopeZero, slope_zero
 MAX_STEPS = 100
 # Steps of log t over which nothing is interpolated.
 COARSE = 2.0
-# Of an interval: points that are fine towards both ends, and even ones.
+# Places around 0.  Of an interval: points that are fine towards both ends, and even ones.
+_OCTAVES = np.concatenate([-(2.0 ** np.arange(12.0, -5.0, -1.0)), [0.0], 2.0 ** np.arange(-4.0, 13.0)])
 _TOWARDS = np.geomspace(1e-9, 0.5, 120)
 _FRACTIONS = np.concatenate([[0.0], _TOWARDS, 1.0 - _TOWARDS[:-1], [1.0], np.linspace(0.0, 1.0, 240)[1:-1]])
 
@@ -130,7 +131,9 @@ class SlopeDensity:
             count = max(8, math.ceil((upper - lower) / (0.4 * math.sqrt(self.variance))))
             fine = 2.0 ** -np.arange(1.0, 20.0)
             cuts = np.unique(np.concatenate([np.linspace(0, 1, count + 1), fine / count, 1 - fine / count]))
-            edges = lower + (upper - lower) * cuts
+            # φ' has its structure near 0, however far h reaches.
+            middle = _OCTAVES[(lower < _OCTAVES) & (upper > _OCTAVES)]
+            edges = np.unique(np.concatenate([lower + (upper - lower) * cuts, middle]))
             half = 0.5 * np.diff(edges)[:, None]
             x = (edges[:-1, None] + half + half * nodes).ravel()
             t.append(branch.slope(x) ** 2 / self.mean)

@@ -161,22 +161,28 @@ def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> 
     nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
     walk = _Walk(pole, side, log_reach, 1.0 - zeta, 1.0 - v * pole.places, offset)
     ends = np.append(np.arange(-log_reach, -nearest - 0.5 * PANEL, PANEL), -nearest)
-    todo = list(pairwise(ends))[::-1]
+    # The first panel shows how the solution goes on; what is nearer to the pole then follows at once.
+    first, *rest = pairwise(ends)
+    todo, waiting = [first], rest
     done: list[tuple[float, float, Array]] = []
     while todo:
-        a, b = todo.pop()
-        log_p = walk.log_density(0.5 * (a + b) + 0.5 * (b - a) * NODES)
-        coefficients = FIT @ log_p
-        # The exponent ½ makes log density of size 30: its last digits are those of the distance.
-        wanted = RESOLUTION * max(1.0, 0.03 * abs(b))
-        wanted += min(LEAST_MASS / max(float(np.exp(np.max(log_p))) * (b - a), 1e-300), LEAST_RESOLUTION)
-        resolved = bool(np.max(np.abs(coefficients[-3:])) < wanted)
-        if resolved or walk.uncertified or b - a < FINEST_PANEL:
-            # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
-            done.append((a, b, coefficients))
-            walk.uncertified += int(not resolved)
-        else:
-            todo += [(0.5 * (a + b), b), (a, 0.5 * (a + b))]
+        places = np.concatenate([0.5 * (a + b) + 0.5 * (b - a) * NODES for a, b in todo])
+        values = walk.log_density(places).reshape(len(todo), NODES.size)
+        rough: list[tuple[float, float]] = []
+        for (a, b), log_p in zip(todo, values, strict=True):
+            coefficients = FIT @ log_p
+            # The exponent ½ makes log density of size 30: its last digits are those of the distance.
+            wanted = RESOLUTION * max(1.0, 0.03 * abs(b))
+            wanted += min(LEAST_MASS / max(float(np.exp(np.max(log_p))) * (b - a), 1e-300), LEAST_RESOLUTION)
+            resolved = bool(np.max(np.abs(coefficients[-3:])) < wanted)
+            if resolved or walk.uncertified or b - a < FINEST_PANEL:
+                # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
+                done.append((a, b, coefficients))
+                walk.uncertified += int(not resolved)
+            else:
+                rough += [(a, 0.5 * (a + b)), (0.5 * (a + b), b)]
+        todo, waiting = rough + waiting, []
+    done.sort(key=lambda panel: panel[0])
     last = done[-1]
     slope = float(np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(last[2]))) * 2.0
     series = Chart(
@@ -212,9 +218,10 @@ class _Walk:
         found = self._from_known(to)
         missed = ~(found.residual < CERTIFIED)
         if missed.any():
+            self._add(to, found)
             # From one to the next, in short steps.
-            for k in range(x.size):
-                self._approach(float(to[k]))
+            for place in to[missed]:
+                self._approach(float(place))
             found = self._from_known(to)
         self._add(to, found)
         self.residual = max(self.residual, float(found.residual.max()))

@@ -136,14 +136,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")
     atoms = tuple((float(u), float(m)) for u, m in found.atoms)
-    law = Spectrum(
-        arcs=charts,
-        log_atoms=atoms,
-        atom_at_zero=max(0.0, 1.0 - equation.rank),
-        log_support=_log_support(equation, found, charts),
-        log_scaled_moments=partial(log_scaled_moments, equation),
-        log_mean=-equation.constant,
-    )
+    law = _law(equation, charts, atoms, _log_support(equation, found, charts))
     return Assembly(law, equation, residual, uncertified, notes)
 
 
@@ -155,32 +148,33 @@ def _pushed(equation: MasterEquation) -> Assembly:
     ends = [x if x is not None else y for x, y in ((law.infimum, law.smallest), (law.supremum, law.largest))]
     low = math.inf if equation.rank < 1.0 or ends[0] <= 0.0 else -scale - math.log(ends[0])
     arcs: tuple[ArcDensity, ...] = (PushedDensity(law, scale, equation.rank),) if law.cut_density is not None else ()
-    spectrum = Spectrum(
-        arcs=arcs,
-        log_atoms=tuple((-scale - math.log(place), mass * equation.rank) for place, mass in law.atoms),
-        atom_at_zero=max(0.0, 1.0 - equation.rank),
-        log_support=(low, -scale - math.log(ends[1])),
-        log_scaled_moments=partial(log_scaled_moments, equation),
-        log_mean=-equation.constant,
-    )
+    atoms = tuple((-scale - math.log(place), mass * equation.rank) for place, mass in law.atoms)
+    spectrum = _law(equation, arcs, atoms, (low, -scale - math.log(ends[1])))
     return Assembly(spectrum, equation, 0.0, 0, _neglected(equation))
 
 
 def point_mass(equation: MasterEquation, reason: str) -> Assembly:
     """All that is off zero in one atom at its mean: what is known of a law too narrow for doubles."""
     place = equation.constant + math.log(equation.rank)
-    spectrum = Spectrum(
-        arcs=(),
-        log_atoms=((place, equation.rank),),
+    spectrum = _law(equation, (), ((place, equation.rank),), (math.inf if equation.rank < 1.0 else place, place))
+    return Assembly(spectrum, equation, 0.0, 1, (reason,))
+
+
+def _law(
+    equation: MasterEquation,
+    arcs: tuple[ArcDensity, ...],
+    log_atoms: tuple[tuple[float, float], ...],
+    log_support: tuple[float, float],
+) -> Spectrum:
+    """The law with these parts off zero; the rest follows from the equation."""
+    return Spectrum(
+        arcs=arcs,
+        log_atoms=log_atoms,
         atom_at_zero=max(0.0, 1.0 - equation.rank),
-        log_support=(
-            math.inf if equation.rank < 1.0 else equation.constant,
-            equation.constant + math.log(equation.rank),
-        ),
+        log_support=log_support,
         log_scaled_moments=partial(log_scaled_moments, equation),
         log_mean=-equation.constant,
     )
-    return Assembly(spectrum, equation, 0.0, 1, (reason,))
 
 
 def _neglected(equation: MasterEquation) -> tuple[str, ...]:

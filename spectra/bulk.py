@@ -41,6 +41,12 @@ LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
 SAME_ROOT = 0.7
 
 
+def _columns(here: Course) -> tuple[Array, Array]:
+    """ζ (1,) and v (K, 1)."""
+    values = np.array(here.values)
+    return values[:1], values[1:].reshape(-1, 1)
+
+
 class BulkWalker(GapWalker):
     """Follows arcs through the upper half plane; collects them."""
 
@@ -121,8 +127,7 @@ class BulkWalker(GapWalker):
 
     def _is_ahead(self, log_u: float, here: Course) -> bool:
         """Whether much of the mass is still to come."""
-        values = np.array(here.values)
-        zeta, v = values[:1], values[1:].reshape(-1, 1)
+        zeta, v = _columns(here)
         # Where |log u| is large the points of the sweep are too rough for that.
         roots = solve(self.equation, np.array([log_u]), zeta, v, max_steps=10)
         if roots.certified[0]:
@@ -131,11 +136,7 @@ class BulkWalker(GapWalker):
 
     def _is_whole(self, here: Course) -> bool:
         """Whether nothing is left beyond, but for the rounding of all the mass there is."""
-        return self._mass_above(here) > (1.0 - 1e-13) * self.equation.rank
-
-    def _mass_above(self, here: Course) -> float:
-        values = np.array(here.values)
-        return float(self.equation.mass_above(values[:1], values[1:].reshape(-1, 1))[0])
+        return float(self.equation.mass_above(*_columns(here))[0]) > (1.0 - 1e-13) * self.equation.rank
 
     def _pole_ahead(self, spot: Spot, log_u: float) -> Edge | None:
         """The atom just ahead, if the arc ends at one: of mass zero, or with a density beside it."""

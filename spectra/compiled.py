@@ -23,10 +23,9 @@ class CompiledEquation:
         self._arguments = (constant, d, e, stack, counts, omegas)
         self._stack = stack
         rows = [
-            (sums.handle, float(n), float(omega), law.largest, law.smallest, sums.narrow,
-             law.cut_density is not None, poles)
-            for law, sums, poles, n, omega in zip(
-                stack.laws, stack.sums, stack.poles, counts.ravel(), omegas.ravel(), strict=True)
+            (sums.handle, float(n), float(omega), law.largest, law.smallest, narrow, law.cut_density is not None, poles)
+            for law, sums, poles, narrow, n, omega in zip(
+                stack.laws, stack.sums, stack.poles, stack.narrow, counts.ravel(), omegas.ravel(), strict=True)
         ]  # fmt: skip
         self._handle = NATIVE.equation(constant, np.ravel(d).astype(float), np.ravel(e).astype(float), tuple(rows))
 

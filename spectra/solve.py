@@ -63,8 +63,7 @@ def solve(
     # Three steps are the usual number.
     spend(3 * equation.stack.size * zeta.size, 3 * len(equation.factors))
     zeta, v, residual, done = equation.compiled.solve(log_u, zeta, v, limits)
-    above = (zeta.imag > 0) & np.all(v.imag > 0, axis=0)
-    roots = Roots(zeta, v, residual, above & (residual < CERTIFIED))
+    roots = _judged(zeta, v, residual)
     if not done.all():
         rest = ~done
         other = _solve(equation, log_u[rest], zeta[rest], v[:, rest], max_steps, floor, min(rough_steps, 1))
@@ -111,6 +110,11 @@ def _solve(
                 active, target, size = active[going], target[going], size[going]
                 here_zeta, here_v = here_zeta[going], here_v[:, going]
             previous = size
+    return _judged(zeta, v, residual)
+
+
+def _judged(zeta: Array, v: Array, residual: Array) -> Roots:
+    """With the verdict: a small residual, and all variables in the upper half plane."""
     above = (zeta.imag > 0) & np.all(v.imag > 0, axis=0)
     return Roots(zeta, v, residual, above & (residual < CERTIFIED))
 
@@ -135,9 +139,7 @@ def certify(equation: MasterEquation, log_u: Array, zeta: Array, v: Array) -> Ro
     with np.errstate(all="ignore"):
         point = equation.evaluate(zeta, v)
         residual = measure(equation, point, log_u)
-    above = (zeta.imag > 0) & np.all(v.imag > 0, axis=0)
-    residual = np.where(np.isfinite(residual), residual, np.inf)
-    return Roots(zeta, v, residual, above & (residual < CERTIFIED))
+    return _judged(zeta, v, np.where(np.isfinite(residual), residual, np.inf))
 
 
 def improve(

@@ -21,6 +21,8 @@ from .sums import NodeSums
 TAIL_HEIGHT = 1e-3
 # Where Im ψ is more than this part of |ψ| the plain sum is good enough for an iterate that is not the last.
 ROUGH_HEIGHT = 1e-9
+# Variance below which a law is narrow.
+NARROW = 1e-3
 
 
 class CutDensity(Protocol):
@@ -99,14 +101,16 @@ class NodeLaw:
 class LawStack:
     """K mean-one laws side by side: ψ, ψ(1 − v) − v and derivatives at v of shape (K, n).
 
-    `sums` and `poles` are those of each: its sums over nodes, and where ψ is not smooth on the real axis.
+    `sums`, `poles` and `narrow` are those of each: its sums over nodes, where ψ is not smooth on the real axis, and
+    whether its variance is so small that A is always summed as squares.
     """
 
     def __init__(self, laws: Sequence[NodeLaw]) -> None:
         self.laws = tuple(laws)
         self.sums = [NodeSums(law.points, law.weights) for law in laws]
         self.poles = [np.array([0.0, *(1.0 / t for t in law.corners if t > 0.0)]) for law in laws]
-        self._narrow = np.array([one.narrow for one in self.sums], bool).reshape(-1, 1)
+        self.narrow = [abs(law.variance) < NARROW for law in laws]
+        self._wide = ~np.array(self.narrow, bool).reshape(-1, 1)
         self._continuous = [k for k, law in enumerate(self.laws) if law.cut_density is not None]
         self.size = sum(law.points.size for law in laws)
 
@@ -124,7 +128,7 @@ class LawStack:
         plus = sums[..., 2]
         away = 1.0 - v
         excess = v**2 * sums[..., 1] / away
-        beside = (np.abs(away) < 0.3) & ~self._narrow
+        beside = (np.abs(away) < 0.3) & self._wide
         if beside.any():
             excess[beside] = (psi * away - v)[beside]
         # Far above the cut there is nothing to repair, nor, where rough values will do, where Im ψ is large.

@@ -23,12 +23,10 @@ class NodeSums:
     Attributes
     ----------
     handle : the nodes as the compiled sums want them (`native/sums.c`), or None.
-    narrow : whether the variance is below 1e-3.
     """
 
     def __init__(self, points: Array, weights: Array) -> None:
         self._points, self._weights = points, weights.astype(complex)
-        self.narrow = bool(abs(self._weights @ (points - 1.0) ** 2) < 1e-3)
         # One row alone would be summed term by term, and with three times the rounding.
         self._rows = max(8, BLOCK // points.size)
         self.handle = _handle(points, self._weights) if NATIVE is not None else None

@@ -80,9 +80,7 @@ CALL(py_evaluate)
         PyBuffer_Release(&out);
     }
     give_many(&many);
-    if (PyErr_Occurred())
-        return NULL;
-    Py_RETURN_NONE;
+    return none();
 }
 
 /* improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state): residuals (n,) and the points that one
@@ -114,9 +112,7 @@ CALL(py_improve)
     while (held-- > 0)
         PyBuffer_Release(&view[held]);
     give_many(&many);
-    if (PyErr_Occurred())
-        return NULL;
-    Py_RETURN_NONE;
+    return none();
 }
 
 /* solve(equation, target, zeta, v, residual, state, limits): roots and their residuals, in place; `limits` are
@@ -153,7 +149,5 @@ CALL(py_solve)
     }
     while (held-- > 0)
         PyBuffer_Release(&view[held]);
-    if (PyErr_Occurred())
-        return NULL;
-    Py_RETURN_NONE;
+    return none();
 }

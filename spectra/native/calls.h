@@ -34,6 +34,12 @@ int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t siz
 /* -1, with an exception, where there are not `count` arguments. */
 int expect(Py_ssize_t nargs, Py_ssize_t count, const char *call);
 
+/* None, or the exception that is pending. */
+static inline PyObject *none(void)
+{
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
 static inline double complex number(Py_complex z)
 {
     return CMPLX(z.real, z.imag);

@@ -67,9 +67,7 @@ CALL(py_sums)
         PyBuffer_Release(&out);
     }
     PyBuffer_Release(&v);
-    if (PyErr_Occurred())
-        return NULL;
-    Py_RETURN_NONE;
+    return none();
 }
 
 /* difference(table, a, v, out) */
@@ -91,7 +89,5 @@ CALL(py_difference)
         PyBuffer_Release(&v);
     }
     PyBuffer_Release(&a);
-    if (PyErr_Occurred())
-        return NULL;
-    Py_RETURN_NONE;
+    return none();
 }

@@ -31,6 +31,8 @@ NOTHING = -55.0
 BURIED = -74.0
 # Share of the mass beyond which what is still to come is more than a tail.
 LEFT = 1e-2
+# |log u| beyond which ROUGH, relative to it, is too rough to tell how much of the mass is to come.
+LARGE = 100.0
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
@@ -128,10 +130,10 @@ class BulkWalker(GapWalker):
     def _is_ahead(self, log_u: float, here: Course) -> bool:
         """Whether much of the mass is still to come."""
         zeta, v = _columns(here)
-        # Where |log u| is large the points of the sweep are too rough for that.
-        roots = solve(self.equation, np.array([log_u]), zeta, v, max_steps=10)
-        if roots.certified[0]:
-            zeta, v = roots.zeta, roots.v
+        if abs(log_u) > LARGE:
+            roots = solve(self.equation, np.array([log_u]), zeta, v, max_steps=10)
+            if roots.certified[0]:
+                zeta, v = roots.zeta, roots.v
         return float(self.equation.mass_above(zeta, v)[0]) < (1.0 - LEFT) * self.equation.rank
 
     def _is_whole(self, here: Course) -> bool:

@@ -28,6 +28,9 @@ MAX_PIECES = 3000
 # Rounds after which the rounding of large terms that cancel is thought of.
 PATIENCE = 4
 MOST_NOISE = 1e-10
+# What a shorter piece does not make this much smoother is rounding, if it is small, or near what is known of it.
+SMOOTHER = 0.1
+SMALL_NOISE, KNOWN_NOISE = 1e-11, 10.0
 # Nor do they where the error left in the mass of a piece is below this.
 SCRAP = 1e-13
 # Shorter than this, and with less mass than its square, a piece without certificate is left to finer laws.
@@ -54,6 +57,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     start: tuple[Array, Array] | None = None
     done: list[tuple[float, float, Array]] = []
     residual, uncertified, unproven = 0.0, 0, 0
+    before = np.full(len(breaks), np.inf)
     solved: list[tuple[Array, Array, Array]] = []
     for count in range(MAX_ROUNDS):
         a, b = breaks[:, 0], breaks[:, 1]
@@ -96,6 +100,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             noise = noise + np.minimum(_flatness(roots).reshape(u.shape).max(axis=1), NEGLIGIBLE / held)
         certified = roots.certified.reshape(u.shape)
         finished = (roughness < RESOLUTION * scale + noise) | (held < NEGLIGIBLE) | small
+        finished |= (roughness > SMOOTHER * before) & (roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise))
         # Where the laws are not resolved roots are not found, and shorter pieces do not help.
         finished |= ~certified.all(axis=1) & (b - a < LOST) & (held < LOST**2)
         finished |= ~certified.all(axis=1) & (held * roughness < SCRAP)
@@ -119,6 +124,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         rough = roughness[rest] > HALVED
         divided = [(some, PARTS[n]) for some, n in ((rest[~rough], 2), (rest[rough], 4)) if some.size]
         breaks = np.concatenate([_divided(a[some], b[some], len(matrices)) for some, matrices in divided])
+        before = np.concatenate([np.tile(roughness[some], len(matrices)) for some, matrices in divided])
         if certified[rest].all() and np.all(roughness[rest] < SMOOTH):
             starts = [_from_parents(roots, *some, to_low, to_high, exponent_low, exponent_high) for some in divided]
             start = np.concatenate([x for x, _ in starts]), np.concatenate([x for _, x in starts], axis=1)

@@ -1,7 +1,7 @@
 """The master equation through the compiled code: the same numbers as `MasterEquation` forms with numpy, sooner.
 
 The compiled code knows laws by their nodes alone.  Where Im ψ close above the cut needs the density of a law, it asks
-for it and is called again.
+for it and is called again: with a table of it, which does for iterates, or with the density where it is asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ._types import Array
 from .laws.nodes import LawStack
-from .native import DONE, JUMP, MOST_FACTORS, NATIVE
+from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
 
 
 class CompiledEquation:
@@ -22,6 +22,7 @@ class CompiledEquation:
     def __init__(self, constant: float, d: Array, e: Array, stack: LawStack, counts: Array, omegas: Array) -> None:
         self._arguments = (constant, d, e, stack, counts, omegas)
         self._stack = stack
+        self._tabulated = False
         rows = [
             (sums.handle, float(n), float(omega), law.largest, law.smallest, narrow, law.cut_density is not None, poles)
             for law, sums, poles, narrow, n, omega in zip(
@@ -64,20 +65,31 @@ class CompiledEquation:
 
     def solve(
         self, target: Array, zeta: Array, v: Array, limits: tuple[int, int, float, float, float, float]
-    ) -> tuple[Array, Array, Array, Array]:
-        """Roots ζ (n,) and v (K, n), their residuals (n,), and which are done (n,), the others left as they were.
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """Roots ζ (n,) and v (K, n), their residuals (n,), which are done, and which of the others are close (n,).
 
-        `limits`: most steps, of them rough before, and residuals to stop at, to certify, for one last step, and for one
-        rough step less.
+        Those are where rough steps led, the rest where they were.  `limits`: most steps, of them rough before, and
+        residuals to stop at, to certify, for one last step, and for one rough step less.
         """
-        zeta, v = np.array(zeta, complex), np.array(v, complex, order="C")
+        target, zeta, v = (
+            np.ascontiguousarray(target, complex),
+            np.array(zeta, complex),
+            np.array(v, complex, order="C"),
+        )
         residual, state = np.full(zeta.size, math.inf), np.empty(zeta.size, np.uint8)
-        NATIVE.solve(self._handle, np.ascontiguousarray(target, complex), zeta, v, residual, state, limits)
-        return zeta, v, residual, state == DONE
+        NATIVE.solve(self._handle, target, zeta, v, residual, state, limits)
+        again = np.flatnonzero(state == JUMP)
+        if again.size and limits[1] and self._tabulate():
+            part = zeta[again], np.ascontiguousarray(v[:, again]), residual[again], state[again]
+            NATIVE.solve(self._handle, target[again], *part, limits)
+            zeta[again], v[:, again], residual[again], state[again] = part
+        return zeta, v, residual, state == DONE, state == CLOSE
 
     def spot(self, zeta: complex, v: list[complex], target: float) -> tuple[Any, ...] | None:
         """The equation at one point in plain numbers (see `spectra.pointwise`); None in a case for the general code."""
         found = NATIVE.spot(self._handle, zeta, v, None, target)
+        if found is True and self._tabulate():
+            found = NATIVE.spot(self._handle, zeta, v, None, target)
         if found is True:
             jumps = [
                 law.cut_density.near(x.real) if law.cut_density is not None and law.on_cut(x.real) else math.nan
@@ -90,7 +102,10 @@ class CompiledEquation:
         self, target: float, zeta: complex, v: list[complex], tolerance: float, certified: float
     ) -> tuple[Any, ...] | bool | None:
         """`PointEvaluator.follow`: a spot, False where it strays, else what is for other code."""
-        return NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
+        found = NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
+        if found is True and self._tabulate():
+            found = NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
+        return found
 
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
         """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""
@@ -102,6 +117,15 @@ class CompiledEquation:
         here, v = np.array([zeta], complex), np.array(v, complex)
         state = NATIVE.critical(self._handle, logarithmic, here, v)
         return state, complex(here[0]), v
+
+    def _tabulate(self) -> bool:
+        """Hand over what is known of the densities of all laws; False where that is no news."""
+        news, self._tabulated = not self._tabulated, True
+        if news:
+            for k, law in enumerate(self._stack.laws):
+                if law.cut_density is not None and not law.cut_density.faded:
+                    NATIVE.cut(self._handle, k, law.cut_density.tables)
+        return news
 
     def _jumps(self, v: Array, *, rough: bool = False) -> Array:
         """What Im ψ_k is on the cut below v_k: NaN where there is no cut, (K, n)."""

@@ -15,6 +15,7 @@ CALL(py_table);
 CALL(py_sums);
 CALL(py_difference);
 PyObject *py_equation(PyObject *self, PyObject *args);
+CALL(py_cut);
 CALL(py_spot);
 CALL(py_follow);
 CALL(py_project);

@@ -11,8 +11,8 @@
 /* Rows of doubles over the nodes: Re t, Im t, then real and imaginary parts of W t, W (t − 1)², W and 2 W t². */
 #define ROWS 10
 /* Terms of the series in vt or 1/vt for nodes far from 1/v, and how near 1/v the others are. */
-#define TERMS 10
-#define FAR 0.01
+#define TERMS 13
+#define FAR 0.04
 /* Entries of `below` and `above` at each boundary between blocks. */
 #define BELOW (2 * TERMS + 2)
 #define ABOVE (2 * TERMS + 1)

@@ -9,12 +9,13 @@ import numpy as np
 from ._types import Array
 from .continuation import locate
 from .course import Course
+from .effort import spend
 from .errors import ConvergenceError
 from .gap import GapWalker
 from .master import MasterEquation
 from .pointwise import Spot, lifted
 from .pole import MARGINAL
-from .solve import solve
+from .solve import CERTIFIED, solve
 from .walker import Arc, Edge
 
 # Squares of v must stay in the range of doubles; λ has left it long before.
@@ -38,9 +39,16 @@ LOST = -18.5
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
+# Log density in U below which imaginary parts are small.
+SPARSE = -9.0
+# How far ahead, in ζ, an atom is looked for, and a critical point: relative to |ζ|, or to this.
+AHEAD = (0.05, 0.6, 0.05)
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
+
+# What plain steps go by (`native/march.h`).
+PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, CERTIFIED)
 
 
 def _columns(here: Course) -> tuple[Array, Array]:
@@ -59,11 +67,12 @@ class BulkWalker(GapWalker):
     def _bulk(self, edge: Edge | None, zeta: complex, v: Array, log_u: float) -> tuple[str, Edge | None]:
         """Follow the solution through the upper half plane; returns how the arc ended, and the edge there."""
         spot, step, fading = self._evaluator.spot(zeta, v.tolist()), math.inf, 0.0
-        table: list[tuple[float, Course]] = []
+        table: list[Array] = []
         while True:
+            log_u, spot, step, fading = self._marched(log_u, spot, step, fading, table)
             self._count()
             here = Course.at(spot)
-            table.append((log_u, here))
+            table.append(np.array([[log_u, *here.values, *here.first, *here.second]]))
             landing = self._landing(spot, log_u) or self._pole_ahead(spot, log_u)
             if landing is not None:
                 break
@@ -81,7 +90,7 @@ class BulkWalker(GapWalker):
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
             # where it hardly changes with ζ, and on the scale on which the curve bends: narrow bulks end soon.
             rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]), scale)
-            if density < -9.0:
+            if density < SPARSE:
                 rough = min(rough, 0.01 * max(math.exp(density), here.angle()))
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
@@ -93,12 +102,27 @@ class BulkWalker(GapWalker):
                     fading = min(before, -1.0)
                 break
             log_u, spot = reached, found
-        log_us, courses = np.array([u for u, _ in table]), [course for _, course in table]
-        values = np.array([course.values for course in courses]).T
-        rates = np.array([course.first for course in courses]).T
-        turns = np.array([course.second for course in courses]).T
-        self.arcs.append(Arc(edge, landing, log_us, values[0], values[1:], rates, turns, fading))
+        rows = np.ascontiguousarray(np.concatenate(table).T)
+        values, rates, turns = rows[1:].reshape(3, -1, rows.shape[1])
+        self.arcs.append(Arc(edge, landing, rows[0].real.copy(), values[0], values[1:], rates, turns, fading))
         return "end" if landing is None else "edge", landing
+
+    def _marched(
+        self, log_u: float, spot: Spot, step: float, fading: float, table: list[Array]
+    ) -> tuple[float, Spot, float, float]:
+        """Log u, the spot, the step and the fading before, after plain steps that the compiled code makes at once.
+
+        The points that are left behind are added to the table.
+        """
+        compiled = self.equation.compiled
+        found = compiled.march(log_u, complex(spot.zeta), spot.v, step, fading, PACE) if compiled is not None else None
+        if found is None or not len(found[0]):
+            return log_u, spot, step, fading
+        rows, log_u, step, fading, reached = found
+        spend(3 * self.equation.stack.size * len(rows), 3 * len(self.laws))
+        self._count(len(rows))
+        table.append(rows)
+        return log_u, Spot(*reached), step, fading
 
     def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Spot | None, float]:
         """The next solution, at most `step` further, and the step that was made."""
@@ -143,7 +167,7 @@ class BulkWalker(GapWalker):
     def _pole_ahead(self, spot: Spot, log_u: float) -> Edge | None:
         """The atom just ahead, if the arc ends at one: of mass zero, or with a density beside it."""
         zeta = spot.zeta
-        if not (abs(1.0 - zeta) < 0.05 and (spot.slope * zeta * (1.0 - zeta)).real > 0.0):
+        if not (abs(1.0 - zeta) < AHEAD[0] and (spot.slope * zeta * (1.0 - zeta)).real > 0.0):
             return None
         pole = self._pole(np.array(spot.v, complex))
         if pole is None or pole.log_u <= log_u:
@@ -167,7 +191,7 @@ class BulkWalker(GapWalker):
             return None
         ahead = -slope / bend
         # Forward along the curve dζ = d log u/slope, and within reach.
-        if not (abs(ahead) < 0.6 * max(abs(zeta), 0.05) and (ahead * slope).real > 0.0):
+        if not (abs(ahead) < AHEAD[1] * max(abs(zeta), AHEAD[2]) and (ahead * slope).real > 0.0):
             return None
         edge = self._critical(zeta, np.array(spot.v, complex))
         if edge is None or edge.log_u <= log_u or not self._flat(edge):

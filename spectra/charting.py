@@ -70,7 +70,13 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         small = half < 1e-9 * (1.0 + np.abs(a))
         to_low[small] = (a - low + half)[small, None] + half[small, None] * NODES
         to_high[small] = (high - b + half)[small, None] - half[small, None] * NODES
-        roots = solve_nodes(equation, *(guess(u.ravel()) if start is None else start), u.ravel(), exact.ravel())
+        at = u.ravel(), exact.ravel()
+        # The polynomials of parents are as good as their roots.
+        roots = (
+            solve_nodes(equation, *guess(at[0]), *at)
+            if start is None
+            else solve_nodes(equation, *start, *at, rough_steps=0)
+        )
         log_p = equation.log_density(roots.zeta).reshape(u.shape)
         y = log_p
         if exponent_low:

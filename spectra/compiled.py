@@ -15,6 +15,9 @@ from ._types import Array
 from .laws.nodes import LawStack
 from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
 
+# Steps that are made at once.
+ROOM = 64
+
 
 class CompiledEquation:
     """One equation: `constant` (with log rank), terms e_i log(1 − d_i ζ), factors of multiplicity n_k and ratio ω_k."""
@@ -23,6 +26,7 @@ class CompiledEquation:
         self._arguments = (constant, d, e, stack, counts, omegas)
         self._stack = stack
         self._tabulated = False
+        self._resolved = np.array([law.resolved for law in stack.laws])
         rows = [
             (sums.handle, float(n), float(omega), law.largest, law.smallest, narrow, law.cut_density is not None, poles)
             for law, sums, poles, narrow, n, omega in zip(
@@ -107,6 +111,20 @@ class CompiledEquation:
             found = NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
         return found
 
+    def march(
+        self, log_u: float, zeta: complex, v: list[complex], step: float, fading: float, pace: tuple[float, ...]
+    ) -> tuple[Array, float, float, float, tuple[Any, ...]] | None:
+        """Plain steps of the sweep from a solution, as many as can be made (see `native/march.h`).
+
+        The points left behind (n, 3K + 4), and then log u, the last step, the fading before and the spot where the
+        march stopped; None where it did not begin.
+        """
+        rows = np.empty((ROOM, 3 * len(v) + 4), complex)
+        found = NATIVE.march(self._handle, log_u, zeta, v, step, fading, pace, self._resolved, rows)
+        if found is None or found[4] is None:
+            return None
+        return (rows[: found[0]], *found[1:])
+
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
         """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""
         v = np.array(v, complex)
@@ -124,7 +142,7 @@ class CompiledEquation:
         if news:
             for k, law in enumerate(self._stack.laws):
                 if law.cut_density is not None and not law.cut_density.faded:
-                    NATIVE.cut(self._handle, k, law.cut_density.tables)
+                    NATIVE.cut(self._handle, k, law.cut_density.tables())
         return news
 
     def _jumps(self, v: Array, *, rough: bool = False) -> Array:

@@ -15,6 +15,8 @@ from .walker import Arc
 
 # log density in U below which an uncertified node is not chased.
 THIN = -20.7
+# Steps taken in the cheapest arithmetic from a start that is good to a few digits only.
+ROUGH_STEPS = 2
 # Nodes sought by the sure and slow way, at most, of those solved together.
 RESCUED = 16
 
@@ -144,9 +146,11 @@ def _values(rows: Array) -> tuple[Array, Array]:
     return values[0], values[1:]
 
 
-def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array) -> Roots:
+def solve_nodes(
+    equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array, *, rough_steps: int = ROUGH_STEPS
+) -> Roots:
     """Newton from the interpolated start (ζ, v); what it misses, from its neighbours, or from the sure continuation."""
-    roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=2)
+    roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=rough_steps)
     share = equation.log_share(zeta)
     thin = ~roots.certified & (share < THIN)
     if thin.any():
@@ -186,7 +190,7 @@ def _from_neighbours(
     right = np.clip(np.searchsorted(at, u), 1, known.size - 1)
     part = np.clip((u - at[right - 1]) / (at[right] - at[right - 1]), 0.0, 1.0)
     zeta, v = _values((1.0 - part) * rows[:, right - 1] + part * rows[:, right])
-    again = solve(equation, exact[which], zeta[which], v[:, which], max_steps=16, rough_steps=2)
+    again = solve(equation, exact[which], zeta[which], v[:, which], max_steps=16, rough_steps=ROUGH_STEPS)
     found = np.flatnonzero(which)[again.certified]
     roots.zeta[found], roots.v[:, found] = again.zeta[again.certified], again.v[:, again.certified]
     roots.residual[found], roots.certified[found] = again.residual[again.certified], True

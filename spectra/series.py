@@ -82,10 +82,12 @@ def log_s_series(points: Array, weights: Array, order: int) -> Array:
     From A = ψ(1 − v) − v = v²/(1 − v) E[(t − 1)²/(1 − vt)] and log S = log(1 − A/ψ), so that a narrow law keeps the
     digits of its small coefficients.
     """
-    # Not by `**`: the powers of complex numbers are slow.
-    powers = np.multiply.accumulate(np.vstack([np.ones_like(points), *[points] * (order + 1)]))
-    both = powers @ np.stack([weights, weights * (points - 1.0) ** 2], axis=1)
-    moments, spread = np.real(both).T
+    terms = np.stack([weights, weights * (points - 1.0) ** 2])
+    both = np.empty((order + 2, 2))
+    for row in both:
+        row[:] = terms.sum(axis=1).real
+        terms *= points
+    moments, spread = both.T
     size = order + 1
     # ψ/v and A/v as series in v.
     psi = moments[1 : size + 1]

@@ -69,7 +69,7 @@ class SlopeDensity:
     def near(self, v: float) -> float:
         """R at one v to four digits or more, by cubic interpolation; fewer beside a top where R is infinite."""
         target, total = -math.log(v), 0.0
-        for heights, logs, slopes in self.tables:
+        for heights, logs, slopes in self._interpolated:
             if not heights[0] < target < heights[-1]:
                 continue
             k = int(heights.searchsorted(target))
@@ -83,9 +83,12 @@ class SlopeDensity:
             total += math.exp(value)
         return total * float(kept(np.array(self.mean / v))) if self.faded else total
 
-    @cached_property
     def tables(self) -> list[Array]:
         """Per piece: log t, the logarithm of its part of R and the slope of that in log t, (3, n); nothing let go."""
+        return self._interpolated
+
+    @cached_property
+    def _interpolated(self) -> list[Array]:
         tables = []
         for (_, lower, _), (x, height, rate) in zip(self.pieces, self._tables, strict=True):
             if self.even and lower < 0.0:

@@ -28,7 +28,6 @@ NARROW = 1e-3
 class CutDensity(Protocol):
     """The continuous part of a law on the real axis itself (`spectra.laws.inverse`)."""
 
-    @property
     def tables(self) -> list[Array]:
         """What `near` interpolates: rows log t, the logarithm of a part of Im ψ and the slope of that in log t."""
         ...

@@ -18,6 +18,7 @@ PyObject *py_equation(PyObject *self, PyObject *args);
 CALL(py_cut);
 CALL(py_spot);
 CALL(py_follow);
+CALL(py_march);
 CALL(py_project);
 CALL(py_critical);
 CALL(py_evaluate);

@@ -16,7 +16,7 @@ from .master import MasterEquation
 from .pointwise import Spot, lifted
 from .pole import MARGINAL
 from .solve import CERTIFIED, solve
-from .walker import Arc, Edge
+from .walker import FLAT, Arc, Edge
 
 # Squares of v must stay in the range of doubles; λ has left it long before.
 LARGEST_V = 1e140
@@ -48,7 +48,7 @@ AHEAD = (0.05, 0.6, 0.05)
 SAME_ROOT = 0.7
 
 # What plain steps go by (`native/march.h`).
-PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, CERTIFIED)
+PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, FLAT, CERTIFIED)
 
 
 def _columns(here: Course) -> tuple[Array, Array]:

@@ -80,9 +80,8 @@ class Chart:
     def mass_series(self) -> Array:
         """Chebyshev coefficients of the mass between a point and the upper end of its piece (P, 24)."""
         count = self.breaks.size - 1
-        x = np.broadcast_to(_MASS_NODES, (count, _MASS_DEGREE))
         piece = np.repeat(np.arange(count), _MASS_DEGREE)
-        _, jacobian, to_low, to_high = self._from_local(piece, x.ravel())
+        _, jacobian, to_low, to_high = self._from_local(piece, np.tile(_MASS_NODES, count))
         log_p = self.coefficients @ _AT_MASS
         ends = ((0, self.exponent_low, _AT_MASS_LOW, to_low), (-1, self.exponent_high, _AT_MASS_HIGH, to_high))
         for end, exponent, matrix, _ in ends:

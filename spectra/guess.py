@@ -124,17 +124,19 @@ def in_parts(
     -------
     ζ (m, P, n) and v (K, m, P, n).
     """
-    rows = logarithms(zeta, v)
-    real, angle = rows.real, rows.imag
-    turned = np.zeros((angle.shape[0], angle.shape[1], 1))
+    logs = logarithms(zeta, v)
+    rows = np.stack([logs.real, logs.imag])
+    turned = np.zeros((*logs.shape[:2], 1))
     for at, root, _, nearest in edges:
-        turned[:, at] = np.where(angle[:, at, nearest, None] > 0.5 * np.pi, np.pi, 0.0)
-        angle[:, at] = (angle[:, at] - turned[:, at]) / root[at]
-    turned_parts = parts.swapaxes(1, 2)
-    real, angle = (np.ascontiguousarray(x)[:, None] @ turned_parts for x in (real, angle))
+        turned[:, at] = np.where(rows[1][:, at, nearest, None] > 0.5 * np.pi, np.pi, 0.0)
+        rows[1][:, at] = (rows[1][:, at] - turned[:, at]) / root[at]
+    # All parts in one product: a product for each would cost more.
+    count, degree = parts.shape[:2]
+    values = rows.reshape(-1, degree) @ parts.reshape(-1, degree).T
+    real, angle = values.reshape(*rows.shape[:3], count, degree).swapaxes(2, 3)
     for at, _, root, _ in edges:
         angle[:, :, at] *= root[:, at]
-    return _values(real + 1j * (angle + turned[:, None]))
+    return _values(real + 1j * (angle + turned[:, None] if edges else angle))
 
 
 def _values(rows: Array) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ ROWS = (
     ("laws.path", "laws.panels", "laws.fade", "laws.inverse", "laws.pushforward"),
     ("compiled", "master", "pointwise", "solve", "continuation", "pole", "series", "long_series", "spectrum"),
     ("course", "walker", "gap", "bulk", "sweep"),
-    ("chebyshev", "chart", "guess", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),
+    ("chebyshev", "chart", "guess", "pieces", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),
     ("laws",),
     ("network",),

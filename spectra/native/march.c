@@ -51,12 +51,25 @@ static double reach(const double complex *first, const double complex *second, p
     return least;
 }
 
+/* Whether Newton's method finds no edge from here: it strays, or leads to a critical point off the axis. */
+static int lands_nowhere(const Equation *equation, const Pace *pace, const Standing *here)
+{
+    double complex zeta = here->zeta, v[MOST_FACTORS];
+    /* Near 0 there are two ways to look for it, and explicit equations have their edges in extended precision. */
+    if (modulus(zeta) <= 0.1 || equation->factors == 0)
+        return 0;
+    memcpy(v, here->v, equation->factors * sizeof(double complex));
+    int state = critical(equation, 1, &zeta, v);
+    return state == STRAYED || (state == DONE && !(fabs(cimag(zeta)) < pace->flat * fmax(fabs(creal(zeta)), 0.05)));
+}
+
 /* Whether an edge, an atom or the end of the arc may be near. */
 static int is_eventful(const Equation *equation, const Pace *pace, const double *resolved, const Standing *here,
                        double density)
 {
     double complex ahead = -here->at.slope / here->at.bend, away = 1.0 - here->zeta;
-    if (modulus(ahead) < pace->ahead * fmax(modulus(here->zeta), pace->least) && creal(ahead * here->at.slope) > 0.0)
+    if (modulus(ahead) < pace->ahead * fmax(modulus(here->zeta), pace->least) &&
+        creal(ahead * here->at.slope) > 0.0 && !lands_nowhere(equation, pace, here))
         return 1;
     if (modulus(away) < pace->beside_pole || !(density > pace->thin))
         return 1;

@@ -33,7 +33,10 @@ class GapWalker(Walker):
         self.atoms: list[tuple[float, float]] = []
         # A gap that reaches this far down reaches λ = 0.
         self._end_of_gaps = equation.constant + 600.0
-        self._d = [*(d for d, _ in equation.terms), *(1.0 - equation.omegas.ravel())]
+        of_laws = 1.0 - equation.omegas.ravel()
+        self._d = [*(d for d, _ in equation.terms), *of_laws]
+        # ζ at which some v_k pass infinity, and which.
+        self._places = [(1.0 / d, of_laws == d) for d in sorted({d for d in of_laws.tolist() if d > 1e-12})]
 
     def _gap(self, zeta: float, v: Array, after: Edge | None) -> tuple[str, float, Array, Edge | None]:
         """March along a gap from real (ζ, v): to the next edge ("edge"), the cut ("cut") or to u = ∞ ("end").
@@ -129,9 +132,10 @@ class GapWalker(Walker):
 
     def _infinities(self, v: Array) -> list[tuple[float, Array]]:
         """The ζ = 1/d_k < ∞, and which v_k are about to pass infinity there."""
-        d = 1.0 - self.equation.omegas.ravel()
+        if not self._places:
+            return []
         far = np.array([x * law.smallest > 30.0 for x, law in zip(v, self.laws, strict=True)], bool)
-        return [(1.0 / float(x), far & (d == x)) for x in np.unique(d[d > 1e-12])]
+        return [(place, far & those) for place, those in self._places]
 
     def _through_infinity(self, zeta: float, v: Array, first: float, second: float) -> tuple[float, Array] | None:
         """Past ζ = 1/d_k, where v_k passes infinity, or past ζ = ∞, where w passes −rank; None if neither is near."""

@@ -153,12 +153,14 @@ def solve_nodes(
 ) -> Roots:
     """Newton from the interpolated start (ζ, v); what it misses, from its neighbours, or from the sure continuation."""
     roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=rough_steps)
-    share = equation.log_share(zeta)
-    thin = ~roots.certified & (share < THIN)
-    if thin.any():
-        beside = _from_neighbours(equation, roots, thin, u, exact)
-        if beside is not None:
-            thin &= ~roots.certified & (equation.log_share(beside[0]) < THIN)
+    lost = ~roots.certified
+    if not lost.any():
+        return roots
+    thin = lost & (equation.log_share(zeta) < THIN)
+    beside = _from_neighbours(equation, roots, lost, u, exact)
+    if beside is not None:
+        thin &= ~roots.certified & (equation.log_share(beside[0]) < THIN)
+        if thin.any():
             # A polynomial that overshoots is a start whose density is anything; only beyond the last root is it better.
             within = u < np.max(u[roots.certified])
             zeta, v = np.where(within, beside[0], zeta), np.where(within, beside[1], v)

@@ -19,7 +19,7 @@ ROWS = (
     ("quadrature",),
     ("activations",),
     ("laws.zero", "laws.sums", "laws.nodes"),
-    ("laws.path", "laws.panels", "laws.fade", "laws.inverse", "laws.pushforward"),
+    ("laws.gauss", "laws.path", "laws.panels", "laws.fade", "laws.inverse", "laws.pushforward"),
     ("compiled", "master", "pointwise", "solve", "continuation", "pole", "series", "long_series", "spectrum"),
     ("course", "walker", "gap", "bulk", "sweep"),
     ("chebyshev", "chart", "guess", "pieces", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),

@@ -10,6 +10,7 @@ import numpy as np
 from .._types import Array
 from ..activations import Branch
 from ..errors import ConvergenceError
+from . import gauss
 from .fade import Taken, is_cut, kept
 from .path import around_zero
 from .zero import SlopeZero, slope_zero
@@ -145,18 +146,7 @@ class SlopeDensity:
 
     def _mass(self, lower: Array, upper: Array) -> Array:
         """P(lower < h < upper), folded over the period where there is one."""
-        from scipy.special import erfc
-
-        scale = math.sqrt(2.0 * self.variance)
-        shifts = np.zeros(1)
-        if self.period is not None:
-            copies = math.ceil(9.5 * math.sqrt(self.variance) / self.period) + 1
-            shifts = self.period * np.arange(-copies, copies + 1)
-        a, b = (lower[..., None] + shifts) / scale, (upper[..., None] + shifts) / scale
-        # On the side of the tail, so that small masses keep their digits.
-        flip = a + b < 0
-        a, b = np.where(flip, -b, a), np.where(flip, -a, b)
-        return 0.5 * (erfc(a) - erfc(b)).sum(-1)
+        return gauss.mass(lower, upper, self.variance, self.period)
 
     def _mass_beside(self, zero: SlopeZero, side: int, t: Array) -> Array:
         """P(h between a zero of φ' and where φ'² = t·mean), with relative accuracy however small t is."""
@@ -185,12 +175,7 @@ class SlopeDensity:
         ]
 
     def _gauss(self, x: Array) -> Array:
-        if self.period is None:
-            return np.exp(-(x**2) / (2.0 * self.variance)) / math.sqrt(2.0 * math.pi * self.variance)
-        copies = math.ceil(9.5 * math.sqrt(self.variance) / self.period) + 1
-        shifts = self.period * np.arange(-copies, copies + 1)
-        weights = np.exp(-((x[..., None] + shifts) ** 2) / (2.0 * self.variance))
-        return weights.sum(-1) / math.sqrt(2.0 * math.pi * self.variance)
+        return gauss.density(x, self.variance, self.period)
 
     @cached_property
     def _tables(self) -> list[tuple[Array, Array, Array]]:

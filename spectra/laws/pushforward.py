@@ -12,6 +12,7 @@ import numpy as np
 from .._types import Array
 from ..activations import Activation, Branch
 from ..errors import ConvergenceError
+from . import gauss
 from .fade import Taken, is_cut, kept
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
@@ -57,7 +58,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
     else:
         for branch in activation.branches:
             if branch.constant_slope is not None:
-                mass = gaussian_mass(branch.lower, branch.upper, variance)
+                mass = gauss.mass_between(branch.lower, branch.upper, variance)
                 if mass > 0.0:
                     atoms[branch.constant_slope**2] = atoms.get(branch.constant_slope**2, 0.0) + mass
         pieces = _pieces_within(activation, variance)
@@ -151,15 +152,16 @@ def slope_rank(activation: Activation, variance: float) -> float:
         for branch in activation.branches:
             low, high = branch.lower, branch.upper
             if branch.constant_slope == 0.0:
-                zero += gaussian_mass(low, high, variance)
+                zero += gauss.mass_between(low, high, variance)
                 continue
             if branch.constant_slope is None and activation.slope_period is None:
                 low, high = _where_slope_counts(activation, branch, variance)
-                tiny = gaussian_mass(branch.lower, low, variance) + gaussian_mass(high, branch.upper, variance)
+                below = gauss.mass_between(branch.lower, low, variance)
+                tiny = below + gauss.mass_between(high, branch.upper, variance)
                 if tiny > NO_MASS:
                     fading = _fading_mass(activation, branch, variance)
                     zero, rest = zero + tiny + fading, rest - fading
-            rest += gaussian_mass(low, high, variance)
+            rest += gauss.mass_between(low, high, variance)
     if not rest > 0.0:
         raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
     # Of two complements the smaller one has the digits.
@@ -182,7 +184,7 @@ def _where_slope_counts(activation: Activation, branch: Branch, variance: float)
 def _fading_mass(activation: Activation, branch: Branch, variance: float) -> float:
     """What fading takes from the slopes of a branch that count."""
     return sum(
-        Taken(branch, lower, upper, lambda x: _weight(x, variance, None)).mass
+        Taken(branch, lower, upper, lambda x: gauss.density(x, variance, None)).mass
         for piece, lower, upper in _pieces_within(activation, variance)
         if piece.branch is branch and any(is_cut(branch, end) for end in (lower, upper))
     )
@@ -202,7 +204,7 @@ def _over(
         rays += [one for one in (first, last) if one is not None]
         rules.append(over.panels(level, first and first.end, last and last.end))
     x, dx = (np.concatenate(rows) for rows in zip(*rules, strict=True))
-    points, weights, done = [], [_weight(x, variance, period) * dx], 0
+    points, weights, done = [], [gauss.density(x, variance, period) * dx], 0
     for branch, together in groupby(zip(parts, rules, strict=True), lambda one: one[0][0].branch):
         begin, done = done, done + sum(nodes.size for _, (nodes, _) in together)
         points.append(branch.slope(x[begin:done]) ** 2)
@@ -243,11 +245,11 @@ def _ray_out_of(
     steepness = 1.0 / abs(zero.series[0])
     limit = min(zero.reach, 0.3 * scale * steepness)
     top = math.floor(2.0 * math.log10(limit))
-    weight = float(_weight(np.array([at], complex), variance, period)[0].real)
+    weight = float(gauss.density(np.array([at], complex), variance, period)[0].real)
     count = decades(weight * 10.0 ** (0.5 * top) / steepness)
     t, displacement, dx, outer = ray_out_of(zero, 1 if after else -1, top, count)
     x = at + displacement
-    return _Ray(top, t, dx * _weight(x.ravel(), variance, period).reshape(x.shape), at + outer)
+    return _Ray(top, t, dx * gauss.density(x.ravel(), variance, period).reshape(x.shape), at + outer)
 
 
 @lru_cache(maxsize=16)
@@ -287,17 +289,6 @@ def _extremes(activation: Activation) -> tuple[float, float]:
     return float(min(values)), float(max(values))
 
 
-def gaussian_mass(lower: float, upper: float, variance: float) -> float:
-    """P(lower < √q z < upper), with relative accuracy in both tails."""
-    scale = math.sqrt(2.0 * variance)
-    a, b = lower / scale, upper / scale
-    if a > 0.0:
-        return 0.5 * (math.erfc(a) - math.erfc(b))
-    if b < 0.0:
-        return 0.5 * (math.erfc(-b) - math.erfc(-a))
-    return 0.5 * (math.erf(b) - math.erf(a))
-
-
 def _pieces_within(activation: Activation, variance: float) -> list[tuple[MonotonePiece, float, float]]:
     reach = REACH * math.sqrt(variance)
     rounded = _rounded_reach(variance)
@@ -321,13 +312,3 @@ def _folding_period(activation: Activation, variance: float) -> float | None:
     """The period to fold h over: that of φ'² where h reaches over several of them, else none."""
     period = activation.slope_period
     return period if period is not None and variance > period**2 else None
-
-
-def _weight(x: Array, variance: float, period: float | None) -> Array:
-    """Gaussian density at complex x; summed over all periods when φ' is periodic."""
-    if period is None:
-        return np.exp(-(x**2) / (2.0 * variance)) / math.sqrt(2.0 * math.pi * variance)
-    # Poisson summation: the wrapped Gaussian is nearly uniform.
-    k = np.arange(1, 12)
-    decay = np.exp(-2.0 * (math.pi * k / period) ** 2 * variance)
-    return (1.0 + 2.0 * (np.cos(2.0 * math.pi * x[:, None] * k / period) * decay).sum(1)) / period

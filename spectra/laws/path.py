@@ -190,6 +190,7 @@ def _period_ends(branch: Branch, period: float) -> list[float]:
     return [*roots, roots[0] + period]
 
 
+@lru_cache(maxsize=256)
 def last_above(branch: Branch, inside: float, outside: float, limit: float) -> float:
     """The last x between `inside`, where φ'² > `limit`, and `outside` before it falls below that."""
     # Four binary digits at a time.

@@ -82,7 +82,7 @@ static inline void totals(const vec *sums, int count, double complex *out)
 FOR_EVERY_PROCESSOR
 static void expand(Table *table)
 {
-    ptrdiff_t blocks = table->blocks, groups = table->groups, size = blocks * LANES;
+    ptrdiff_t blocks = table->blocks, many = table->group, groups = table->groups, size = blocks * LANES;
     const vec *t = (const vec *)table->rows, *t_imag = (const vec *)(table->rows + size);
     const vec *squares = (const vec *)(table->rows + 4 * size), *squares_imag = (const vec *)(table->rows + 5 * size);
     const vec *w = (const vec *)(table->rows + 6 * size), *w_imag = (const vec *)(table->rows + 7 * size);
@@ -93,7 +93,7 @@ static void expand(Table *table)
     for (ptrdiff_t g = 0; g < groups; g++) {
         double scale = table->most[g], shrink = g > 0 ? table->most[g - 1] / scale : 0.0;
         vec sums[2 * BELOW] = {0};
-        for (ptrdiff_t b = g * GROUP; b < blocks && b < (g + 1) * GROUP; b++) {
+        for (ptrdiff_t b = g * many; b < blocks && b < (g + 1) * many; b++) {
             vec s = t[b] * (1.0 / scale), s_imag = t_imag[b] * (1.0 / scale);
             power_sums(&w[b], &w_imag[b], &s, &s_imag, TERMS + 2, sums);
             power_sums(&squares[b], &squares_imag[b], &s, &s_imag, TERMS, sums + 2 * (TERMS + 2));
@@ -108,7 +108,7 @@ static void expand(Table *table)
     for (ptrdiff_t g = groups - 1; g >= 0; g--) {
         double scale = table->least[g], shrink = g + 1 < groups ? scale / table->least[g + 1] : 0.0;
         vec sums[2 * ABOVE] = {0};
-        for (ptrdiff_t b = g * GROUP; b < blocks && b < (g + 1) * GROUP; b++) {
+        for (ptrdiff_t b = g * many; b < blocks && b < (g + 1) * many; b++) {
             vec x = t[b] * (1.0 / scale), y = t_imag[b] * (1.0 / scale), inverse = 1.0 / (x * x + y * y);
             vec s = x * inverse, s_imag = -y * inverse;
             vec first = squares[b] * s - squares_imag[b] * s_imag;
@@ -123,8 +123,9 @@ static void expand(Table *table)
 
 int make_table(Table *table, const double complex *t, const double complex *w, ptrdiff_t size)
 {
-    ptrdiff_t blocks = size / LANES, groups = (blocks + GROUP - 1) / GROUP;
-    table->blocks = blocks, table->groups = groups;
+    ptrdiff_t blocks = size / LANES, group = blocks > GROUP * GROUPS ? blocks / GROUPS : GROUP;
+    ptrdiff_t groups = (blocks + group - 1) / group;
+    table->blocks = blocks, table->group = group, table->groups = groups;
     table->rows = malloc(ROWS * size * sizeof(double));
     table->least = malloc(groups * sizeof(double));
     table->most = malloc(groups * sizeof(double));
@@ -139,8 +140,8 @@ int make_table(Table *table, const double complex *t, const double complex *w, p
             table->rows[2 * i * size + j] = creal(row[i]), table->rows[(2 * i + 1) * size + j] = cimag(row[i]);
     }
     for (ptrdiff_t g = 0; g < groups; g++) {
-        ptrdiff_t end = (g + 1) * GROUP < blocks ? (g + 1) * GROUP : blocks;
-        table->least[g] = cabs(t[g * GROUP * LANES]), table->most[g] = cabs(t[end * LANES - 1]);
+        ptrdiff_t end = (g + 1) * group < blocks ? (g + 1) * group : blocks;
+        table->least[g] = cabs(t[g * group * LANES]), table->most[g] = cabs(t[end * LANES - 1]);
     }
     expand(table);
     return 0;
@@ -256,7 +257,7 @@ void node_sums(const Table *table, double complex v, int order, double complex *
     if (end < groups)
         add_above(table->above + end * ABOVE, table->least[end], v, order, out);
     if (begin < end)
-        add_blocks(table->rows, blocks * LANES, begin * GROUP, end < groups ? end * GROUP : blocks, creal(v), cimag(v),
+        add_blocks(table->rows, blocks * LANES, begin * table->group, end < groups ? end * table->group : blocks, creal(v), cimag(v),
                    order, (double *)out);
 }
 

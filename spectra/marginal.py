@@ -15,12 +15,13 @@ from itertools import pairwise
 import numpy as np
 
 from ._types import Array
+from .beside import LocalRoots
 from .chart import FIT, NODES, RESOLUTION, Chart
 from .charting import chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .master import MasterEquation
-from .pole import NEARLY, LocalRoots, Pole, pole_near
+from .pole import NEARLY, Pole, pole_near
 from .solve import CERTIFIED
 from .tail import with_exact_tail
 from .walker import Arc, Edge
@@ -140,8 +141,8 @@ class MarginalArc:
         pole = pole_near(finer, self.pole.v)
         assert pole is not None
         log_distance, s, epsilon = self.roots
-        value, _, misses = pole.displacement(s, epsilon)
-        misses = np.concatenate([misses, [np.log(value * self.side) - log_distance]])
+        point = pole.local.at(s, epsilon)
+        misses = np.concatenate([point.misses, [np.log(point.value * self.side) - log_distance]])
         # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
         angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
         residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
@@ -204,62 +205,45 @@ class _Walk:
 
     def __init__(self, pole: Pole, side: int, log_reach: float, s: complex, epsilon: Array, offset: float) -> None:
         self.pole, self.side, self.offset = pole, side, offset
-        first = self._solve(np.array([log_reach]), np.array([s]), epsilon.reshape(-1, 1))
-        self.at = np.array([log_reach])
-        self.s, self.epsilon, self.power = first.s, first.epsilon, first.power
+        at = np.array([log_reach])
+        self.known = self._solve(at, LocalRoots.guessed(at, np.array([s]), epsilon.reshape(-1, 1)))
         self.residual, self.uncertified = 0.0, 0
 
-    def _solve(self, at: Array, s: Array, epsilon: Array) -> LocalRoots:
-        return self.pole.solve(at, self.side, s, epsilon, self.offset)
+    def _solve(self, at: Array, near: LocalRoots) -> LocalRoots:
+        return self.pole.local.solve(at, self.side, near, self.offset)
 
     def log_density(self, x: Array) -> Array:
         """Log of the density in x at distances e^{−x}, x increasing."""
         to = -x
-        found = self._from_known(to)
+        found = self._solve(to, self.known)
         missed = ~(found.residual < CERTIFIED)
         if missed.any():
-            self._add(to, found)
+            self._add(found)
             # From one to the next, in short steps.
             for place in to[missed]:
                 self._approach(float(place))
-            found = self._from_known(to)
-        self._add(to, found)
+            found = self._solve(to, self.known)
+        self._add(found)
         self.residual = max(self.residual, float(found.residual.max()))
-        inside = (found.s.imag < 0.0) & np.all(found.epsilon.imag < 0.0, axis=0)
-        self.uncertified += int(np.sum(~(inside & (found.residual < CERTIFIED))))
+        self.uncertified += int(np.sum(~found.certified))
         height = self.pole.equation.rank / math.pi * -found.s.imag / np.abs(found.s) ** 2
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(height > 0.0, np.log(height), -np.inf) - x
 
-    def _from_known(self, to: Array) -> LocalRoots:
-        """Solve at log distances `to`, each from the nearest solution that is farther out."""
-        gap = self.at - to[:, None]
-        near = np.argmin(np.where(gap >= 0.0, gap, np.inf), axis=1)
-        growth = np.exp((to - self.at[near]) / self.power[near])
-        start, bent = self.s[near] * growth, self.epsilon[:, near] * growth
-        # An extrapolation may turn too far.
-        start.imag, bent.imag = -np.abs(start.imag), -np.abs(bent.imag)
-        return self._solve(to, start, bent)
-
     def _approach(self, to: float) -> None:
         """Add solutions between the nearest one that is farther out than `to`, and there."""
-        at = float(self.at[self.at >= to].min())
+        at = float(self.known.at[self.known.at >= to].min())
         while at > to:
             at = max(to, at - 1.0)
-            here = np.array([at])
-            self._add(here, self._from_known(here))
+            self._add(self._solve(np.array([at]), self.known))
 
-    def _add(self, at: Array, roots: LocalRoots) -> None:
-        good = roots.residual < CERTIFIED
-        self.at = np.concatenate([self.at, at[good]])
-        self.s = np.concatenate([self.s, roots.s[good]])
-        self.epsilon = np.concatenate([self.epsilon, roots.epsilon[:, good]], axis=1)
-        self.power = np.concatenate([self.power, roots.power[good]])
+    def _add(self, roots: LocalRoots) -> None:
+        self.known = self.known.joined(roots.part(roots.residual < CERTIFIED))
 
     def roots(self, nearest: float) -> tuple[Array, Array, Array]:
         """Log distance, s, ε of every solution."""
-        kept = self.at > nearest
-        return self.at[kept], self.s[kept], self.epsilon[:, kept]
+        kept = self.known.part(self.known.at > nearest)
+        return kept.at, kept.s, kept.epsilon
 
 
 def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:

@@ -19,7 +19,7 @@ ROWS = (
     ("quadrature",),
     ("activations",),
     ("laws.zero", "laws.sums", "laws.nodes", "laws.fade", "laws.inverse", "laws.path", "laws.pushforward"),
-    ("compiled", "master", "pointwise", "solve", "continuation", "pole", "series", "long_series", "spectrum"),
+    ("compiled", "master", "pointwise", "solve", "continuation", "beside", "pole", "series", "long_series", "spectrum"),
     ("course", "walker", "gap", "bulk", "sweep"),
     ("chebyshev", "chart", "guess", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),

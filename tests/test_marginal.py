@@ -10,9 +10,9 @@ from mpmath import mp
 from reference import Layer, SquaredSlope, density
 
 from spectra import Network, predict
+from spectra.beside import log_less_linear
 from spectra.convolve import free_product
 from spectra.laws import Discrete
-from spectra.pole import _log_less_linear
 
 
 class TwoPoints:
@@ -155,4 +155,4 @@ def test_logarithm_less_its_linear_part_keeps_all_digits():
         exact = complex(mp.log1p(mp.mpc(x)) - mp.mpc(x)) if abs(x) > 1e-3 else None
         if exact is None:
             exact = complex(mp.nsum(lambda k, x=x: (-1) ** (int(k) + 1) * mp.mpc(x) ** int(k) / k, [2, 12]))
-        assert complex(_log_less_linear(np.array([x]))[0]) == pytest.approx(exact, rel=3e-15)
+        assert complex(log_less_linear(np.array([x]))[0]) == pytest.approx(exact, rel=3e-15)

@@ -73,6 +73,11 @@ class Pole:
         return False
 
     @property
+    def ends_density(self) -> bool:
+        """Whether the density of a law ends at its atom, as far as w = ∞ is no atom itself."""
+        return abs(self.mass) < MARGINAL and self.touched(1) != self.touched(-1)
+
+    @property
     def hidden(self) -> bool:
         """Whether there is an edge nearby that λ can hardly tell from it: an atom of nearly no mass, or nearly one."""
         return MARGINAL <= abs(self.mass) < NEARLY and all(f.law.cut_density is None for f in self.equation.factors)
@@ -107,6 +112,14 @@ class Pole:
     def v_at(self, epsilon: Array) -> Array:
         """v_k (K,) for ε_k (K,)."""
         return (1.0 - epsilon) / self.places
+
+
+def heaviest_pole(equation: MasterEquation) -> Pole | None:
+    """The pole at the heaviest atom of every law: the only one with a density or an atom of the product beside it."""
+    atoms = [max(factor.law.atoms, key=lambda atom: atom[1], default=(0.0, 0.0)) for factor in equation.factors]
+    if any(place == 0.0 for place, _ in atoms):
+        return None
+    return pole_near(equation, np.array([1.0 / place for place, _ in atoms]))
 
 
 def pole_near(equation: MasterEquation, v: Array) -> Pole | None:

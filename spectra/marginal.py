@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
 from ._types import Array
 from .beside import LocalRoots
-from .chart import FIT, NODES, RESOLUTION, Chart
+from .chart import DEGREE, FIT, NODES, RESOLUTION, Chart
 from .charting import chart
 from .errors import ConvergenceError
-from .guess import Guess, solve_nodes
 from .master import MasterEquation
 from .pole import NEARLY, Pole, pole_near
 from .solve import CERTIFIED
@@ -34,8 +32,8 @@ NEAREST, NEAREST_BOUNDED = -64.0, -32.0
 HIDDEN = -6.0
 # Mass to which the density on a panel is resolved, and log p at least: where next to nothing is, it carries rounding.
 LEAST_MASS, LEAST_RESOLUTION = 1e-16, 1e-5
-# First panels; bisected until the series converge, of functions that have their structure on the scale of 1.
-PANEL = 8.0
+# First panels, from the shortest to the longest; bisected until the series converge.
+SHORT_PANEL, PANEL = 2.0, 8.0
 FINEST_PANEL = 0.05
 # Largest |s| and |ε_k| at the outer end, so that the logarithms of the local equation are principal ones.
 NEAR = 0.5
@@ -154,38 +152,35 @@ class MarginalArc:
         return float(np.max(residual * counts))
 
 
-def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> MarginalArc:
-    """The density between the pole and U = `far`, given the solution (ζ, v) there."""
-    offset = pole.edge[2] if pole.hidden else 0.0
-    log_reach = math.log(abs(far - pole.log_u - offset))
+def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: float) -> MarginalArc:
+    """The density between the pole, or the edge hidden at `offset` from it, and U = `far`, given the solution there."""
+    log_reach = float(start.at[0])
     bounded = pole.drift > 0.0 and not offset
     nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
-    walk = _Walk(pole, side, log_reach, 1.0 - zeta, 1.0 - v * pole.places, offset)
-    ends = np.append(np.arange(-log_reach, -nearest - 0.5 * PANEL, PANEL), -nearest)
-    # The first panel shows how the solution goes on; what is nearer to the pole then follows at once.
-    first, *rest = pairwise(ends)
-    todo, waiting = [first], rest
+    walk = _Walk(pole, side, start, offset)
+    panels = _first_panels(-log_reach, -nearest)
     done: list[tuple[float, float, Array]] = []
-    while todo:
-        places = np.concatenate([0.5 * (a + b) + 0.5 * (b - a) * NODES for a, b in todo])
-        values = walk.log_density(places).reshape(len(todo), NODES.size)
-        rough: list[tuple[float, float]] = []
-        for (a, b), log_p in zip(todo, values, strict=True):
-            coefficients = FIT @ log_p
-            # The exponent ½ makes log density of size 30: its last digits are those of the distance.
-            wanted = RESOLUTION * max(1.0, 0.03 * abs(b))
-            wanted += min(LEAST_MASS / max(float(np.exp(np.max(log_p))) * (b - a), 1e-300), LEAST_RESOLUTION)
-            resolved = bool(np.max(np.abs(coefficients[-3:])) < wanted)
-            if resolved or walk.uncertified or b - a < FINEST_PANEL:
-                # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
-                done.append((a, b, coefficients))
-                walk.uncertified += int(not resolved)
-            else:
-                rough += [(a, 0.5 * (a + b)), (0.5 * (a + b), b)]
-        todo, waiting = rough + waiting, []
+    while panels.size:
+        a, b = panels.T
+        places = 0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * NODES
+        log_p = walk.log_density(places.ravel()).reshape(places.shape)
+        coefficients = log_p @ FIT.T
+        # The exponent ½ makes log density of size 30: its last digits are those of the distance.
+        wanted = RESOLUTION * np.maximum(1.0, 0.03 * np.abs(b))
+        held = np.exp(np.max(log_p, axis=1)) * (b - a)
+        wanted = wanted + np.minimum(LEAST_MASS / np.maximum(held, 1e-300), LEAST_RESOLUTION)
+        resolved = np.max(np.abs(coefficients[:, -3:]), axis=1) < wanted
+        # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
+        finished = resolved | (b - a < FINEST_PANEL) | bool(walk.uncertified)
+        walk.uncertified += int(np.sum(finished & ~resolved))
+        done += zip(a[finished], b[finished], coefficients[finished], strict=True)
+        a, b = a[~finished], b[~finished]
+        middle = 0.5 * (a + b)
+        panels = np.stack([np.stack([a, middle], 1), np.stack([middle, b], 1)], 1).reshape(-1, 2)
     done.sort(key=lambda panel: panel[0])
     last = done[-1]
-    slope = float(np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(last[2]))) * 2.0
+    # T_k' = k² at 1.
+    slope = float(last[2] @ np.arange(DEGREE) ** 2) * 2.0
     series = Chart(
         low=-log_reach,
         high=last[1],
@@ -200,13 +195,20 @@ def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> 
     return MarginalArc(pole, side, far, series, walk.roots(nearest), offset)
 
 
+def _first_panels(low: float, high: float) -> Array:
+    """First panels between `low` and `high`, (n, 2): longer and longer, as the distance loses its influence."""
+    ends, length = [low], SHORT_PANEL
+    while ends[-1] + 1.5 * length < high:
+        ends.append(ends[-1] + length)
+        length = min(math.sqrt(2.0) * length, PANEL)
+    return np.stack([ends, [*ends[1:], high]], 1)
+
+
 class _Walk:
     """Solutions at decreasing distances, each found from one that is farther out."""
 
-    def __init__(self, pole: Pole, side: int, log_reach: float, s: complex, epsilon: Array, offset: float) -> None:
-        self.pole, self.side, self.offset = pole, side, offset
-        at = np.array([log_reach])
-        self.known = self._solve(at, LocalRoots.guessed(at, np.array([s]), epsilon.reshape(-1, 1)))
+    def __init__(self, pole: Pole, side: int, start: LocalRoots, offset: float) -> None:
+        self.pole, self.side, self.offset, self.known = pole, side, offset, start
         self.residual, self.uncertified = 0.0, 0
 
     def _solve(self, at: Array, near: LocalRoots) -> LocalRoots:
@@ -263,34 +265,44 @@ def _split(equation: MasterEquation, arc: Arc, pole: Pole, side: int) -> tuple[A
     """Cut the part beside an atom off an arc."""
     low = arc.low_u
     high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
-    first_exponent = arc.first.exponent if arc.first is not None else 0.0
-    last_exponent = arc.last.exponent if arc.last is not None else 0.0
-    guess = Guess(arc, low, high, bool(first_exponent), bool(last_exponent))
+    offset = pole.edge[2] if pole.hidden else 0.0
     reach = 0.25 * min(1.0, high - low)
     while reach > 1e-9:
-        at = np.array([pole.log_u + side * reach])
-        roots = solve_nodes(equation, *guess(at), at, at)
-        zeta, v = complex(roots.zeta[0]), roots.v[:, 0]
-        if roots.certified[0] and max([abs(1.0 - zeta), *abs(1.0 - v * pole.places)]) < NEAR:
+        cut = pole.log_u + side * reach
+        start = _between(pole, side, arc, cut, offset)
+        if start is not None:
             break
         reach *= 0.5
     else:
         raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
-    cut = Edge(zeta, v, float(at[0]), 0.0)
-    beside = marginal_arc(pole, side, float(at[0]), zeta, v)
-    kept = arc.log_u > at[0] if side > 0 else arc.log_u < at[0]
+    beside = marginal_arc(pole, side, cut, start, offset)
+    zeta, v = 1.0 - start.s, (1.0 - start.epsilon) / pole.places[:, None]
+    kept = arc.log_u > cut if side > 0 else arc.log_u < cut
     where = 0 if side > 0 else int(kept.sum())
-    point = equation.evaluate(np.array([zeta]), v.reshape(-1, 1))
-    rates = np.append(1.0 / zeta, point.rates[:, 0] / v) / point.slope[0]
+    point = equation.evaluate(zeta, v)
+    rates = np.append(1.0 / zeta, point.rates[:, 0] / v[:, 0]) / point.slope[0]
+    edge = Edge(complex(zeta[0]), v[:, 0], cut, 0.0)
     some = arc.part(kept)
     rest = replace(
         some,
-        first=cut if side > 0 else arc.first,
-        last=arc.last if side > 0 else cut,
-        log_u=np.insert(some.log_u, where, at[0]),
-        zeta=np.insert(some.zeta.astype(complex), where, zeta),
-        v=np.insert(some.v.astype(complex), where, v, axis=1),
+        first=edge if side > 0 else arc.first,
+        last=arc.last if side > 0 else edge,
+        log_u=np.insert(some.log_u, where, cut),
+        zeta=np.insert(some.zeta.astype(complex), where, zeta[0]),
+        v=np.insert(some.v.astype(complex), where, v[:, 0], axis=1),
         rates=np.insert(some.rates, where, rates, axis=1),
         turns=np.insert(some.turns, where, np.nan, axis=1),
     )
     return rest, beside
+
+
+def _between(pole: Pole, side: int, arc: Arc, log_u: float, offset: float) -> LocalRoots | None:
+    """The solution at log u, from the nearest of those that the sweep has met; None where it is not found."""
+    near = int(np.argmin(np.abs(arc.log_u - log_u)))
+    ahead = np.exp(arc.rates[:, near] * (log_u - arc.log_u[near]))
+    s, epsilon = 1.0 - arc.zeta[near] * ahead[0], 1.0 - arc.v[:, near] * ahead[1:] * pole.places
+    at = np.array([math.log(abs(log_u - pole.log_u - offset))])
+    start = LocalRoots.guessed(at, np.array([s], complex), epsilon.astype(complex).reshape(-1, 1))
+    found = pole.local.solve(at, side, start, offset)
+    size = max(np.abs(found.s).max(), np.abs(found.epsilon).max(initial=0.0))
+    return found if found.certified[0] and size < NEAR else None

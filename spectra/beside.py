@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -81,6 +81,11 @@ class LocalRoots:
             (self.power, other.power),
         )
         return LocalRoots(*(np.concatenate(pair, axis=-1) for pair in pairs))
+
+    @property
+    def size(self) -> float:
+        """Largest |s| or |ε_k|."""
+        return float(max(np.max(np.abs(self.s)), np.max(np.abs(self.epsilon), initial=0.0)))
 
     @property
     def certified(self) -> Array:
@@ -245,6 +250,7 @@ class LocalEquation:
         return rest, turn
 
 
+@lru_cache(maxsize=16)
 def _others(law: NodeLaw, place: float) -> NodeSums:
     """Sums over the nodes t but the one at `place` a, as distances x = 1 − t/a from it."""
     x = 1.0 - law.points / place

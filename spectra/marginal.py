@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -125,6 +126,10 @@ class MarginalArc:
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU."""
+        return self._rule
+
+    @cached_property
+    def _rule(self) -> tuple[Array, Array]:
         x, weights = self.chart.quadrature()
         # What is nearer than the series go has its mass at the end.
         return np.append(self.end + self.side * np.exp(-x), self.end), np.append(weights, self.chart.beyond[-1])
@@ -133,8 +138,8 @@ class MarginalArc:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.
 
         What counts for the mass is the residual times the mass at distances like this, twice the density in their
-        logarithm at an inverse square root, and no more than all that is nearer to the pole; for a density that
-        diverges, of which two digits less are asked for, the residual where it is more than a rounding of λ would do.
+        logarithm at an inverse square root, and no more than that of the arc; for a density that diverges, of which two
+        digits less are asked for, the residual where it is more than a rounding of λ would do.
         """
         pole = pole_near(finer, self.pole.v)
         assert pole is not None
@@ -144,8 +149,8 @@ class MarginalArc:
         # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
         angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
         residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
-        nearby = 2.0 * np.exp(self.chart.log_density(-log_distance))
-        counts = np.minimum(nearby, self.chart.mass_beyond(-log_distance)) / finer.rank
+        nearby = 2.0 * np.exp(log_distance) * _height(finer, s)
+        counts = np.minimum(nearby, self.mass) / finer.rank
         if not self.pole.drift:
             density = np.minimum(1e4 * np.exp(log_distance), 1e-2)
             counts = np.maximum(counts, density * finer.weight(1.0 - s))
@@ -228,7 +233,7 @@ class _Walk:
         self._add(found)
         self.residual = max(self.residual, float(found.residual.max()))
         self.uncertified += int(np.sum(~found.certified))
-        height = self.pole.equation.rank / math.pi * -found.s.imag / np.abs(found.s) ** 2
+        height = _height(self.pole.equation, found.s)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(height > 0.0, np.log(height), -np.inf) - x
 
@@ -246,6 +251,11 @@ class _Walk:
         """Log distance, s, ε of every solution."""
         kept = self.known.part(self.known.at > nearest)
         return kept.at, kept.s, kept.epsilon
+
+
+def _height(equation: MasterEquation, s: Array) -> Array:
+    """The density in U."""
+    return equation.rank / math.pi * -s.imag / np.abs(s) ** 2
 
 
 def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
@@ -300,9 +310,10 @@ def _between(pole: Pole, side: int, arc: Arc, log_u: float, offset: float) -> Lo
     """The solution at log u, from the nearest of those that the sweep has met; None where it is not found."""
     near = int(np.argmin(np.abs(arc.log_u - log_u)))
     ahead = np.exp(arc.rates[:, near] * (log_u - arc.log_u[near]))
-    s, epsilon = 1.0 - arc.zeta[near] * ahead[0], 1.0 - arc.v[:, near] * ahead[1:] * pole.places
+    s, epsilon = 1.0 - arc.zeta[near] * ahead[:1], 1.0 - arc.v[:, near] * ahead[1:] * pole.places
     at = np.array([math.log(abs(log_u - pole.log_u - offset))])
-    start = LocalRoots.guessed(at, np.array([s], complex), epsilon.astype(complex).reshape(-1, 1))
+    start = LocalRoots.guessed(at, s.astype(complex), epsilon.astype(complex).reshape(-1, 1))
+    if not start.size < NEAR:
+        return None
     found = pole.local.solve(at, side, start, offset)
-    size = max(np.abs(found.s).max(), np.abs(found.epsilon).max(initial=0.0))
-    return found if found.certified[0] and size < NEAR else None
+    return found if found.certified[0] and found.size < NEAR else None

@@ -102,11 +102,10 @@ class Pole:
         else:
             # Without a drift the displacement is a square, with a logarithm at most.
             s = np.array([-1e-2j])
-            value = local.at(s, local.bent(s, local.straight(s))).value
-            root = np.sqrt(distance / value) * s
+            root = np.sqrt(distance / local.at(s, local.straight(s)).value) * s
             s = np.where(root.imag > 0.0, -root, root)
         at = np.array([math.log(distance)])
-        roots = local.solve(at, 1, LocalRoots.guessed(at, s, local.bent(s, local.straight(s))))
+        roots = local.solve(at, 1, LocalRoots.guessed(at, s, local.straight(s)))
         return (complex(1.0 - roots.s[0]), self.v_at(roots.epsilon[:, 0])) if roots.certified[0] else None
 
     def v_at(self, epsilon: Array) -> Array:

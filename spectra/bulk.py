@@ -36,6 +36,8 @@ LOST = -18.5
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
+# How far down, relative, one step of Newton's method leads to an edge that is near enough to be found.
+DOWN = 0.4
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
@@ -164,8 +166,10 @@ class BulkWalker(GapWalker):
         if bend == 0.0:
             return None
         ahead = -slope / bend
-        # Forward along the curve dζ = d log u/slope, and within reach.
+        # Forward along the curve dζ = d log u/slope, within reach, and down to the axis.
         if not (abs(ahead) < 0.6 * max(abs(zeta), 0.05) and (ahead * slope).real > 0.0):
+            return None
+        if not abs(zeta.imag + ahead.imag) < DOWN * zeta.imag:
             return None
         edge = self._critical(zeta, np.array(spot.v, complex))
         if edge is None or edge.log_u <= log_u or not self._flat(edge):

@@ -83,11 +83,6 @@ class LocalRoots:
         return LocalRoots(*(np.concatenate(pair, axis=-1) for pair in pairs))
 
     @property
-    def size(self) -> float:
-        """Largest |s| or |ε_k|."""
-        return float(max(np.max(np.abs(self.s)), np.max(np.abs(self.epsilon), initial=0.0)))
-
-    @property
     def certified(self) -> Array:
         """Whether the residual is small and every variable in its half plane."""
         inside = (self.s.imag < 0.0) & np.all(self.epsilon.imag < 0.0, axis=0)
@@ -181,8 +176,10 @@ class LocalEquation:
 
         Each from the nearest that is not nearer to the pole, or else from the outermost.
         """
-        gap = near.at - log_distance[:, None]
-        start = near.part(np.argmin(np.where(gap >= 0.0, gap, 1e3 - gap), axis=1))
+        start = near
+        if near.at.size > 1 or log_distance.size > 1:
+            gap = near.at - log_distance[:, None]
+            start = near.part(np.argmin(np.where(gap >= 0.0, gap, 1e3 - gap), axis=1))
         spend(4 * self.size * start.s.size, 4 * len(self.laws))
         if self.compiled is None:
             return self._solve(log_distance, side, start, offset)

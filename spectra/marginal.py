@@ -179,9 +179,8 @@ def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: f
         finished = resolved | (b - a < FINEST_PANEL) | bool(walk.uncertified)
         walk.uncertified += int(np.sum(finished & ~resolved))
         done += zip(a[finished], b[finished], coefficients[finished], strict=True)
-        a, b = a[~finished], b[~finished]
-        middle = 0.5 * (a + b)
-        panels = np.stack([np.stack([a, middle], 1), np.stack([middle, b], 1)], 1).reshape(-1, 2)
+        halves = [((a, 0.5 * (a + b)), (0.5 * (a + b), b)) for a, b in panels[~finished]]
+        panels = np.array(halves).reshape(-1, 2)
     done.sort(key=lambda panel: panel[0])
     last = done[-1]
     # T_k' = k² at 1.
@@ -266,54 +265,28 @@ def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
             continue
         pole = pole_near(equation, end.v)
         if pole is not None and (end.at_pole or pole.hidden):
-            arc, beside = _split(equation, arc, pole, side)
+            arc, beside = _split(arc, pole, side)
             pieces.append(beside)
     return [with_exact_tail(chart(equation, arc), equation, arc), *pieces]
 
 
-def _split(equation: MasterEquation, arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
-    """Cut the part beside an atom off an arc."""
-    low = arc.low_u
+def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
+    """Cut the part beside an atom off an arc, where the sweep has been."""
     high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
     offset = pole.edge[2] if pole.hidden else 0.0
-    reach = 0.25 * min(1.0, high - low)
-    while reach > 1e-9:
-        cut = pole.log_u + side * reach
-        start = _between(pole, side, arc, cut, offset)
-        if start is not None:
+    distance = (side * (arc.log_u - pole.log_u - offset)).astype(float)
+    s, epsilon = (1.0 - arc.zeta).astype(complex), (1.0 - arc.v * pole.places[:, None]).astype(complex)
+    size = np.max(np.abs(np.vstack([s, epsilon])), axis=0)
+    near = np.flatnonzero((size < NEAR) & (distance > 0.0) & (distance <= 0.25 * min(1.0, high - arc.low_u)))
+    # From the outermost of these points inwards.
+    for k in near[::-side]:
+        at, here = np.log(distance[[k]]), [k]
+        start = pole.local.solve(at, side, LocalRoots.guessed(at, s[here], epsilon[:, here]), offset)
+        if start.certified[0]:
             break
-        reach *= 0.5
     else:
         raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
-    beside = marginal_arc(pole, side, cut, start, offset)
-    zeta, v = 1.0 - start.s, (1.0 - start.epsilon) / pole.places[:, None]
-    kept = arc.log_u > cut if side > 0 else arc.log_u < cut
-    where = 0 if side > 0 else int(kept.sum())
-    point = equation.evaluate(zeta, v)
-    rates = np.append(1.0 / zeta, point.rates[:, 0] / v[:, 0]) / point.slope[0]
-    edge = Edge(complex(zeta[0]), v[:, 0], cut, 0.0)
-    some = arc.part(kept)
-    rest = replace(
-        some,
-        first=edge if side > 0 else arc.first,
-        last=arc.last if side > 0 else edge,
-        log_u=np.insert(some.log_u, where, cut),
-        zeta=np.insert(some.zeta.astype(complex), where, zeta[0]),
-        v=np.insert(some.v.astype(complex), where, v[:, 0], axis=1),
-        rates=np.insert(some.rates, where, rates, axis=1),
-        turns=np.insert(some.turns, where, np.nan, axis=1),
-    )
-    return rest, beside
-
-
-def _between(pole: Pole, side: int, arc: Arc, log_u: float, offset: float) -> LocalRoots | None:
-    """The solution at log u, from the nearest of those that the sweep has met; None where it is not found."""
-    near = int(np.argmin(np.abs(arc.log_u - log_u)))
-    ahead = np.exp(arc.rates[:, near] * (log_u - arc.log_u[near]))
-    s, epsilon = 1.0 - arc.zeta[near] * ahead[:1], 1.0 - arc.v[:, near] * ahead[1:] * pole.places
-    at = np.array([math.log(abs(log_u - pole.log_u - offset))])
-    start = LocalRoots.guessed(at, s.astype(complex), epsilon.astype(complex).reshape(-1, 1))
-    if not start.size < NEAR:
-        return None
-    found = pole.local.solve(at, side, start, offset)
-    return found if found.certified[0] and found.size < NEAR else None
+    cut = float(arc.log_u[k])
+    edge = Edge(complex(1.0 - start.s[0]), pole.v_at(start.epsilon[:, 0]), cut, 0.0)
+    rest = replace(arc.part(slice(k, None)), first=edge) if side > 0 else replace(arc.part(slice(k + 1)), last=edge)
+    return rest, marginal_arc(pole, side, cut, start, offset)

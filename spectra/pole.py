@@ -65,10 +65,8 @@ class Pole:
     def touched(self, side: int) -> bool:
         """Whether a law has a density right beside its atom, towards larger u (side 1) or smaller u (side −1)."""
         for factor, place in zip(self.equation.factors, self.places, strict=True):
-            density = factor.law.cut_density
-            v = np.array([(1.0 + side * BESIDE) / place])
-            inside = factor.law.smallest < 1.0 / v[0] < factor.law.largest
-            if density is not None and inside and density(v)[0] > 0.0:
+            density, v = factor.law.cut_density, (1.0 + side * BESIDE) / place
+            if density is not None and factor.law.on_cut(v) and density(np.array([v]), rough=True)[0] > 0.0:
                 return True
         return False
 

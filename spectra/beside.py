@@ -28,8 +28,10 @@ from .solve import CERTIFIED
 MAX_STEPS = 30
 # Steps after the residual stopped falling: it is that of the real parts, and the imaginary ones may be far smaller.
 POLISH = 2
-# After a step from a residual like this the next one is rounding.
+# Steps of Newton's method from a residual like this lead to rounding.
 ARRIVED = 1e-8
+# By how much the misses of the constraints may change the distance, relative, for the linear order in its logarithm.
+BEARABLE = 0.1
 # Nodes nearer to an atom than this, relative, are the atom itself.
 SAME = 1e-14
 
@@ -213,11 +215,15 @@ class LocalEquation:
                     np.where(better, residual, best.residual),
                     np.where(better, point.rate / distance, best.power),
                 )
-                stalled += int(stalled > 0 or not np.any(better & (residual > 1e-15)))
+                # On the way the residual may rise.
+                going = (better & (residual > 1e-15)) | ~(best.residual < ARRIVED)
+                stalled += int(stalled > 0 or not going.any())
                 if stalled > POLISH:
                     break
                 pull = np.sum(point.pushes * point.mends, axis=0)
                 move = _short((-miss * distance - pull) / point.rate)
+                # Where the distance depends on the constraints more than the logarithm can bear, these come first.
+                move = np.where(np.abs(pull) < BEARABLE * np.abs(distance), move, 0.0)
                 new = here * np.exp(move)
                 bent = bent * np.exp(_short(point.mends + point.speeds * move))
                 # ζ stays in the upper half plane, s in the lower.
@@ -257,13 +263,15 @@ def _others(law: NodeLaw, place: float) -> NodeSums:
 
 
 def log_less_linear(x: Array) -> Array:
-    """Log(1 + x) − x with relative accuracy, |x| < 1 or so."""
-    small = np.where(np.abs(x) < 0.1, x, 0.0)
-    series = np.zeros_like(small)
-    # The terms beyond x^18 are below 1e-17 of the first.
-    for k in range(18, 1, -1):
-        series = small * series + (-1.0) ** (k + 1) / k
-    return np.where(np.abs(x) < 0.1, small * small * series, np.log1p(x) - x)
+    """Log(1 + x) − x with relative accuracy: −xy + 2y³/3 + 2y⁵/5 + …, y = x/(2 + x)."""
+    near = np.abs(x) < 0.5
+    small = np.where(near, x, 0.0)
+    y = small / (2.0 + small)
+    series = np.zeros_like(y)
+    # The terms beyond y^37 are below 1e-17 of the first.
+    for k in range(37, 1, -2):
+        series = y * y * series + 2.0 / k
+    return np.where(near, y * (y * y * series - small), np.log1p(x) - x)
 
 
 def _short(step: Array) -> Array:

@@ -12,21 +12,18 @@
 #define POLISH 2
 #define ARRIVED 1e-8
 #define ROUNDING 1e-15
-/* Coefficients of log(1 + x) − x, up to x^18. */
-#define SERIES 18
-
-/* log(1 + x) − x with relative accuracy. */
+#define BEARABLE 0.1
+/* log(1 + x) − x with relative accuracy: −xy + 2y³/3 + 2y⁵/5 + …, y = x/(2 + x). */
 static double complex log_less_linear(double complex x)
 {
     double size = modulus(x);
-    if (!(size < 0.1))
+    if (!(size < 0.5))
         return clog(1.0 + x) - x;
+    double complex y = x / (2.0 + x), square = y * y, sum = 0.0;
     /* The terms left out are below 1e-17 of the first. */
-    int terms = size < 1e-8 ? 4 : size < 1e-3 ? 8 : SERIES;
-    double complex sum = 0.0;
-    for (int k = terms; k > 1; k--)
-        sum = sum * x + (k % 2 ? 1.0 : -1.0) / k;
-    return sum * x * x;
+    for (int k = size < 1e-5 ? 5 : size < 1e-2 ? 9 : 37; k > 1; k -= 2)
+        sum = sum * square + 2.0 / k;
+    return y * (square * sum - x);
 }
 
 /* r_k(ε) = Σ W/(x + ε(1 − x)) and ε r_k'(ε): with y = 1 − 1/ε they are sums over 1/(1 − xy). */
@@ -111,12 +108,15 @@ int solve_beside(const Local *local, double log_distance, double side, double of
             memcpy(epsilon, bent, factors * sizeof(double complex));
             memcpy(course->speeds, at.speeds, factors * sizeof(double complex));
         }
-        stalled += stalled > 0 || !(better && size > ROUNDING);
+        /* On the way the residual may rise. */
+        stalled += stalled > 0 || (best < ARRIVED && !(better && size > ROUNDING));
         /* Where imaginary parts are not much smaller, Newton's method is at its end after a short step. */
         if (stalled > POLISH || ((arrived || stalled) && better && !flat))
             break;
         arrived = size < ARRIVED;
-        double complex move = shortened((-miss * distance - pull) / at.rate), new = here * cexp(move);
+        /* Where the distance depends on the constraints more than the logarithm can bear, these come first. */
+        int bearable = modulus(pull) < BEARABLE * modulus(distance);
+        double complex move = bearable ? shortened((-miss * distance - pull) / at.rate) : 0.0, new = here * cexp(move);
         for (ptrdiff_t k = 0; k < factors; k++)
             bent[k] *= cexp(shortened(at.mends[k] + at.speeds[k] * move));
         /* ζ stays in the upper half plane, s in the lower. */

@@ -85,6 +85,11 @@ class LocalRoots:
         return LocalRoots(*(np.concatenate(pair, axis=-1) for pair in pairs))
 
     @property
+    def size(self) -> float:
+        """Largest |s| or |ε_k|."""
+        return float(max(np.max(np.abs(self.s)), np.max(np.abs(self.epsilon), initial=0.0)))
+
+    @property
     def certified(self) -> Array:
         """Whether the residual is small and every variable in its half plane."""
         inside = (self.s.imag < 0.0) & np.all(self.epsilon.imag < 0.0, axis=0)

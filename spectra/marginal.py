@@ -271,22 +271,26 @@ def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
 
 
 def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
-    """Cut the part beside an atom off an arc, where the sweep has been."""
+    """Cut the part beside an atom off an arc: where the sweep has been, if it was near enough."""
     high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
     offset = pole.edge[2] if pole.hidden else 0.0
     distance = (side * (arc.log_u - pole.log_u - offset)).astype(float)
     s, epsilon = (1.0 - arc.zeta).astype(complex), (1.0 - arc.v * pole.places[:, None]).astype(complex)
-    size = np.max(np.abs(np.vstack([s, epsilon])), axis=0)
-    near = np.flatnonzero((size < NEAR) & (distance > 0.0) & (distance <= 0.25 * min(1.0, high - arc.low_u)))
-    # From the outermost of these points inwards.
-    for k in near[::-side]:
-        at, here = np.log(distance[[k]]), [k]
-        start = pole.local.solve(at, side, LocalRoots.guessed(at, s[here], epsilon[:, here]), offset)
-        if start.certified[0]:
+    farthest = 0.25 * min(1.0, high - arc.low_u)
+    fits = (distance > 0.0) & (distance <= farthest) & (np.max(np.abs([s, *epsilon]), axis=0) < NEAR)
+    # The outermost of these points, or else the innermost of all.
+    k = int(np.argmax(np.where(fits, distance, np.where(distance > 0.0, -distance, -np.inf))))
+    reach = float(distance[k])
+    known = LocalRoots.guessed(np.log(distance[k : k + 1]), s[k : k + 1], epsilon[:, k : k + 1])
+    while True:
+        start = pole.local.solve(np.log([reach]), side, known, offset)
+        if not start.certified[0]:
+            raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
+        if start.size < NEAR and reach <= farthest:
             break
-    else:
-        raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
-    cut = float(arc.log_u[k])
+        known, reach = start, 0.5 * reach
+    cut = float(arc.log_u[k]) if reach == distance[k] else pole.log_u + offset + side * reach
     edge = Edge(complex(1.0 - start.s[0]), pole.v_at(start.epsilon[:, 0]), cut, 0.0)
-    rest = replace(arc.part(slice(k, None)), first=edge) if side > 0 else replace(arc.part(slice(k + 1)), last=edge)
+    beyond = arc.part(distance >= reach)
+    rest = replace(beyond, first=edge) if side > 0 else replace(beyond, last=edge)
     return rest, marginal_arc(pole, side, cut, start, offset)

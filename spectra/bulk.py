@@ -169,7 +169,8 @@ class BulkWalker(GapWalker):
         # Forward along the curve dζ = d log u/slope, within reach, and down to the axis.
         if not (abs(ahead) < 0.6 * max(abs(zeta), 0.05) and (ahead * slope).real > 0.0):
             return None
-        if not abs(zeta.imag + ahead.imag) < DOWN * zeta.imag:
+        # In a thin tail imaginary parts are rounding.
+        if not abs(zeta.imag + ahead.imag) < DOWN * max(zeta.imag, 0.1 * abs(ahead)):
             return None
         edge = self._critical(zeta, np.array(spot.v, complex))
         if edge is None or edge.log_u <= log_u or not self._flat(edge):

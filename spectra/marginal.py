@@ -284,7 +284,7 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
     known = LocalRoots.guessed(np.log(distance[k : k + 1]), s[k : k + 1], epsilon[:, k : k + 1])
     while True:
         start = pole.local.solve(np.log([reach]), side, known, offset)
-        if not start.certified[0]:
+        if not start.residual[0] < CERTIFIED:
             raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
         if start.size < NEAR and reach <= farthest:
             break

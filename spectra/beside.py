@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 
 import numpy as np
 
@@ -32,6 +32,8 @@ POLISH = 2
 ARRIVED = 1e-8
 # By how much the misses of the constraints may change the distance, relative, for the linear order in its logarithm.
 BEARABLE = 0.1
+# Points that are solved together where there is no compiled code.
+TOGETHER = 16
 # Nodes nearer to an atom than this, relative, are the atom itself.
 SAME = 1e-14
 
@@ -72,6 +74,11 @@ class LocalRoots:
         """Return some of them."""
         rows = (self.at, self.s, self.epsilon, self.residual, self.power)
         return LocalRoots(*(row[..., which] for row in rows))
+
+    def nearest(self, at: Array) -> LocalRoots:
+        """For each log distance `at` the nearest that is not nearer to the pole, or else the outermost."""
+        gap = self.at - at[:, None]
+        return self.part(np.argmin(np.where(gap >= 0.0, gap, 1e3 - gap), axis=1))
 
     def joined(self, other: LocalRoots) -> LocalRoots:
         """Return these and others."""
@@ -181,23 +188,29 @@ class LocalEquation:
     def solve(self, log_distance: Array, side: int, near: LocalRoots, offset: float = 0.0) -> LocalRoots:
         """Newton's method for log u = log u_0 + `offset` + `side`·e^{log_distance} (n,) from known solutions.
 
-        Each from the nearest that is not nearer to the pole, or else from the outermost.
+        Each from the `nearest`, or from one that is found on the way.
         """
-        start = near
-        if near.at.size > 1 or log_distance.size > 1:
-            gap = near.at - log_distance[:, None]
-            start = near.part(np.argmin(np.where(gap >= 0.0, gap, 1e3 - gap), axis=1))
-        spend(4 * self.size * start.s.size, 4 * len(self.laws))
+        spend(4 * self.size * log_distance.size, 4 * len(self.laws))
         if self.compiled is None:
-            return self._solve(log_distance, side, start, offset)
+            return self._in_turn(log_distance, side, near, offset)
+        start = near.nearest(log_distance)
         s, epsilon, residual, power, done = self.compiled.solve(
             log_distance, (side, offset, CERTIFIED), start.at, start.s, start.epsilon, start.power
         )
         if not done.all():
-            rest = self._solve(log_distance[~done], side, start.part(~done), offset)
+            rest = self._in_turn(log_distance[~done], side, near, offset)
             s[~done], epsilon[:, ~done] = rest.s, rest.epsilon
             residual[~done], power[~done] = rest.residual, rest.power
         return LocalRoots(log_distance, s, epsilon, residual, power)
+
+    def _in_turn(self, log_distance: Array, side: int, near: LocalRoots, offset: float) -> LocalRoots:
+        """`solve` with arrays, some at a time."""
+        found: list[LocalRoots] = []
+        for begin in range(0, log_distance.size, TOGETHER):
+            at = log_distance[begin : begin + TOGETHER]
+            found.append(self._solve(at, side, near.nearest(at), offset))
+            near = near.joined(found[-1].part(found[-1].residual < CERTIFIED))
+        return reduce(LocalRoots.joined, found)
 
     def _solve(self, log_distance: Array, side: int, start: LocalRoots, offset: float) -> LocalRoots:
         growth = np.exp((log_distance - start.at) / start.power)

@@ -254,7 +254,7 @@ def test_wrong_arguments_beside_a_pole_are_refused() -> None:
     with pytest.raises(ValueError, match="items"):
         NATIVE.local(compiled._handle, compiled._masses, s, s[:2].copy(), out, state)
     with pytest.raises(TypeError, match="format"):
-        NATIVE.local(compiled._handle, compiled._masses, s.real.copy(), s, out, state)
+        NATIVE.local(compiled._handle, compiled._masses, np.zeros(3), s, out, state)
     with pytest.raises(TypeError, match="locate"):
         NATIVE.locate(compiled._handle)
 

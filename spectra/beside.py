@@ -70,10 +70,13 @@ class LocalRoots:
         """Starting values."""
         return cls(at, s, epsilon, np.full(s.size, math.inf), np.ones(s.size, complex))
 
+    @property
+    def _rows(self) -> tuple[Array, ...]:
+        return self.at, self.s, self.epsilon, self.residual, self.power
+
     def part(self, which: Array) -> LocalRoots:
         """Return some of them."""
-        rows = (self.at, self.s, self.epsilon, self.residual, self.power)
-        return LocalRoots(*(row[..., which] for row in rows))
+        return LocalRoots(*(row[..., which] for row in self._rows))
 
     def nearest(self, at: Array) -> LocalRoots:
         """For each log distance `at` the nearest that is not nearer to the pole, or else the outermost."""
@@ -82,14 +85,7 @@ class LocalRoots:
 
     def joined(self, other: LocalRoots) -> LocalRoots:
         """Return these and others."""
-        pairs = (
-            (self.at, other.at),
-            (self.s, other.s),
-            (self.epsilon, other.epsilon),
-            (self.residual, other.residual),
-            (self.power, other.power),
-        )
-        return LocalRoots(*(np.concatenate(pair, axis=-1) for pair in pairs))
+        return LocalRoots(*(np.concatenate(pair, axis=-1) for pair in zip(self._rows, other._rows, strict=True)))
 
     @property
     def size(self) -> float:

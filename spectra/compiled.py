@@ -132,6 +132,7 @@ class CompiledLocal:
         masses: Array,
         continuous: list[bool],
     ) -> None:
+        self._arguments = (drift, d, e, sums, counts, omegas, masses, continuous)
         none = np.empty(0)
         rows = [
             (one.handle, float(n), float(omega), 0.0, 0.0, False, has_density, none)
@@ -139,6 +140,9 @@ class CompiledLocal:
         ]
         self._masses = np.ascontiguousarray(masses, float)
         self._handle = NATIVE.equation(drift, np.ascontiguousarray(d), np.ascontiguousarray(e), tuple(rows))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledLocal, self._arguments
 
     @staticmethod
     def fits(factors: int) -> bool:

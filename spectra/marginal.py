@@ -38,6 +38,8 @@ SHORT_PANEL, PANEL = 2.0, 8.0
 FINEST_PANEL = 0.05
 # Largest |s| and |ε_k| at the outer end, so that the logarithms of the local equation are principal ones.
 NEAR = 0.5
+# Distance, at least, of that end: log u itself must know it.
+CLOSEST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
     known = LocalRoots.guessed(np.log(distance[k : k + 1]), s[k : k + 1], epsilon[:, k : k + 1])
     while True:
         start = pole.local.solve(np.log([reach]), side, known, offset)
-        if not start.residual[0] < CERTIFIED:
+        if not (start.residual[0] < CERTIFIED and reach > CLOSEST):
             raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
         if start.size < NEAR and reach <= farthest:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -168,6 +169,12 @@ def test_where_the_density_of_a_law_ends_at_its_atom_is_known_beforehand(name, e
     assert pole is not None
     assert abs(pole.mass) < MARGINAL
     assert pole.ends_density is ends
+
+
+def test_predictions_with_an_atom_of_mass_zero_can_be_pickled():
+    found = predict(Network(depth=2, activation="elu", weights="orthogonal", sigma_w=1.0, input_variance=1.0))
+    again = pickle.loads(pickle.dumps(found)).spectrum
+    assert np.array_equal(again.pdf(np.array([0.1, 0.9])), found.spectrum.pdf(np.array([0.1, 0.9])))
 
 
 def test_laws_without_atoms_have_no_pole_of_their_own():

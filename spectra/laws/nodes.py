@@ -49,6 +49,8 @@ class CutDensity(Protocol):
 class NodeLaw:
     """A law on [0, ∞): mass 1 − rank at zero; the rest, scaled to mean one, in a form whose ψ is a sum over nodes.
 
+    Laws are equal where they are the same object.
+
     Parameters
     ----------
     points, weights : complex arrays (J,); Σ weights = 1, Σ weights·points = 1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .errors import ConvergenceError
 from .gap import GapWalker
 from .master import MasterEquation
 from .pointwise import Spot, lifted
-from .pole import MARGINAL
+from .pole import MARGINAL, marginal_places
 from .solve import solve
 from .walker import Arc, Edge
 
@@ -76,6 +77,9 @@ class BulkWalker(GapWalker):
                 break
             scale = here.reach()
             step = min(scale, 3.0 * step)
+            if density < LOST:
+                # Nothing says beforehand that a thin tail ends at an atom.
+                step = min([step, *(0.5 * (u - log_u) for u in self._marginal if log_u < u < log_u + step)])
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
@@ -99,6 +103,11 @@ class BulkWalker(GapWalker):
         turns = np.array([course.second for course in courses]).T
         self.arcs.append(Arc(edge, landing, log_us, values[0], values[1:], rates, turns, fading))
         return "end" if landing is None else "edge", landing
+
+    @cached_property
+    def _marginal(self) -> list[float]:
+        """Log u of the atoms of mass zero, where arcs end."""
+        return marginal_places(self.equation)
 
     def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Spot | None, float]:
         """The next solution, at most `step` further, and the step that was made."""

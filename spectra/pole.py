@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from .master import MasterEquation
 MARGINAL = 1e-11
 # An atom of so little mass, or so little short of one, has an edge within the rounding of λ.
 NEARLY = 1e-4
+# Combinations of atoms, at most, that are looked at.
+MOST_POLES = 64
 # Relative distance from an atom at which a law is asked whether it has a density there.
 BESIDE = 1e-6
 
@@ -117,6 +120,15 @@ def heaviest_pole(equation: MasterEquation) -> Pole | None:
     if any(place == 0.0 for place, _ in atoms):
         return None
     return pole_near(equation, np.array([1.0 / place for place, _ in atoms]))
+
+
+def marginal_places(equation: MasterEquation) -> list[float]:
+    """Log u of the atoms of mass zero, rising."""
+    choices = [[place for place, _ in factor.law.atoms if place > 0.0] for factor in equation.factors]
+    if not choices or math.prod(map(len, choices)) > MOST_POLES:
+        return []
+    poles = [pole_near(equation, 1.0 / np.array(places)) for places in itertools.product(*choices)]
+    return sorted(pole.log_u for pole in poles if pole is not None and abs(pole.mass) < MARGINAL)
 
 
 def pole_near(equation: MasterEquation, v: Array) -> Pole | None:

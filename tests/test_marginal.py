@@ -189,3 +189,12 @@ def test_atoms_of_mass_zero_of_unlike_layers(names):
     found = predict(Network(layers=layers, sigma_w=1.2, input_variance=0.7))
     assert found.checks.certified
     assert abs(found.checks.mass_defect) < 1e-12
+
+
+@pytest.mark.parametrize(("names", "q"), [(("elu", "leaky_relu"), 0.3), (("leaky_relu", "celu"), 1.0)])
+def test_a_tail_of_next_to_no_density_ends_at_an_atom_of_mass_zero(names, q):
+    """Two bulks, each up to an atom of mass zero, and a density of 1e-15 or less between them: the mass closes."""
+    layers = [{"activation": name, "weights": "orthogonal"} for name in names]
+    found = predict(Network(layers=layers, sigma_w=1.0, input_variance=q))
+    assert abs(found.checks.mass_defect) < 1e-11
+    assert max(map(abs, found.checks.moment_defects)) < 1e-11

@@ -10,13 +10,14 @@ import numpy as np
 from ._types import Array
 from .continuation import locate
 from .course import Course
+from .effort import spend
 from .errors import ConvergenceError
 from .gap import GapWalker
 from .master import MasterEquation
 from .pointwise import Spot, lifted
 from .pole import MARGINAL, marginal_places
-from .solve import solve
-from .walker import Arc, Edge
+from .solve import CERTIFIED, solve
+from .walker import FLAT, Arc, Edge
 
 # Squares of v must stay in the range of doubles; λ has left it long before.
 LARGEST_V = 1e140
@@ -32,6 +33,8 @@ NOTHING = -55.0
 BURIED = -74.0
 # Share of the mass beyond which what is still to come is more than a tail.
 LEFT = 1e-2
+# |log u| beyond which ROUGH, relative to it, is too rough to tell how much of the mass is to come.
+LARGE = 100.0
 # log density in U at which a fading arc is left where its laws are no longer resolved.
 LOST = -18.5
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
@@ -39,9 +42,16 @@ LOST = -18.5
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
 # How far down, relative, one step of Newton's method leads to an edge that is near enough to be found.
 DOWN = 0.4
+# Log density in U below which imaginary parts are small.
+SPARSE = -9.0
+# How far ahead, in ζ, an atom is looked for, and a critical point: relative to |ζ|, or to this.
+AHEAD = (0.05, 0.6, 0.05)
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
+
+# What plain steps go by (`native/march.h`).
+PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, FLAT, CERTIFIED)
 
 
 def _columns(here: Course) -> tuple[Array, Array]:
@@ -60,11 +70,12 @@ class BulkWalker(GapWalker):
     def _bulk(self, edge: Edge | None, zeta: complex, v: Array, log_u: float) -> tuple[str, Edge | None]:
         """Follow the solution through the upper half plane; returns how the arc ended, and the edge there."""
         spot, step, fading = self._evaluator.spot(zeta, v.tolist()), math.inf, 0.0
-        table: list[tuple[float, Course]] = []
+        table: list[Array] = []
         while True:
+            log_u, spot, step, fading = self._marched(log_u, spot, step, fading, table)
             self._count()
             here = Course.at(spot)
-            table.append((log_u, here))
+            table.append(np.array([[log_u, *here.values, *here.first, *here.second]]))
             landing = self._landing(spot, log_u) or self._pole_ahead(spot, log_u)
             if landing is not None:
                 break
@@ -85,7 +96,7 @@ class BulkWalker(GapWalker):
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
             # where it hardly changes with ζ, and on the scale on which the curve bends: narrow bulks end soon.
             rough = ROUGH * min(1.0, 1.0 / abs(here.first[0]), scale)
-            if density < -9.0:
+            if density < SPARSE:
                 rough = min(rough, 0.01 * max(math.exp(density), here.angle()))
             reached, found, step = self._advance(log_u, here, step, rough)
             if found is None:
@@ -97,17 +108,34 @@ class BulkWalker(GapWalker):
                     fading = min(before, -1.0)
                 break
             log_u, spot = reached, found
-        log_us, courses = np.array([u for u, _ in table]), [course for _, course in table]
-        values = np.array([course.values for course in courses]).T
-        rates = np.array([course.first for course in courses]).T
-        turns = np.array([course.second for course in courses]).T
-        self.arcs.append(Arc(edge, landing, log_us, values[0], values[1:], rates, turns, fading))
+        rows = np.ascontiguousarray(np.concatenate(table).T)
+        values, rates, turns = rows[1:].reshape(3, -1, rows.shape[1])
+        self.arcs.append(Arc(edge, landing, rows[0].real.copy(), values[0], values[1:], rates, turns, fading))
         return "end" if landing is None else "edge", landing
 
     @cached_property
     def _marginal(self) -> list[float]:
         """Log u of the atoms of mass zero, where arcs end."""
         return marginal_places(self.equation)
+
+    def _marched(
+        self, log_u: float, spot: Spot, step: float, fading: float, table: list[Array]
+    ) -> tuple[float, Spot, float, float]:
+        """Log u, the spot, the step and the fading before, after plain steps that the compiled code makes at once.
+
+        The points that are left behind are added to the table.
+        """
+        compiled = self.equation.compiled
+        # Where a thin tail may end at an atom its steps are not plain.
+        pace = (ROUGH, LOST, *PACE[2:]) if self._marginal else PACE
+        found = compiled.march(log_u, complex(spot.zeta), spot.v, step, fading, pace) if compiled is not None else None
+        if found is None or not len(found[0]):
+            return log_u, spot, step, fading
+        rows, log_u, step, fading, reached = found
+        spend(3 * self.equation.stack.size * len(rows), 3 * len(self.laws))
+        self._count(len(rows))
+        table.append(rows)
+        return log_u, Spot(*reached), step, fading
 
     def _advance(self, log_u: float, here: Course, step: float, rough: float) -> tuple[float, Spot | None, float]:
         """The next solution, at most `step` further, and the step that was made."""
@@ -139,10 +167,10 @@ class BulkWalker(GapWalker):
     def _is_ahead(self, log_u: float, here: Course) -> bool:
         """Whether much of the mass is still to come."""
         zeta, v = _columns(here)
-        # Where |log u| is large the points of the sweep are too rough for that.
-        roots = solve(self.equation, np.array([log_u]), zeta, v, max_steps=10)
-        if roots.certified[0]:
-            zeta, v = roots.zeta, roots.v
+        if abs(log_u) > LARGE:
+            roots = solve(self.equation, np.array([log_u]), zeta, v, max_steps=10)
+            if roots.certified[0]:
+                zeta, v = roots.zeta, roots.v
         return float(self.equation.mass_above(zeta, v)[0]) < (1.0 - LEFT) * self.equation.rank
 
     def _is_whole(self, here: Course) -> bool:
@@ -152,7 +180,7 @@ class BulkWalker(GapWalker):
     def _pole_ahead(self, spot: Spot, log_u: float) -> Edge | None:
         """The atom just ahead, if the arc ends at one: of mass zero, or with a density beside it."""
         zeta = spot.zeta
-        if not (abs(1.0 - zeta) < 0.05 and (spot.slope * zeta * (1.0 - zeta)).real > 0.0):
+        if not (abs(1.0 - zeta) < AHEAD[0] and (spot.slope * zeta * (1.0 - zeta)).real > 0.0):
             return None
         pole = self._pole(np.array(spot.v, complex))
         if pole is None or pole.log_u <= log_u:
@@ -176,7 +204,7 @@ class BulkWalker(GapWalker):
             return None
         ahead = -slope / bend
         # Forward along the curve dζ = d log u/slope, within reach, and down to the axis.
-        if not (abs(ahead) < 0.6 * max(abs(zeta), 0.05) and (ahead * slope).real > 0.0):
+        if not (abs(ahead) < AHEAD[1] * max(abs(zeta), AHEAD[2]) and (ahead * slope).real > 0.0):
             return None
         # In a thin tail imaginary parts are rounding.
         if not abs(zeta.imag + ahead.imag) < DOWN * max(zeta.imag, 0.1 * abs(ahead)):

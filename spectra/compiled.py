@@ -1,7 +1,7 @@
 """The master equation through the compiled code: the same numbers as `MasterEquation` forms with numpy, sooner.
 
 The compiled code knows laws by their nodes alone.  Where Im ψ close above the cut needs the density of a law, it asks
-for it and is called again.
+for it and is called again: with a table of it, which does for iterates, or with the density where it is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import numpy as np
 from ._types import Array
 from .laws.nodes import LawStack
 from .laws.sums import NodeSums
-from .native import DONE, JUMP, MOST_FACTORS, NATIVE
+from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
+
+# Steps that are made at once.
+ROOM = 64
 
 
 class CompiledEquation:
@@ -23,6 +26,8 @@ class CompiledEquation:
     def __init__(self, constant: float, d: Array, e: Array, stack: LawStack, counts: Array, omegas: Array) -> None:
         self._arguments = (constant, d, e, stack, counts, omegas)
         self._stack = stack
+        self._tabulated = False
+        self._resolved = np.array([law.resolved for law in stack.laws])
         rows = [
             (sums.handle, float(n), float(omega), law.largest, law.smallest, narrow, law.cut_density is not None, poles)
             for law, sums, poles, narrow, n, omega in zip(
@@ -65,20 +70,31 @@ class CompiledEquation:
 
     def solve(
         self, target: Array, zeta: Array, v: Array, limits: tuple[int, int, float, float, float, float]
-    ) -> tuple[Array, Array, Array, Array]:
-        """Roots ζ (n,) and v (K, n), their residuals (n,), and which are done (n,), the others left as they were.
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """Roots ζ (n,) and v (K, n), their residuals (n,), which are done, and which of the others are close (n,).
 
-        `limits`: most steps, of them rough before, and residuals to stop at, to certify, for one last step, and for one
-        rough step less.
+        Those are where rough steps led, the rest where they were.  `limits`: most steps, of them rough before, and
+        residuals to stop at, to certify, for one last step, and for one rough step less.
         """
-        zeta, v = np.array(zeta, complex), np.array(v, complex, order="C")
+        target, zeta, v = (
+            np.ascontiguousarray(target, complex),
+            np.array(zeta, complex),
+            np.array(v, complex, order="C"),
+        )
         residual, state = np.full(zeta.size, math.inf), np.empty(zeta.size, np.uint8)
-        NATIVE.solve(self._handle, np.ascontiguousarray(target, complex), zeta, v, residual, state, limits)
-        return zeta, v, residual, state == DONE
+        NATIVE.solve(self._handle, target, zeta, v, residual, state, limits)
+        again = np.flatnonzero(state == JUMP)
+        if again.size and limits[1] and self._tabulate():
+            part = zeta[again], np.ascontiguousarray(v[:, again]), residual[again], state[again]
+            NATIVE.solve(self._handle, target[again], *part, limits)
+            zeta[again], v[:, again], residual[again], state[again] = part
+        return zeta, v, residual, state == DONE, state == CLOSE
 
     def spot(self, zeta: complex, v: list[complex], target: float) -> tuple[Any, ...] | None:
         """The equation at one point in plain numbers (see `spectra.pointwise`); None in a case for the general code."""
         found = NATIVE.spot(self._handle, zeta, v, None, target)
+        if found is True and self._tabulate():
+            found = NATIVE.spot(self._handle, zeta, v, None, target)
         if found is True:
             jumps = [
                 law.cut_density.near(x.real) if law.cut_density is not None and law.on_cut(x.real) else math.nan
@@ -91,7 +107,24 @@ class CompiledEquation:
         self, target: float, zeta: complex, v: list[complex], tolerance: float, certified: float
     ) -> tuple[Any, ...] | bool | None:
         """`PointEvaluator.follow`: a spot, False where it strays, else what is for other code."""
-        return NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
+        found = NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
+        if found is True and self._tabulate():
+            found = NATIVE.follow(self._handle, target, zeta, v, tolerance, certified)
+        return found
+
+    def march(
+        self, log_u: float, zeta: complex, v: list[complex], step: float, fading: float, pace: tuple[float, ...]
+    ) -> tuple[Array, float, float, float, tuple[Any, ...]] | None:
+        """Plain steps of the sweep from a solution, as many as can be made (see `native/march.h`).
+
+        The points left behind (n, 3K + 4), and then log u, the last step, the fading before and the spot where the
+        march stopped; None where it did not begin.
+        """
+        rows = np.empty((ROOM, 3 * len(v) + 4), complex)
+        found = NATIVE.march(self._handle, log_u, zeta, v, step, fading, pace, self._resolved, rows)
+        if found is None or found[4] is None:
+            return None
+        return (rows[: found[0]], *found[1:])
 
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
         """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""
@@ -103,6 +136,15 @@ class CompiledEquation:
         here, v = np.array([zeta], complex), np.array(v, complex)
         state = NATIVE.critical(self._handle, logarithmic, here, v)
         return state, complex(here[0]), v
+
+    def _tabulate(self) -> bool:
+        """Hand over what is known of the densities of all laws; False where that is no news."""
+        news, self._tabulated = not self._tabulated, True
+        if news:
+            for k, law in enumerate(self._stack.laws):
+                if law.cut_density is not None and not law.cut_density.faded:
+                    NATIVE.cut(self._handle, k, law.cut_density.tables())
+        return news
 
     def _jumps(self, v: Array, *, rough: bool = False) -> Array:
         """What Im ψ_k is on the cut below v_k: NaN where there is no cut, (K, n)."""

@@ -33,11 +33,10 @@ class GapWalker(Walker):
         self.atoms: list[tuple[float, float]] = []
         # A gap that reaches this far down reaches λ = 0.
         self._end_of_gaps = equation.constant + 600.0
-        d = 1.0 - equation.omegas.ravel()
-        self._d = [*(x for x, _ in equation.terms), *d]
-        # 1, 1/d of the terms; and the 1/d_k < ∞, with which v_k pass infinity there.
-        self._singular = [1.0, *(1.0 / x for x, _ in equation.terms if x > 0.0)]
-        self._infinite = [(1.0 / float(x), d == x) for x in np.unique(d[d > 1e-12])]
+        of_laws = 1.0 - equation.omegas.ravel()
+        self._d = [*(d for d, _ in equation.terms), *of_laws]
+        # ζ at which some v_k pass infinity, and which.
+        self._places = [(1.0 / d, of_laws == d) for d in sorted({d for d in of_laws.tolist() if d > 1e-12})]
 
     def _gap(self, zeta: float, v: Array, after: Edge | None) -> tuple[str, float, Array, Edge | None]:
         """March along a gap from real (ζ, v): to the next edge ("edge"), the cut ("cut") or to u = ∞ ("end").
@@ -127,15 +126,16 @@ class GapWalker(Walker):
 
     def _ahead(self, zeta: float, v: Array) -> float:
         """Distance to the next ζ where something is singular: 1, 1/d of a term, 1/d_k where v_k goes to infinity."""
-        places = [*self._singular, *(place for place, far in self._infinities(v) if far.any())]
+        places = [1.0, *(1.0 / d for d, _ in self.equation.terms if d > 0.0)]
+        places += [place for place, far in self._infinities(v) if far.any()]
         return min((x - zeta for x in places if x > zeta), default=math.inf)
 
     def _infinities(self, v: Array) -> list[tuple[float, Array]]:
         """The ζ = 1/d_k < ∞, and which v_k are about to pass infinity there."""
-        if not self._infinite:
+        if not self._places:
             return []
         far = np.array([x * law.smallest > 30.0 for x, law in zip(v, self.laws, strict=True)], bool)
-        return [(place, far & which) for place, which in self._infinite]
+        return [(place, far & those) for place, those in self._places]
 
     def _through_infinity(self, zeta: float, v: Array, first: float, second: float) -> tuple[float, Array] | None:
         """Past ζ = 1/d_k, where v_k passes infinity, or past ζ = ∞, where w passes −rank; None if neither is near."""

@@ -15,6 +15,8 @@ from .walker import Arc
 
 # log density in U below which an uncertified node is not chased.
 THIN = -20.7
+# Steps taken in the cheapest arithmetic from a start that is good to a few digits only.
+ROUGH_STEPS = 2
 # Nodes sought by the sure and slow way, at most, of those solved together.
 RESCUED = 16
 
@@ -122,17 +124,19 @@ def in_parts(
     -------
     ζ (m, P, n) and v (K, m, P, n).
     """
-    rows = logarithms(zeta, v)
-    real, angle = rows.real, rows.imag
-    turned = np.zeros((angle.shape[0], angle.shape[1], 1))
+    logs = logarithms(zeta, v)
+    rows = np.stack([logs.real, logs.imag])
+    turned = np.zeros((*logs.shape[:2], 1))
     for at, root, _, nearest in edges:
-        turned[:, at] = np.where(angle[:, at, nearest, None] > 0.5 * np.pi, np.pi, 0.0)
-        angle[:, at] = (angle[:, at] - turned[:, at]) / root[at]
-    turned_parts = parts.swapaxes(1, 2)
-    real, angle = (np.ascontiguousarray(x)[:, None] @ turned_parts for x in (real, angle))
+        turned[:, at] = np.where(rows[1][:, at, nearest, None] > 0.5 * np.pi, np.pi, 0.0)
+        rows[1][:, at] = (rows[1][:, at] - turned[:, at]) / root[at]
+    # All parts in one product: a product for each would cost more.
+    count, degree = parts.shape[:2]
+    values = rows.reshape(-1, degree) @ parts.reshape(-1, degree).T
+    real, angle = values.reshape(*rows.shape[:3], count, degree).swapaxes(2, 3)
     for at, _, root, _ in edges:
         angle[:, :, at] *= root[:, at]
-    return _values(real + 1j * (angle + turned[:, None]))
+    return _values(real + 1j * (angle + turned[:, None] if edges else angle))
 
 
 def _values(rows: Array) -> tuple[Array, Array]:
@@ -144,15 +148,19 @@ def _values(rows: Array) -> tuple[Array, Array]:
     return values[0], values[1:]
 
 
-def solve_nodes(equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array) -> Roots:
+def solve_nodes(
+    equation: MasterEquation, zeta: Array, v: Array, u: Array, exact: Array, *, rough_steps: int = ROUGH_STEPS
+) -> Roots:
     """Newton from the interpolated start (ζ, v); what it misses, from its neighbours, or from the sure continuation."""
-    roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=2)
-    share = equation.log_share(zeta)
-    thin = ~roots.certified & (share < THIN)
-    if thin.any():
-        beside = _from_neighbours(equation, roots, thin, u, exact)
-        if beside is not None:
-            thin &= ~roots.certified & (equation.log_share(beside[0]) < THIN)
+    roots = solve(equation, exact, zeta, v, max_steps=16, rough_steps=rough_steps)
+    lost = ~roots.certified
+    if not lost.any():
+        return roots
+    thin = lost & (equation.log_share(zeta) < THIN)
+    beside = _from_neighbours(equation, roots, lost, u, exact)
+    if beside is not None:
+        thin &= ~roots.certified & (equation.log_share(beside[0]) < THIN)
+        if thin.any():
             # A polynomial that overshoots is a start whose density is anything; only beyond the last root is it better.
             within = u < np.max(u[roots.certified])
             zeta, v = np.where(within, beside[0], zeta), np.where(within, beside[1], v)
@@ -186,7 +194,7 @@ def _from_neighbours(
     right = np.clip(np.searchsorted(at, u), 1, known.size - 1)
     part = np.clip((u - at[right - 1]) / (at[right] - at[right - 1]), 0.0, 1.0)
     zeta, v = _values((1.0 - part) * rows[:, right - 1] + part * rows[:, right])
-    again = solve(equation, exact[which], zeta[which], v[:, which], max_steps=16, rough_steps=2)
+    again = solve(equation, exact[which], zeta[which], v[:, which], max_steps=16, rough_steps=ROUGH_STEPS)
     found = np.flatnonzero(which)[again.certified]
     roots.zeta[found], roots.v[:, found] = again.zeta[again.certified], again.v[:, again.certified]
     roots.residual[found], roots.certified[found] = again.residual[again.certified], True

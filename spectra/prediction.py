@@ -162,11 +162,9 @@ def _predict(net: Network) -> Prediction:
         width = f"the law is only {math.sqrt(spread):.1e} wide, relative to its place, and shown as a point"
         built = point_mass(equation, f"{width} ({error})")
     law = built.spectrum
-    expected = log_scaled_moments(built.equation, 4)
-    defects = []
-    for k in range(1, 5):
-        difference = law.log_moment_by_quadrature(k) - k * law.log_mean - expected[k - 1]
-        defects.append(math.expm1(difference) if math.isfinite(difference) else math.inf)
+    k = np.arange(1.0, 5.0)
+    difference = law.log_moments_by_quadrature(k) - k * law.log_mean - log_scaled_moments(built.equation, k.size)
+    defects = np.where(np.isfinite(difference), np.expm1(difference), np.inf).tolist()
     mass_defect = law.total_mass - 1.0
     if not abs(mass_defect) < MASS_WRONG:
         raise ConvergenceError(

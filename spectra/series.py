@@ -24,20 +24,21 @@ def multiply(a: Array, b: Array) -> Array:
 
 def divide(a: Array, b: Array) -> Array:
     """a/b, b_0 ≠ 0."""
-    result = np.zeros(a.size)
-    for k in range(a.size):
-        result[k] = (a[k] - result[:k] @ b[1 : k + 1][::-1]) / b[0]
-    return result
+    # Of so few coefficients plain numbers are sooner added up than arrays made.
+    result: list[float] = []
+    divisor = b.tolist()
+    for k, x in enumerate(a.tolist()):
+        result.append((x - sum(r * c for r, c in zip(result, divisor[k:0:-1], strict=True))) / divisor[0])
+    return np.array(result)
 
 
 def exponential(a: Array) -> Array:
     """Exp a, by k e_k = Σ j a_j e_{k−j}."""
-    result = np.zeros(a.size)
-    result[0] = math.exp(a[0])
-    weighted = a * np.arange(a.size)
+    result = [math.exp(a[0])]
+    weighted = (a * np.arange(a.size)).tolist()
     for k in range(1, a.size):
-        result[k] = weighted[1 : k + 1] @ result[:k][::-1] / k
-    return result
+        result.append(sum(j * e for j, e in zip(weighted[1 : k + 1], reversed(result), strict=True)) / k)
+    return np.array(result)
 
 
 def log_one_plus(a: Array) -> Array:
@@ -82,10 +83,12 @@ def log_s_series(points: Array, weights: Array, order: int) -> Array:
     From A = ψ(1 − v) − v = v²/(1 − v) E[(t − 1)²/(1 − vt)] and log S = log(1 − A/ψ), so that a narrow law keeps the
     digits of its small coefficients.
     """
-    # Not by `**`: the powers of complex numbers are slow.
-    powers = np.multiply.accumulate(np.vstack([np.ones_like(points), *[points] * (order + 1)]))
-    both = powers @ np.stack([weights, weights * (points - 1.0) ** 2], axis=1)
-    moments, spread = np.real(both).T
+    terms = np.stack([weights, weights * (points - 1.0) ** 2])
+    both = np.empty((order + 2, 2))
+    for row in both:
+        row[:] = terms.sum(axis=1).real
+        terms *= points
+    moments, spread = both.T
     size = order + 1
     # ψ/v and A/v as series in v.
     psi = moments[1 : size + 1]

@@ -62,11 +62,12 @@ def solve(
     limits = (max_steps, rough_steps, floor, CERTIFIED, POLISHED, NEAR)
     # Three steps are the usual number.
     spend(3 * equation.stack.size * zeta.size, 3 * len(equation.factors))
-    zeta, v, residual, done = equation.compiled.solve(log_u, zeta, v, limits)
+    zeta, v, residual, done, close = equation.compiled.solve(log_u, zeta, v, limits)
     roots = _judged(zeta, v, residual)
     if not done.all():
         rest = ~done
-        other = _solve(equation, log_u[rest], zeta[rest], v[:, rest], max_steps, floor, min(rough_steps, 1))
+        rough_steps = 0 if close[rest].all() else min(rough_steps, 1)
+        other = _solve(equation, log_u[rest], zeta[rest], v[:, rest], max_steps, floor, rough_steps)
         zeta[rest], v[:, rest], residual[rest] = other.zeta, other.v, other.residual
         roots.certified[rest] = other.certified
     return roots

@@ -206,15 +206,19 @@ class Spectrum:
         if k < 0 and (self.atom_at_zero > 0 or math.isinf(self.log_support[0])):
             slopes = [getattr(arc, "slope", 0.0) for arc in self.arcs]
             return math.inf if self.atom_at_zero > 0 or any(k <= slope < 0.0 for slope in slopes) else math.nan
+        return float(self.log_moments_by_quadrature(np.array([k]))[0])
+
+    def log_moments_by_quadrature(self, k: Array) -> Array:
+        """Log ∫ λ^k dρ for every k (n,) for which it is finite."""
         terms = [-k * u + math.log(mass) for u, mass in self.log_atoms]
         for arc in self.arcs:
             u, weights = arc.quadrature()
             good = weights > 0
             if good.any():
-                logs = np.log(weights[good]) - k * u[good]
-                largest = float(logs.max())
-                terms.append(largest + math.log(float(np.exp(logs - largest).sum())))
-        return float(np.logaddexp.reduce(terms)) if terms else -math.inf
+                logs = np.log(weights[good]) - np.multiply.outer(k, u[good])
+                largest = logs.max(axis=1)
+                terms.append(largest + np.log(np.exp(logs - largest[:, None]).sum(axis=1)))
+        return np.logaddexp.reduce(terms) if terms else np.full(k.shape, -np.inf)
 
     @property
     def total_mass(self) -> float:

@@ -199,8 +199,8 @@ class Walker:
         blunted = self._on_cut(edge.v) and abs(self._point(complex(edge.zeta), edge.v).log_u.imag)
         return not blunted > BLUNT * (1.0 + abs(edge.log_u))
 
-    def _count(self) -> None:
-        self.steps += 1
+    def _count(self, steps: int = 1) -> None:
+        self.steps += steps
         if self.steps > MAX_STEPS:
             raise ConvergenceError(f"the sweep along the spectrum did not finish in {MAX_STEPS} steps")
 

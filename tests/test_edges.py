@@ -9,7 +9,6 @@ import pytest
 from networks import equation_of, layer
 
 from spectra import Network, predict
-from spectra.charting import TAIL_RESOLUTION
 from spectra.continuation import locate
 from spectra.convolve import free_product
 from spectra.errors import ConvergenceError
@@ -17,6 +16,7 @@ from spectra.guess import Guess
 from spectra.laws import Bernoulli, Discrete
 from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
+from spectra.pieces import TAIL_RESOLUTION
 from spectra.sweep import survey
 from spectra.walker import Arc
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from .._types import Array
 from ..activations import Branch
 from ..errors import ConvergenceError
+from . import gauss
 from .fade import Taken, is_cut, kept
 from .path import around_zero
 from .zero import SlopeZero, slope_zero
@@ -73,7 +73,7 @@ class SlopeDensity:
         for heights, logs, slopes in self._interpolated:
             if not heights[0] < target < heights[-1]:
                 continue
-            k = bisect_left(heights, target)
+            k = int(heights.searchsorted(target))
             gap = heights[k] - heights[k - 1]
             s, rise = (target - heights[k - 1]) / gap, logs[k] - logs[k - 1]
             bend = (1.0 - s) * (slopes[k - 1] * gap - rise) - s * (slopes[k] * gap - rise)
@@ -84,9 +84,12 @@ class SlopeDensity:
             total += math.exp(value)
         return total * float(kept(np.array(self.mean / v))) if self.faded else total
 
+    def tables(self) -> list[Array]:
+        """Per piece: log t, the logarithm of its part of R and the slope of that in log t, (3, n); nothing let go."""
+        return self._interpolated
+
     @cached_property
-    def _interpolated(self) -> list[tuple[list[float], list[float], list[float]]]:
-        """Per piece: log t, the logarithm of its part of R and the slope of that in log t."""
+    def _interpolated(self) -> list[Array]:
         tables = []
         for (_, lower, _), (x, height, rate) in zip(self.pieces, self._tables, strict=True):
             if self.even and lower < 0.0:
@@ -94,7 +97,7 @@ class SlopeDensity:
             with np.errstate(all="ignore"):
                 logs = np.log((2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(x) * np.abs(rate))
                 slopes = np.gradient(logs, height)
-            tables.append((height.tolist(), logs.tolist(), slopes.tolist()))
+            tables.append(np.stack([height, logs, slopes]))
         return tables
 
     def density(self, t: Array) -> Array:
@@ -143,18 +146,7 @@ class SlopeDensity:
 
     def _mass(self, lower: Array, upper: Array) -> Array:
         """P(lower < h < upper), folded over the period where there is one."""
-        from scipy.special import erfc
-
-        scale = math.sqrt(2.0 * self.variance)
-        shifts = np.zeros(1)
-        if self.period is not None:
-            copies = math.ceil(9.5 * math.sqrt(self.variance) / self.period) + 1
-            shifts = self.period * np.arange(-copies, copies + 1)
-        a, b = (lower[..., None] + shifts) / scale, (upper[..., None] + shifts) / scale
-        # On the side of the tail, so that small masses keep their digits.
-        flip = a + b < 0
-        a, b = np.where(flip, -b, a), np.where(flip, -a, b)
-        return 0.5 * (erfc(a) - erfc(b)).sum(-1)
+        return gauss.mass(lower, upper, self.variance, self.period)
 
     def _mass_beside(self, zero: SlopeZero, side: int, t: Array) -> Array:
         """P(h between a zero of φ' and where φ'² = t·mean), with relative accuracy however small t is."""
@@ -183,12 +175,7 @@ class SlopeDensity:
         ]
 
     def _gauss(self, x: Array) -> Array:
-        if self.period is None:
-            return np.exp(-(x**2) / (2.0 * self.variance)) / math.sqrt(2.0 * math.pi * self.variance)
-        copies = math.ceil(9.5 * math.sqrt(self.variance) / self.period) + 1
-        shifts = self.period * np.arange(-copies, copies + 1)
-        weights = np.exp(-((x[..., None] + shifts) ** 2) / (2.0 * self.variance))
-        return weights.sum(-1) / math.sqrt(2.0 * math.pi * self.variance)
+        return gauss.density(x, self.variance, self.period)
 
     @cached_property
     def _tables(self) -> list[tuple[Array, Array, Array]]:

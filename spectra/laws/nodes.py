@@ -28,6 +28,15 @@ NARROW = 1e-3
 class CutDensity(Protocol):
     """The continuous part of a law on the real axis itself (`spectra.laws.inverse`)."""
 
+    def tables(self) -> list[Array]:
+        """What `near` interpolates: rows log t, the logarithm of a part of Im ψ and the slope of that in log t."""
+        ...
+
+    @property
+    def faded(self) -> bool:
+        """Whether that is not yet all."""
+        ...
+
     def __call__(self, v: Array, *, rough: bool = False) -> Array:
         """What Im ψ(v + i0) is on the cut, v > 0 real; `rough`: to some six digits."""
         ...

@@ -1,7 +1,7 @@
 """Integration paths for φ'²: off the real axis to the side where Im φ'² > 0, as high as the function allows.
 
 A pole φ'(x)² = 1/v with v in the closed upper half plane then never comes near the path, however close v is to the
-cut; panels as long as the path is high resolve every such integrand alike.
+cut.  How high it may be is known piece by piece (here); `panels` puts a rule on it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,10 @@ TURN = 1.35
 LEVEL_TURN = 1.75
 # Largest change of log|φ'²| between the axis and the path.
 MODULUS = 2.0
-# From this level on the ends of the pieces are resolved to all digits.
-FULL_LEVEL = 4
-# How near, in units of the local scale, the panels go to a zero of φ' of higher order: the mass left unresolved there.
-ZERO_FINENESS = 1e-11
 # Below this φ'² x counts as one where φ' = 0, and the result says so: nodes would be spent on λ that nothing resolves.
 TINY_SLOPE_SQUARE = 1e-100
-# 16 Gauss-Legendre nodes a panel: a pole at 1.33 half lengths gives the error 3^-32 = 5e-16.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+# Points of the grid are no nearer to each other than this part of the height.
+SPACING = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,68 +73,6 @@ def monotone_pieces(activation: Activation, reach: float, folded: bool) -> tuple
     return tuple(pieces)
 
 
-def local_scales(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> tuple[float, float]:
-    """Lengths over which the path over (lower, upper) ⊂ piece may rise from its ends."""
-    highest = float(_profile(piece, lower, upper, sigma)[1].max()) / STEEPNESS
-    return min(sigma, highest, piece.scales[0]), min(sigma, highest, piece.scales[1])
-
-
-@lru_cache(maxsize=64)
-def _profile(piece: MonotonePiece, lower: float, upper: float, sigma: float) -> tuple[Array, Array]:
-    x = piece.grid
-    inside = (x > lower) & (x < upper)
-    x, height = x[inside], piece.height[inside]
-    if x.size < 4:
-        x = np.linspace(lower, upper, 12)[1:-1]
-        height = np.interp(x, piece.grid, piece.height)
-    return x, np.minimum(height, 0.6 * sigma)
-
-
-def path(
-    piece: MonotonePiece,
-    lower: float,
-    upper: float,
-    sigma: float,
-    level: int,
-    ends: tuple[complex | None, complex | None] = (None, None),
-    share: float = 1.0,
-) -> tuple[Array, Array]:
-    """Nodes x and weights dx of the path over (lower, upper) ⊂ piece for a Gaussian weight of width `sigma`.
-
-    `level`: how near to the ends the panels go, 1/8 of the local scale and 16 times nearer a level.  `ends`: where the
-    path begins and stops, if not at the real ends themselves: on the rays out of zeros of φ'.  `share`: of the
-    Gaussian's mass, to which errors are relative.
-    """
-    x, height = _profile(piece, lower, upper, sigma)
-    scales = local_scales(piece, lower, upper, sigma)
-    begin, stop = (at if end is None else end for end, at in zip(ends, (lower, upper), strict=True))
-    # λ → 0 is decided by the neighbourhood of a zero of φ', however small: go there geometrically.
-    finest_left, finest_right = (
-        1.05 * abs(end.real - at) if isinstance(end, complex) else scale * _fineness(piece.branch, at, level)
-        for end, at, scale in zip((begin, stop), (lower, upper), scales, strict=True)
-    )
-    depth = np.minimum((x - lower) / (0.12 * scales[0]), (upper - x) / (0.12 * scales[1]))
-    beside = np.log(np.maximum(share * sigma / height, 1.0)) - 0.7 * np.log(np.minimum(depth, 1.0))
-    # Where the weight is small the sum needs fewer digits, and panels may be longer; at the ends they do not help where
-    # just these are to be resolved.
-    weight = np.minimum(x**2 / (2.0 * sigma**2) + max(0.0, 1.0 - level / FULL_LEVEL) * beside, 20.0)
-    rho = np.exp((36.0 - weight) / 32.0)
-    length = 2.0 * height / np.maximum(0.5 * (rho - 1.0 / rho), 0.5)
-    keep = (x - lower > finest_left) & (upper - x > finest_right)
-    x, height, length = x[keep], height[keep], length[keep]
-    rate = 1.0 / length
-    counter = np.zeros(x.size)
-    np.cumsum(0.5 * (rate[1:] + rate[:-1]) * (x[1:] - x[:-1]), out=counter[1:])
-    count = max(1, math.ceil(counter[-1]))
-    real = np.interp(np.arange(count + 1) * (counter[-1] / count), counter, x)
-    rise = np.interp(real, x, height)
-    corner = np.concatenate([[begin], real + 1j * piece.side * rise, [stop]])
-    half = 0.5 * (corner[1:] - corner[:-1])
-    centre = 0.5 * (corner[1:] + corner[:-1])
-    nodes = centre[:, None] + half[:, None] * _NODES
-    return nodes.ravel(), (half[:, None] * _WEIGHTS).ravel()
-
-
 def around_zero(lower: float, upper: float) -> Array:
     """Points on both sides of 0, where φ' has its scale, as far out as (lower, upper) goes."""
     points = np.exp(np.linspace(math.log(1e-2), math.log(1.0 + max(abs(lower), abs(upper))), 160))
@@ -148,11 +82,6 @@ def around_zero(lower: float, upper: float) -> Array:
 def _beside_ends(lower: float, upper: float, fraction: Array) -> list[Array]:
     """Points as near to the ends of a wide piece as the finest level goes."""
     return [lower + fraction, upper - fraction] if upper - lower > 100.0 else []
-
-
-def _fineness(branch: Branch, end: float, level: int) -> float:
-    """How near to a real end the panels go."""
-    return ZERO_FINENESS if square_at(branch, end) < 1e-20 else 0.12 / 16.0**level
 
 
 @lru_cache(maxsize=1024)
@@ -186,12 +115,22 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
         open_ = open_[_unsafe(branch, x[open_], height[open_], side, limits)]
         if not open_.size:
             scales = _scale_at(branch, lower, x), _scale_at(branch, upper, x[::-1])
-            return MonotonePiece(branch, lower, upper, side, x, height, scales)
+            kept = _spread(x, height)
+            return MonotonePiece(branch, lower, upper, side, x[kept], height[kept], scales)
         height[open_] *= 0.6
     raise ConvergenceError(
         f"no integration path off the real axis was found for φ' on ({lower:.6g}, {upper:.6g}); "
         "give the activation as an expression that is analytic between its kinks"
     )
+
+
+def _spread(x: Array, height: Array) -> list[int]:
+    """Which points of a grid are enough to know the height by."""
+    kept = [0]
+    for k in range(1, x.size - 1):
+        if x[k + 1] - x[kept[-1]] > SPACING * min(height[k], height[kept[-1]]):
+            kept.append(k)
+    return [*kept, x.size - 1]
 
 
 def _scale_at(branch: Branch, end: float, x: Array) -> float:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 
 from .._types import Array
 from ..activations import Activation, Branch
 from ..errors import ConvergenceError
+from . import gauss
 from .fade import Taken, is_cut, kept
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
-from .path import TINY_SLOPE_SQUARE, MonotonePiece, local_scales, monotone_pieces, path, square_at
+from .panels import path
+from .path import TINY_SLOPE_SQUARE, MonotonePiece, monotone_pieces, square_at
 from .zero import decades, ray, ray_out_of, slope_zero
 
 # 9.5 standard deviations leave 2e-21 of the mass outside, and exp(−45) of the peak weight.
@@ -23,6 +26,8 @@ REACH = 9.5
 FAR = 8.8
 # Where a slope is what it is for |x| → ∞: its square leaves the range of doubles if it has no limit, or goes to 0.
 FARTHEST = 1e200
+# φ'² below which φ' vanishes at the end of a piece, but for rounding.
+FLAT = 1e-20
 # Slopes too small to be told from zero are left out altogether where they have less mass than this.
 NO_MASS = 1e-12
 
@@ -53,26 +58,18 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
     else:
         for branch in activation.branches:
             if branch.constant_slope is not None:
-                mass = gaussian_mass(branch.lower, branch.upper, variance)
+                mass = gauss.mass_between(branch.lower, branch.upper, variance)
                 if mass > 0.0:
                     atoms[branch.constant_slope**2] = atoms.get(branch.constant_slope**2, 0.0) + mass
         pieces = _pieces_within(activation, variance)
     fold = period is None and activation.even_slope and all(low >= 0 or high <= 0 for _, low, high in pieces)
     copies = 2.0 if fold else 1.0
+    parts = [part for part in pieces if not (fold and part[2] <= 0)]
     rays: list[_Ray] = []
-    for piece, lower, upper in pieces:
-        if fold and upper <= 0:
-            continue
-        here = [_ray_out_of(piece, lower, upper, at, variance, period) for at in (lower, upper)]
-        rays += [one for one in here if one is not None]
-        begin, stop = (None if one is None else one.end for one in here)
-        x, dx = path(piece, lower, upper, math.sqrt(variance), level, (begin, stop), rank)
-        points.append(piece.branch.slope(x) ** 2)
-        weights.append(_weight(x, variance, period) * dx * copies)
-    if rays:
-        t, weight = _merged(tuple(rays))
+    if parts:
+        t, dx, rays = _over(parts, variance, period, level, rank)
         points.append(t)
-        weights.append(weight * copies)
+        weights.append(dx * copies)
     tiny = 1.0 - rank - atoms.pop(0.0, 0.0)
     faded = tiny > 0.5 * NO_MASS
     if faded:
@@ -96,18 +93,19 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
     # next to no mass near them are short.
     resolved = min([10.0**one.bottom for one in rays], default=0.0)
     beside = 2e-10 * min(1.0, math.sqrt(variance))
-    near = [
-        (square_at(piece.branch, x), square_at(piece.branch, x + beside))
+    # Ends where φ' all but vanishes, though not like a simple zero.
+    flat = [
+        (at, piece.branch, x)
         for piece, lower, upper in pieces
         for x in (lower, upper)
-        if slope_zero(piece.branch, x) is None
+        if (at := square_at(piece.branch, x)) < FLAT and slope_zero(piece.branch, x) is None
     ]
     # What is below the limit of slopes counts as zero: there the law has an end like any other, and towards it far more
     # mass than a ray leaves out.
-    if any(0.0 < at < 2.0 * TINY_SLOPE_SQUARE for at, _ in near) and tiny > NO_MASS:
+    if any(0.0 < at < 2.0 * TINY_SLOPE_SQUARE for at, _, _ in flat) and tiny > NO_MASS:
         resolved = 0.0
     # Beside a zero of φ' of higher order the rounding of x spoils what is nearer than this.
-    spoilt = [above for at, above in near if at < 1e-20 and not 0.0 < at < 2.0 * TINY_SLOPE_SQUARE]
+    spoilt = [square_at(branch, x + beside) for at, branch, x in flat if not 0.0 < at < 2.0 * TINY_SLOPE_SQUARE]
     resolved = max([resolved, *spoilt])
     largest = max([*(t for e in ends for t in e), *atoms.keys()])
     smallest = min([*(t for e in ends for t in e), *atoms.keys()])
@@ -154,15 +152,16 @@ def slope_rank(activation: Activation, variance: float) -> float:
         for branch in activation.branches:
             low, high = branch.lower, branch.upper
             if branch.constant_slope == 0.0:
-                zero += gaussian_mass(low, high, variance)
+                zero += gauss.mass_between(low, high, variance)
                 continue
             if branch.constant_slope is None and activation.slope_period is None:
                 low, high = _where_slope_counts(activation, branch, variance)
-                tiny = gaussian_mass(branch.lower, low, variance) + gaussian_mass(high, branch.upper, variance)
+                below = gauss.mass_between(branch.lower, low, variance)
+                tiny = below + gauss.mass_between(high, branch.upper, variance)
                 if tiny > NO_MASS:
                     fading = _fading_mass(activation, branch, variance)
                     zero, rest = zero + tiny + fading, rest - fading
-            rest += gaussian_mass(low, high, variance)
+            rest += gauss.mass_between(low, high, variance)
     if not rest > 0.0:
         raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
     # Of two complements the smaller one has the digits.
@@ -185,10 +184,35 @@ def _where_slope_counts(activation: Activation, branch: Branch, variance: float)
 def _fading_mass(activation: Activation, branch: Branch, variance: float) -> float:
     """What fading takes from the slopes of a branch that count."""
     return sum(
-        Taken(branch, lower, upper, lambda x: _weight(x, variance, None)).mass
+        Taken(branch, lower, upper, lambda x: gauss.density(x, variance, None)).mass
         for piece, lower, upper in _pieces_within(activation, variance)
         if piece.branch is branch and any(is_cut(branch, end) for end in (lower, upper))
     )
+
+
+def _over(
+    parts: list[tuple[MonotonePiece, float, float]], variance: float, period: float | None, level: int, share: float
+) -> tuple[Array, Array, list[_Ray]]:
+    """φ'² and the weights of the Gaussian at nodes on paths over the parts, and on the rays out of zeros of φ'."""
+    sigma = math.sqrt(variance)
+    rays: list[_Ray] = []
+    rules: list[tuple[Array, Array]] = []
+    for piece, lower, upper in parts:
+        over = path(piece, lower, upper, sigma, share)
+        scale = min(over.scales)
+        first, last = (_ray_out_of(piece.branch, at, at == lower, variance, period, scale) for at in (lower, upper))
+        rays += [one for one in (first, last) if one is not None]
+        rules.append(over.panels(level, first and first.end, last and last.end))
+    x, dx = (np.concatenate(rows) for rows in zip(*rules, strict=True))
+    points, weights, done = [], [gauss.density(x, variance, period) * dx], 0
+    for branch, together in groupby(zip(parts, rules, strict=True), lambda one: one[0][0].branch):
+        begin, done = done, done + sum(nodes.size for _, (nodes, _) in together)
+        points.append(branch.slope(x[begin:done]) ** 2)
+    if rays:
+        t, weight = _merged(tuple(rays))
+        points.append(t)
+        weights.append(weight)
+    return np.concatenate(points), np.concatenate(weights), rays
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,21 +232,24 @@ class _Ray:
 
 @lru_cache(maxsize=64)
 def _ray_out_of(
-    piece: MonotonePiece, lower: float, upper: float, at: float, variance: float, period: float | None
+    branch: Branch, at: float, after: bool, variance: float, period: float | None, scale: float
 ) -> _Ray | None:
-    """The nodes next to a simple zero of φ' at `at`, an end of the piece; None if there is none that counts."""
+    """The nodes next to a simple zero of φ' at `at`, those after it or before it; None where there is none that counts.
+
+    `scale`: length over which the path may rise.
+    """
     sigma = math.sqrt(variance)
-    zero = slope_zero(piece.branch, at) if abs(at) < FAR * sigma or period is not None else None
+    zero = slope_zero(branch, at) if abs(at) < FAR * sigma or period is not None else None
     if zero is None:
         return None
     steepness = 1.0 / abs(zero.series[0])
-    limit = min(zero.reach, 0.3 * min(local_scales(piece, lower, upper, sigma)) * steepness)
+    limit = min(zero.reach, 0.3 * scale * steepness)
     top = math.floor(2.0 * math.log10(limit))
-    weight = float(_weight(np.array([at], complex), variance, period)[0].real)
+    weight = float(gauss.density(np.array([at], complex), variance, period)[0].real)
     count = decades(weight * 10.0 ** (0.5 * top) / steepness)
-    t, displacement, dx, outer = ray_out_of(zero, 1 if at == lower else -1, top, count)
+    t, displacement, dx, outer = ray_out_of(zero, 1 if after else -1, top, count)
     x = at + displacement
-    return _Ray(top, t, dx * _weight(x.ravel(), variance, period).reshape(x.shape), at + outer)
+    return _Ray(top, t, dx * gauss.density(x.ravel(), variance, period).reshape(x.shape), at + outer)
 
 
 @lru_cache(maxsize=16)
@@ -262,17 +289,6 @@ def _extremes(activation: Activation) -> tuple[float, float]:
     return float(min(values)), float(max(values))
 
 
-def gaussian_mass(lower: float, upper: float, variance: float) -> float:
-    """P(lower < √q z < upper), with relative accuracy in both tails."""
-    scale = math.sqrt(2.0 * variance)
-    a, b = lower / scale, upper / scale
-    if a > 0.0:
-        return 0.5 * (math.erfc(a) - math.erfc(b))
-    if b < 0.0:
-        return 0.5 * (math.erfc(-b) - math.erfc(-a))
-    return 0.5 * (math.erf(b) - math.erf(a))
-
-
 def _pieces_within(activation: Activation, variance: float) -> list[tuple[MonotonePiece, float, float]]:
     reach = REACH * math.sqrt(variance)
     rounded = _rounded_reach(variance)
@@ -296,13 +312,3 @@ def _folding_period(activation: Activation, variance: float) -> float | None:
     """The period to fold h over: that of φ'² where h reaches over several of them, else none."""
     period = activation.slope_period
     return period if period is not None and variance > period**2 else None
-
-
-def _weight(x: Array, variance: float, period: float | None) -> Array:
-    """Gaussian density at complex x; summed over all periods when φ' is periodic."""
-    if period is None:
-        return np.exp(-(x**2) / (2.0 * variance)) / math.sqrt(2.0 * math.pi * variance)
-    # Poisson summation: the wrapped Gaussian is nearly uniform.
-    k = np.arange(1, 12)
-    decay = np.exp(-2.0 * (math.pi * k / period) ** 2 * variance)
-    return (1.0 + 2.0 * (np.cos(2.0 * math.pi * x[:, None] * k / period) * decay).sum(1)) / period

@@ -91,9 +91,11 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
             if (rough ? small && just_above(factor, x) : exact_near) {
                 double jump = 0.0;
                 if (cut) {
-                    if (isnan(jumps ? jumps[k] : NAN))
+                    jump = jumps ? jumps[k] : NAN;
+                    if (isnan(jump) && rough && factor->cut != NULL)
+                        jump = rough_density(factor->cut, creal(x));
+                    if (isnan(jump))
                         return JUMP;
-                    jump = jumps[k];
                 }
                 double height = jump + cimag(x) * creal(divided_difference(factor->table, creal(x), x));
                 psi = CMPLX(creal(psi), height), plus = CMPLX(creal(plus), height);

@@ -5,15 +5,18 @@
 
 #include <math.h>
 
+#include "cut.h"
 #include "sums.h"
 
-/* One factor: a law of multiplicity `count`, seen through w_k = ratio·w; `pole`: where its ψ is not smooth. */
+/* One factor: a law of multiplicity `count`, seen through w_k = ratio·w; `pole`: where its ψ is not smooth; `cut`: its
+   density, roughly, or NULL. */
 typedef struct {
     const Table *table;
     double count, omega, largest, smallest;
     int narrow, continuous;
     ptrdiff_t poles;
     const double *pole;
+    Cut *cut;
 } Factor;
 
 /* Whether real v lies where the law may have a density. */
@@ -55,7 +58,7 @@ static inline Values values_in(double complex *rows, ptrdiff_t factors)
 /* What became of an evaluation: done; Im ψ needs the law's own density at v; or a case for the general code. */
 enum { DONE = 0, JUMP = 1, GENERAL = 2 };
 
-/* `jumps` (K): densities where they are known, else NaN; `rough`: see `LawStack.evaluate`; `curvature`: bends too. */
+/* `jumps` (K): densities where they are known, else NaN, or NULL; `rough`: see `LawStack.evaluate`; `curvature`: bends too. */
 int evaluate(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
              int curvature, Values *out);
 

@@ -2,6 +2,8 @@
 
 #include "calls.h"
 
+#include <string.h>
+
 #define EQUATION "_spectra_native.equation"
 
 typedef struct {
@@ -16,6 +18,8 @@ static void release(Held *held)
     for (Py_ssize_t i = 0; i < held->held; i++)
         PyBuffer_Release(&held->views[i]);
     PyMem_Free(held->views);
+    for (Py_ssize_t k = 0; held->equation.factor != NULL && k < held->equation.factors; k++)
+        free_cut(held->equation.factor[k].cut);
     PyMem_Free((void *)held->equation.factor);
     Py_XDECREF(held->tables);
     PyMem_Free(held);
@@ -90,6 +94,38 @@ PyObject *py_equation(PyObject *Py_UNUSED(self), PyObject *args)
     if (capsule == NULL)
         release(held);
     return capsule;
+}
+
+/* cut(equation, k, tables): what the density of law k is, roughly; `tables` is a list of arrays (3, n). */
+CALL(py_cut)
+{
+    const Equation *equation;
+    if (expect(nargs, 3, "cut(equation, k, tables)") < 0 || (equation = equation_of(args[0])) == NULL)
+        return NULL;
+    Py_ssize_t k = PyLong_AsSsize_t(args[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (k < 0 || k >= equation->factors || !PyList_Check(args[2]))
+        return PyErr_Format(PyExc_ValueError, "there is no factor %zd, or no list of tables", k);
+    Py_ssize_t parts = PyList_GET_SIZE(args[2]);
+    Cut *cut = make_cut(parts);
+    if (cut == NULL)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < parts; i++) {
+        Py_buffer view;
+        if (view_of(PyList_GET_ITEM(args[2], i), &view, "d", -1, 0) < 0)
+            break;
+        double *rows = make_part(&cut->part[i], view.len / (3 * (Py_ssize_t)sizeof(double)));
+        if (rows != NULL)
+            memcpy(rows, view.buf, 3 * cut->part[i].size * sizeof(double));
+        else
+            PyErr_NoMemory();
+        PyBuffer_Release(&view);
+    }
+    Factor *factor = (Factor *)&equation->factor[k];
+    free_cut(factor->cut);
+    factor->cut = PyErr_Occurred() ? (free_cut(cut), NULL) : cut;
+    return none();
 }
 
 const Equation *equation_of(PyObject *capsule)

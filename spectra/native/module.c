@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 2
+#define VERSION 5
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {
@@ -37,8 +37,10 @@ static PyMethodDef methods[] = {
     {"sums", FAST(py_sums), "sums(table, v, order, out)"},
     {"difference", FAST(py_difference), "difference(table, a, v, out)"},
     {"equation", py_equation, METH_VARARGS, "equation(constant, d, e, factors)"},
+    {"cut", FAST(py_cut), "cut(equation, k, tables)"},
     {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
     {"follow", FAST(py_follow), "follow(equation, target, zeta, v, tolerance, certified)"},
+    {"march", FAST(py_march), "march(equation, log_u, zeta, v, step, fading, pace, resolved, out)"},
     {"critical", FAST(py_critical), "critical(equation, logarithmic, zeta, v)"},
     {"project", FAST(py_project), "project(equation, zeta, v)"},
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},

@@ -70,6 +70,11 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
     memcpy(best_v, here_v, bytes);
     for (int step = 0; step < limits->max_steps; step++) {
         int state = improve(equation, here, here_v, NULL, 0, target, &size, &next, next_v);
+        if (state == JUMP && limits->rough_steps > 0) {
+            *zeta = here;
+            memcpy(v, here_v, bytes);
+            return CLOSE;
+        }
         if (state != DONE)
             return state;
         if (size < best) {

@@ -9,6 +9,8 @@
 #define MOST_FACTORS 512
 /* A state beyond those of an evaluation: Newton's method went astray. */
 #define STRAYED 3
+/* And: rough steps led to where the density of a law is needed to go on. */
+#define CLOSE 4
 
 /* One step, from ζ and v to `new_zeta` and `new_v`, and the residual `size` where it starts. */
 int improve(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
@@ -21,8 +23,8 @@ typedef struct {
     double floor, certified, polished, near;
 } Limits;
 
-/* The root from ζ and v, in place, and its residual: what `spectra.solve.solve` does.  Where the state is not DONE they
-   are left as they were. */
+/* The root from ζ and v, in place, and its residual: what `spectra.solve.solve` does.  Where the state is CLOSE they are
+   where rough steps led, and where it is neither that nor DONE they are left as they were. */
 int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
           double complex *v, double *residual);
 

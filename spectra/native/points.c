@@ -1,6 +1,7 @@
 /* The equation at single points, in plain numbers. */
 
 #include "calls.h"
+#include "march.h"
 
 #include <math.h>
 
@@ -96,6 +97,43 @@ CALL(py_follow)
     if (state == GENERAL)
         Py_RETURN_NONE;
     return as_spot(equation, zeta, v, &at, size);
+}
+
+/* march(equation, log_u, zeta, v, step, fading, pace, resolved, out): None where the equation was not evaluated, else how
+   many rows (3K + 4,) of `out` were filled, log u, step and fading where the march stopped, and the spot there. */
+CALL(py_march)
+{
+    const Equation *equation;
+    double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS], spare[5 * MOST_FACTORS];
+    Py_buffer resolved, out;
+    Pace pace;
+    if (expect(nargs, 9, "march(equation, log_u, zeta, v, step, fading, pace, resolved, out)") < 0 ||
+        (equation = equation_of(args[0])) == NULL || !PyTuple_Check(args[6]) ||
+        !PyArg_ParseTuple(args[6], "dddddddddd", &pace.rough, &pace.thin, &pace.lost, &pace.largest, &pace.sparse,
+                          &pace.beside_pole, &pace.ahead, &pace.least, &pace.flat, &pace.certified))
+        return NULL;
+    Standing here = {.log_u = PyFloat_AsDouble(args[1]),
+                     .step = PyFloat_AsDouble(args[4]),
+                     .fading = PyFloat_AsDouble(args[5]),
+                     .zeta = number(PyComplex_AsCComplex(args[2])),
+                     .v = v,
+                     .at = values_in(rows, equation->factors)};
+    if (PyErr_Occurred() || numbers(args[3], equation->factors, v) < 0 ||
+        view_of(args[7], &resolved, "d", equation->factors, 0) < 0)
+        return NULL;
+    if (view_of(args[8], &out, "Zd", -1, 1) < 0) {
+        PyBuffer_Release(&resolved);
+        return NULL;
+    }
+    Py_ssize_t room = out.len / ((3 * equation->factors + 4) * (Py_ssize_t)sizeof(double complex));
+    Py_ssize_t made =
+        march(equation, &pace, resolved.buf, &here, values_in(spare, equation->factors), out.buf, room);
+    PyBuffer_Release(&out);
+    PyBuffer_Release(&resolved);
+    if (made < 0)
+        Py_RETURN_NONE;
+    return Py_BuildValue("(ndddN)", made, here.log_u, here.step, here.fading,
+                         as_spot(equation, here.zeta, v, &here.at, here.size));
 }
 
 /* project(equation, zeta, v): the state; v (K,) on the constraints, in place. */

@@ -59,62 +59,77 @@ static inline void advance(Running *running, const double complex *block, int co
     }
 }
 
-/* Σ over one block of `weights` s^k for k = 0 … count − 1. */
-static inline __attribute__((always_inline)) void power_sums(const vec *weights, const vec *weights_imag, const vec *s, const vec *s_imag, int count,
-                       double complex *out)
+/* Add up `weights` s^k of one block for k = 0 … count − 1, lane by lane. */
+static inline __attribute__((always_inline)) void power_sums(const vec *weights, const vec *weights_imag, const vec *s,
+                                                             const vec *s_imag, int count, vec *sums)
 {
     vec a = *weights, b = *weights_imag;
     for (int k = 0; k < count; k++) {
-        out[k] = CMPLX(total(&a), total(&b));
+        sums[2 * k] += a, sums[2 * k + 1] += b;
         vec next = a * *s - b * *s_imag;
         b = a * *s_imag + b * *s;
         a = next;
     }
 }
 
+static inline void totals(const vec *sums, int count, double complex *out)
+{
+    for (int k = 0; k < count; k++)
+        out[k] = CMPLX(total(&sums[2 * k]), total(&sums[2 * k + 1]));
+}
+
 /* Coefficients at all boundaries, from one end of the nodes to the other. */
 FOR_EVERY_PROCESSOR
 static void expand(Table *table)
 {
-    ptrdiff_t blocks = table->blocks, size = blocks * LANES;
+    ptrdiff_t blocks = table->blocks, groups = table->groups, size = blocks * LANES;
     const vec *t = (const vec *)table->rows, *t_imag = (const vec *)(table->rows + size);
     const vec *squares = (const vec *)(table->rows + 4 * size), *squares_imag = (const vec *)(table->rows + 5 * size);
     const vec *w = (const vec *)(table->rows + 6 * size), *w_imag = (const vec *)(table->rows + 7 * size);
     Running running[2 * BELOW] = {0};
-    double complex block[BELOW];
+    double complex group[BELOW];
     for (int k = 0; k < BELOW; k++)
         table->below[k] = 0.0;
-    for (ptrdiff_t b = 0; b < blocks; b++) {
-        double scale = table->most[b], shrink = b > 0 ? table->most[b - 1] / scale : 0.0;
-        vec s = t[b] * (1.0 / scale), s_imag = t_imag[b] * (1.0 / scale);
-        power_sums(&w[b], &w_imag[b], &s, &s_imag, TERMS + 2, block);
-        power_sums(&squares[b], &squares_imag[b], &s, &s_imag, TERMS, block + TERMS + 2);
-        advance(running, block, BELOW, TERMS + 2, 0, shrink, table->below + (b + 1) * BELOW);
+    for (ptrdiff_t g = 0; g < groups; g++) {
+        double scale = table->most[g], shrink = g > 0 ? table->most[g - 1] / scale : 0.0;
+        vec sums[2 * BELOW] = {0};
+        for (ptrdiff_t b = g * GROUP; b < blocks && b < (g + 1) * GROUP; b++) {
+            vec s = t[b] * (1.0 / scale), s_imag = t_imag[b] * (1.0 / scale);
+            power_sums(&w[b], &w_imag[b], &s, &s_imag, TERMS + 2, sums);
+            power_sums(&squares[b], &squares_imag[b], &s, &s_imag, TERMS, sums + 2 * (TERMS + 2));
+        }
+        totals(sums, BELOW, group);
+        advance(running, group, BELOW, TERMS + 2, 0, shrink, table->below + (g + 1) * BELOW);
     }
     for (int k = 0; k < 2 * ABOVE; k++)
         running[k] = (Running){0.0, 0.0};
     for (int k = 0; k < ABOVE; k++)
-        table->above[blocks * ABOVE + k] = 0.0;
-    for (ptrdiff_t b = blocks - 1; b >= 0; b--) {
-        double scale = table->least[b], shrink = b + 1 < blocks ? scale / table->least[b + 1] : 0.0;
-        vec x = t[b] * (1.0 / scale), y = t_imag[b] * (1.0 / scale), inverse = 1.0 / (x * x + y * y);
-        vec s = x * inverse, s_imag = -y * inverse;
-        vec first = squares[b] * s - squares_imag[b] * s_imag, first_imag = squares[b] * s_imag + squares_imag[b] * s;
-        power_sums(&w[b], &w_imag[b], &s, &s_imag, TERMS + 1, block);
-        power_sums(&first, &first_imag, &s, &s_imag, TERMS, block + TERMS + 1);
-        advance(running, block, ABOVE, TERMS + 1, 1, shrink, table->above + b * ABOVE);
+        table->above[groups * ABOVE + k] = 0.0;
+    for (ptrdiff_t g = groups - 1; g >= 0; g--) {
+        double scale = table->least[g], shrink = g + 1 < groups ? scale / table->least[g + 1] : 0.0;
+        vec sums[2 * ABOVE] = {0};
+        for (ptrdiff_t b = g * GROUP; b < blocks && b < (g + 1) * GROUP; b++) {
+            vec x = t[b] * (1.0 / scale), y = t_imag[b] * (1.0 / scale), inverse = 1.0 / (x * x + y * y);
+            vec s = x * inverse, s_imag = -y * inverse;
+            vec first = squares[b] * s - squares_imag[b] * s_imag;
+            vec first_imag = squares[b] * s_imag + squares_imag[b] * s;
+            power_sums(&w[b], &w_imag[b], &s, &s_imag, TERMS + 1, sums);
+            power_sums(&first, &first_imag, &s, &s_imag, TERMS, sums + 2 * (TERMS + 1));
+        }
+        totals(sums, ABOVE, group);
+        advance(running, group, ABOVE, TERMS + 1, 1, shrink, table->above + g * ABOVE);
     }
 }
 
 int make_table(Table *table, const double complex *t, const double complex *w, ptrdiff_t size)
 {
-    ptrdiff_t blocks = size / LANES;
-    table->blocks = blocks;
+    ptrdiff_t blocks = size / LANES, groups = (blocks + GROUP - 1) / GROUP;
+    table->blocks = blocks, table->groups = groups;
     table->rows = malloc(ROWS * size * sizeof(double));
-    table->least = malloc(blocks * sizeof(double));
-    table->most = malloc(blocks * sizeof(double));
-    table->below = malloc((blocks + 1) * BELOW * sizeof(double complex));
-    table->above = malloc((blocks + 1) * ABOVE * sizeof(double complex));
+    table->least = malloc(groups * sizeof(double));
+    table->most = malloc(groups * sizeof(double));
+    table->below = malloc((groups + 1) * BELOW * sizeof(double complex));
+    table->above = malloc((groups + 1) * ABOVE * sizeof(double complex));
     if (!table->rows || !table->least || !table->most || !table->below || !table->above)
         return -1;
     for (ptrdiff_t j = 0; j < size; j++) {
@@ -123,8 +138,10 @@ int make_table(Table *table, const double complex *t, const double complex *w, p
         for (int i = 0; i < ROWS / 2; i++)
             table->rows[2 * i * size + j] = creal(row[i]), table->rows[(2 * i + 1) * size + j] = cimag(row[i]);
     }
-    for (ptrdiff_t b = 0; b < blocks; b++)
-        table->least[b] = cabs(t[b * LANES]), table->most[b] = cabs(t[(b + 1) * LANES - 1]);
+    for (ptrdiff_t g = 0; g < groups; g++) {
+        ptrdiff_t end = (g + 1) * GROUP < blocks ? (g + 1) * GROUP : blocks;
+        table->least[g] = cabs(t[g * GROUP * LANES]), table->most[g] = cabs(t[end * LANES - 1]);
+    }
     expand(table);
     return 0;
 }
@@ -228,18 +245,19 @@ static ptrdiff_t count_up_to(const double *x, ptrdiff_t size, double limit)
 void node_sums(const Table *table, double complex v, int order, double complex *out)
 {
     double near = 1.0 / cabs(v);
-    ptrdiff_t blocks = table->blocks;
-    ptrdiff_t begin = count_up_to(table->most, blocks, FAR * near), end = count_up_to(table->least, blocks, near / FAR);
+    ptrdiff_t blocks = table->blocks, groups = table->groups;
+    ptrdiff_t begin = count_up_to(table->most, groups, FAR * near), end = count_up_to(table->least, groups, near / FAR);
     if (end < begin)
         end = begin;
     for (int i = 0; i < 3 + order; i++)
         out[i] = 0.0;
     if (begin > 0)
         add_below(table->below + begin * BELOW, table->most[begin - 1], v, order, out);
-    if (end < blocks)
+    if (end < groups)
         add_above(table->above + end * ABOVE, table->least[end], v, order, out);
     if (begin < end)
-        add_blocks(table->rows, blocks * LANES, begin, end, creal(v), cimag(v), order, (double *)out);
+        add_blocks(table->rows, blocks * LANES, begin * GROUP, end < groups ? end * GROUP : blocks, creal(v), cimag(v),
+                   order, (double *)out);
 }
 
 FOR_EVERY_PROCESSOR

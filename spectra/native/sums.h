@@ -11,20 +11,22 @@
 /* Rows of doubles over the nodes: Re t, Im t, then real and imaginary parts of W t, W (t − 1)², W and 2 W t². */
 #define ROWS 10
 /* Terms of the series in vt or 1/vt for nodes far from 1/v, and how near 1/v the others are. */
-#define TERMS 10
-#define FAR 0.01
-/* Entries of `below` and `above` at each boundary between blocks. */
+#define TERMS 13
+#define FAR 0.04
+/* Blocks in a group: at the boundaries between groups the coefficients of the series are known. */
+#define GROUP 3
+/* Entries of `below` and `above` at each boundary. */
 #define BELOW (2 * TERMS + 2)
 #define ABOVE (2 * TERMS + 1)
 
-/* Nodes of a law in order of |t|, in `blocks` of LANES.
+/* Nodes of a law in order of |t|, in `blocks` of LANES, these in `groups`.
 
-   `least`, `most` (blocks): |t| of their first and last node.  `below` (blocks + 1, BELOW): of the nodes before a
-   boundary, Σ W s^k for k = 0 … TERMS + 1 and Σ W (t − 1)² s^k for k = 0 … TERMS − 1, s = t/`most` of the block
-   before.  `above` (blocks + 1, ABOVE): of those behind it, Σ W s^k for k = 0 … TERMS and Σ W (t − 1)² s^k for
-   k = 1 … TERMS, s = `least` of the block behind/t. */
+   `least`, `most` (groups): |t| of their first and last node.  `below` (groups + 1, BELOW): of the nodes before a
+   boundary, Σ W s^k for k = 0 … TERMS + 1 and Σ W (t − 1)² s^k for k = 0 … TERMS − 1, s = t/`most` of the group
+   before.  `above` (groups + 1, ABOVE): of those behind it, Σ W s^k for k = 0 … TERMS and Σ W (t − 1)² s^k for
+   k = 1 … TERMS, s = `least` of the group behind/t. */
 typedef struct {
-    ptrdiff_t blocks;
+    ptrdiff_t blocks, groups;
     double *rows, *least, *most;
     double complex *below, *above;
 } Table;

@@ -1,0 +1,203 @@
+"""Pieces of an arc: their Chebyshev nodes, the solution there, and whether the series of the density have converged."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._types import Array
+from .chart import DEGREE, FIT, NODES, PARTS, RESOLUTION, SHORTEST
+from .guess import THIN, in_parts
+from .master import MasterEquation
+from .solve import Roots
+from .walker import Arc
+
+# Largest relative error left in the density of a piece; with what it holds, 1e-16 of the mass.
+TAIL_RESOLUTION = 1e-5
+# A piece that carries less mass than this need not be resolved further.
+NEGLIGIBLE = 1e-16
+# A rougher piece is not halved but quartered: the series of its halves would not converge either.
+HALVED = 2e-10
+# A piece that is no rougher than this gives starting values to its parts.
+SMOOTH = 1e-2
+# Rounds after which the rounding of large terms that cancel is thought of, and the most that is said to be that.
+PATIENCE, MOST_NOISE = 4, 1e-10
+# What a shorter piece does not make this much smoother is rounding, if it is small, or near what is known of it.
+SMOOTHER = 0.1
+SMALL_NOISE, KNOWN_NOISE = 1e-11, 10.0
+# Pieces whose roots are not found are left to finer laws where the error left in their mass is below this,
+SCRAP = 1e-13
+# and where they are shorter than this, with less mass than its square.
+LOST = 1e-3
+# Half lengths, relative to 1 + |U|, below which distances to the edges are formed from those of the piece.
+TINY = 1e-9
+_ROUNDING = 4.0 * float(np.finfo(float).eps)
+
+
+class Span:
+    """The ends of an arc in U, in the arithmetic in use as well, and the exponents of the density at them."""
+
+    def __init__(self, equation: MasterEquation, arc: Arc) -> None:
+        low = arc.log_u[0] if arc.first is None else arc.first.log_u
+        high = arc.log_u[-1] if arc.last is None else arc.last.log_u
+        self.exact_low, self.exact_high = equation.exact(low), equation.exact(high)
+        self.low, self.high, self.low_tail = float(low), float(high), float(low - float(low))
+        self.exponent_low = arc.first.exponent if arc.first is not None else 0.0
+        self.exponent_high = arc.last.exponent if arc.last is not None else 0.0
+
+
+class Pieces:
+    """Some pieces of an arc, P of them, and the solution at their nodes.
+
+    Parameters
+    ----------
+    breaks : ends in U (P, 2).
+    before : how rough the pieces were whose parts these are (P,), inf where they are no parts.
+
+    Attributes
+    ----------
+    u, exact : nodes (P, n), and in the arithmetic in use.
+    coefficients : of log p less the edge factors (P, n); `roughness` (P,) is the largest of the last three.
+    held : mass, roughly (P,).
+    """
+
+    def __init__(self, equation: MasterEquation, span: Span, breaks: Array, before: Array) -> None:
+        self._equation, self._span, self._before = equation, span, before
+        self.low, self.high = a, b = breaks.T
+        half = 0.5 * (b - a)
+        local = half[:, None] * NODES
+        self.u = (a + half)[:, None] + local
+        # Sums from the lower end on: beside an edge the distance keeps its digits.
+        self.exact = (a - span.low)[:, None] + half[:, None] * (1.0 + NODES) + span.exact_low
+        # Distances to the edges as the rounded targets have them.
+        self._to_low, self._to_high = self.exact - span.exact_low, span.exact_high - self.exact
+        tiny = half < TINY * (1.0 + np.abs(a))
+        if tiny.any():
+            self._to_low[tiny] = (a - span.low + half)[tiny, None] + local[tiny]
+            self._to_high[tiny] = (span.high - b + half)[tiny, None] - local[tiny]
+
+    def take(self, roots: Roots) -> None:
+        """Form the series from the solution at the nodes."""
+        span = self._span
+        self._roots, shape = roots, self.u.shape
+        self._log_p = y = self._equation.log_density(roots.zeta).reshape(shape)
+        if span.exponent_low:
+            y = y - span.exponent_low * np.log(self._to_low)
+        if span.exponent_high:
+            y = y - span.exponent_high * np.log(self._to_high)
+        # Rounded once, at the end: the first coefficient stands for the mass of the piece.
+        self.coefficients = (y @ FIT.T).astype(float)
+        self.roughness = np.max(np.abs(self.coefficients[:, -3:]), axis=1)
+        self._most, self._least = np.max(y, axis=1).astype(float), np.min(y, axis=1).astype(float)
+        self.held = np.exp(np.max(self._log_p, axis=1)) / self._equation.rank * (self.high - self.low)
+
+    def finished(self, rounds: int) -> Array:
+        """Which pieces are resolved, or need not be, or cannot be (P,); `rounds`: how many came before."""
+        length = self.high - self.low
+        scale = np.maximum(1.0, 0.03 * np.maximum(self._most, -self._least))
+        noise = self._noise(length)
+        if rounds >= PATIENCE:
+            zeta = self._roots.zeta.reshape(self.u.shape)
+            noise += _cancellation(self._equation, self.u, zeta)
+            # In the tails of a narrow law the imaginary parts of v are rounded, with all of v, long before the mass is
+            # negligible.
+            flatness = _flatness(self._roots).reshape(self.u.shape).max(axis=1)
+            noise += np.minimum(flatness, NEGLIGIBLE / self.held)
+        finished = (self.roughness < RESOLUTION * scale + noise) | (self.held < NEGLIGIBLE)
+        finished |= length < SHORTEST * (1.0 + np.abs(self.low))
+        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise)
+        finished |= settled & (self.roughness > SMOOTHER * self._before)
+        if not self._roots.certified.all():
+            # Where the laws are not resolved roots are not found, and shorter pieces do not help.
+            missed = ~self._roots.certified.reshape(self.u.shape).all(axis=1)
+            finished |= missed & (length < LOST) & (self.held < LOST**2)
+            finished |= missed & (self.held * self.roughness < SCRAP)
+        return finished
+
+    def _noise(self, length: Array) -> Array:
+        """What rounding does to the last coefficients (P,)."""
+        span = self._span
+        size = 1.0 + np.maximum(np.abs(self.low), np.abs(self.high))
+        # Where the density is steep, as on a narrow bulk, it inherits the rounding of U.
+        noise = _ROUNDING * size * ((self._most - self._least) / length)
+        # Next to a square-root edge through the distance to the edge.
+        rounding = 4.0 * self._equation.precision * float(size.max())
+        beside = [(span.exponent_low, self._to_low[:, 0]), (span.exponent_high, self._to_high[:, -1])]
+        edges = [(rounding / nearest).astype(float) for exponent, nearest in beside if exponent]
+        if edges:
+            noise += edges[0] if len(edges) == 1 else np.maximum(*edges)
+        # In a thin tail Im w, and with it log p, carries rounding; what a piece holds decides how much of it matters.
+        return noise + np.minimum(NEGLIGIBLE / np.maximum(self.held, 1e-300), TAIL_RESOLUTION)
+
+    def judged(self, which: Array) -> tuple[float, int, int]:
+        """Largest residual on some pieces, and the numbers of nodes without certificate, dense and thin ones."""
+        certified, residual = (x.reshape(self.u.shape)[which] for x in (self._roots.certified, self._roots.residual))
+        if certified.all():
+            return float(residual.max(initial=0.0)), 0, 0
+        thin = self._log_p[which] < THIN + math.log(self._equation.rank)
+        # What is thin without certificate is counted, wherever it came from.
+        counts = np.where(np.isfinite(residual), residual, 1.0)[certified | ~thin]
+        return float(counts.max(initial=0.0)), int((~certified & ~thin).sum()), int((~certified & thin).sum())
+
+    def solutions(self, which: Array) -> tuple[Array, Array, Array]:
+        """Log u, ζ, v at one node in five of some pieces."""
+        kept = np.repeat(which, DEGREE)
+        kept &= np.arange(kept.size) % 5 == 2
+        return self.u.ravel()[kept], self._roots.zeta[kept], self._roots.v[:, kept]
+
+    def divided(self, which: Array) -> tuple[Array, Array, tuple[Array, Array] | None]:
+        """Parts of some pieces: their ends, how rough these are, and starting values at their nodes.
+
+        None for these where the polynomials of the pieces are too rough to tell.
+        """
+        rough = self.roughness[which] > HALVED
+        groups = [(some, n) for some, n in ((which[~rough], 2), (which[rough], 4)) if some.size]
+        breaks = np.concatenate([_cut(self.low[some], self.high[some], n) for some, n in groups])
+        before = np.concatenate([np.tile(self.roughness[some], n) for some, n in groups])
+        certified = self._roots.certified.reshape(self.u.shape)[which]
+        if not (certified.all() and np.all(self.roughness[which] < SMOOTH)):
+            return breaks, before, None
+        starts = [self._starts(some, PARTS[n]) for some, n in groups]
+        if len(starts) == 1:
+            return breaks, before, starts[0]
+        return breaks, before, (np.concatenate([x for x, _ in starts]), np.concatenate([x for _, x in starts], axis=1))
+
+    def _starts(self, which: Array, matrices: Array) -> tuple[Array, Array]:
+        """ζ and v at the nodes of all parts of some pieces, from the solution at the nodes of these pieces."""
+        span = self._span
+        ends = ((span.exponent_low, self._to_low, 0), (span.exponent_high, self._to_high, DEGREE - 1))
+        edges = []
+        for exponent, distances, nearest in ends:
+            distance = distances[which]
+            nearby = distance[:, nearest] < 0.01 * distance[:, DEGREE - 1 - nearest]
+            if exponent and nearby.any():
+                # Distances are linear in U.
+                inside = np.maximum(distance.astype(float) @ matrices.swapaxes(1, 2), 0.0)
+                edges.append((nearby, np.sqrt(distance), np.sqrt(inside), nearest))
+        count = len(self._roots.v)
+        zeta = self._roots.zeta.reshape(self.u.shape)[which]
+        v = self._roots.v.reshape(count, *self.u.shape)[:, which]
+        zeta, v = in_parts(zeta, v, matrices, edges)
+        return zeta.ravel(), v.reshape(count, zeta.size)
+
+
+def _cancellation(equation: MasterEquation, u: Array, zeta: Array) -> Array:
+    """Relative rounding of the density on each piece, where log u is a sum of large terms that cancel."""
+    per_u = np.abs(np.diff(zeta)) / np.maximum(np.diff(u), 1e-300) / np.minimum(zeta.imag[:, 1:], zeta.imag[:, :-1])
+    largest = np.abs(u) + sum(abs(e) * np.abs(np.log(np.abs(1.0 - d * zeta))) for d, e in equation.terms)
+    noise = equation.precision * np.max(largest, axis=1) * np.max(per_u, axis=1)
+    # Beside a spike the estimate is one of its steepness instead.
+    return np.minimum(noise, MOST_NOISE).astype(float)
+
+
+def _flatness(roots: Roots) -> Array:
+    """The rounding of all v at each root, relative to their imaginary parts; the largest."""
+    return np.finfo(float).eps * np.max(np.abs(roots.v) / roots.v.imag, axis=0, initial=0.0)
+
+
+def _cut(a: Array, b: Array, count: int) -> Array:
+    """Both ends of `count` equal parts of every interval (a, b): first parts first."""
+    cuts = a + (b - a) * np.arange(count + 1)[:, None] / count
+    cuts[-1] = b
+    return np.stack([cuts[:-1].ravel(), cuts[1:].ravel()], 1)

@@ -1,0 +1,93 @@
+"""The compiled march along a bulk, and its tables of densities, against the sweep and the densities themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import equation_of, golden_layers
+
+from spectra.activations import get_activation
+from spectra.compiled import CompiledEquation
+from spectra.laws.pushforward import slope_law
+from spectra.master import Factor, MasterEquation
+from spectra.native import NATIVE
+from spectra.sweep import survey
+
+needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
+
+NAMES = [
+    "tanh_q1_orthogonal_L16",
+    "gelu_q1_gaussian_L64",
+    "identity_q1_gaussian_L5",
+    "hardtanh_q0.1_orthogonal_L5",
+    "rect_leaky_orthogonal_300-100-400",
+    "rect_silu_orthogonal_100-150-200",
+]
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", NAMES)
+def test_a_march_is_a_sweep_step_by_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = golden_layers(name)
+    marched = 0
+    march = CompiledEquation.march
+
+    def counted(self: CompiledEquation, *args: Any) -> Any:
+        nonlocal marched
+        found = march(self, *args)
+        marched += len(found[0]) if found is not None else 0
+        return found
+
+    monkeypatch.setattr(CompiledEquation, "march", counted)
+    one = survey(equation_of(layers))
+    monkeypatch.setattr(CompiledEquation, "march", lambda *args: None)
+    other = survey(equation_of(layers))
+    assert marched > 5
+    assert one.steps == other.steps
+    assert len(one.arcs) == len(other.arcs)
+    for a, b in zip(one.arcs, other.arcs, strict=True):
+        # Step by step from one solution, good to 1e-6, to the next: alike, not equal to the last digit.
+        np.testing.assert_allclose(a.log_u, b.log_u, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(a.zeta, b.zeta, rtol=1e-8)
+        np.testing.assert_allclose(a.v, b.v, rtol=1e-8)
+        np.testing.assert_allclose(a.rates, b.rates, rtol=1e-7, atol=1e-12)
+        np.testing.assert_allclose(a.turns, b.turns, rtol=1e-6, atol=1e-12)
+        assert a.fading == pytest.approx(b.fading, rel=1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["tanh", "elu", "softsign"])
+def test_tables_of_densities_are_read_alike(name: str) -> None:
+    """Just above the cut, where Im ψ is next to nothing beside Re ψ, by C from the tables and by Python."""
+    assert NATIVE is not None
+    law = slope_law(get_activation(name), 1.0)
+    density = law.cut_density
+    assert density is not None
+    equation = MasterEquation(((1.0, -1.0),), (Factor(law, 1.0, 3.0),))
+    handle, zeta = equation.compiled._handle, 0.3 + 0.1j  # type: ignore[union-attr]
+    v = np.geomspace(1.02 / law.largest, 0.98 / max(law.smallest, 1e-9 * law.largest), 400)
+    asked = [x for x in v if NATIVE.spot(handle, zeta, [complex(x)], None, 0.0) is True]
+    assert len(asked) > 20
+    known = [NATIVE.spot(handle, zeta, [complex(x)], np.array([density.near(x)]), 0.0) for x in asked]
+    NATIVE.cut(handle, 0, density.tables())
+    for x, one in zip(asked, known, strict=True):
+        other = NATIVE.spot(handle, zeta, [complex(x)], None, 0.0)
+        np.testing.assert_allclose(np.hstack(other), np.hstack(one), rtol=1e-11)
+        assert density.near(x) == pytest.approx(density(np.array([x]))[0], rel=1e-3)
+
+
+@needs_compiler
+def test_wrong_tables_and_marches_are_refused() -> None:
+    assert NATIVE is not None
+    law = slope_law(get_activation("tanh"), 1.0)
+    equation = MasterEquation((), (Factor(law, 1.0, 2.0),))
+    assert equation.compiled is not None
+    handle = equation.compiled._handle
+    with pytest.raises(ValueError, match="no factor 1"):
+        NATIVE.cut(handle, 1, [])
+    with pytest.raises(TypeError, match="format"):
+        NATIVE.cut(handle, 0, [np.zeros((3, 4), complex)])
+    with pytest.raises(TypeError, match="march"):
+        NATIVE.march(handle, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .errors import ConvergenceError
 from .gap import GapWalker
 from .master import MasterEquation
 from .pointwise import Spot, lifted
-from .pole import MARGINAL
+from .pole import MARGINAL, marginal_places
 from .solve import CERTIFIED, solve
 from .walker import FLAT, Arc, Edge
 
@@ -39,6 +40,8 @@ LOST = -18.5
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
+# How far down, relative, one step of Newton's method leads to an edge that is near enough to be found.
+DOWN = 0.4
 # Log density in U below which imaginary parts are small.
 SPARSE = -9.0
 # How far ahead, in ζ, an atom is looked for, and a critical point: relative to |ζ|, or to this.
@@ -85,6 +88,9 @@ class BulkWalker(GapWalker):
                 break
             scale = here.reach()
             step = min(scale, 3.0 * step)
+            if density < LOST:
+                # Nothing says beforehand that a thin tail ends at an atom.
+                step = min([step, *(0.5 * (u - log_u) for u in self._marginal if log_u < u < log_u + step)])
             if density > THIN:
                 step = min(step, 6.0 / max(abs(fading), 1e-300))
             # In a thin tail the imaginary parts are small, and are to be known to a part in a hundred; log u must be
@@ -107,6 +113,11 @@ class BulkWalker(GapWalker):
         self.arcs.append(Arc(edge, landing, rows[0].real.copy(), values[0], values[1:], rates, turns, fading))
         return "end" if landing is None else "edge", landing
 
+    @cached_property
+    def _marginal(self) -> list[float]:
+        """Log u of the atoms of mass zero, where arcs end."""
+        return marginal_places(self.equation)
+
     def _marched(
         self, log_u: float, spot: Spot, step: float, fading: float, table: list[Array]
     ) -> tuple[float, Spot, float, float]:
@@ -115,7 +126,9 @@ class BulkWalker(GapWalker):
         The points that are left behind are added to the table.
         """
         compiled = self.equation.compiled
-        found = compiled.march(log_u, complex(spot.zeta), spot.v, step, fading, PACE) if compiled is not None else None
+        # Where a thin tail may end at an atom its steps are not plain.
+        pace = (ROUGH, LOST, *PACE[2:]) if self._marginal else PACE
+        found = compiled.march(log_u, complex(spot.zeta), spot.v, step, fading, pace) if compiled is not None else None
         if found is None or not len(found[0]):
             return log_u, spot, step, fading
         rows, log_u, step, fading, reached = found
@@ -190,8 +203,11 @@ class BulkWalker(GapWalker):
         if bend == 0.0:
             return None
         ahead = -slope / bend
-        # Forward along the curve dζ = d log u/slope, and within reach.
+        # Forward along the curve dζ = d log u/slope, within reach, and down to the axis.
         if not (abs(ahead) < AHEAD[1] * max(abs(zeta), AHEAD[2]) and (ahead * slope).real > 0.0):
+            return None
+        # In a thin tail imaginary parts are rounding.
+        if not abs(zeta.imag + ahead.imag) < DOWN * max(zeta.imag, 0.1 * abs(ahead)):
             return None
         edge = self._critical(zeta, np.array(spot.v, complex))
         if edge is None or edge.log_u <= log_u or not self._flat(edge):

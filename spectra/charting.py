@@ -101,7 +101,8 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
 
     A round of solving costs more than pieces that are shorter than need be.
     """
-    inner = arc.log_u[2:-1].astype(float)
+    cut = arc.first is not None and not arc.first.exponent
+    inner = arc.log_u[1 if cut else 2 : -1].astype(float)
     # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.  A narrow bulk before a
     # long tail has the scale of the first steps.
     first_steps = float(abs(arc.log_u[min(2, arc.log_u.size - 1)] - low))

@@ -13,6 +13,7 @@ import numpy as np
 
 from ._types import Array
 from .laws.nodes import LawStack
+from .laws.sums import NodeSums
 from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
 
 # Steps that are made at once.
@@ -154,3 +155,66 @@ class CompiledEquation:
                 if on_cut.any():
                     row[on_cut] = law.cut_density(here[on_cut], rough=rough)
         return jumps
+
+
+class CompiledLocal:
+    """The equation beside a pole (`spectra.beside`): drift, terms (d_i, e_i), factors n_k and ω_k, atoms of mass m_k.
+
+    `sums` are those over the distances x = 1 − t/a_k of all other nodes; `continuous`: which laws have a density.
+    """
+
+    def __init__(
+        self,
+        drift: float,
+        d: Array,
+        e: Array,
+        sums: list[NodeSums],
+        counts: Array,
+        omegas: Array,
+        masses: Array,
+        continuous: list[bool],
+    ) -> None:
+        self._arguments = (drift, d, e, sums, counts, omegas, masses, continuous)
+        none = np.empty(0)
+        rows = [
+            (one.handle, float(n), float(omega), 0.0, 0.0, False, has_density, none)
+            for one, n, omega, has_density in zip(sums, counts, omegas, continuous, strict=True)
+        ]
+        self._masses = np.ascontiguousarray(masses, float)
+        self._handle = NATIVE.equation(drift, np.ascontiguousarray(d), np.ascontiguousarray(e), tuple(rows))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledLocal, self._arguments
+
+    @staticmethod
+    def fits(factors: int) -> bool:
+        """Whether there is compiled code, and room in it for so many laws."""
+        return NATIVE is not None and factors <= MOST_FACTORS
+
+    def at(self, s: Array, epsilon: Array) -> tuple[Array, Array]:
+        """Rows value, rate, then misses, mends, pushes and speeds (2 + 4K, n); which are done (n,)."""
+        s, epsilon = np.ascontiguousarray(s), np.ascontiguousarray(epsilon)
+        out, state = np.empty((2 + 4 * len(epsilon), s.size), complex), np.empty(s.size, np.uint8)
+        NATIVE.local(self._handle, self._masses, s, epsilon, out, state)
+        return out, state == DONE
+
+    def solve(
+        self,
+        log_distance: Array,
+        how: tuple[int, float, float],
+        at: Array,
+        s: Array,
+        epsilon: Array,
+        power: Array,
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """Solutions s (n,), ε (K, n), their residuals and powers (n,), and which are done (n,).
+
+        From those at log distances `at`, or from the one before where that is nearer; `how`: side, offset, and the
+        residual that certifies.
+        """
+        s, epsilon = np.array(s, complex), np.array(epsilon, complex, order="C")
+        power, residual = np.array(power, complex), np.full(s.size, math.inf)
+        state = np.empty(s.size, np.uint8)
+        to, at = np.ascontiguousarray(log_distance), np.ascontiguousarray(at)
+        NATIVE.locate(self._handle, how, self._masses, to, at, s, epsilon, power, residual, state)
+        return s, epsilon, residual, power, state == DONE

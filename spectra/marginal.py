@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 
 from ._types import Array
-from .chart import FIT, NODES, RESOLUTION, Chart
+from .beside import LocalRoots
+from .chart import DEGREE, FIT, NODES, RESOLUTION, Chart
 from .charting import chart
 from .errors import ConvergenceError
-from .guess import Guess, solve_nodes
 from .master import MasterEquation
-from .pole import NEARLY, LocalRoots, Pole, pole_near
+from .pole import NEARLY, Pole, pole_near
 from .solve import CERTIFIED
 from .tail import with_exact_tail
 from .walker import Arc, Edge
@@ -33,11 +33,13 @@ NEAREST, NEAREST_BOUNDED = -64.0, -32.0
 HIDDEN = -6.0
 # Mass to which the density on a panel is resolved, and log p at least: where next to nothing is, it carries rounding.
 LEAST_MASS, LEAST_RESOLUTION = 1e-16, 1e-5
-# First panels; bisected until the series converge, of functions that have their structure on the scale of 1.
-PANEL = 8.0
+# First panels, from the shortest to the longest; bisected until the series converge.
+SHORT_PANEL, PANEL = 2.0, 8.0
 FINEST_PANEL = 0.05
 # Largest |s| and |ε_k| at the outer end, so that the logarithms of the local equation are principal ones.
 NEAR = 0.5
+# Distance, at least, of that end: log u itself must know it.
+CLOSEST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,10 @@ class MarginalArc:
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes U and weights p dU."""
+        return self._rule
+
+    @cached_property
+    def _rule(self) -> tuple[Array, Array]:
         x, weights = self.chart.quadrature()
         # What is nearer than the series go has its mass at the end.
         return np.append(self.end + self.side * np.exp(-x), self.end), np.append(weights, self.chart.beyond[-1])
@@ -134,57 +140,53 @@ class MarginalArc:
         """Largest residual of the solutions in the equation with finer laws, as far as it matters.
 
         What counts for the mass is the residual times the mass at distances like this, twice the density in their
-        logarithm at an inverse square root, and no more than all that is nearer to the pole; for a density that
-        diverges, of which two digits less are asked for, the residual where it is more than a rounding of λ would do.
+        logarithm at an inverse square root, and no more than that of the arc; for a density that diverges, of which two
+        digits less are asked for, the residual where it is more than a rounding of λ would do.
         """
         pole = pole_near(finer, self.pole.v)
         assert pole is not None
         log_distance, s, epsilon = self.roots
-        value, _, misses = pole.displacement(s, epsilon)
-        misses = np.concatenate([misses, [np.log(value * self.side) - log_distance]])
+        point = pole.local.at(s, epsilon)
+        misses = np.concatenate([point.misses, [np.log(point.value * self.side) - log_distance]])
         # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
         angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
         residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
-        nearby = 2.0 * np.exp(self.chart.log_density(-log_distance))
-        counts = np.minimum(nearby, self.chart.mass_beyond(-log_distance)) / finer.rank
+        nearby = 2.0 * np.exp(log_distance) * _height(finer, s)
+        counts = np.minimum(nearby, self.mass) / finer.rank
         if not self.pole.drift:
             density = np.minimum(1e4 * np.exp(log_distance), 1e-2)
             counts = np.maximum(counts, density * finer.weight(1.0 - s))
         return float(np.max(residual * counts))
 
 
-def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> MarginalArc:
-    """The density between the pole and U = `far`, given the solution (ζ, v) there."""
-    offset = pole.edge[2] if pole.hidden else 0.0
-    log_reach = math.log(abs(far - pole.log_u - offset))
+def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: float) -> MarginalArc:
+    """The density between the pole, or the edge hidden at `offset` from it, and U = `far`, given the solution there."""
+    log_reach = float(start.at[0])
     bounded = pole.drift > 0.0 and not offset
     nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
-    walk = _Walk(pole, side, log_reach, 1.0 - zeta, 1.0 - v * pole.places, offset)
-    ends = np.append(np.arange(-log_reach, -nearest - 0.5 * PANEL, PANEL), -nearest)
-    # The first panel shows how the solution goes on; what is nearer to the pole then follows at once.
-    first, *rest = pairwise(ends)
-    todo, waiting = [first], rest
+    walk = _Walk(pole, side, start, offset)
+    panels = _first_panels(-log_reach, -nearest)
     done: list[tuple[float, float, Array]] = []
-    while todo:
-        places = np.concatenate([0.5 * (a + b) + 0.5 * (b - a) * NODES for a, b in todo])
-        values = walk.log_density(places).reshape(len(todo), NODES.size)
-        rough: list[tuple[float, float]] = []
-        for (a, b), log_p in zip(todo, values, strict=True):
-            coefficients = FIT @ log_p
-            # The exponent ½ makes log density of size 30: its last digits are those of the distance.
-            wanted = RESOLUTION * max(1.0, 0.03 * abs(b))
-            wanted += min(LEAST_MASS / max(float(np.exp(np.max(log_p))) * (b - a), 1e-300), LEAST_RESOLUTION)
-            resolved = bool(np.max(np.abs(coefficients[-3:])) < wanted)
-            if resolved or walk.uncertified or b - a < FINEST_PANEL:
-                # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
-                done.append((a, b, coefficients))
-                walk.uncertified += int(not resolved)
-            else:
-                rough += [(a, 0.5 * (a + b)), (0.5 * (a + b), b)]
-        todo, waiting = rough + waiting, []
+    while panels.size:
+        a, b = panels.T
+        places = 0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * NODES
+        log_p = walk.log_density(places.ravel()).reshape(places.shape)
+        coefficients = log_p @ FIT.T
+        # The exponent ½ makes log density of size 30: its last digits are those of the distance.
+        wanted = RESOLUTION * np.maximum(1.0, 0.03 * np.abs(b))
+        held = np.exp(np.max(log_p, axis=1)) * (b - a)
+        wanted = wanted + np.minimum(LEAST_MASS / np.maximum(held, 1e-300), LEAST_RESOLUTION)
+        resolved = np.max(np.abs(coefficients[:, -3:]), axis=1) < wanted
+        # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
+        finished = resolved | (b - a < FINEST_PANEL) | bool(walk.uncertified)
+        walk.uncertified += int(np.sum(finished & ~resolved))
+        done += zip(a[finished], b[finished], coefficients[finished], strict=True)
+        halves = [((a, 0.5 * (a + b)), (0.5 * (a + b), b)) for a, b in panels[~finished]]
+        panels = np.array(halves).reshape(-1, 2)
     done.sort(key=lambda panel: panel[0])
     last = done[-1]
-    slope = float(np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(last[2]))) * 2.0
+    # T_k' = k² at 1.
+    slope = float(last[2] @ np.arange(DEGREE) ** 2) * 2.0
     series = Chart(
         low=-log_reach,
         high=last[1],
@@ -199,67 +201,62 @@ def marginal_arc(pole: Pole, side: int, far: float, zeta: complex, v: Array) -> 
     return MarginalArc(pole, side, far, series, walk.roots(nearest), offset)
 
 
+def _first_panels(low: float, high: float) -> Array:
+    """First panels between `low` and `high`, (n, 2): longer and longer, as the distance loses its influence."""
+    ends, length = [low], SHORT_PANEL
+    while ends[-1] + 1.5 * length < high:
+        ends.append(ends[-1] + length)
+        length = min(math.sqrt(2.0) * length, PANEL)
+    return np.stack([ends, [*ends[1:], high]], 1)
+
+
 class _Walk:
     """Solutions at decreasing distances, each found from one that is farther out."""
 
-    def __init__(self, pole: Pole, side: int, log_reach: float, s: complex, epsilon: Array, offset: float) -> None:
-        self.pole, self.side, self.offset = pole, side, offset
-        first = self._solve(np.array([log_reach]), np.array([s]), epsilon.reshape(-1, 1))
-        self.at = np.array([log_reach])
-        self.s, self.epsilon, self.power = first.s, first.epsilon, first.power
+    def __init__(self, pole: Pole, side: int, start: LocalRoots, offset: float) -> None:
+        self.pole, self.side, self.offset, self.known = pole, side, offset, start
         self.residual, self.uncertified = 0.0, 0
 
-    def _solve(self, at: Array, s: Array, epsilon: Array) -> LocalRoots:
-        return self.pole.solve(at, self.side, s, epsilon, self.offset)
+    def _solve(self, at: Array, near: LocalRoots) -> LocalRoots:
+        return self.pole.local.solve(at, self.side, near, self.offset)
 
     def log_density(self, x: Array) -> Array:
         """Log of the density in x at distances e^{−x}, x increasing."""
         to = -x
-        found = self._from_known(to)
+        found = self._solve(to, self.known)
         missed = ~(found.residual < CERTIFIED)
         if missed.any():
-            self._add(to, found)
+            self._add(found)
             # From one to the next, in short steps.
             for place in to[missed]:
                 self._approach(float(place))
-            found = self._from_known(to)
-        self._add(to, found)
+            found = self._solve(to, self.known)
+        self._add(found)
         self.residual = max(self.residual, float(found.residual.max()))
-        inside = (found.s.imag < 0.0) & np.all(found.epsilon.imag < 0.0, axis=0)
-        self.uncertified += int(np.sum(~(inside & (found.residual < CERTIFIED))))
-        height = self.pole.equation.rank / math.pi * -found.s.imag / np.abs(found.s) ** 2
+        self.uncertified += int(np.sum(~found.certified))
+        height = _height(self.pole.equation, found.s)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(height > 0.0, np.log(height), -np.inf) - x
 
-    def _from_known(self, to: Array) -> LocalRoots:
-        """Solve at log distances `to`, each from the nearest solution that is farther out."""
-        gap = self.at - to[:, None]
-        near = np.argmin(np.where(gap >= 0.0, gap, np.inf), axis=1)
-        growth = np.exp((to - self.at[near]) / self.power[near])
-        start, bent = self.s[near] * growth, self.epsilon[:, near] * growth
-        # An extrapolation may turn too far.
-        start.imag, bent.imag = -np.abs(start.imag), -np.abs(bent.imag)
-        return self._solve(to, start, bent)
-
     def _approach(self, to: float) -> None:
         """Add solutions between the nearest one that is farther out than `to`, and there."""
-        at = float(self.at[self.at >= to].min())
+        at = float(self.known.at[self.known.at >= to].min())
         while at > to:
             at = max(to, at - 1.0)
-            here = np.array([at])
-            self._add(here, self._from_known(here))
+            self._add(self._solve(np.array([at]), self.known))
 
-    def _add(self, at: Array, roots: LocalRoots) -> None:
-        good = roots.residual < CERTIFIED
-        self.at = np.concatenate([self.at, at[good]])
-        self.s = np.concatenate([self.s, roots.s[good]])
-        self.epsilon = np.concatenate([self.epsilon, roots.epsilon[:, good]], axis=1)
-        self.power = np.concatenate([self.power, roots.power[good]])
+    def _add(self, roots: LocalRoots) -> None:
+        self.known = self.known.joined(roots.part(roots.residual < CERTIFIED))
 
     def roots(self, nearest: float) -> tuple[Array, Array, Array]:
         """Log distance, s, ε of every solution."""
-        kept = self.at > nearest
-        return self.at[kept], self.s[kept], self.epsilon[:, kept]
+        kept = self.known.part(self.known.at > nearest)
+        return kept.at, kept.s, kept.epsilon
+
+
+def _height(equation: MasterEquation, s: Array) -> Array:
+    """The density in U."""
+    return equation.rank / math.pi * -s.imag / np.abs(s) ** 2
 
 
 def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
@@ -270,43 +267,32 @@ def resolve(equation: MasterEquation, arc: Arc) -> list[Chart | MarginalArc]:
             continue
         pole = pole_near(equation, end.v)
         if pole is not None and (end.at_pole or pole.hidden):
-            arc, beside = _split(equation, arc, pole, side)
+            arc, beside = _split(arc, pole, side)
             pieces.append(beside)
     return [with_exact_tail(chart(equation, arc), equation, arc), *pieces]
 
 
-def _split(equation: MasterEquation, arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
-    """Cut the part beside an atom off an arc."""
-    low = arc.low_u
+def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
+    """Cut the part beside an atom off an arc: where the sweep has been, if it was near enough."""
     high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
-    first_exponent = arc.first.exponent if arc.first is not None else 0.0
-    last_exponent = arc.last.exponent if arc.last is not None else 0.0
-    guess = Guess(arc, low, high, bool(first_exponent), bool(last_exponent))
-    reach = 0.25 * min(1.0, high - low)
-    while reach > 1e-9:
-        at = np.array([pole.log_u + side * reach])
-        roots = solve_nodes(equation, *guess(at), at, at)
-        zeta, v = complex(roots.zeta[0]), roots.v[:, 0]
-        if roots.certified[0] and max([abs(1.0 - zeta), *abs(1.0 - v * pole.places)]) < NEAR:
+    offset = pole.edge[2] if pole.hidden else 0.0
+    distance = (side * (arc.log_u - pole.log_u - offset)).astype(float)
+    s, epsilon = (1.0 - arc.zeta).astype(complex), (1.0 - arc.v * pole.places[:, None]).astype(complex)
+    farthest = 0.25 * min(1.0, high - arc.low_u)
+    fits = (distance > 0.0) & (distance <= farthest) & (np.max(np.abs([s, *epsilon]), axis=0) < NEAR)
+    # The outermost of these points, or else the innermost of all.
+    k = int(np.argmax(np.where(fits, distance, np.where(distance > 0.0, -distance, -np.inf))))
+    reach = float(distance[k])
+    known = LocalRoots.guessed(np.log(distance[k : k + 1]), s[k : k + 1], epsilon[:, k : k + 1])
+    while True:
+        start = pole.local.solve(np.log([reach]), side, known, offset)
+        if not (start.residual[0] < CERTIFIED and reach > CLOSEST):
+            raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
+        if start.size < NEAR and reach <= farthest:
             break
-        reach *= 0.5
-    else:
-        raise ConvergenceError(f"no solution was found beside log u = {pole.log_u:.6g}")
-    cut = Edge(zeta, v, float(at[0]), 0.0)
-    beside = marginal_arc(pole, side, float(at[0]), zeta, v)
-    kept = arc.log_u > at[0] if side > 0 else arc.log_u < at[0]
-    where = 0 if side > 0 else int(kept.sum())
-    point = equation.evaluate(np.array([zeta]), v.reshape(-1, 1))
-    rates = np.append(1.0 / zeta, point.rates[:, 0] / v) / point.slope[0]
-    some = arc.part(kept)
-    rest = replace(
-        some,
-        first=cut if side > 0 else arc.first,
-        last=arc.last if side > 0 else cut,
-        log_u=np.insert(some.log_u, where, at[0]),
-        zeta=np.insert(some.zeta.astype(complex), where, zeta),
-        v=np.insert(some.v.astype(complex), where, v, axis=1),
-        rates=np.insert(some.rates, where, rates, axis=1),
-        turns=np.insert(some.turns, where, np.nan, axis=1),
-    )
-    return rest, beside
+        known, reach = start, 0.5 * reach
+    cut = float(arc.log_u[k]) if reach == distance[k] else pole.log_u + offset + side * reach
+    edge = Edge(complex(1.0 - start.s[0]), pole.v_at(start.epsilon[:, 0]), cut, 0.0)
+    beyond = arc.part(distance >= reach)
+    rest = replace(beyond, first=edge) if side > 0 else replace(beyond, last=edge)
+    return rest, marginal_arc(pole, side, cut, start, offset)

@@ -20,7 +20,7 @@ ROWS = (
     ("activations",),
     ("laws.zero", "laws.sums", "laws.nodes"),
     ("laws.gauss", "laws.path", "laws.panels", "laws.fade", "laws.inverse", "laws.pushforward"),
-    ("compiled", "master", "pointwise", "solve", "continuation", "pole", "series", "long_series", "spectrum"),
+    ("compiled", "master", "pointwise", "solve", "continuation", "beside", "pole", "series", "long_series", "spectrum"),
     ("course", "walker", "gap", "bulk", "sweep"),
     ("chebyshev", "chart", "guess", "pieces", "charting", "tail", "marginal", "thinning", "pushed", "assembly"),
     ("law", "subordination", "transforms", "convolve"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from mpmath import mp
 from reference import Layer, SquaredSlope, density
 
 from spectra import Network, predict
+from spectra.beside import log_less_linear
 from spectra.convolve import free_product
 from spectra.laws import Discrete
-from spectra.pole import _log_less_linear
+from spectra.network.jacobian import jacobian_equation
+from spectra.network.meanfield import mean_field
+from spectra.pole import MARGINAL, heaviest_pole
 
 
 class TwoPoints:
@@ -151,8 +155,46 @@ def test_an_edge_hidden_beside_an_atom_of_almost_no_mass_is_closed_form(q):
 
 
 def test_logarithm_less_its_linear_part_keeps_all_digits():
-    for x in (1e-12, -3e-5, 0.0999, -0.2, 0.05 + 0.05j, 1e-8j):
+    for x in (1e-12, -3e-5, 0.0099, 0.0999, -0.2, 0.49, -0.45, 0.05 + 0.05j, 0.3 - 0.35j, 1e-8j, 0.8):
         exact = complex(mp.log1p(mp.mpc(x)) - mp.mpc(x)) if abs(x) > 1e-3 else None
         if exact is None:
             exact = complex(mp.nsum(lambda k, x=x: (-1) ** (int(k) + 1) * mp.mpc(x) ** int(k) / k, [2, 12]))
-        assert complex(_log_less_linear(np.array([x]))[0]) == pytest.approx(exact, rel=3e-15)
+        assert complex(log_less_linear(np.array([x]))[0]) == pytest.approx(exact, rel=3e-15)
+
+
+@pytest.mark.parametrize(("name", "ends"), [("elu", True), ("celu", True), ("selu", False), ("leaky_relu", False)])
+def test_where_the_density_of_a_law_ends_at_its_atom_is_known_beforehand(name, ends):
+    field = mean_field(Network(depth=2, activation=name, weights="orthogonal", sigma_w=1.0, input_variance=1.0))
+    pole = heaviest_pole(jacobian_equation(field))
+    assert pole is not None
+    assert abs(pole.mass) < MARGINAL
+    assert pole.ends_density is ends
+
+
+def test_predictions_with_an_atom_of_mass_zero_can_be_pickled():
+    found = predict(Network(depth=2, activation="elu", weights="orthogonal", sigma_w=1.0, input_variance=1.0))
+    again = pickle.loads(pickle.dumps(found)).spectrum
+    assert np.array_equal(again.pdf(np.array([0.1, 0.9])), found.spectrum.pdf(np.array([0.1, 0.9])))
+
+
+def test_laws_without_atoms_have_no_pole_of_their_own():
+    field = mean_field(Network(depth=2, activation="tanh", weights="orthogonal", sigma_w=1.0, input_variance=1.0))
+    assert heaviest_pole(jacobian_equation(field)) is None
+
+
+@pytest.mark.parametrize("names", [("relu", "leaky_relu"), ("leaky_relu", "selu"), ("elu", "celu"), ("selu", "relu")])
+def test_atoms_of_mass_zero_of_unlike_layers(names):
+    """The second atom of leaky_relu is one of mass zero as well, of almost no curvature with relu."""
+    layers = [{"activation": name, "weights": "orthogonal"} for name in names]
+    found = predict(Network(layers=layers, sigma_w=1.2, input_variance=0.7))
+    assert found.checks.certified
+    assert abs(found.checks.mass_defect) < 1e-12
+
+
+@pytest.mark.parametrize(("names", "q"), [(("elu", "leaky_relu"), 0.3), (("leaky_relu", "celu"), 1.0)])
+def test_a_tail_of_next_to_no_density_ends_at_an_atom_of_mass_zero(names, q):
+    """Two bulks, each up to an atom of mass zero, and a density of 1e-15 or less between them: the mass closes."""
+    layers = [{"activation": name, "weights": "orthogonal"} for name in names]
+    found = predict(Network(layers=layers, sigma_w=1.0, input_variance=q))
+    assert abs(found.checks.mass_defect) < 1e-11
+    assert max(map(abs, found.checks.moment_defects)) < 1e-11

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -14,14 +15,19 @@ import numpy as np
 import pytest
 from networks import equation_of, golden_layers
 
+from spectra import Network
 from spectra._types import Array
 from spectra.activations import get_activation
+from spectra.beside import LocalEquation, LocalRoots
 from spectra.laws import sums as sums_module
 from spectra.laws.nodes import NodeLaw
 from spectra.laws.pushforward import slope_law
 from spectra.laws.sums import NodeSums
 from spectra.native import NATIVE
+from spectra.network.jacobian import jacobian_equation
+from spectra.network.meanfield import mean_field
 from spectra.pointwise import PointEvaluator
+from spectra.pole import heaviest_pole
 from spectra.solve import _improve, improve, measure
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
@@ -180,6 +186,7 @@ def test_the_same_comes_out_without_a_compiler() -> None:
             {"depth": 3, "activation": "gelu", "sigma_w": "critical", "q_star": 1.0},
             {"depth": 5, "activation": "relu", "sigma_w": 2**0.5, "input_variance": 1.0},
             {"layers": layers, "sigma_w": 1.3, "sigma_b": 0.1, "input_variance": 1.0},
+            {"depth": 2, "activation": "elu", "weights": "orthogonal", "sigma_w": "critical", "q_star": 1.0},
         ):
             found = predict(Network(**keys))
             assert found.checks.certified
@@ -196,8 +203,60 @@ def test_the_same_comes_out_without_a_compiler() -> None:
         for how in ("numpy", "compiled")
     ]
     one, other = (np.array(text.split(), float) for text in printed)
-    assert one.size == 4 * 12
+    assert one.size == 5 * 12
     np.testing.assert_allclose(one, other, rtol=1e-11)
+
+
+def beside(name: str) -> LocalEquation:
+    """Two orthogonal layers, beside the atom of mass zero."""
+    keys = {"sigma_b": 0.0, "input_variance": 1.0} if name in ("relu", "leaky_relu") else {"q_star": 1.0}
+    field = mean_field(Network(depth=2, activation=name, weights="orthogonal", sigma_w="critical", **keys))
+    pole = heaviest_pole(jacobian_equation(field))
+    assert pole is not None
+    return pole.local
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "selu", "elu"])
+def test_equation_beside_a_pole_agrees_with_arrays(name: str) -> None:
+    local, rng = beside(name), np.random.default_rng(9)
+    size = 10.0 ** rng.uniform(-12.0, -0.5, 60)
+    s = size * np.exp(-1j * rng.uniform(0.1, 3.0, 60))
+    epsilon = local.straight(s) * np.exp(0.1 * rng.normal(size=60))
+    one, other = local.at(s, epsilon), local._at(s, epsilon)
+    for field in dataclasses.fields(one):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        # Values and rates are differences of terms of this size.
+        np.testing.assert_allclose(a, b, rtol=ROUNDING, atol=0.0 if a.ndim > 1 else 1e-14 * float(np.min(size) ** 2))
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "selu", "elu"])
+def test_solutions_beside_a_pole_agree_with_arrays(name: str) -> None:
+    local, at, s = beside(name), np.linspace(-3.0, -60.0, 80), np.array([-0.2j])
+    # Of the two atoms of leaky_relu the lower is found, where log u ends.
+    side = -1 if name == "leaky_relu" else 1
+    start = local.solve(at[:1], side, LocalRoots.guessed(at[:1], s, local.straight(s)))
+    one, other = local.solve(at, side, start), local._in_turn(at, side, start, 0.0)
+    assert one.certified.all()
+    assert other.certified.all()
+    np.testing.assert_allclose(one.s, other.s, rtol=1e-12)
+    np.testing.assert_allclose(one.epsilon, other.epsilon, rtol=1e-12)
+    np.testing.assert_allclose(one.power, other.power, rtol=1e-9)
+
+
+@needs_compiler
+def test_wrong_arguments_beside_a_pole_are_refused() -> None:
+    assert NATIVE is not None
+    compiled = beside("leaky_relu").compiled
+    assert compiled is not None
+    s, out, state = np.zeros(3, complex), np.zeros((6, 3), complex), np.zeros(3, np.uint8)
+    with pytest.raises(ValueError, match="items"):
+        NATIVE.local(compiled._handle, compiled._masses, s, s[:2].copy(), out, state)
+    with pytest.raises(TypeError, match="format"):
+        NATIVE.local(compiled._handle, compiled._masses, np.zeros(3), s, out, state)
+    with pytest.raises(TypeError, match="locate"):
+        NATIVE.locate(compiled._handle)
 
 
 @needs_compiler

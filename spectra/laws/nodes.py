@@ -54,9 +54,11 @@ class CutDensity(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NodeLaw:
     """A law on [0, ∞): mass 1 − rank at zero; the rest, scaled to mean one, in a form whose ψ is a sum over nodes.
+
+    Laws are equal where they are the same object.
 
     Parameters
     ----------

@@ -24,6 +24,8 @@ CALL(py_critical);
 CALL(py_evaluate);
 CALL(py_improve);
 CALL(py_solve);
+CALL(py_local);
+CALL(py_locate);
 
 /* The table or the equation in a capsule. */
 const Table *table_of(PyObject *capsule);

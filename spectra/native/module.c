@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 4
+#define VERSION 5
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {
@@ -46,6 +46,8 @@ static PyMethodDef methods[] = {
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},
     {"improve", FAST(py_improve), "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)"},
     {"solve", FAST(py_solve), "solve(equation, target, zeta, v, residual, state, limits)"},
+    {"local", FAST(py_local), "local(equation, mass, s, epsilon, out, state)"},
+    {"locate", FAST(py_locate), "locate(equation, how, mass, log_distance, at, s, epsilon, power, residual, state)"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = f"import sys, spectra; print([name for name in {HEAVY!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
+
+
+def test_all_compiled_files_are_installed() -> None:
+    """A source that is not named leaves a module that does not load, and numpy in its place, without a word."""
+    extension = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"][0]
+    for key, ending in (("sources", "c"), ("depends", "h")):
+        assert sorted(extension[key]) == sorted(f"spectra/native/{x.name}" for x in PACKAGE.glob(f"native/*.{ending}"))

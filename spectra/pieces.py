@@ -30,6 +30,8 @@ SMALL_NOISE, KNOWN_NOISE = 1e-11, 10.0
 SCRAP = 1e-13
 # and where they are shorter than this, with less mass than its square.
 LOST = 1e-3
+# after so many rounds more.
+HOPE = 1
 # Half lengths, relative to 1 + |U|, below which distances to the edges are formed from those of the piece.
 TINY = 1e-9
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
@@ -109,9 +111,10 @@ class Pieces:
         settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise)
         finished |= settled & (self.roughness > SMOOTHER * self._before)
         if not self._roots.certified.all():
-            # Where the laws are not resolved roots are not found, and shorter pieces do not help.
+            # Where the laws are not resolved roots are not found, and shorter pieces do not help; once it may
+            # be the starting values.
             missed = ~self._roots.certified.reshape(self.u.shape).all(axis=1)
-            finished |= missed & (length < LOST) & (self.held < LOST**2)
+            finished |= missed & (length < LOST) & (self.held < LOST**2) & (rounds >= HOPE)
             finished |= missed & (self.held * self.roughness < SCRAP)
         return finished
 

@@ -216,10 +216,10 @@ class SlopeDensity:
         if not inside.any():
             return solution, inside
         goal = target[inside]
-        index = np.minimum(np.maximum(np.searchsorted(height, goal), 1), height.size - 1)
+        index = height.searchsorted(goal)
         low, high = x_table[index - 1], x_table[index]
-        gap = np.maximum(height[index] - height[index - 1], 1e-300)
-        s = np.minimum((goal - height[index - 1]) / gap, 1.0)
+        gap = height[index] - height[index - 1]
+        s = (goal - height[index - 1]) / gap
         # Hermite's cubic for x as a function of log t, kept between its neighbours.
         bend = s * (1 - s)
         x = low + (high - low) * s
@@ -233,15 +233,17 @@ class SlopeDensity:
                 break
             slope = branch.slope(x)
             residual = 2.0 * np.log(np.abs(slope)) - offset - goal
-            low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)
             with np.errstate(divide="ignore", invalid="ignore"):
                 newton = x - residual * slope / (2.0 * branch.curvature(x))
-            trapped = (newton - low) * (newton - high) <= 1e-26 * x**2
-            step = np.where(trapped, newton, 0.5 * (low + high))
-            change = np.abs(step - x)
-            x = step
             # Newton's error is the square of its last step.
-            if np.all(change <= np.maximum(1e-8 * np.abs(x), least) * (1.0 if count else 0.1)):
+            small = np.maximum(1e-8 * np.abs(x), least)
+            if not count and np.all(np.abs(newton - x) <= 0.1 * small):
+                x = newton
+                break
+            low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)
+            trapped = (newton - low) * (newton - high) <= 1e-26 * x**2
+            before, x = x, np.where(trapped, newton, 0.5 * (low + high))
+            if count and np.all(np.abs(x - before) <= small):
                 break
         else:
             raise ConvergenceError(f"φ'² could not be inverted on ({x_table.min():.6g}, {x_table.max():.6g})")

@@ -26,7 +26,27 @@ from spectra import ConfigError, ConvergenceError, Network, predict, sample
 from spectra.native import NATIVE
 from spectra.network.jacobian import _slope_law
 
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "erf", "hardtanh", "gelu", "silu", "selu", "softplus")
+ACTIVATIONS = (
+    "identity",
+    "relu",
+    "leaky_relu",
+    "relu6",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+    "softsign",
+    "tanh",
+    "hardtanh",
+    "hardswish",
+    "erf",
+    "sin",
+    "shifted_relu",
+    "smoothed_relu",
+    "softplus",
+)
 DEPTHS = (2, 10, 100, 1000, 10**6)
 # What the whole should cost, in ms.
 HOMOGENEOUS, DISTINCT, IMPORT, COLD = 5.0, 100.0, 200.0, 1000.0
@@ -108,6 +128,10 @@ def over_depth(activations: tuple[str, ...], depths: tuple[int, ...], repeats: i
             ratio = f"{results[-1]['seconds'] / base['seconds']:.2f}×" if known else ""
             print(f"{activation + ' ' + weights:<26}" + "".join(f"{c:>12}" for c in cells) + f"{ratio:>12}", flush=True)
             rows.append({"activation": activation, "weights": weights, "depths": list(depths), "results": results})
+    for k, depth in enumerate(depths):
+        known = [row["results"][k]["seconds"] for row in rows if "seconds" in row["results"][k]]
+        within = sum(1e3 * x <= HOMOGENEOUS for x in known)
+        print(f"depth {depth}: {within} of {len(known)} within {HOMOGENEOUS:g} ms, median {1e3 * np.median(known):.1f}")
     return rows
 
 

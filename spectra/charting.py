@@ -14,6 +14,8 @@ from .walker import Arc
 
 # By how much a step of the sweep is longer than the one before where nothing but the distance to an edge sets it.
 STEADY = (1.2, 1.8)
+# So many of these make one piece.
+JOINED = 3
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -97,7 +99,7 @@ def _resolved_in_mass(made: Chart) -> Chart:
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> Array:
-    """Steps of the sweep, two in one where they grow steadily, and at least two pieces, so that each touches one edge.
+    """Steps of the sweep, some in one where they grow steadily, and at least two pieces, so that each touches one edge.
 
     A round of solving costs more than pieces that are shorter than need be.
     """
@@ -115,8 +117,9 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
     kept, next_end = [low], 1
     while next_end < len(ends):
         # The first piece has the edge to cope with.
-        if 1 < next_end < len(growth) and all(STEADY[0] < x < STEADY[1] for x in growth[next_end - 1 : next_end + 1]):
-            next_end += 1
+        for _ in range(JOINED - 1 if next_end > 1 else 0):
+            if next_end < len(growth) and all(STEADY[0] < x < STEADY[1] for x in growth[next_end - 1 : next_end + 1]):
+                next_end += 1
         kept.append(ends[next_end])
         next_end += 1
     return np.stack([kept[:-1], kept[1:]], 1)

@@ -41,7 +41,7 @@ FAILURES = ("false", "nan", "hang", "crash")
 # What `certified` promises: mass to 1e-10.  The density is found again with every layer in its own right and with laws
 # of D² of this level: 1e-6 leaves room for the finer ones that the prediction may have used.
 MASS, DENSITY, FINE = 1e-10, 1e-6, 4
-# U, and with it every edge, is a sum of some hundred logarithms: good to this, where edges are promised to 1e-10.
+# U, and with it every edge, is a sum of some hundred logarithms: good to this; edges are promised to 1e-12.
 PLACE = 1e-13
 # Seconds for finding it again: with hundreds of layers in their own right that takes minutes.
 SECOND_OPINION = 3.0

@@ -15,13 +15,14 @@ from .effort import OutOfWork, limited
 from .errors import ConvergenceError
 from .marginal import MarginalArc, resolve
 from .master import MasterEquation
-from .pole import heaviest_pole
+from .pole import heaviest_pole, pole_near
 from .pushed import PushedDensity
 from .series import log_scaled_moments
 from .solve import CERTIFIED, measure
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, resurvey, survey
 from .thinning import FEW, STABLE, along, is_thinned, widened
+from .walker import Walker
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -124,7 +125,7 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             continue
         finer = refined(level=level + 1, extra=extra)
         beside = max([c.moved(finer) for c in charts if isinstance(c, MarginalArc)], default=0.0)
-        moved = max(beside, _moved(finer, charts))
+        moved = max(beside, _moved(finer, charts), _moved_edges(finer, found))
         # What a finer law leaves as it was is rounding.
         if moved < STABLE or 0.3 * before < moved < CERTIFIED:
             residual = max(residual, moved)
@@ -212,6 +213,17 @@ def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> fl
     return worst
 
 
+def _moved_edges(finer: MasterEquation, found: Survey) -> float:
+    """By how much the edges lie elsewhere with finer laws, relative to 1 + |log u|, however thin the density there."""
+    walker, worst = Walker(finer), 0.0
+    with np.errstate(all="ignore"):
+        for edge in (end for arc in found.arcs for end in (arc.first, arc.last)):
+            same = walker.polished(edge) if edge is not None and not edge.at_pole else None
+            if edge is not None and same is not None:
+                worst = max(worst, abs(float(same.log_u - edge.log_u)) / (1.0 + abs(float(edge.log_u))))
+    return worst
+
+
 def _log_support(
     equation: MasterEquation, found: Survey, charts: tuple[Chart | MarginalArc, ...]
 ) -> tuple[float, float]:
@@ -225,10 +237,12 @@ def _log_support(
     low = max([math.inf if c.slope < 0 else c.high for c in charts] + places, default=math.inf)
     last = found.arcs[-1].last if found.arcs else None
     if last is not None:
+        pole = pole_near(equation, last.v) if last.at_pole else None
+        thin = pole is not None and pole.touched(1)
         for factor, x in zip(equation.factors, last.v, strict=True):
             law = factor.law
-            if law.infimum == 0.0 and law.cut_density is not None and x.real * law.smallest > 1.0:
-                # The far side of this edge is not a gap but a tail beyond the nodes' reach.
+            if law.infimum == 0.0 and law.cut_density is not None and (thin or x.real * law.smallest > 1.0):
+                # The far side of this edge is not a gap but a tail: beyond the nodes' reach, or of next to no mass.
                 low = math.inf
     return low, high
 

@@ -46,6 +46,8 @@ DOWN = 0.4
 SPARSE = -9.0
 # How far ahead, in ζ, an atom is looked for, and a critical point: relative to |ζ|, or to this.
 AHEAD = (0.05, 0.6, 0.05)
+# Share of the mass beyond an atom that is none.
+EMPTY = 1e-12
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
@@ -237,8 +239,8 @@ class BulkWalker(GapWalker):
         w = self.equation.rank * (zeta.imag / abs(1.0 - zeta)) / abs(1.0 - zeta)
         return float(dw.imag / w) if w > 0.0 else -math.inf
 
-    def _leave(self, edge: Edge) -> tuple[complex, Array, float]:
-        """A first point in the upper half plane beside an edge where a bulk begins."""
+    def _leave(self, edge: Edge) -> tuple[complex, Array, float] | None:
+        """A first point in the upper half plane beside an edge where a bulk begins; None where nothing does."""
         if edge.at_pole and self.laws:
             return self._leave_pole(edge)
         base = edge.zeta.real
@@ -259,15 +261,26 @@ class BulkWalker(GapWalker):
             offset *= 0.5
         raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
 
-    def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float]:
+    def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float] | None:
         pole = self._pole(edge.v)
+        found: list[tuple[float, tuple[complex, Array, float]]] = []
         for distance in LEAVING if pole is not None else ():
             assert pole is not None
             start = pole.leave(distance)
-            if start is not None:
-                found = self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), BESIDE)
-                if found is not None and self._log_density(found.zeta) > BESIDE_POLE:
-                    return found.zeta, np.array(found.v, complex), edge.log_u + distance
+            spot = start and self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), BESIDE)
+            if spot:
+                found.append(
+                    (self._log_density(spot.zeta), (spot.zeta, np.array(spot.v, complex), edge.log_u + distance))
+                )
+                if found[-1][0] > BESIDE_POLE:
+                    break
+        if found:
+            density, densest = max(found, key=lambda one: one[0])
+            if density > LOST:
+                return densest
+            above = self.equation.mass_above(np.array([densest[0]]), densest[1][:, None])
+            if float(above[0]) > (1.0 - EMPTY) * self.equation.rank:
+                return None
         for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
             try:
                 roots = locate(self.equation, np.array([edge.log_u + step]))

@@ -38,7 +38,10 @@ class Sweep(BulkWalker):
         while how != "end":
             if how == "edge":
                 assert edge is not None
-                begin, v_begin, log_u = self._leave(edge)
+                left = self._leave(edge)
+                if left is None:
+                    break
+                begin, v_begin, log_u = left
             else:
                 begin, v_begin, log_u = self._rise(zeta, v)
                 edge = None

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import reference
 from networks import equation_of, layer
 
 from spectra import Network, predict
@@ -243,3 +244,12 @@ def test_support_reaches_as_far_as_the_slopes_do() -> None:
     assert found.spectrum.support() == (0.0, math.inf)
     assert found.to_dict()["jacobian"]["support"] == [0.0, None]
     assert predict(Network(activation="softsign", **keys)).spectrum.support()[0] == 0.0
+
+
+def test_an_edge_in_a_thin_tail_is_not_that_of_a_coarse_law() -> None:
+    """One gelu layer at small variance: the density in log λ falls off by e^10 towards its edge."""
+    exact, soft = reference.right_edge(reference.network("gelu", "0.05", "gaussian", 1))
+    assert soft
+    found = predict(Network(depth=1, activation="gelu", sigma_w="critical", q_star=0.05))
+    assert found.checks.certified
+    assert found.spectrum.support()[1] == pytest.approx(float(exact), rel=1e-12)

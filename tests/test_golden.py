@@ -30,9 +30,7 @@ DENSITY, EDGE = 1e-10, 1e-12
 MOMENT = 3 * 256 * 2.2e-16
 
 
-# Known limits. Two spectra with inverse square roots beside atoms of mass zero: the mass closes to 1e-7 only, and where
-# the roots carry logarithms the prediction says that it is not certified. And one net, narrowed by gelu layers after
-# gelu layers, whose far tail takes a minute (benchmarks/accuracy.py has it).
+# One net, narrowed by gelu layers after gelu layers, has a far tail that takes a minute (see benchmarks/accuracy.py).
 # The density of D² reaches up to its atom: the coarsest law of D² does not resolve that.
 NEEDS_FINER_LAWS = ["elu_q1_orthogonal_L2"]
 SLOW = ["rect_gelu_mixed_64-128-128-32"]

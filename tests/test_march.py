@@ -89,5 +89,11 @@ def test_wrong_tables_and_marches_are_refused() -> None:
         NATIVE.cut(handle, 1, [])
     with pytest.raises(TypeError, match="format"):
         NATIVE.cut(handle, 0, [np.zeros((3, 4), complex)])
+    with pytest.raises(ValueError, match="three rows"):
+        NATIVE.cut(handle, 0, [np.zeros(4)])
     with pytest.raises(TypeError, match="march"):
         NATIVE.march(handle, 0.0)
+    with pytest.raises(TypeError, match="tuple"):
+        NATIVE.march(handle, 0.0, 0.3 + 0.1j, [0.3 + 0.1j], 1.0, 0.0, None, np.zeros(1), np.zeros(7, complex))
+    with pytest.raises(ValueError, match="order"):
+        NATIVE.table(np.arange(8.0, 0.0, -1.0) + 0j, np.ones(8, complex))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,3 +199,12 @@ def test_a_tail_of_next_to_no_density_ends_at_an_atom_of_mass_zero(names, q):
     found = predict(Network(layers=layers, sigma_w=1.0, input_variance=q))
     assert abs(found.checks.mass_defect) < 1e-11
     assert max(map(abs, found.checks.moment_defects)) < 1e-11
+
+
+@pytest.mark.parametrize(("activation", "q_star"), [("selu", 0.004), ({"name": "elu", "alpha": 2.0}, 0.00677)])
+def test_beyond_an_atom_of_mass_zero_there_may_be_next_to_nothing(activation: Any, q_star: float) -> None:
+    """All of the mass is on one side, but for 1e-12; the law still reaches 0, where φ' does."""
+    net = Network(depth=2, activation=activation, weights="orthogonal", sigma_w="critical", q_star=q_star)
+    found = predict(net)
+    assert found.checks.certified
+    assert found.spectrum.support()[0] == 0.0

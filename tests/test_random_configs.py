@@ -34,22 +34,22 @@ def generator(index: int) -> np.random.Generator:
 @cache
 def outcome(index: int):
     rng = generator(index)
-    return random_configs.examine(random_configs.random_config(rng), rng, limit=8.0)
+    return random_configs.examine(random_configs.random_config(rng), rng, limit=60.0)
 
 
 @pytest.mark.parametrize("index", range(COUNT))
 def test_random_network_is_predicted_or_refused(index):
     # A law that says of itself that it missed its accuracy, or an error that says so, is no lie; a crash, a NaN or a
-    # wrong law called certified is. How many may be slow or unconverged is bounded below.
+    # wrong law called certified is, and so is a minute of silence. How many may be unconverged is bounded below.
     found = outcome(index)
-    allowed = ("certified", "refused", "uncertified", "unconverged", "hang")
+    allowed = ("certified", "refused", "uncertified", "unconverged")
     assert found.kind in allowed, f"{found.kind}: {found.detail}: {found.config}"
 
 
 def test_nearly_every_random_network_is_certified():
     kinds = [outcome(index).kind for index in range(COUNT)]
     # Slow or given up: nets of dozens of distinct gelu-like layers, and gelu-like layers that narrow much.
-    missed = sum(kinds.count(kind) for kind in ("uncertified", "unconverged", "hang"))
+    missed = sum(kinds.count(kind) for kind in ("uncertified", "unconverged"))
     assert missed <= 0.2 * COUNT, kinds
     assert kinds.count("certified") >= 0.55 * COUNT, kinds
 

@@ -125,7 +125,7 @@ CALL(py_solve)
     const Equation *equation;
     const char *format[5] = {"Zd", "Zd", "Zd", "d", "B"};
     if (expect(nargs, 7, "solve(equation, target, zeta, v, residual, state, limits)") < 0 ||
-        (equation = equation_of(args[0])) == NULL || !PyTuple_Check(args[6]) ||
+        (equation = equation_of(args[0])) == NULL || expect_tuple(args[6]) < 0 ||
         !PyArg_ParseTuple(args[6], "iidddd", &limits.max_steps, &limits.rough_steps, &limits.floor, &limits.certified,
                           &limits.polished, &limits.near))
         return NULL;

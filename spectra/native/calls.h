@@ -38,6 +38,15 @@ int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t siz
 /* -1, with an exception, where there are not `count` arguments. */
 int expect(Py_ssize_t nargs, Py_ssize_t count, const char *call);
 
+/* -1, with an exception, where an argument is no tuple. */
+static inline int expect_tuple(PyObject *argument)
+{
+    if (PyTuple_Check(argument))
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "a tuple of numbers is needed");
+    return -1;
+}
+
 /* None, or the exception that is pending. */
 static inline PyObject *none(void)
 {

@@ -44,7 +44,8 @@ static int take_factor(Held *held, PyObject *row, Factor *factor)
 {
     PyObject *table, *poles;
     Py_buffer *view;
-    if (!PyArg_ParseTuple(row, "OddddppO", &table, &factor->count, &factor->omega, &factor->largest, &factor->smallest,
+    if (expect_tuple(row) < 0 ||
+        !PyArg_ParseTuple(row, "OddddppO", &table, &factor->count, &factor->omega, &factor->largest, &factor->smallest,
                           &factor->narrow, &factor->continuous, &poles))
         return -1;
     if ((factor->table = table_of(table)) == NULL || PyList_Append(held->tables, table) < 0 ||
@@ -115,8 +116,11 @@ CALL(py_cut)
         Py_buffer view;
         if (view_of(PyList_GET_ITEM(args[2], i), &view, "d", -1, 0) < 0)
             break;
-        double *rows = make_part(&cut->part[i], view.len / (3 * (Py_ssize_t)sizeof(double)));
-        if (rows != NULL)
+        Py_ssize_t row = 3 * (Py_ssize_t)sizeof(double);
+        double *rows = view.len % row ? NULL : make_part(&cut->part[i], view.len / row);
+        if (view.len % row)
+            PyErr_SetString(PyExc_ValueError, "a table has three rows");
+        else if (rows != NULL)
             memcpy(rows, view.buf, 3 * cut->part[i].size * sizeof(double));
         else
             PyErr_NoMemory();

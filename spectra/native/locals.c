@@ -83,7 +83,7 @@ CALL(py_locate)
     double side, offset, certified;
     const Equation *equation;
     if (expect(nargs, 10, "locate(equation, (side, offset, certified), mass, log_distance, at, s, epsilon, power, residual, state)") < 0 ||
-        (equation = equation_of(args[0])) == NULL || !PyTuple_Check(args[1]) ||
+        (equation = equation_of(args[0])) == NULL || expect_tuple(args[1]) < 0 ||
         !PyArg_ParseTuple(args[1], "ddd", &side, &offset, &certified))
         return NULL;
     Py_ssize_t factors = equation->factors, n = PyObject_Length(args[3]);

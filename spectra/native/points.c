@@ -108,7 +108,7 @@ CALL(py_march)
     Py_buffer resolved, out;
     Pace pace;
     if (expect(nargs, 9, "march(equation, log_u, zeta, v, step, fading, pace, resolved, out)") < 0 ||
-        (equation = equation_of(args[0])) == NULL || !PyTuple_Check(args[6]) ||
+        (equation = equation_of(args[0])) == NULL || expect_tuple(args[6]) < 0 ||
         !PyArg_ParseTuple(args[6], "dddddddddd", &pace.rough, &pace.thin, &pace.lost, &pace.largest, &pace.sparse,
                           &pace.beside_pole, &pace.ahead, &pace.least, &pace.flat, &pace.certified))
         return NULL;

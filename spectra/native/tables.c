@@ -12,6 +12,20 @@ static void destroy_table(PyObject *capsule)
 }
 
 /* table(t, w): nodes in order of |t|, a multiple of eight of them, and their weights. */
+/* Whether |t| is finite and does not fall, but for rounding. */
+static int is_rising(const double complex *t, Py_ssize_t size)
+{
+    double most = 0.0;
+    for (Py_ssize_t j = 0; j < size; j++) {
+        double here = cabs(t[j]);
+        /* Written so that NaN fails, too. */
+        if (!(here >= most * (1.0 - 1e-12) && isfinite(here)))
+            return 0;
+        most = fmax(most, here);
+    }
+    return 1;
+}
+
 CALL(py_table)
 {
     Py_buffer t, w;
@@ -25,6 +39,8 @@ CALL(py_table)
             PyErr_SetString(PyExc_ValueError, "the number of nodes is a multiple of eight");
         else if (!(cabs(((double complex *)t.buf)[0]) > 0.0))
             PyErr_SetString(PyExc_ValueError, "no node is zero");
+        else if (!is_rising(t.buf, size))
+            PyErr_SetString(PyExc_ValueError, "the nodes come in order of |t|, all of them finite");
         else if (table == NULL || make_table(table, t.buf, w.buf, size / LANES * LANES) < 0)
             PyErr_NoMemory();
         else

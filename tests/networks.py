@@ -18,6 +18,15 @@ from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import LayerState, MeanField
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden_spectra.json").read_text())["cases"]
+# Golden cases of every kind, for what compiled code and numpy must do alike.
+SOME_OF_EACH = [
+    "tanh_q1_orthogonal_L16",
+    "gelu_q1_gaussian_L64",
+    "identity_q1_gaussian_L5",
+    "hardtanh_q0.1_orthogonal_L5",
+    "rect_leaky_orthogonal_300-100-400",
+    "rect_silu_orthogonal_100-150-200",
+]
 
 # The twins' `erf` is the plain error function; the package's has slope 1 at 0, as the contract asks.
 TWIN_NAMES: dict[str, Any] = {

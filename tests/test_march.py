@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import equation_of, golden_layers
+from networks import SOME_OF_EACH, equation_of, golden_layers
 
 from spectra.activations import get_activation
 from spectra.compiled import CompiledEquation
@@ -17,18 +17,9 @@ from spectra.sweep import survey
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
 
-NAMES = [
-    "tanh_q1_orthogonal_L16",
-    "gelu_q1_gaussian_L64",
-    "identity_q1_gaussian_L5",
-    "hardtanh_q0.1_orthogonal_L5",
-    "rect_leaky_orthogonal_300-100-400",
-    "rect_silu_orthogonal_100-150-200",
-]
-
 
 @needs_compiler
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SOME_OF_EACH)
 def test_a_march_is_a_sweep_step_by_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = golden_layers(name)
     marched = 0

@@ -13,7 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from networks import equation_of, golden_layers
+from networks import SOME_OF_EACH, equation_of, golden_layers
 
 from spectra import Network
 from spectra._types import Array
@@ -32,15 +32,7 @@ from spectra.solve import _improve, improve, measure
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
 
-NAMES = [
-    "tanh_q1_orthogonal_L16",
-    "gelu_q1_gaussian_L64",
-    "identity_q1_gaussian_L5",
-    "hardtanh_q0.1_orthogonal_L5",
-    "rect_leaky_orthogonal_300-100-400",
-    "rect_silu_orthogonal_100-150-200",
-]
-COMPILED = [name for name in NAMES if not name.startswith("identity")]
+COMPILED = [name for name in SOME_OF_EACH if not name.startswith("identity")]
 # Sums of a few hundred terms in another order; second derivatives lose a digit to cancellation.
 ROUNDING = 1e-12
 FIELDS = ("log_u", "slope", "bend", "rates", "curls", "mismatch", "pull", "steepness")
@@ -114,7 +106,7 @@ def test_equation_agrees_with_arrays(name: str, rough: bool) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SOME_OF_EACH)
 def test_one_point_agrees_with_arrays(name: str) -> None:
     equation, rng = equation_of(golden_layers(name)), np.random.default_rng(8)
     at, count = PointEvaluator(equation), len(equation.factors)

@@ -6,7 +6,6 @@
 
 #include <math.h>
 
-#define PI 3.14159265358979323846
 /* These are TAIL_HEIGHT, ROUGH_HEIGHT of `spectra.laws.nodes` and CROSSING of `spectra.master`. */
 #define TAIL_HEIGHT 1e-3
 #define ROUGH_HEIGHT 1e-9

@@ -8,6 +8,8 @@
 #include "cut.h"
 #include "sums.h"
 
+#define PI 3.14159265358979323846
+
 /* One factor: a law of multiplicity `count`, seen through w_k = ratio·w; `pole`: where its ψ is not smooth; `cut`: its
    density, roughly, or NULL. */
 typedef struct {

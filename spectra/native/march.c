@@ -11,7 +11,7 @@
 /* Log of the density in log λ given λ ≠ 0. */
 static double log_density(double complex zeta)
 {
-    return log(cimag(zeta) / acos(-1.0)) - 2.0 * log(modulus(1.0 - zeta));
+    return log(cimag(zeta) / PI) - 2.0 * log(modulus(1.0 - zeta));
 }
 
 /* D log(density in log λ)/d log u. */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -17,25 +17,25 @@ from .marginal import MarginalArc, resolve
 from .master import MasterEquation
 from .pole import heaviest_pole, pole_near
 from .pushed import PushedDensity
+from .refinement import moved
 from .series import log_scaled_moments
-from .solve import CERTIFIED, measure
+from .solve import CERTIFIED
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, resurvey, survey
 from .thinning import FEW, STABLE, along, is_thinned, widened
-from .walker import Walker
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-# v_k, ζ and the nodes are rounded, and so is 1 − v t: together up to 6 units of 1.1e-16 in log v_k, which finer laws
-# do not change.
-ROUNDING = 7e-16
 FINEST_LEVEL = 8
+# Levels above that in use at which an edge is looked for where the next is too coarse to find one's way.
+STILL_FINER = (2, 3, 4)
 # Where a density of D² ends at the atom that becomes one of mass zero its end must be resolved so well at least: the
 # error falls with the fineness only, from 4e-5 or less.
 LEVEL_BESIDE = 7
 # Finer laws that move the solutions by less than this leave arcs, edges and atoms where they are, but for polishing.
 SAME_SHAPE = 1e-5
+DOUBTFUL = "whether the law has an edge in one of its thin tails, and where, could not be told"
 # So many finer laws in a row that do no better mean that none will.
 STALLS = 2
 # Mass of slopes too small to be told from zero that is worth a note.
@@ -66,8 +66,12 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
     ------
     ConvergenceError : the law could not be computed.
     """
-    with _blas().limit(limits=1, user_api="blas"), limited():
-        return _spectrum_of(equation, refined)
+    if equation.single_factor is not None:
+        return _pushed(equation)
+    with _blas().limit(limits=1, user_api="blas"):
+        with limited():
+            found = _settled(equation, refined)
+        return _assembled(found)
 
 
 @lru_cache(maxsize=1)
@@ -78,11 +82,25 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> Assembly:
-    factor = equation.single_factor
-    if factor is not None:
-        return _pushed(equation)
-    notes: tuple[str, ...] = ()
+@dataclass(frozen=True)
+class _Found:
+    """What an equation with laws of D² at one level says, by how much finer ones would move it, and what is amiss."""
+
+    equation: MasterEquation
+    survey: Survey
+    charts: tuple[Chart | MarginalArc, ...]
+    moved: float = 0.0
+    flaw: str | None = None
+
+    @property
+    def coarse(self) -> _Found:
+        """The same where no finer law can be had."""
+        flaw = f"the laws of D² are resolved to {self.moved:.1e} only, near the edges of their supports"
+        return replace(self, flaw=flaw)
+
+
+def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> _Found:
+    """The law from laws of D² so fine that finer ones leave it where it is, or from the finest that could be had."""
     level, extra, before = 0, 0, math.inf
     if refined is not None and equation.factors:
         pole = heaviest_pole(equation)
@@ -90,63 +108,69 @@ def _spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation
             level = LEVEL_BESIDE
             equation = refined(level=level)
     known: Survey | None = None
+    best: _Found | None = None
     wide, stalls = False, 0
     while True:
         try:
-            found = survey(equation) if known is None else resurvey(equation, known)
+            surveyed = survey(equation) if known is None else resurvey(equation, known)
             more = extra
             if refined is not None and is_thinned(equation) and not wide:
                 wide = True
-                more = widened(equation, partial(refined, level=level), extra, [along(a) for a in found.arcs])
+                more = widened(equation, partial(refined, level=level), extra, [along(a) for a in surveyed.arcs])
             if more == extra:
-                charts = tuple(part for arc in found.arcs for part in resolve(equation, arc))
-                if refined is not None and is_thinned(equation) and any(a.log_u.size < FEW for a in found.arcs):
+                charts = tuple(part for arc in surveyed.arcs for part in resolve(equation, arc))
+                if refined is not None and is_thinned(equation) and any(a.log_u.size < FEW for a in surveyed.arcs):
                     solved = [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None]
                     more = widened(equation, partial(refined, level=level), extra, solved)
             if refined is not None and more > extra:
                 extra, known = more, None
                 equation = refined(level=level, extra=extra)
                 continue
-        except OutOfWork:
-            raise
-        except ConvergenceError:
+            if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
+                return _Found(equation, surveyed, charts)
+            if level < FINEST_LEVEL and any(c.uncertified for c in charts):
+                level, known = min(level + 2, FINEST_LEVEL), None
+                equation = refined(level=level, extra=extra)
+                continue
+            finer = refined(level=level + 1, extra=extra)
+            others = (refined(level=min(level + more, FINEST_LEVEL), extra=extra) for more in STILL_FINER)
+            move = moved(finer, others, surveyed, charts)
+        except ConvergenceError as error:
             # Beside a corner of a law of D² its nodes may be too coarse to find one's way.
-            if refined is None or level == FINEST_LEVEL:
-                raise
+            if isinstance(error, OutOfWork) or refined is None or level == FINEST_LEVEL:
+                if best is None:
+                    raise
+                return best.coarse
             level, known = min(level + 2, FINEST_LEVEL), None
             equation = refined(level=level, extra=extra)
             continue
-        residual = max([c.residual for c in charts], default=0.0)
-        if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
-            break
-        if level < FINEST_LEVEL and any(c.uncertified for c in charts):
-            level, known = min(level + 2, FINEST_LEVEL), None
-            equation = refined(level=level, extra=extra)
-            continue
-        finer = refined(level=level + 1, extra=extra)
-        beside = max([c.moved(finer) for c in charts if isinstance(c, MarginalArc)], default=0.0)
-        moved = max(beside, _moved(finer, charts), _moved_edges(finer, found))
+        found = _Found(equation, surveyed, charts, move.size, DOUBTFUL if move.lost else None)
         # What a finer law leaves as it was is rounding.
-        if moved < STABLE or 0.3 * before < moved < CERTIFIED:
-            residual = max(residual, moved)
-            break
-        stalls = stalls + 1 if moved > 0.3 * before else 0
+        if move.size < STABLE or 0.3 * before < move.size < CERTIFIED:
+            return found
+        stalls = stalls + 1 if move.size > 0.3 * before else 0
         if level == FINEST_LEVEL or stalls == STALLS:
-            notes = (f"the laws of D² are resolved to {moved:.1e} only, near the edges of their supports",)
-            residual = max(residual, moved)
-            break
+            return found.coarse
+        if best is None or move.size < best.moved:
+            best = found
         # Beside an atom of mass zero the error falls with the fineness, by 16 a level; elsewhere much faster.
-        steps = max(1, math.ceil(math.log(max(beside, STABLE) / STABLE, 16.0)))
-        level, before = min(level + steps, FINEST_LEVEL), moved
+        steps = max(1, math.ceil(math.log(max(move.beside, STABLE) / STABLE, 16.0)))
+        level, before = min(level + steps, FINEST_LEVEL), move.size
         equation = finer if steps == 1 else refined(level=level, extra=extra)
-        known = found if moved < SAME_SHAPE else None
-    uncertified = sum(c.uncertified for c in charts) + (1 if notes else 0)
+        known = surveyed if move.size < SAME_SHAPE else None
+
+
+def _assembled(found: _Found) -> Assembly:
+    """The law, and what is to be said of it."""
+    equation, charts = found.equation, found.charts
+    residual = max([found.moved, *(c.residual for c in charts)])
+    uncertified = sum(c.uncertified for c in charts) + (found.flaw is not None)
+    notes = (*((found.flaw,) if found.flaw else ()), *_neglected(equation))
     thin = sum(c.thin for c in charts)
-    notes = (*notes, *_neglected(equation))
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")
-    atoms = tuple((float(u), float(m)) for u, m in found.atoms)
-    law = _law(equation, charts, atoms, _log_support(equation, found, charts))
+    atoms = tuple((float(u), float(m)) for u, m in found.survey.atoms)
+    law = _law(equation, charts, atoms, _log_support(equation, found.survey, charts))
     return Assembly(law, equation, residual, uncertified, notes)
 
 
@@ -193,35 +217,6 @@ def _neglected(equation: MasterEquation) -> tuple[str, ...]:
     if share <= NEGLECTED:
         return ()
     return (f"slopes below 1e-46 ({share:.2g} of a layer's) count as zero: what they lead to is in the atom at zero",)
-
-
-def _moved(finer: MasterEquation, charts: tuple[Chart | MarginalArc, ...]) -> float:
-    """Largest residual of the solutions in the equation with finer laws, of those in charts."""
-    worst = 0.0
-    for one in charts:
-        if isinstance(one, MarginalArc):
-            continue
-        assert one.solutions is not None
-        u, zeta, v = one.solutions
-        # What counts is the error times the density; thin tails carry rounding that no finer law removes.
-        weight = finer.weight(zeta, 1.0 + np.abs(u - one.low))
-        counts = weight > 1e-8
-        with np.errstate(all="ignore"):
-            point = finer.evaluate(zeta[counts].astype(complex), v[:, counts])
-            sizes = measure(finer, point, u[counts], rounding=ROUNDING / STABLE) * weight[counts]
-        worst = max(worst, float(np.max(sizes, initial=0.0)))
-    return worst
-
-
-def _moved_edges(finer: MasterEquation, found: Survey) -> float:
-    """By how much the edges lie elsewhere with finer laws, relative to 1 + |log u|, however thin the density there."""
-    walker, worst = Walker(finer), 0.0
-    with np.errstate(all="ignore"):
-        for edge in (end for arc in found.arcs for end in (arc.first, arc.last)):
-            same = walker.polished(edge) if edge is not None and not edge.at_pole else None
-            if edge is not None and same is not None:
-                worst = max(worst, abs(float(same.log_u - edge.log_u)) / (1.0 + abs(float(edge.log_u))))
-    return worst
 
 
 def _log_support(

@@ -40,6 +40,9 @@ LOST = -18.5
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
+# Distances in log u from an edge at which a solution is sought without a starting value; beside an atom the farthest
+# first.
+BESIDE_EDGE = (1e-4, 1e-3, 0.01, 0.03, 0.1)
 # How far down, relative, one step of Newton's method leads to an edge that is near enough to be found.
 DOWN = 0.4
 # Log density in U below which imaginary parts are small.
@@ -259,7 +262,8 @@ class BulkWalker(GapWalker):
                 if found is not None and abs(np.log(found.zeta / guess)) < 0.5 * offset:
                     return found.zeta, np.array(found.v, complex), target
             offset *= 0.5
-        raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
+        # A square root that exponentially little of a law makes is one on no scale that steps can see.
+        return self._located_beside(edge, BESIDE_EDGE)
 
     def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float] | None:
         pole = self._pole(edge.v)
@@ -281,7 +285,11 @@ class BulkWalker(GapWalker):
             above = self.equation.mass_above(np.array([densest[0]]), densest[1][:, None])
             if float(above[0]) > (1.0 - EMPTY) * self.equation.rank:
                 return None
-        for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
+        return self._located_beside(edge, BESIDE_EDGE[::-1])
+
+    def _located_beside(self, edge: Edge, distances: tuple[float, ...]) -> tuple[complex, Array, float]:
+        """A point beyond an edge by the sure way, which needs no starting value."""
+        for step in distances:
             try:
                 roots = locate(self.equation, np.array([edge.log_u + step]))
             except ConvergenceError:

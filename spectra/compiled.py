@@ -69,12 +69,13 @@ class CompiledEquation:
         return size, new_zeta, new_v, state == DONE
 
     def solve(
-        self, target: Array, zeta: Array, v: Array, limits: tuple[int, int, float, float, float, float]
+        self, target: Array, zeta: Array, v: Array, limits: tuple[int, int, int, float, float, float, float, float]
     ) -> tuple[Array, Array, Array, Array, Array]:
         """Roots ζ (n,) and v (K, n), their residuals (n,), which are done, and which of the others are close (n,).
 
-        Those are where rough steps led, the rest where they were.  `limits`: most steps, of them rough before, and
-        residuals to stop at, to certify, for one last step, and for one rough step less.
+        Those are where rough steps led, the rest where they were.  `limits`: see `native/newton.h`, in order most
+        steps, rough ones before, more for imaginary parts; residuals to stop at, to certify, for one last step, and for
+        one rough step less; the largest turn of an imaginary part in the last step.
         """
         target, zeta, v = (
             np.ascontiguousarray(target, complex),

@@ -17,6 +17,8 @@ from .walker import Edge, Walker
 BEYOND = 1e3
 # Steps as short as this, where derivatives that are real have an imaginary part of more than this, lead nowhere.
 SHORT, IMAGINARY = 1e-3, 1e-3
+# How near, relative, v_k must be to the cut of its law for a step that fails to have led there.
+BESIDE_CUT = 1e-6
 
 
 def _is_coarse(point: Spot, span: float) -> bool:
@@ -104,7 +106,9 @@ class GapWalker(Walker):
                         return "edge", zeta, v, edge
                 step *= 0.5
                 if step < 1e-12:
-                    return "cut", zeta, v, None
+                    if self._beside_cut(v):
+                        return "cut", zeta, v, None
+                    raise ConvergenceError(f"the laws are too coarse in a gap, log u = {point.log_u.real:.6g}")
             if step < SHORT and _is_coarse(ahead_point, span):
                 raise ConvergenceError(f"the laws are too coarse beside their edges, log u = {point.log_u.real:.6g}")
             zeta, v, point = new, found.real, ahead_point
@@ -118,6 +122,12 @@ class GapWalker(Walker):
         """ζ itself is the coordinate where it is negative or passes 0, its logarithm elsewhere."""
         small = self.equation.omegas.ravel() * zeta
         return zeta <= 0.0 or (zeta < 0.05 and bool(v.size) and bool(np.all(np.abs(v) > 10.0 * small)))
+
+    def _beside_cut(self, v: Array) -> bool:
+        """Whether the next thing that some v_k meets is the cut of its law, and near."""
+        # In units of where its cut begins.
+        places = [x * law.largest for x, law in zip(v, self.laws, strict=True) if law.cut_density is not None]
+        return any(0.0 < 1.0 - place < BESIDE_CUT for place in places)
 
     def _is_last(self, zeta: float, v: Array) -> bool:
         """Beyond all singularities, so far that d log u/d log ζ is a constant but for the next power of 1/ζ."""

@@ -167,6 +167,10 @@ class MasterEquation:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(self.rank / math.pi * zeta.imag) - 2.0 * np.log(np.abs(1.0 - zeta))
 
+    def log_density_along(self, zeta: Array, step: Array) -> Array:
+        """By how much `log_density` changes with a step in ζ, to first order."""
+        return step.imag / zeta.imag + 2.0 * (step / (1.0 - zeta)).real
+
     def mass_above(self, zeta: Array, v: Array) -> Array:
         """P(λ > 1/u) at solutions on the real axis from above: Im ∫ w d log u/π, and every term has a primitive.
 

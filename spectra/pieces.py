@@ -13,7 +13,7 @@ from .master import MasterEquation
 from .solve import Roots
 from .walker import Arc
 
-# Largest relative error left in the density of a piece; with what it holds, 1e-16 of the mass.
+# Largest relative error left in the density of a piece.
 TAIL_RESOLUTION = 1e-5
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
@@ -106,9 +106,10 @@ class Pieces:
             # negligible.
             flatness = _flatness(self._roots).reshape(self.u.shape).max(axis=1)
             noise += np.minimum(flatness, NEGLIGIBLE / self.held)
-        finished = (self.roughness < RESOLUTION * scale + noise) | (self.held < NEGLIGIBLE)
+        tail = self._tail_noise()
+        finished = (self.roughness < RESOLUTION * scale + noise + 0.01 * tail) | (self.held < NEGLIGIBLE)
         finished |= length < SHORTEST * (1.0 + np.abs(self.low))
-        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise)
+        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * (noise + tail))
         finished |= settled & (self.roughness > SMOOTHER * self._before)
         if not self._roots.certified.all():
             # Where the laws are not resolved roots are not found, and shorter pieces do not help; once it may
@@ -130,8 +131,14 @@ class Pieces:
         edges = [(rounding / nearest).astype(float) for exponent, nearest in beside if exponent]
         if edges:
             noise += edges[0] if len(edges) == 1 else np.maximum(*edges)
-        # In a thin tail Im w, and with it log p, carries rounding; what a piece holds decides how much of it matters.
-        return noise + np.minimum(NEGLIGIBLE / np.maximum(self.held, 1e-300), TAIL_RESOLUTION)
+        return noise
+
+    def _tail_noise(self) -> Array:
+        """What the rounding of w may do to log p in a thin tail (P,); the solution is mostly a hundred times better."""
+        # A narrow law is dense everywhere.
+        breadth = min(1.0, self._span.high - self._span.low)
+        dense = np.exp(np.max(self._log_p, axis=1)) / self._equation.rank * breadth
+        return np.minimum(NEGLIGIBLE / np.maximum(dense, 1e-300), TAIL_RESOLUTION)
 
     def judged(self, which: Array) -> tuple[float, int, int]:
         """Largest residual on some pieces, and the numbers of nodes without certificate, dense and thin ones."""

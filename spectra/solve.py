@@ -18,6 +18,9 @@ CERTIFIED = 1e-11
 POLISHED = 1e-13
 # Iterates as near as this are followed by one in full precision.
 NEAR = 1e-6
+# In a thin tail an imaginary part is less than residuals can tell: the last step must turn none by more than this part
+# of it, or so many are taken beyond.
+TILTED, PATIENCE = 1e-5, 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def solve(
     floor = max(tolerance, 0.5 * equation.precision)
     if equation.compiled is None or equation.is_explicit:
         return _solve(equation, log_u, zeta, v, max_steps, floor, rough_steps)
-    limits = (max_steps, rough_steps, floor, CERTIFIED, POLISHED, NEAR)
+    limits = (max_steps, rough_steps, PATIENCE, floor, CERTIFIED, POLISHED, NEAR, TILTED)
     # Three steps are the usual number.
     spend(3 * equation.stack.size * zeta.size, 3 * len(equation.factors))
     zeta, v, residual, done, close = equation.compiled.solve(log_u, zeta, v, limits)
@@ -80,7 +83,7 @@ def _solve(
     if rough_steps:
         zeta, v = _approach(equation, log_u.astype(float), zeta, v, rough_steps)
     zeta, v = zeta.astype(equation.complex_type()), v.astype(complex)
-    residual = np.full(zeta.size, np.inf)
+    residual, late = np.full(zeta.size, np.inf), np.zeros(zeta.size, int)
     active = np.arange(zeta.size)
     here_zeta, here_v, target = zeta, v, log_u
     previous = residual.copy()
@@ -93,25 +96,36 @@ def _solve(
             kept = active[better]
             residual[kept], zeta[kept], v[:, kept] = size[better], here_zeta[better], here_v[:, better]
             stalled = size > np.where(size < 0.1 * CERTIFIED, 0.3, 1.0) * previous
-            going = (size > floor) & ~((size < CERTIFIED) & stalled) & np.isfinite(size)
+            arrived = (size < POLISHED) | ((size < CERTIFIED) & stalled)
+            if equation.is_explicit:
+                # Extended precision can be lost by one more step beside an edge; there are no thin tails.
+                polished = (size < POLISHED) & (bent < equation.precision)
+                given_up = arrived & stalled
+            else:
+                polished = arrived & (_tilt(here_zeta, here_v, next_zeta, next_v) < TILTED)
+                late[active] += arrived
+                given_up = late[active] > PATIENCE
+            going = (size > floor) & np.isfinite(size)
+            polished &= going
+            if polished.any():
+                last = active[polished]
+                residual[last], zeta[last], v[:, last] = size[polished], next_zeta[polished], next_v[:, polished]
+            going &= ~(polished | given_up)
             if not going.any():
                 break
             if not going.all():
                 active, target, size = active[going], target[going], size[going]
-                next_zeta, next_v, bent = next_zeta[going], next_v[:, going], bent[going]
+                next_zeta, next_v = next_zeta[going], next_v[:, going]
             here_zeta, here_v = next_zeta, next_v
-            # Extended precision can be lost by this beside an edge.
-            polished = (size < POLISHED) & (bent < equation.precision)
-            if polished.any():
-                last = active[polished]
-                zeta[last], v[:, last] = here_zeta[polished], here_v[:, polished]
-                if polished.all():
-                    break
-                going = ~polished
-                active, target, size = active[going], target[going], size[going]
-                here_zeta, here_v = here_zeta[going], here_v[:, going]
             previous = size
     return _judged(zeta, v, residual)
+
+
+def _tilt(zeta: Array, v: Array, new_zeta: Array, new_v: Array) -> Array:
+    """The largest relative change of an imaginary part."""
+    turned = np.abs(new_zeta.imag - zeta.imag) / zeta.imag
+    rows = np.abs(new_v.imag - v.imag) / v.imag
+    return np.fmax(turned, np.fmax.reduce(rows, axis=0))
 
 
 def _judged(zeta: Array, v: Array, residual: Array) -> Roots:

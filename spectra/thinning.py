@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._types import Array
+from .guess import THIN
 from .master import MasterEquation
+from .shift import as_shift
 from .walker import Arc
 
 _STEPS = 30
-# log u must be the same, relative to 1 + |log u|, to this; λ and ρ are then as good.
+# log u must be the same, relative to 1 + |log u|, to this, and the density as far as such a shift changes it.
 STABLE = 1e-12
 # Newton's method is quadratic: steps as short as this leave rounding.
 ARRIVED = 1e-7
@@ -23,10 +25,6 @@ EXTRA, MOST = 4, 1000
 WILD = 2.0
 # Arcs crossed in fewer steps than this say too little of what is between their edges.
 FEW = 8
-# Points that hold less than this of the density are not looked at.
-COUNTED = 1e-5**1.5
-
-
 # Points along an arc: log u (n,), ζ (n,), v (K, n).
 Stretch = tuple[Array, Array, Array]
 
@@ -71,36 +69,36 @@ def widened(
 
 @dataclass(frozen=True)
 class _Along:
-    """Solutions of the constraints at the ζ of some arcs: v, log u there, and whether they were found."""
+    """Solutions of the constraints at the ζ of some arcs: v, log u and its slope there, and whether they were found."""
 
     equation: MasterEquation
     zeta: Array
-    breadth: Array
     v: Array
     log_u: Array
+    slope: Array
     found: Array
 
     @classmethod
     def of(cls, equation: MasterEquation, arcs: Sequence[Stretch]) -> _Along:
         zeta = np.concatenate([zeta for _, zeta, _ in arcs]).astype(complex)
         v = np.concatenate([v for _, _, v in arcs], axis=1)
-        breadth = np.concatenate([1.0 + np.abs(u.astype(float) - float(u.min())) for u, _, _ in arcs])
-        counted = equation.weight(zeta, breadth) > COUNTED
-        return cls._at(equation, zeta[counted], breadth[counted], v[:, counted])
+        counted = equation.log_share(zeta) > THIN
+        return cls._at(equation, zeta[counted], v[:, counted])
 
     @classmethod
-    def _at(cls, equation: MasterEquation, zeta: Array, breadth: Array, v: Array) -> _Along:
-        return cls(equation, zeta, breadth, *_on_constraints(equation, zeta, v))
+    def _at(cls, equation: MasterEquation, zeta: Array, v: Array) -> _Along:
+        return cls(equation, zeta, *_on_constraints(equation, zeta, v))
 
     def carried_to(self, wider: MasterEquation) -> _Along:
         """The same for an equation with other laws of the same families."""
-        return self._at(wider, self.zeta, self.breadth, _carried(self.equation, wider, self.v))
+        return self._at(wider, self.zeta, _carried(self.equation, wider, self.v))
 
     def error(self, before: _Along) -> float:
-        change = np.abs(self.log_u - before.log_u) / (1.0 + np.abs(before.log_u))
-        change = np.where(self.found, change, np.inf)[before.found]
-        weight = self.equation.weight(self.zeta, self.breadth)
-        return float(np.max(change * weight[before.found], initial=0.0))
+        """The largest shift of log u that would change the density as much."""
+        with np.errstate(all="ignore"):
+            step = (self.log_u - before.log_u) / self.slope
+            shift = as_shift(self.equation, before.log_u.real, self.zeta, step, self.slope)
+        return float(np.max(np.where(self.found, shift, np.inf)[before.found], initial=0.0))
 
 
 def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array:
@@ -130,8 +128,8 @@ def _lagrange(places: Array, index: int, at: float) -> float:
     return float(np.prod((at - others) / (places[index] - others)))
 
 
-def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Array, Array]:
-    """Solutions v of ψ_k(v_k) as ζ demands, log u there, and where Newton's method for it arrived, from nearby v."""
+def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Array, Array, Array]:
+    """Solutions v of ψ_k(v_k) as ζ demands, log u and its slope there, where Newton arrived; from nearby v."""
     size = np.full(zeta.size, np.inf)
     with np.errstate(all="ignore"):
         for _ in range(_STEPS):
@@ -145,4 +143,4 @@ def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Ar
             if np.all(size < ARRIVED):
                 break
         point = equation.evaluate(zeta, v)
-    return v, point.log_u, size < ARRIVED
+    return v, point.log_u, point.slope, size < ARRIVED

@@ -142,6 +142,13 @@ class LawStack:
         beside = (np.abs(away) < 0.3) & self._wide
         if beside.any():
             excess[beside] = (psi * away - v)[beside]
+        for k in self._continuous:
+            real = v[k].imag == 0.0
+            if real.any():
+                # In a gap a real sum over complex nodes: what there is of its imaginary part is the error of the rule.
+                real &= ~self.laws[k].on_cut(v[k].real)
+                for rows in (psi, plus, excess):
+                    rows[k, real] = rows[k, real].real
         # Far above the cut there is nothing to repair, nor, where rough values will do, where Im ψ is large.
         doubtful = np.abs(psi.imag) < ROUGH_HEIGHT * np.abs(psi) if rough else None
         for k in self._continuous:
@@ -156,10 +163,6 @@ class LawStack:
         of that expectation, times b.
         """
         one, law = self.sums[k], self.laws[k]
-        if v.size == 1 and v[0].imag == 0.0 and not law.on_cut(v[0].real):
-            # A real sum over complex nodes: what is left of its imaginary part is rounding.
-            psi.imag, plus.imag, excess.imag = 0.0, 0.0, 0.0
-            return
         near = np.abs(v.imag) < TAIL_HEIGHT * np.min(np.abs(v - self.poles[k][:, None]), axis=0)
         if rough:
             near &= np.abs(psi.imag) < ROUGH_HEIGHT * np.abs(psi)

@@ -26,6 +26,9 @@ TURN = 1.35
 LEVEL_TURN = 1.75
 # Largest change of log|φ'²| between the axis and the path.
 MODULUS = 2.0
+# Largest part that terms of order 9 to 12 of a Taylor series may be of the first ones.
+ROUGH = 5e-3
+_CIRCLE = np.exp(2j * math.pi * np.arange(16) / 16.0)
 # Below this φ'² x counts as one where φ' = 0, and the result says so: nodes would be spent on λ that nothing resolves.
 TINY_SLOPE_SQUARE = 1e-100
 # Points of the grid are no nearer to each other than this part of the height.
@@ -36,7 +39,8 @@ SPACING = 0.2
 class MonotonePiece:
     """An interval (lower, upper) of x on which φ'² is monotone.
 
-    `height` is how high the path may be at `grid`; `scales`, for either end, the distance at which φ'² levels off.
+    `height` is how high the path may be at `grid`, `log_t` log φ'² there; `scales`, for either end, the distance at
+    which φ'² levels off.
     """
 
     branch: Branch
@@ -45,6 +49,7 @@ class MonotonePiece:
     side: int
     grid: Array
     height: Array
+    log_t: Array
     scales: tuple[float, float]
 
 
@@ -116,7 +121,7 @@ def _piece(branch: Branch, lower: float, upper: float) -> MonotonePiece:
         if not open_.size:
             scales = _scale_at(branch, lower, x), _scale_at(branch, upper, x[::-1])
             kept = _spread(x, height)
-            return MonotonePiece(branch, lower, upper, side, x[kept], height[kept], scales)
+            return MonotonePiece(branch, lower, upper, side, x[kept], height[kept], np.log(t[kept]), scales)
         height[open_] *= 0.6
     raise ConvergenceError(
         f"no integration path off the real axis was found for φ' on ({lower:.6g}, {upper:.6g}); "
@@ -169,7 +174,19 @@ def _unsafe(branch: Branch, x: Array, height: Array, side: int, limits: tuple[fl
             for away in (image - limits[0], np.conj(limits[1] - image)):
                 bad |= (np.angle(away) > LEVEL_TURN) & (np.abs(away) > 1e-9 * limits[1])
         unsafe |= (counted & bad) | (far & (on_axis > TINY_SLOPE_SQUARE))
-    return unsafe
+    return unsafe | _is_rough(branch, x, height, side)
+
+
+def _is_rough(branch: Branch, x: Array, height: Array, side: int) -> Array:
+    """Where the Taylor series of φ' on circles from the axis to half as high again above the path do not converge.
+
+    A branch point, where φ' is finite, is seen by that alone.
+    """
+    radius = 0.75 * height[:, None]
+    with np.errstate(all="ignore"):
+        values = branch.slope((x[:, None] + 1j * side * radius + radius * _CIRCLE).ravel()).reshape(-1, _CIRCLE.size)
+        terms = np.abs(np.fft.fft(values, axis=1))
+        return np.max(terms[:, 9:13], axis=1) > ROUGH * np.max(terms[:, :4], axis=1)
 
 
 def _period_ends(branch: Branch, period: float) -> list[float]:

@@ -16,7 +16,7 @@ from . import gauss
 from .fade import Taken, is_cut, kept
 from .inverse import SlopeDensity
 from .nodes import NodeLaw
-from .panels import path
+from .panels import paths
 from .path import TINY_SLOPE_SQUARE, MonotonePiece, monotone_pieces, square_at
 from .zero import decades, ray, ray_out_of, slope_zero
 
@@ -197,8 +197,7 @@ def _over(
     sigma = math.sqrt(variance)
     rays: list[_Ray] = []
     rules: list[tuple[Array, Array]] = []
-    for piece, lower, upper in parts:
-        over = path(piece, lower, upper, sigma, share)
+    for (piece, lower, upper), over in zip(parts, paths(tuple(parts), sigma, share), strict=True):
         scale = min(over.scales)
         first, last = (_ray_out_of(piece.branch, at, at == lower, variance, period, scale) for at in (lower, upper))
         rays += [one for one in (first, last) if one is not None]

@@ -116,7 +116,7 @@ CALL(py_improve)
 }
 
 /* solve(equation, target, zeta, v, residual, state, limits): roots and their residuals, in place; `limits` are
-   (max_steps, rough_steps, floor, certified, polished, near). */
+   (max_steps, rough_steps, patience, floor, certified, polished, near, tilted). */
 CALL(py_solve)
 {
     Py_buffer view[5];
@@ -126,8 +126,8 @@ CALL(py_solve)
     const char *format[5] = {"Zd", "Zd", "Zd", "d", "B"};
     if (expect(nargs, 7, "solve(equation, target, zeta, v, residual, state, limits)") < 0 ||
         (equation = equation_of(args[0])) == NULL || expect_tuple(args[6]) < 0 ||
-        !PyArg_ParseTuple(args[6], "iidddd", &limits.max_steps, &limits.rough_steps, &limits.floor, &limits.certified,
-                          &limits.polished, &limits.near))
+        !PyArg_ParseTuple(args[6], "iiiddddd", &limits.max_steps, &limits.rough_steps, &limits.patience, &limits.floor,
+                          &limits.certified, &limits.polished, &limits.near, &limits.tilted))
         return NULL;
     Py_ssize_t factors = equation->factors, size = -1;
     int held = 0;

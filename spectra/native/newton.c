@@ -45,6 +45,16 @@ static int is_finite(double complex zeta, const double complex *v, ptrdiff_t fac
     return finite;
 }
 
+/* The largest relative change of an imaginary part: of what a residual, relative to all of a number, sees nothing of. */
+static double tilt(const Equation *equation, double complex zeta, const double complex *v, double complex new_zeta,
+                   const double complex *new_v)
+{
+    double most = fabs(cimag(new_zeta) - cimag(zeta)) / cimag(zeta);
+    for (ptrdiff_t k = 0; k < equation->factors; k++)
+        most = fmax(most, fabs(cimag(new_v[k]) - cimag(v[k])) / cimag(v[k]));
+    return most;
+}
+
 int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
           double complex *v, double *residual)
 {
@@ -52,6 +62,7 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
     double complex here = *zeta, next, best_zeta;
     size_t bytes = equation->factors * sizeof(double complex);
     double size, best = INFINITY, previous = INFINITY;
+    int late = 0;
     memcpy(here_v, v, bytes);
     for (int step = 0; step < limits->rough_steps; step++) {
         int state = improve(equation, here, here_v, NULL, 1, target, &size, &next, next_v);
@@ -81,17 +92,21 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
             best = size, best_zeta = here;
             memcpy(best_v, here_v, bytes);
         }
-        /* Far below the certificate, or below it and no longer falling: rounding is all that is left. */
-        int stalled = size > (size < 0.1 * limits->certified ? 0.3 : 1.0) * previous;
-        if (!(size > limits->floor) || (size < limits->certified && stalled) || !isfinite(size))
+        if (!(size > limits->floor) || !isfinite(size))
             break;
+        /* Far below the certificate, or below it and no longer falling: rounding is all that is left of the residual. */
+        int stalled = size > (size < 0.1 * limits->certified ? 0.3 : 1.0) * previous;
+        if (size < limits->polished || (size < limits->certified && stalled)) {
+            if (tilt(equation, here, here_v, next, next_v) < limits->tilted) {
+                best = size, best_zeta = next;
+                memcpy(best_v, next_v, bytes);
+                break;
+            }
+            if (++late > limits->patience)
+                break;
+        }
         here = next;
         memcpy(here_v, next_v, bytes);
-        if (size < limits->polished) {
-            best_zeta = next;
-            memcpy(best_v, next_v, bytes);
-            break;
-        }
         previous = size;
     }
     *zeta = best_zeta, *residual = best;

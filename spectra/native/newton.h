@@ -16,11 +16,12 @@
 int improve(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
             double complex target, double *size, double complex *new_zeta, double complex *new_v);
 
-/* When to stop: `max_steps` at most, `rough_steps` before them; at residuals up to `floor`; at those below `certified`
-   that fall no longer; with one last step at those below `polished`. */
+/* When to stop: `max_steps` at most, `rough_steps` before them; at residuals up to `floor`; with one last step at those
+   below `polished`, and at those below `certified` that fall no longer, if that step turns no imaginary part by more
+   than `tilted` of it, else after `patience` more. */
 typedef struct {
-    int max_steps, rough_steps;
-    double floor, certified, polished, near;
+    int max_steps, rough_steps, patience;
+    double floor, certified, polished, near, tilted;
 } Limits;
 
 /* The root from ζ and v, in place, and its residual: what `spectra.solve.solve` does.  Where the state is CLOSE they are

@@ -1,0 +1,93 @@
+"""Whether a law stays where it is when the laws of D² are resolved more finely: its density, its edges, its atoms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from .chart import Chart
+from .effort import OutOfWork
+from .errors import ConvergenceError
+from .guess import THIN
+from .marginal import MarginalArc
+from .master import MasterEquation
+from .shift import as_shift
+from .sweep import Survey, survey
+from .walker import Arc, Edge, Walker
+
+
+@dataclass(frozen=True)
+class Move:
+    """By how much finer laws move what was found, in log u relative to 1 + |log u|.
+
+    Attributes
+    ----------
+    size : what an edge moves by, and the shift that would change the density as much; infinite where an edge is there
+        with one of the laws only.
+    beside : what of that is beside an atom of mass zero.
+    lost : finer laws could not tell whether an edge in a thin tail is there.
+    """
+
+    size: float
+    beside: float
+    lost: bool = False
+
+
+def moved(
+    finer: MasterEquation, others: Iterable[MasterEquation], found: Survey, charts: Sequence[Chart | MarginalArc]
+) -> Move:
+    """Compare with `finer` laws; `others`, still finer, where these are too coarse for a sweep of their own."""
+    beside = max((c.moved(finer) for c in charts if isinstance(c, MarginalArc)), default=0.0)
+    inside = max((_density_moved(finer, c) for c in charts if isinstance(c, Chart)), default=0.0)
+    edges = _edges_moved(finer, others, found)
+    return Move(max(beside, inside, edges or 0.0), beside, edges is None)
+
+
+def _density_moved(finer: MasterEquation, chart: Chart) -> float:
+    """The largest relative change of the density, by what a shift of log u would do to it, on one arc."""
+    assert chart.solutions is not None
+    u, zeta, v = chart.solutions
+    with np.errstate(all="ignore"):
+        counts = finer.log_share(zeta) > THIN
+        u, zeta, v = u[counts], zeta[counts].astype(complex), v[:, counts]
+        point = finer.evaluate(zeta, v)
+        step, _ = finer.newton_step(point, u)
+        return float(np.max(as_shift(finer, u, zeta, step, point.slope), initial=0.0))
+
+
+def _edges_moved(finer: MasterEquation, others: Iterable[MasterEquation], found: Survey) -> float | None:
+    """By how much edges lie elsewhere, however thin the density there; None where that could not be told."""
+    walker = Walker(finer)
+    ends = [end for arc in found.arcs for end in (arc.first, arc.last) if end is not None and not end.at_pole]
+    with np.errstate(all="ignore"):
+        again = [walker.polished(end) for end in ends]
+    if None not in again and all(arc.first is not None for arc in found.arcs):
+        return max((_apart(old, new) for old, new in zip(ends, again, strict=True)), default=0.0)
+    # Only a sweep can tell a tail without an end from a thin one with an end, and whether an edge is gone.
+    for equation in chain([finer], others):
+        try:
+            return _swept(survey(equation).arcs, found.arcs)
+        except OutOfWork:
+            raise
+        except ConvergenceError:
+            continue
+    return None
+
+
+def _swept(again: tuple[Arc, ...], found: tuple[Arc, ...]) -> float:
+    """By how much the edges of some arcs lie elsewhere."""
+    if len(again) != len(found):
+        return math.inf
+    pairs = [(old.first, new.first) for old, new in zip(found, again, strict=True)]
+    pairs += [(old.last, new.last) for old, new in zip(found, again, strict=True)]
+    return max((_apart(old, new) for old, new in pairs), default=0.0)
+
+
+def _apart(old: Edge | None, new: Edge | None) -> float:
+    if old is None or new is None:
+        return 0.0 if old is new else math.inf
+    return abs(float(new.log_u - old.log_u)) / (1.0 + abs(float(old.log_u)))

@@ -204,7 +204,7 @@ def _law(
     return Spectrum(
         arcs=arcs,
         log_atoms=log_atoms,
-        atom_at_zero=max(0.0, 1.0 - equation.rank),
+        atom_at_zero=equation.lost,
         log_support=log_support,
         log_scaled_moments=partial(log_scaled_moments, equation),
         log_mean=-equation.constant,
@@ -255,8 +255,7 @@ def _true_top(equation: MasterEquation, found: Survey) -> float:
             return -math.inf
         v = np.full((len(equation.factors), 1), 1.0 / law.supremum, complex)
         plus = equation.stack.evaluate(v)[1][k, 0].real
-        omega = float(equation.omegas[k, 0])
-        zeta = 1.0 - omega / (plus - (1.0 - omega))
+        zeta = 1.0 - float(equation.omegas[k, 0]) / (plus - float(equation.gaps[k, 0]))
         if 0.0 < zeta < limit:
             reached = equation.real_point(zeta, k, 1.0 / law.supremum)
             if reached is not None:

@@ -21,18 +21,22 @@ ROOM = 64
 
 
 class CompiledEquation:
-    """One equation: `constant` (with log rank), terms e_i log(1 − d_i ζ), factors of multiplicity n_k and ratio ω_k."""
+    """One equation: `constant` (with log rank), terms e_i log(1 − d_i ζ), factors of multiplicity n_k, ω_k and d_k."""
 
-    def __init__(self, constant: float, d: Array, e: Array, stack: LawStack, counts: Array, omegas: Array) -> None:
-        self._arguments = (constant, d, e, stack, counts, omegas)
+    def __init__(
+        self, constant: float, d: Array, e: Array, stack: LawStack, counts: Array, omegas: Array, gaps: Array
+    ) -> None:
+        self._arguments = (constant, d, e, stack, counts, omegas, gaps)
         self._stack = stack
         self._tabulated = False
         self._resolved = np.array([law.resolved for law in stack.laws])
+        numbers = np.stack([counts.ravel(), omegas.ravel(), gaps.ravel()], axis=1).astype(float).tolist()
         rows = [
-            (sums.handle, float(n), float(omega), law.largest, law.smallest, narrow, law.cut_density is not None, poles)
-            for law, sums, poles, narrow, n, omega in zip(
-                stack.laws, stack.sums, stack.poles, stack.narrow, counts.ravel(), omegas.ravel(), strict=True)
-        ]  # fmt: skip
+            (sums.handle, *three, law.largest, law.smallest, narrow, law.cut_density is not None, poles)
+            for law, sums, poles, narrow, three in zip(
+                stack.laws, stack.sums, stack.poles, stack.narrow, numbers, strict=True
+            )
+        ]
         self._handle = NATIVE.equation(constant, np.ravel(d).astype(float), np.ravel(e).astype(float), tuple(rows))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -178,7 +182,7 @@ class CompiledLocal:
         self._arguments = (drift, d, e, sums, counts, omegas, masses, continuous)
         none = np.empty(0)
         rows = [
-            (one.handle, float(n), float(omega), 0.0, 0.0, False, has_density, none)
+            (one.handle, float(n), float(omega), 1.0 - float(omega), 0.0, 0.0, False, has_density, none)
             for one, n, omega, has_density in zip(sums, counts, omegas, continuous, strict=True)
         ]
         self._masses = np.ascontiguousarray(masses, float)

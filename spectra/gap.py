@@ -35,7 +35,7 @@ class GapWalker(Walker):
         self.atoms: list[tuple[float, float]] = []
         # A gap that reaches this far down reaches λ = 0.
         self._end_of_gaps = equation.constant + 600.0
-        of_laws = 1.0 - equation.omegas.ravel()
+        of_laws = equation.gaps.ravel()
         self._d = [*(d for d, _ in equation.terms), *of_laws]
         # ζ at which some v_k pass infinity, and which.
         self._places = [(1.0 / d, of_laws == d) for d in sorted({d for d in of_laws.tolist() if d > 1e-12})]

@@ -103,10 +103,10 @@ class NodalLaw(Law):
 
     def shifts(self) -> tuple[tuple[float, float], ...]:
         """(1 + w)/(1 + w/p) where the law has mass 1 − p at 0."""
-        rank = self.node_law().rank
-        return ((1.0, 1.0), (1.0 / rank, -1.0)) if rank < 1.0 else ()
+        law = self.node_law()
+        return ((1.0, 1.0), (law.over_rank(1.0), -1.0)) if law.null > 0.0 else ()
 
     def factors(self) -> tuple[Factor, ...]:
         """Part off zero, unless it is one point."""
         law = self.node_law()
-        return (Factor(law, 1.0 / law.rank, 1.0),) if law.points.size > 1 else ()
+        return (Factor(law, law.over_rank(1.0), 1.0),) if law.points.size > 1 else ()

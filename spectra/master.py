@@ -22,6 +22,7 @@ from ._types import Array
 from .compiled import CompiledEquation
 from .effort import spend
 from .laws.nodes import LawStack, NodeLaw
+from .ratio import gap
 
 # Where |ζ| and |ψ_k/v_k| are below this, ζ passes 0 between two poles of ψ_k.
 CROSSING = 0.1
@@ -97,6 +98,7 @@ class MasterEquation:
     factors: tuple[Factor, ...] = ()
     constant: float = 0.0
     rank: float = field(init=False)
+    lost: float = field(init=False)
     stack: LawStack = field(init=False, repr=False, compare=False)
     compiled: CompiledEquation | None = field(init=False, repr=False, compare=False)
 
@@ -107,22 +109,24 @@ class MasterEquation:
         kept = {r: e for r, e in merged.items() if e != 0.0}
         top = max([1.0, *kept, *(f.ratio for f in self.factors)])
         total = 1.0 + sum(kept.values())
-        terms = sorted((1.0 - r / top, e) for r, e in kept.items() if r < top)
+        terms = sorted((gap(r, top), e) for r, e in kept.items() if r < top)
         if total:
             terms.append((1.0, -total))
         put = object.__setattr__
         put(self, "shifts", tuple(sorted(kept.items())))
         put(self, "rank", 1.0 / top)
+        put(self, "lost", gap(1.0, top))
         put(self, "_top", top)
         put(self, "stack", LawStack([factor.law for factor in self.factors]))
         put(self, "_d", np.array([d for d, _ in terms]).reshape(-1, 1))
         put(self, "_e", np.array([e for _, e in terms]).reshape(-1, 1))
-        put(self, "_omega", np.array([f.ratio / top for f in self.factors]).reshape(-1, 1))
+        put(self, "_omega", np.array([f.ratio / top for f in self.factors], float).reshape(-1, 1))
+        put(self, "_gap", np.array([gap(f.ratio, top) for f in self.factors], float).reshape(-1, 1))
         put(self, "_n", np.array([f.count for f in self.factors]).reshape(-1, 1))
         compiled = None
         if CompiledEquation.fits(self.stack):
             constant = self.constant + math.log(self.rank)
-            compiled = CompiledEquation(constant, self._d, self._e, self.stack, self._n, self._omega)  # type: ignore[attr-defined]
+            compiled = CompiledEquation(constant, self._d, self._e, self.stack, self._n, self._omega, self._gap)  # type: ignore[attr-defined]
         put(self, "compiled", compiled)
 
     @property
@@ -139,6 +143,11 @@ class MasterEquation:
     def omegas(self) -> Array:
         """Ratios r_k·rank = 1 − d_k, (K, 1)."""
         return self._omega  # type: ignore[attr-defined]
+
+    @property
+    def gaps(self) -> Array:
+        """All d_k, (K, 1), with the digits that 1 − ω_k may have lost."""
+        return self._gap  # type: ignore[attr-defined]
 
     @property
     def is_explicit(self) -> bool:
@@ -179,8 +188,7 @@ class MasterEquation:
 
         # The angle of 1 + r w = (1 − dζ)/(1 − ζ), which keeps its digits where w → −1/r.
         def angle(ratio: float) -> Array:
-            # By the largest ratio, not the rank: that ratio must give d = 0 exactly.
-            return np.angle(1.0 - (1.0 - ratio / self._top) * zeta) - np.angle(1.0 - zeta)  # type: ignore[attr-defined]
+            return np.angle(1.0 - gap(ratio, self._top) * zeta) - np.angle(1.0 - zeta)  # type: ignore[attr-defined]
 
         height = self.moment_function(zeta).imag
         total = height.copy()
@@ -206,7 +214,7 @@ class MasterEquation:
 
     def target(self, zeta: Array) -> tuple[Array, Array]:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""
-        return self.omegas * zeta / (1.0 - zeta), (1.0 - self.omegas) + self.omegas / (1.0 - zeta)
+        return self.omegas * zeta / (1.0 - zeta), self.gaps + self.omegas / (1.0 - zeta)
 
     def evaluate(self, zeta: Array, v: Array, *, curvature: bool = False, rough: bool = False) -> Point:
         """Everything that Newton's method, the continuation and the search for edges need at (ζ, v).
@@ -273,7 +281,7 @@ class MasterEquation:
         """
         n, omega, d, e = self.counts, self.omegas, self._d, self._e  # type: ignore[attr-defined]
         plain = 1.0 - float(n.sum())
-        d_all, e_all = np.concatenate([d, 1.0 - omega]), np.concatenate([e, n])
+        d_all, e_all = np.concatenate([d, self.gaps]), np.concatenate([e, n])
         base = 1.0 - d_all * zeta
         ratio = d_all / base
         relative = rates / v
@@ -293,7 +301,7 @@ class MasterEquation:
 
     def real_point(self, zeta: float, index: int, v_index: float) -> float | None:
         """Log u at real ζ left of all supports, with v_index known; None where another v_k has no real value."""
-        v = np.array([zeta * float(o) / (1.0 - zeta * (1.0 - float(o))) for o in self.omegas.ravel()], complex)
+        v = (zeta * self.omegas / (1.0 - zeta * self.gaps)).ravel().astype(complex)
         v[index] = v_index
         here = np.array([zeta], complex)
         for _ in range(200):

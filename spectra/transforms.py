@@ -141,10 +141,10 @@ def stieltjes(law: Law, z: ArrayLike) -> Array:
     z, below, log_z = _upper(z)
     if np.any(z == 0.0):
         raise ValueError("`stieltjes(law, 0)`: `z` must not be 0; take the limit, or `spectrum().moment(-1)`.")
-    rank = law.equation.rank
+    lost = law.equation.lost
     zeta = roots(law.equation, -log_z.conj()).conj()
     # (1 + w)/z without cancellation at w = −1.
-    value = (1.0 - (1.0 - rank) * zeta) / ((1.0 - zeta) * z)
+    value = (1.0 - lost * zeta) / ((1.0 - zeta) * z)
     return np.where(below, value.conj(), value).astype(complex).reshape(shape)[()]
 
 
@@ -154,7 +154,7 @@ def _(law: NodalLaw, z: ArrayLike) -> Array:
     z, below, _ = _upper(z)
     nodes = law.node_law()
     plus = LawStack([nodes]).evaluate((nodes.mean / nodes.rank / z.conj())[None, :])[1][0].conj()
-    value = (1.0 - nodes.rank + nodes.rank * plus) / z
+    value = (nodes.null + nodes.rank * plus) / z
     return np.where(below, value.conj(), value).reshape(shape)[()]
 
 

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "spectra"
 
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
-    ("errors", "_types", "native"),
+    ("errors", "_types", "native", "ratio"),
     ("effort",),
     ("quadrature",),
     ("activations",),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..law import Law
+from ..ratio import Ratio
 from ..transforms import moments, stieltjes
 
 
@@ -37,7 +38,7 @@ class Bernoulli(Law):
 
     def shifts(self) -> tuple[tuple[float, float], ...]:
         """(1 + w)/(1 + w/p)."""
-        return ((1.0, 1.0), (1.0 / self.probability, -1.0))
+        return ((1.0, 1.0), (Ratio(1.0, self.probability, 1.0 - self.probability), -1.0))
 
 
 @stieltjes.register

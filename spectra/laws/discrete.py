@@ -74,6 +74,7 @@ def _nodes(locations: tuple[float, ...], masses: tuple[float, ...]) -> NodeLaw:
         weights=weights.astype(complex),
         mean=centre * rank,
         rank=rank,
+        lost=zero,
         largest=float(places[-1]),
         smallest=float(places[0]),
         atoms=tuple(zip(places.tolist(), weights.tolist(), strict=True)),

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .._types import Array
+from ..ratio import Ratio
 from .sums import NodeSums
 
 # Below this relative height above the cut, Im ψ is rebuilt from the law's own density (see `_repair_tail`); the plain
@@ -72,6 +73,7 @@ class NodeLaw:
     corners : values of t where the density is not smooth: ends, atoms, critical values.
     resolved : the nodes know the law down to this t.
     neglected : mass of φ'² ≠ 0 too small to be told from zero, counted as zero.
+    lost : mass at zero, where it is known better than through `rank`.
     supremum, infimum : true ends of the support where it reaches beyond `largest`, `smallest` with negligible mass.
     """
 
@@ -88,6 +90,16 @@ class NodeLaw:
     supremum: float | None = None
     infimum: float | None = None
     neglected: float = 0.0
+    lost: float | None = None
+
+    @property
+    def null(self) -> float:
+        """Mass at zero, 1 − rank."""
+        return 1.0 - self.rank if self.lost is None else self.lost
+
+    def over_rank(self, ratio: float) -> Ratio:
+        """ratio/rank, with the digits of 1 − rank."""
+        return Ratio(ratio, self.rank, self.null)
 
     @cached_property
     def variance(self) -> float:

@@ -46,7 +46,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
     ------
     ConvergenceError : φ' vanishes almost surely, so that the mean is zero.
     """
-    period, rank = _folding_period(activation, variance), slope_rank(activation, variance)
+    period, (rank, lost) = _folding_period(activation, variance), slope_split(activation, variance)
     atoms: dict[float, float] = {}
     points: list[Array] = []
     weights: list[Array] = []
@@ -70,7 +70,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
         t, dx, rays = _over(parts, variance, period, level, rank)
         points.append(t)
         weights.append(dx * copies)
-    tiny = 1.0 - rank - atoms.pop(0.0, 0.0)
+    tiny = lost - atoms.pop(0.0, 0.0)
     faded = tiny > 0.5 * NO_MASS
     if faded:
         weights = [weight * kept(t) for t, weight in zip(points, weights, strict=True)]
@@ -132,12 +132,20 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
         infimum=_extremes(activation)[0] / centre,
         resolved=resolved / centre,
         neglected=tiny if faded else 0.0,
+        lost=lost,
     )
 
 
-@lru_cache(maxsize=4096)
 def slope_rank(activation: Activation, variance: float) -> float:
-    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); φ' counts as 0 where its square is far below 1e-92 (see `spectra.laws.fade`).
+    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); see `slope_split`."""
+    return slope_split(activation, variance)[0]
+
+
+@lru_cache(maxsize=4096)
+def slope_split(activation: Activation, variance: float) -> tuple[float, float]:
+    """P(φ'(h) ≠ 0) and P(φ'(h) = 0), h ~ N(0, `variance`), both with relative accuracy.
+
+    φ' counts as 0 where its square is far below 1e-92 (see `spectra.laws.fade`).
 
     Raises
     ------
@@ -165,7 +173,7 @@ def slope_rank(activation: Activation, variance: float) -> float:
     if not rest > 0.0:
         raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
     # Of two complements the smaller one has the digits.
-    return rest if zero > 0.5 else 1.0 - zero
+    return (rest, 1.0 - rest) if zero > 0.5 else (1.0 - zero, zero)
 
 
 def _where_slope_counts(activation: Activation, branch: Branch, variance: float) -> tuple[float, float]:

@@ -52,11 +52,11 @@ int evaluate_beside(const Local *local, double complex s, const double complex *
     for (ptrdiff_t k = 0; k < equation->factors; k++) {
         const Factor *factor = &equation->factor[k];
         double n = factor->count, omega = factor->omega;
-        double complex bent = epsilon[k], x = (1.0 - omega) * s / omega, rest = 0.0, turn = 0.0;
+        double complex bent = epsilon[k], x = factor->gap * s / omega, rest = 0.0, turn = 0.0;
         if (drift > 0.0 && factor->continuous && fabs(cimag(bent)) < TAIL_HEIGHT * modulus(bent))
             return JUMP;
         finite_part(factor->table, bent, &rest, &turn);
-        double complex excess = (rest - (1.0 - omega)) / omega, relative = 1.0 - s * excess;
+        double complex excess = (rest - factor->gap) / omega, relative = 1.0 - s * excess;
         double complex pole = s * local->mass[k] / (omega * bent), slope = relative - s * turn / omega;
         double complex speed = (s * excess + pole) / slope;
         double complex push = -bent * bent / (1.0 - bent) - bent * s * (excess + turn / omega);

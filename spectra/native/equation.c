@@ -116,7 +116,7 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
             bend += n * (tug * rate * rate + pull * curl);
         }
         /* Of ψ and 1 + ψ the smaller has the more digits. */
-        double complex demanded = (1.0 - omega) + omega / away;
+        double complex demanded = factor->gap + omega / away;
         out->mismatch[k] = modulus(demanded) < 0.5 ? plus - demanded : psi - omega * zeta / away;
         out->rates[k] = rate, out->curls[k] = curl, out->pull[k] = pull, out->steepness[k] = first;
     }
@@ -133,7 +133,7 @@ double residual(const Equation *equation, double complex zeta, const double comp
     double size = modulus(at->log_u - target) / (1.0 + modulus(target));
     for (ptrdiff_t k = 0; k < equation->factors; k++) {
         double omega = equation->factor[k].omega;
-        double complex psi = omega * zeta / (1.0 - zeta), plus = (1.0 - omega) + omega / (1.0 - zeta);
+        double complex psi = omega * zeta / (1.0 - zeta), plus = equation->factor[k].gap + omega / (1.0 - zeta);
         double scale = fmin(fmin(modulus(psi), modulus(plus)), 1.0);
         /* Near a pole of ψ_k a change of v_k by its rounding moves ψ_k by far more than its rounding. */
         double miss = modulus(at->mismatch[k]) / fmax(scale, 1e-4 * modulus(v[k] * at->steepness[k]));

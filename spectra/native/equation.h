@@ -10,11 +10,11 @@
 
 #define PI 3.14159265358979323846
 
-/* One factor: a law of multiplicity `count`, seen through w_k = ratio·w; `pole`: where its ψ is not smooth; `cut`: its
+/* One factor: a law of multiplicity `count`, seen through w_k = ratio·w, `gap` is 1 − `omega`; `pole`: where its ψ is not smooth; `cut`: its
    density, roughly, or NULL. */
 typedef struct {
     const Table *table;
-    double count, omega, largest, smallest;
+    double count, omega, gap, largest, smallest;
     int narrow, continuous;
     ptrdiff_t poles;
     const double *pole;

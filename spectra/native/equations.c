@@ -39,14 +39,14 @@ static int take_view(Held *held, PyObject *array, Py_buffer **view)
     return 0;
 }
 
-/* (table, count, omega, largest, smallest, narrow, continuous, poles) */
+/* (table, count, omega, gap, largest, smallest, narrow, continuous, poles) */
 static int take_factor(Held *held, PyObject *row, Factor *factor)
 {
     PyObject *table, *poles;
     Py_buffer *view;
     if (expect_tuple(row) < 0 ||
-        !PyArg_ParseTuple(row, "OddddppO", &table, &factor->count, &factor->omega, &factor->largest, &factor->smallest,
-                          &factor->narrow, &factor->continuous, &poles))
+        !PyArg_ParseTuple(row, "OdddddppO", &table, &factor->count, &factor->omega, &factor->gap, &factor->largest,
+                          &factor->smallest, &factor->narrow, &factor->continuous, &poles))
         return -1;
     if ((factor->table = table_of(table)) == NULL || PyList_Append(held->tables, table) < 0 ||
         take_view(held, poles, &view) < 0)

@@ -16,8 +16,9 @@ from ..activations import Activation
 from ..effort import ONE_LAW, spend
 from ..errors import ConfigError, ConvergenceError
 from ..laws.nodes import NodeLaw
-from ..laws.pushforward import slope_law, slope_rank
+from ..laws.pushforward import slope_law, slope_split
 from ..master import Factor, MasterEquation, combine
+from ..ratio import Ratio
 from .meanfield import MeanField
 from .rule import gauss_rule, nodes_needed, position, variance_at
 
@@ -82,9 +83,9 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
             shifts.append((ratio, -count))
         activation = run.spec.activation
         q = merged[run.q]
-        rank = _rank(activation, q)
-        if rank < 1.0:
-            shifts += [(ratio, count), (ratio / rank, -count)]
+        rank, lost = _split(activation, q)
+        if lost > 0.0:
+            shifts += [(ratio, count), (Ratio(ratio, rank, lost), -count)]
         if not activation.is_projection:
             kin = families.setdefault((activation, ratio), {})
             variance = 1.0 if activation.is_homogeneous else q
@@ -99,14 +100,14 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
     return MasterEquation(tuple(shifts), combine(_that_count(factors, shifts)), -math.fsum(log_m1))
 
 
-def _rank(activation: Activation, variance: float) -> float:
-    """P(φ' ≠ 0), where there is anything to it."""
+def _split(activation: Activation, variance: float) -> tuple[float, float]:
+    """P(φ' ≠ 0) and P(φ' = 0), where there is anything to φ'."""
     try:
-        rank = slope_rank(activation, variance)
+        rank, lost = slope_split(activation, variance)
     except ConvergenceError:
-        rank = 0.0
+        rank, lost = 0.0, 1.0
     _refuse_saturated(rank, activation, variance)
-    return rank
+    return rank, lost
 
 
 def _refuse_saturated(share: float, activation: Activation, variance: float) -> None:
@@ -142,8 +143,8 @@ def _merged_variances(state: MeanField) -> dict[float, float]:
 def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int, extra: int) -> list[Factor]:
     """Factors that together act like the D² of all the layers of `kin`."""
     # Of projections the one of smallest rank decides the behaviour for λ → 0, alone: nothing stands for it.
-    lowest = min(kin, key=lambda q: slope_rank(activation, q))
-    single = [lowest] if slope_rank(activation, lowest) < 1.0 else []
+    lowest = max(kin, key=lambda q: slope_split(activation, q)[1])
+    single = [lowest] if slope_split(activation, lowest)[1] > 0.0 else []
     others = [q for q in kin if q not in single]
     places = np.array([position(q) for q in others])
     counts = np.array([kin[q][0] for q in others])
@@ -155,7 +156,7 @@ def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int
     factors = [_factor(activation, ratio, kin, q, level) for q in single]
     for place, count in zip(places, counts, strict=True):
         law = _slope_law(activation, variance_at(float(place)), level)
-        factors.append(Factor(law, ratio / law.rank, float(count), family, float(place), thinned=True))
+        factors.append(Factor(law, law.over_rank(ratio), float(count), family, float(place), thinned=True))
     return factors
 
 
@@ -163,7 +164,7 @@ def _factor(activation: Activation, ratio: float, kin: _Kin, variance: float, le
     law = _slope_law(activation, variance, level)
     count, mean = kin[variance]
     _verify_mean(activation, variance, law.mean, mean)
-    return Factor(law, ratio / law.rank, count, (activation, ratio), position(variance))
+    return Factor(law, law.over_rank(ratio), count, (activation, ratio), position(variance))
 
 
 def _verify_mean(activation: Activation, variance: float, mean: float, expected: float) -> None:

@@ -1,0 +1,33 @@
+"""Ratios of dimensions to ranks, of which what a projection loses keeps all its digits."""
+
+from __future__ import annotations
+
+
+class Ratio(float):
+    """base/rank: a ratio of dimensions over the rank of a projection, of which `lost` = 1 − rank is known as well.
+
+    Where next to nothing is lost, all there is off one point hangs on 1 − rank, which the quotient itself has rounded.
+    """
+
+    __slots__ = ("base", "lost", "rank")
+    base: float
+    rank: float
+    lost: float
+
+    def __new__(cls, base: float, rank: float = 1.0, lost: float = 0.0) -> Ratio:
+        """The quotient, 0 < rank ≤ 1."""
+        self = super().__new__(cls, base / rank)
+        self.base, self.rank, self.lost = float(base), float(rank), float(lost)
+        return self
+
+    def __getnewargs__(self) -> tuple[float, float, float]:
+        return self.base, self.rank, self.lost
+
+
+def gap(ratio: float, top: float) -> float:
+    """1 − ratio/top, to relative accuracy where the two differ by what projections lose."""
+    a, b = (x if isinstance(x, Ratio) else Ratio(x) for x in (ratio, top))
+    if a.base != b.base:
+        return 1.0 - float(ratio) / float(top)
+    # 1 − rank_b/rank_a, from the smaller ones of two complements.
+    return ((b.lost - a.lost) if b.lost < 0.5 else (a.rank - b.rank)) / a.rank

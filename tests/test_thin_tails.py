@@ -1,0 +1,78 @@
+"""Densities and edges where next to nothing of a law is left: to their own digits, by routes that have all of them."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+from balls import Balls
+
+from spectra import Network, predict
+from spectra.continuation import locate
+from spectra.network.jacobian import jacobian_equation
+
+# Activation, weights, depth, q*, λ: within some per cent of an edge, or far out in a tail, densities of e^-12 to e^-21.
+# Where the Gaussian had faded to e^-20 panels were as coarse as that, and the top of φ'² is made there; Newton's method
+# stopped at residuals that say nothing of so small an imaginary part: off by 1e-10 … 5e-7, and certified.
+CASES = [
+    ("hardswish", "orthogonal", 7, 0.27685612869433673, 11.4677),
+    ("hardswish", "orthogonal", 7, 0.27685612869433673, 11.7041),
+    ("hardswish", "gaussian", 4, 0.125, 14.7458),
+    ("silu", "orthogonal", 4, 0.10666666666666666, 6.1728),
+    ("silu", "orthogonal", 3, 0.10666666666666666, 5.4731),
+    ("gelu", "orthogonal", 3, 0.04, 5.594),
+    ("mish", "orthogonal", 3, 0.04667, 3.7811),
+    ("tanh", "orthogonal", 16, 0.001, 0.915132),
+    ("erf", "orthogonal", 500, 1.035e-4, 0.98810),
+]
+
+
+@pytest.mark.parametrize(("name", "weights", "depth", "q", "place"), CASES)
+def test_a_thin_density_has_its_own_digits(name: str, weights: str, depth: int, q: float, place: float) -> None:
+    found = predict(Network(activation=name, weights=weights, depth=depth, sigma_w="critical", q_star=q))
+    assert found.checks.certified
+    start = locate(jacobian_equation(found.mean_field), np.array([-np.log(place)])).v[0, 0]
+    expected = Balls(name, q).log_density(depth, weights, place, complex(start))
+    assert -21.0 < expected < -9.0
+    # 1e-10 is asked of the interior, 1e-9 within some per cent of an edge; 3e-10 holds in both.
+    assert float(found.spectrum.log_pdf(place) + np.log(place)) == pytest.approx(expected, abs=3e-10)
+
+
+# φ' = 0 on next to none of the units: all there is off one point hangs on 1 − p, which p has rounded.
+@pytest.mark.parametrize(
+    ("name", "kink", "q", "depth"),
+    [
+        ("hardtanh", 1.0, 0.03, 20),
+        ("hardtanh", 1.0, 0.0446, 10),
+        ("hardtanh", 1.0, 0.2, 2),
+        ("shifted_relu", 0.5, 0.01071, 8),
+    ],
+)
+def test_what_hangs_on_the_few_units_that_are_lost(name: str, kink: float, q: float, depth: int) -> None:
+    """The law of a product of `depth` free projections, ((1 − p)/p) L^L/(L − 1)^(L − 1) wide: THEORY, hard tanh."""
+    found = predict(Network(activation=name, weights="orthogonal", depth=depth, sigma_w="critical", q_star=q)).spectrum
+    with mpmath.workdps(40):
+        tails = 2 if name == "hardtanh" else 1
+        lost = tails * mpmath.erfc(kink / mpmath.sqrt(2 * mpmath.mpf(q))) / 2
+        rank = 1 - lost
+        edge = lost / rank * mpmath.mpf(depth) ** depth / mpmath.mpf(depth - 1) ** (depth - 1)
+        assert found.atom_at_zero == pytest.approx(float(lost), rel=1e-13)
+        assert found.bulks[0][1] == pytest.approx(float(edge), rel=1e-13)
+        for share in (0.01, 0.5, 0.99):
+            place = share * edge
+            # λ = (1 + w)/(w S), S = ((1 + w)/(1 + w/p))^L, is of degree L in x = (1 + w)/(1 − p).
+            tilted = place * rank**depth
+            terms = [lost * (-1) ** (depth - k) * mpmath.binomial(depth, k) for k in range(depth + 1)]
+            terms[depth] -= lost * tilted
+            terms[depth - 1] += tilted
+            roots = mpmath.polyroots(terms[::-1], maxsteps=500, extraprec=400)
+            upper = [x for x in roots if x.imag > 1e-20 and abs(_angle(x, lost, rank, depth)) < 1e-20]
+            assert len(upper) == 1
+            expected = lost * upper[0].imag / mpmath.pi
+            assert float(found.pdf(float(place)) * place) == pytest.approx(float(expected), rel=1e-11)
+
+
+def _angle(x: mpmath.mpc, lost: mpmath.mpf, rank: mpmath.mpf, depth: int) -> mpmath.mpf:
+    """The sum of principal arguments that is 0 at the right root."""
+    w = lost * x - 1
+    return depth * mpmath.arg((1 + w) / (1 + w / rank)) + mpmath.arg(w) - mpmath.arg(1 + w)

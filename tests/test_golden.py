@@ -94,8 +94,8 @@ def test_moments_agree_with_the_mpmath_twin(name):
 @pytest.mark.parametrize("name", GOLDEN)
 def test_mean_squared_slope_agrees_with_the_mpmath_twin(name):
     for state, x in zip(golden_layers(name), GOLDEN[name]["layers"], strict=True):
-        # A sum of some 10² positive terms of rounding 1e-16 each.
-        assert slope_law(state.spec.activation, state.q).mean == pytest.approx(float(x["mu_1"]), rel=2e-15)
+        # 1e-13 is asked; a sum of some 10² terms of rounding 1e-16 each, along a path in the complex plane.
+        assert slope_law(state.spec.activation, state.q).mean == pytest.approx(float(x["mu_1"]), rel=2e-14)
 
 
 @pytest.mark.parametrize("name", STATABLE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mpmath
 import numpy as np
 import pytest
@@ -72,7 +74,7 @@ def test_what_hangs_on_the_few_units_that_are_lost(name: str, kink: float, q: fl
             assert float(found.pdf(float(place)) * place) == pytest.approx(float(expected), rel=1e-11)
 
 
-def _angle(x: mpmath.mpc, lost: mpmath.mpf, rank: mpmath.mpf, depth: int) -> mpmath.mpf:
+def _angle(x: Any, lost: Any, rank: Any, depth: int) -> Any:
     """The sum of principal arguments that is 0 at the right root."""
     w = lost * x - 1
     return depth * mpmath.arg((1 + w) / (1 + w / rank)) + mpmath.arg(w) - mpmath.arg(1 + w)

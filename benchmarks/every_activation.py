@@ -42,9 +42,9 @@ INTERIOR, BESIDE, MOMENTS, SLOW = 1e-10, 1e-9, 1e-10, 1.0
 # Relative distance from an edge below which the rounding of λ is felt in the density.
 AWAY = 1e-4
 # A bulk that holds less than this is a thin tail: its density is known to its share of the mass.
-COUNTED = 1e-3
+COUNTED = 1e-6
 # Log of the density in log λ below which its rounding of 1e-16 would be seen among the goals.
-THIN = -12.0
+THIN = -18.0
 # Laws of D² in the second opinion; the prediction itself stops at 2 or 3, save beside corners.
 LEVEL = 6
 # Layers in their own right cost too much beyond so many different ones; the rules over many are refined instead.

@@ -5,8 +5,8 @@ neither refused nor certified, then a table of outcomes; exit status 1 where som
 
 Outcomes: `certified`; `uncertified` (said so: fine, but counted); `refused` (ConfigError: the network has no critical
 point, or the like); `unconverged` (ConvergenceError: said so, too); and the failures `false` (certified, yet the mass,
-or the density at a random quantile found again by `spectra.continuation.locate`, disagrees), `nan`, `hang` (beyond the
-time limit) and `crash`.
+or an edge found again by a sweep, or the density at a random quantile by `spectra.continuation.locate`, disagrees),
+`nan`, `hang` (beyond the time limit) and `crash`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ from typing import Any
 import numpy as np
 
 from spectra import ConfigError, ConvergenceError, Network, Prediction, predict
+from spectra.chart import Chart
 from spectra.continuation import locate
+from spectra.effort import limited
+from spectra.master import MasterEquation
 from spectra.network.jacobian import jacobian_equation
+from spectra.sweep import survey
 
 ACTIVATIONS: tuple[Any, ...] = (
     "identity", "relu", "leaky_relu", {"name": "leaky_relu", "negative_slope": 0.3}, "prelu", "relu6", "elu", "selu",
@@ -38,9 +42,9 @@ ACTIVATIONS: tuple[Any, ...] = (
 WEIGHTS = ("gaussian", "orthogonal")
 WIDTHS = (10, 32, 50, 100, 128, 300, 784)
 FAILURES = ("false", "nan", "hang", "crash")
-# What `certified` promises: mass to 1e-10.  The density is found again with every layer in its own right and with laws
-# of D² of this level: 1e-6 leaves room for the finer ones that the prediction may have used.
-MASS, DENSITY, FINE = 1e-10, 1e-6, 4
+# What `certified` promises: mass and density inside to 1e-10, edges to 1e-12 beside the rounding of log u.  Density and
+# edges are found again with every layer in its own right and with laws of D² of this level: ten times as much is left.
+MASS, DENSITY, EDGE, FINE = 1e-10, 1e-9, 1e-11, 5
 # U, and with it every edge, is a sum of some hundred logarithms: good to this; edges are promised to 1e-12.
 PLACE = 1e-13
 # Seconds for finding it again: with hundreds of layers in their own right that takes minutes.
@@ -187,6 +191,24 @@ def _found_again(found: Prediction, places: list[float]) -> str:
         steep = float(np.ptp(found.spectrum.log_density_at(beside)))
         if root.certified[0] and steep < 1.0 and not abs(here - again) < DENSITY + steep:
             return f"log density at U = {place!r}: {here:.15g}, found again as {again:.15g}"
+    return _edges_again(found, equation)
+
+
+def _edges_again(found: Prediction, equation: MasterEquation) -> str:
+    """Describe the first square-root edge that a sweep finds elsewhere; empty if none, or if the sweep fails."""
+    with limited():
+        arcs = survey(equation).arcs
+    charts = [arc for arc in found.spectrum.arcs if isinstance(arc, Chart)]
+    if len(charts) != len(found.spectrum.arcs) or len(charts) != len(arcs):
+        # Beside atoms an arc is one of several parts.
+        return ""
+    for chart, arc in zip(charts, arcs, strict=True):
+        ends = (chart.low, chart.exponent_low, arc.first), (chart.high, chart.exponent_high, arc.last)
+        for here, exponent, edge in ends:
+            if exponent == 0.5 and edge is not None and not abs(here - edge.log_u) < EDGE * (1.0 + abs(here)):
+                return f"edge at U = {here!r}, found again at {float(edge.log_u)!r}"
+            if (exponent == 0.5) != (edge is not None and edge.exponent == 0.5):
+                return f"edge at U = {here!r} of exponent {exponent}, found again as {edge}"
     return ""
 
 

@@ -137,7 +137,8 @@ def predict(net: Network) -> Prediction:
 
     Accuracy
     --------
-    Moments, edges and interior density 1e-10 relative (benchmarks/accuracy.py); reported in `checks`.
+    Moments, edges and interior density 1e-10 relative (benchmarks/accuracy.py), reported in `checks`; in a thin tail
+    1e-16 over the density in log λ where that is more, down to 1e-9, below which nothing is certified.
 
     Source
     ------

@@ -224,7 +224,7 @@ def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str, said
             ha="left" if left else "right",
             fontsize=9,
             color=colour,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.95},
             zorder=6,
         )
 

@@ -164,8 +164,11 @@ def _assembled(found: _Found) -> Assembly:
     """The law, and what is to be said of it."""
     equation, charts = found.equation, found.charts
     residual = max([found.moved, *(c.residual for c in charts)])
-    uncertified = sum(c.uncertified for c in charts) + (found.flaw is not None)
-    notes = (*((found.flaw,) if found.flaw else ()), *_neglected(equation))
+    flaws = [found.flaw] if found.flaw else []
+    if equation.blur > CERTIFIED:
+        flaws.append(f"what few units with φ' = 0 do beside widths that grow is known to {equation.blur:.1e} only")
+    uncertified = sum(c.uncertified for c in charts) + len(flaws)
+    notes = (*flaws, *_neglected(equation))
     thin = sum(c.thin for c in charts)
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")

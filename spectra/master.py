@@ -22,7 +22,7 @@ from ._types import Array
 from .compiled import CompiledEquation
 from .effort import spend
 from .laws.nodes import LawStack, NodeLaw
-from .ratio import gap
+from .ratio import blur, gap
 
 # Where |ζ| and |ψ_k/v_k| are below this, ζ passes 0 between two poles of ψ_k.
 CROSSING = 0.1
@@ -111,14 +111,14 @@ class MasterEquation:
         total = 1.0 + sum(kept.values())
         terms = sorted((gap(r, top), e) for r, e in kept.items() if r < top)
         if total:
-            terms.append((1.0, -total))
+            terms.append((np.longdouble(1.0), -total))
         put = object.__setattr__
         put(self, "shifts", tuple(sorted(kept.items())))
         put(self, "rank", 1.0 / top)
-        put(self, "lost", gap(1.0, top))
+        put(self, "lost", float(gap(1.0, top)))
         put(self, "_top", top)
         put(self, "stack", LawStack([factor.law for factor in self.factors]))
-        put(self, "_d", np.array([d for d, _ in terms]).reshape(-1, 1))
+        put(self, "_d", np.array([d for d, _ in terms], float if self.factors else np.longdouble).reshape(-1, 1))
         put(self, "_e", np.array([e for _, e in terms]).reshape(-1, 1))
         put(self, "_omega", np.array([f.ratio / top for f in self.factors], float).reshape(-1, 1))
         put(self, "_gap", np.array([gap(f.ratio, top) for f in self.factors], float).reshape(-1, 1))
@@ -133,6 +133,11 @@ class MasterEquation:
     def terms(self) -> list[tuple[float, float]]:
         """Pairs (d_i, e_i) of the terms e_i log(1 − d_i ζ)."""
         return list(zip(self._d.ravel().tolist(), self._e.ravel().tolist(), strict=True))  # type: ignore[attr-defined]
+
+    @property
+    def blur(self) -> float:
+        """Relative error of what projections lose, where widths hide it."""
+        return blur((r for r, _ in self.shifts), self._top, 0.5 * self.precision)  # type: ignore[attr-defined]
 
     @property
     def counts(self) -> Array:
@@ -188,7 +193,7 @@ class MasterEquation:
 
         # The angle of 1 + r w = (1 − dζ)/(1 − ζ), which keeps its digits where w → −1/r.
         def angle(ratio: float) -> Array:
-            return np.angle(1.0 - gap(ratio, self._top) * zeta) - np.angle(1.0 - zeta)  # type: ignore[attr-defined]
+            return np.angle(1.0 - float(gap(ratio, self._top)) * zeta) - np.angle(1.0 - zeta)  # type: ignore[attr-defined]
 
         height = self.moment_function(zeta).imag
         total = height.copy()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+
 
 class Ratio(float):
     """base/rank: a ratio of dimensions over the rank of a projection, of which `lost` = 1 − rank is known as well.
@@ -24,10 +28,21 @@ class Ratio(float):
         return self.base, self.rank, self.lost
 
 
-def gap(ratio: float, top: float) -> float:
-    """1 − ratio/top, to relative accuracy where the two differ by what projections lose."""
+def gap(ratio: float, top: float) -> np.longdouble:
+    """1 − ratio/top, in long doubles; to relative accuracy where the two differ by what projections lose."""
     a, b = (x if isinstance(x, Ratio) else Ratio(x) for x in (ratio, top))
     if a.base != b.base:
-        return 1.0 - float(ratio) / float(top)
+        return 1 - _exact(a) / _exact(b)
     # 1 − rank_b/rank_a, from the smaller ones of two complements.
-    return ((b.lost - a.lost) if b.lost < 0.5 else (a.rank - b.rank)) / a.rank
+    return np.longdouble((b.lost - a.lost) if b.lost < 0.5 else (a.rank - b.rank)) / a.rank
+
+
+def blur(ratios: Iterable[float], top: float, precision: float) -> float:
+    """By how much `precision` blurs what the weakest projection loses, where it must be told from a ratio of widths."""
+    parts = [x for x in ratios if isinstance(x, Ratio) and 0.0 < x.lost < 0.5]
+    base = top.base if isinstance(top, Ratio) else float(top)
+    return max((precision * float(top) / (x.lost * float(x)) for x in parts if x.base != base), default=0.0)
+
+
+def _exact(x: Ratio) -> np.longdouble:
+    return np.longdouble(x.base) / (1 - np.longdouble(x.lost) if x.lost < 0.5 else np.longdouble(x.rank))

@@ -56,7 +56,7 @@ def _density_moved(finer: MasterEquation, chart: Chart) -> float:
         u, zeta, v = u[counts], zeta[counts].astype(complex), v[:, counts]
         point = finer.evaluate(zeta, v)
         step, _ = finer.newton_step(point, u)
-        return float(np.max(as_shift(finer, u, zeta, step, point.slope), initial=0.0))
+        return float(np.max(as_shift(finer, u, point, step), initial=0.0))
 
 
 def _edges_moved(finer: MasterEquation, others: Iterable[MasterEquation], found: Survey) -> float | None:

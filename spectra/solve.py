@@ -57,7 +57,7 @@ def solve(
     -------
     Roots with `certified` true where the residual is below 1e-11 and every variable lies in the upper half plane; the
     equation's principal logarithms then make the summed-argument condition part of the residual.  The residual is that
-    of the last iterate measured; where it was below 1e-13, one step has been taken since.
+    of the last iterate measured; where nothing but rounding was left of it one step has been taken since.
     """
     floor = max(tolerance, 0.5 * equation.precision)
     if equation.compiled is None or equation.is_explicit:

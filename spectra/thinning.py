@@ -10,7 +10,7 @@ import numpy as np
 
 from ._types import Array
 from .guess import THIN
-from .master import MasterEquation
+from .master import MasterEquation, Point
 from .shift import as_shift
 from .walker import Arc
 
@@ -69,13 +69,12 @@ def widened(
 
 @dataclass(frozen=True)
 class _Along:
-    """Solutions of the constraints at the ζ of some arcs: v, log u and its slope there, and whether they were found."""
+    """Solutions of the constraints at the ζ of some arcs: v, the equation there, and whether they were found."""
 
     equation: MasterEquation
     zeta: Array
     v: Array
-    log_u: Array
-    slope: Array
+    point: Point
     found: Array
 
     @classmethod
@@ -96,8 +95,8 @@ class _Along:
     def error(self, before: _Along) -> float:
         """The largest shift of log u that would change the density as much."""
         with np.errstate(all="ignore"):
-            step = (self.log_u - before.log_u) / self.slope
-            shift = as_shift(self.equation, before.log_u.real, self.zeta, step, self.slope)
+            step = (self.point.log_u - before.point.log_u) / self.point.slope
+            shift = as_shift(self.equation, before.point.log_u.real, self.point, step)
         return float(np.max(np.where(self.found, shift, np.inf)[before.found], initial=0.0))
 
 
@@ -128,8 +127,8 @@ def _lagrange(places: Array, index: int, at: float) -> float:
     return float(np.prod((at - others) / (places[index] - others)))
 
 
-def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Array, Array, Array]:
-    """Solutions v of ψ_k(v_k) as ζ demands, log u and its slope there, where Newton arrived; from nearby v."""
+def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Point, Array]:
+    """Solutions v of ψ_k(v_k) as ζ demands, the equation there, and where Newton's method arrived, from nearby v."""
     size = np.full(zeta.size, np.inf)
     with np.errstate(all="ignore"):
         for _ in range(_STEPS):
@@ -143,4 +142,4 @@ def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Ar
             if np.all(size < ARRIVED):
                 break
         point = equation.evaluate(zeta, v)
-    return v, point.log_u, point.slope, size < ARRIVED
+    return v, point, size < ARRIVED

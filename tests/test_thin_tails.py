@@ -78,3 +78,24 @@ def _angle(x: Any, lost: Any, rank: Any, depth: int) -> Any:
     """The sum of principal arguments that is 0 at the right root."""
     w = lost * x - 1
     return depth * mpmath.arg((1 + w) / (1 + w / rank)) + mpmath.arg(w) - mpmath.arg(1 + w)
+
+
+def test_what_is_lost_beside_a_width_that_grows() -> None:
+    """A projection of rank p and one of rank 1/2: λ = (1 ± 2 √(p(1 − p)))/p, with doubles wrong from 1 − p = 1e-8 on.
+
+    Eigenvalues of two free projections: Voiculescu, Dykema, Nica, Free Random Variables (1992), section 3.6.
+    """
+    for q, is_certified in ((0.05, True), (0.02, False)):
+        layer = {"activation": "hardtanh", "weights": "orthogonal", "sigma_w": "critical", "q_star": q, "width": 200}
+        found = predict(Network(layers=[layer], input_width=100))
+        assert found.checks.certified is is_certified
+        with mpmath.workdps(40):
+            lost = mpmath.erfc(1 / mpmath.sqrt(2 * mpmath.mpf(q)))
+            rank, half = 1 - lost, 2 * mpmath.sqrt(lost * (1 - lost))
+            ends = [float((1 + sign * half) / rank) for sign in (-1, 1)]
+        if is_certified:
+            assert found.spectrum.bulks[0] == pytest.approx(ends, rel=2e-14)
+        else:
+            # 1.5e-12 of the units, beside 2: what they do is below the rounding of long doubles, and that is said.
+            assert any("widths that grow" in note for note in found.checks.notes)
+        assert found.spectrum.bulks[0][1] == pytest.approx(ends[1], rel=1e-12)

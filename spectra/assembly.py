@@ -18,7 +18,7 @@ from .master import MasterEquation
 from .pole import heaviest_pole, pole_near
 from .pushed import PushedDensity
 from .refinement import moved
-from .series import log_scaled_moments
+from .series import log_scaled_moments, relative_variance
 from .solve import CERTIFIED
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, resurvey, survey
@@ -165,8 +165,9 @@ def _assembled(found: _Found) -> Assembly:
     equation, charts = found.equation, found.charts
     residual = max([found.moved, *(c.residual for c in charts)])
     flaws = [found.flaw] if found.flaw else []
-    if equation.blur > CERTIFIED:
-        flaws.append(f"what few units with φ' = 0 do beside widths that grow is known to {equation.blur:.1e} only")
+    blur = _blur(equation)
+    if blur > CERTIFIED:
+        flaws.append(f"what few units with φ' = 0 do beside widths that grow is known to {blur:.1e} only")
     uncertified = sum(c.uncertified for c in charts) + len(flaws)
     notes = (*flaws, *_neglected(equation))
     thin = sum(c.thin for c in charts)
@@ -175,6 +176,15 @@ def _assembled(found: _Found) -> Assembly:
     atoms = tuple((float(u), float(m)) for u, m in found.survey.atoms)
     law = _law(equation, charts, atoms, _log_support(equation, found.survey, charts))
     return Assembly(law, equation, residual, uncertified, notes)
+
+
+def _blur(equation: MasterEquation) -> float:
+    """By how much rounding blurs a law, relative to its width, where that may be all that few units lose."""
+    if not equation.hides_loss:
+        return 0.0
+    # Of the part off zero.
+    width = abs(equation.rank * (1.0 + relative_variance(equation)) - 1.0)
+    return equation.precision / max(width, float(np.finfo(float).eps))
 
 
 def _pushed(equation: MasterEquation) -> Assembly:

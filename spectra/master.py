@@ -22,7 +22,7 @@ from ._types import Array
 from .compiled import CompiledEquation
 from .effort import spend
 from .laws.nodes import LawStack, NodeLaw
-from .ratio import blur, gap
+from .ratio import gap, is_hidden
 
 # Where |ζ| and |ψ_k/v_k| are below this, ζ passes 0 between two poles of ψ_k.
 CROSSING = 0.1
@@ -135,9 +135,9 @@ class MasterEquation:
         return list(zip(self._d.ravel().tolist(), self._e.ravel().tolist(), strict=True))  # type: ignore[attr-defined]
 
     @property
-    def blur(self) -> float:
-        """Relative error of what projections lose, where widths hide it."""
-        return blur((r for r, _ in self.shifts), self._top, 0.5 * self.precision)  # type: ignore[attr-defined]
+    def hides_loss(self) -> bool:
+        """Whether what some projection loses must be told from a ratio of widths."""
+        return is_hidden((r for r, _ in self.shifts), self._top)  # type: ignore[attr-defined]
 
     @property
     def counts(self) -> Array:

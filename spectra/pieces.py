@@ -107,9 +107,9 @@ class Pieces:
             flatness = _flatness(self._roots).reshape(self.u.shape).max(axis=1)
             noise += np.minimum(flatness, NEGLIGIBLE / self.held)
         tail = self._tail_noise()
-        finished = (self.roughness < RESOLUTION * scale + noise + 0.01 * tail) | (self.held < NEGLIGIBLE)
+        finished = (self.roughness < RESOLUTION * scale + noise + 1e-4 * tail) | (self.held < NEGLIGIBLE)
         finished |= length < SHORTEST * (1.0 + np.abs(self.low))
-        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * (noise + tail))
+        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise + 0.01 * tail)
         finished |= settled & (self.roughness > SMOOTHER * self._before)
         if not self._roots.certified.all():
             # Where the laws are not resolved roots are not found, and shorter pieces do not help; once it may

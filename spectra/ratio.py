@@ -37,11 +37,10 @@ def gap(ratio: float, top: float) -> np.longdouble:
     return np.longdouble((b.lost - a.lost) if b.lost < 0.5 else (a.rank - b.rank)) / a.rank
 
 
-def blur(ratios: Iterable[float], top: float, precision: float) -> float:
-    """By how much `precision` blurs what the weakest projection loses, where it must be told from a ratio of widths."""
-    parts = [x for x in ratios if isinstance(x, Ratio) and 0.0 < x.lost < 0.5]
+def is_hidden(ratios: Iterable[float], top: float) -> bool:
+    """Whether what some projection loses must be told from a ratio of widths, by rounded numbers."""
     base = top.base if isinstance(top, Ratio) else float(top)
-    return max((precision * float(top) / (x.lost * float(x)) for x in parts if x.base != base), default=0.0)
+    return any(isinstance(x, Ratio) and x.lost > 0.0 and x.base != base for x in ratios)
 
 
 def _exact(x: Ratio) -> np.longdouble:

@@ -134,7 +134,7 @@ class Pieces:
         return noise
 
     def _tail_noise(self) -> Array:
-        """What the rounding of w may do to log p in a thin tail (P,); the solution is mostly a hundred times better."""
+        """What the rounding of w may do to log p in a thin tail (P,); most solutions are many times better."""
         # A narrow law is dense everywhere.
         breadth = min(1.0, self._span.high - self._span.low)
         dense = np.exp(np.max(self._log_p, axis=1)) / self._equation.rank * breadth

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+# The law of two projections is as wide as the root of what one loses: of this, less than the rounding of λ.
+NOTHING = 1e-33
+
 
 class Ratio(float):
     """base/rank: a ratio of dimensions over the rank of a projection, of which `lost` = 1 − rank is known as well.
@@ -40,7 +43,7 @@ def gap(ratio: float, top: float) -> np.longdouble:
 def is_hidden(ratios: Iterable[float], top: float) -> bool:
     """Whether what some projection loses must be told from a ratio of widths, by rounded numbers."""
     base = top.base if isinstance(top, Ratio) else float(top)
-    return any(isinstance(x, Ratio) and x.lost > 0.0 and x.base != base for x in ratios)
+    return any(isinstance(x, Ratio) and x.lost > NOTHING and x.base != base for x in ratios)
 
 
 def _exact(x: Ratio) -> np.longdouble:

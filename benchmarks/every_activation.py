@@ -41,7 +41,7 @@ SHARES = (0.1, 0.5, 0.9)
 INTERIOR, BESIDE, MOMENTS, SLOW = 1e-10, 1e-9, 1e-10, 1.0
 # Relative distance from an edge below which the rounding of λ is felt in the density.
 AWAY = 1e-4
-# A bulk that holds less than this is a thin tail: its density is known to its share of the mass.
+# A bulk that holds less than this is a thin tail: next to none of it is denser than the limit below.
 COUNTED = 1e-6
 # Log of the density in log λ below which its rounding of 1e-16 would be seen among the goals.
 THIN = -18.0

@@ -316,7 +316,7 @@ class BulkWalker(GapWalker):
     def _descend(self, landing: Edge) -> tuple[complex, Array, float]:
         """Beyond an edge whose far side is not empty but a tail of exponentially small density."""
         base = landing.zeta.real
-        for step in (0.1, 0.03, 0.01, 1e-3, 1e-4):
+        for step in BESIDE_EDGE[::-1]:
             zeta = base * math.exp(step if base > 0 else -step)
             point = self._point(complex(base), landing.v.real)
             guess = self._extrapolate(point, landing.v.real, zeta - base)

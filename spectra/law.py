@@ -104,7 +104,7 @@ class NodalLaw(Law):
     def shifts(self) -> tuple[tuple[float, float], ...]:
         """(1 + w)/(1 + w/p) where the law has mass 1 − p at 0."""
         law = self.node_law()
-        return ((1.0, 1.0), (law.over_rank(1.0), -1.0)) if law.null > 0.0 else ()
+        return ((1.0, 1.0), (law.over_rank(1.0), -1.0)) if law.lost > 0.0 else ()
 
     def factors(self) -> tuple[Factor, ...]:
         """Part off zero, unless it is one point."""

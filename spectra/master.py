@@ -209,13 +209,9 @@ class MasterEquation:
         """Log of the density in log λ given λ ≠ 0: what decides how much a point matters."""
         return self.log_density(zeta) - math.log(self.rank)
 
-    def weight(self, zeta: Array, breadth: Array | float = 1.0) -> Array:
-        """How much an error at a solution counts in the density, in [0, 1]: thin tails, by what they hold.
-
-        `breadth`: over how much of log λ the law may stretch near the solution, so that a density that is small
-        everywhere is no thin tail.
-        """
-        return np.minimum(30.0 * breadth * np.exp(np.minimum(self.log_share(zeta), 0.0)), 1.0) ** 1.5
+    def weight(self, zeta: Array) -> Array:
+        """How much an error at a solution counts in the density, in [0, 1]: thin tails, by what they hold."""
+        return np.minimum(30.0 * np.exp(np.minimum(self.log_share(zeta), 0.0)), 1.0) ** 1.5
 
     def target(self, zeta: Array) -> tuple[Array, Array]:
         """ψ_k and 1 + ψ_k demanded at ζ, (K, n)."""

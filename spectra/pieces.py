@@ -17,6 +17,9 @@ from .walker import Arc
 TAIL_RESOLUTION = 1e-5
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
+# Parts of the rounding of w in a thin tail: a piece that is no rougher is resolved, for most solutions are that good;
+# and what halving does not smooth, up to the second, is rounding.
+TAIL_GOOD, TAIL_SETTLED = 1e-4, 0.01
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.
 HALVED = 2e-10
 # A piece that is no rougher than this gives starting values to its parts.
@@ -107,9 +110,9 @@ class Pieces:
             flatness = _flatness(self._roots).reshape(self.u.shape).max(axis=1)
             noise += np.minimum(flatness, NEGLIGIBLE / self.held)
         tail = self._tail_noise()
-        finished = (self.roughness < RESOLUTION * scale + noise + 1e-4 * tail) | (self.held < NEGLIGIBLE)
+        finished = (self.roughness < RESOLUTION * scale + noise + TAIL_GOOD * tail) | (self.held < NEGLIGIBLE)
         finished |= length < SHORTEST * (1.0 + np.abs(self.low))
-        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise + 0.01 * tail)
+        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise + TAIL_SETTLED * tail)
         finished |= settled & (self.roughness > SMOOTHER * self._before)
         if not self._roots.certified.all():
             # Where the laws are not resolved roots are not found, and shorter pieces do not help; once it may

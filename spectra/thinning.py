@@ -25,6 +25,7 @@ EXTRA, MOST = 4, 1000
 WILD = 2.0
 # Arcs crossed in fewer steps than this say too little of what is between their edges.
 FEW = 8
+
 # Points along an arc: log u (n,), ζ (n,), v (K, n).
 Stretch = tuple[Array, Array, Array]
 
@@ -69,11 +70,9 @@ def widened(
 
 @dataclass(frozen=True)
 class _Along:
-    """Solutions of the constraints at the ζ of some arcs: v, the equation there, and whether they were found."""
+    """Solutions of the constraints at the ζ of some arcs, and whether they were found."""
 
     equation: MasterEquation
-    zeta: Array
-    v: Array
     point: Point
     found: Array
 
@@ -86,11 +85,11 @@ class _Along:
 
     @classmethod
     def _at(cls, equation: MasterEquation, zeta: Array, v: Array) -> _Along:
-        return cls(equation, zeta, *_on_constraints(equation, zeta, v))
+        return cls(equation, *_on_constraints(equation, zeta, v))
 
     def carried_to(self, wider: MasterEquation) -> _Along:
         """The same for an equation with other laws of the same families."""
-        return self._at(wider, self.zeta, _carried(self.equation, wider, self.v))
+        return self._at(wider, self.point.zeta, _carried(self.equation, wider, self.point.v))
 
     def error(self, before: _Along) -> float:
         """The largest shift of log u that would change the density as much."""
@@ -127,8 +126,8 @@ def _lagrange(places: Array, index: int, at: float) -> float:
     return float(np.prod((at - others) / (places[index] - others)))
 
 
-def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Array, Point, Array]:
-    """Solutions v of ψ_k(v_k) as ζ demands, the equation there, and where Newton's method arrived, from nearby v."""
+def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Point, Array]:
+    """Solutions v of ψ_k(v_k) as ζ demands, and where Newton's method for them arrived, from nearby v."""
     size = np.full(zeta.size, np.inf)
     with np.errstate(all="ignore"):
         for _ in range(_STEPS):
@@ -142,4 +141,4 @@ def _on_constraints(equation: MasterEquation, zeta: Array, v: Array) -> tuple[Ar
             if np.all(size < ARRIVED):
                 break
         point = equation.evaluate(zeta, v)
-    return v, point, size < ARRIVED
+    return point, size < ARRIVED

@@ -154,7 +154,7 @@ def _(law: NodalLaw, z: ArrayLike) -> Array:
     z, below, _ = _upper(z)
     nodes = law.node_law()
     plus = LawStack([nodes]).evaluate((nodes.mean / nodes.rank / z.conj())[None, :])[1][0].conj()
-    value = (nodes.null + nodes.rank * plus) / z
+    value = (nodes.lost + nodes.rank * plus) / z
     return np.where(below, value.conj(), value).reshape(shape)[()]
 
 

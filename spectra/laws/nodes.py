@@ -65,7 +65,7 @@ class NodeLaw:
     ----------
     points, weights : complex arrays (J,); Σ weights = 1, Σ weights·points = 1.
     mean : of the whole law; the part off zero is that of (mean/rank)·t.
-    rank : mass off zero.
+    rank, lost : mass off zero, and at zero.
     largest, smallest : the ends of the support (of t).
     atoms : (location, mass) pairs of t given that it is not 0.
     cut_density : π times the density of ψ's jump, R(v) = π Σ_j g(x_j)/|d log t/dx_j| at t(x_j) = 1/v, v real, or
@@ -73,7 +73,6 @@ class NodeLaw:
     corners : values of t where the density is not smooth: ends, atoms, critical values.
     resolved : the nodes know the law down to this t.
     neglected : mass of φ'² ≠ 0 too small to be told from zero, counted as zero.
-    lost : mass at zero, where it is known better than through `rank`.
     supremum, infimum : true ends of the support where it reaches beyond `largest`, `smallest` with negligible mass.
     """
 
@@ -81,6 +80,7 @@ class NodeLaw:
     weights: Array
     mean: float
     rank: float
+    lost: float
     largest: float
     smallest: float
     atoms: tuple[tuple[float, float], ...]
@@ -90,16 +90,10 @@ class NodeLaw:
     supremum: float | None = None
     infimum: float | None = None
     neglected: float = 0.0
-    lost: float | None = None
-
-    @property
-    def null(self) -> float:
-        """Mass at zero, 1 − rank."""
-        return 1.0 - self.rank if self.lost is None else self.lost
 
     def over_rank(self, ratio: float) -> Ratio:
         """ratio/rank, with the digits of 1 − rank."""
-        return Ratio(ratio, self.rank, self.null)
+        return Ratio(ratio, self.rank, self.lost)
 
     @cached_property
     def variance(self) -> float:

@@ -136,11 +136,6 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
     )
 
 
-def slope_rank(activation: Activation, variance: float) -> float:
-    """P(φ'(h) ≠ 0), h ~ N(0, `variance`); see `slope_split`."""
-    return slope_split(activation, variance)[0]
-
-
 @lru_cache(maxsize=4096)
 def slope_split(activation: Activation, variance: float) -> tuple[float, float]:
     """P(φ'(h) ≠ 0) and P(φ'(h) = 0), h ~ N(0, `variance`), both with relative accuracy.

@@ -10,8 +10,8 @@
 
 #define PI 3.14159265358979323846
 
-/* One factor: a law of multiplicity `count`, seen through w_k = ratio·w, `gap` is 1 − `omega`; `pole`: where its ψ is not smooth; `cut`: its
-   density, roughly, or NULL. */
+/* One factor: a law of multiplicity `count`, seen through w_k = ratio·w, with `gap` = 1 − `omega`; `pole`: where
+   its ψ is not smooth; `cut`: its density, roughly, or NULL. */
 typedef struct {
     const Table *table;
     double count, omega, gap, largest, smallest;

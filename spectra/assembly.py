@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._types import Array
 from .chart import Chart
 from .effort import OutOfWork, limited
 from .errors import ConvergenceError
@@ -99,65 +100,104 @@ class _Found:
         return replace(self, flaw=flaw)
 
 
+class _Ladder:
+    """An equation whose laws of D² are made finer, step by step, and how far one has come."""
+
+    def __init__(self, equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> None:
+        self.equation, self._refined = equation, refined and cache(refined)
+        self.level, self._extra, self._wide = 0, 0, False
+        # The survey of coarser laws, where finer ones leave its shape.
+        self._known: Survey | None = None
+        if refined is not None and equation.factors:
+            pole = heaviest_pole(equation)
+            if pole is not None and pole.ends_density:
+                self.climb(LEVEL_BESIDE)
+
+    @property
+    def at_top(self) -> bool:
+        """Whether there is no finer law."""
+        return self._refined is None or self.level == FINEST_LEVEL
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether finer laws would be the same."""
+        return self._refined is None or all(factor.law.cut_density is None for factor in self.equation.factors)
+
+    def _at(self, level: int) -> MasterEquation:
+        assert self._refined is not None
+        return self._refined(level=level, extra=self._extra)
+
+    def finer(self, steps: int) -> MasterEquation:
+        """The equation so many levels up, or as far as it goes, but one at least, to compare with."""
+        return self._at(max(min(self.level + steps, FINEST_LEVEL), self.level + 1))
+
+    def climb(self, steps: int, known: Survey | None = None) -> None:
+        """Go up, with nothing known of the law but what this survey says."""
+        self.level, self._known = min(self.level + steps, FINEST_LEVEL), known
+        self.equation = self._at(self.level)
+
+    def widen(self, solved: Sequence[tuple[Array, Array, Array]]) -> bool:
+        """Whether more laws had to stand for the many layers, for the equation to hold where it was solved."""
+        assert self._refined is not None
+        more = widened(self.equation, partial(self._refined, level=self.level), self._extra, solved)
+        if more == self._extra:
+            return False
+        self._extra, self._known = more, None
+        self.equation = self._at(self.level)
+        return True
+
+    def look(self) -> tuple[Survey, tuple[Chart | MarginalArc, ...]]:
+        """Sweep and charts, with as many laws for the layers as they need."""
+        while True:
+            surveyed = survey(self.equation) if self._known is None else resurvey(self.equation, self._known)
+            thinned = self._refined is not None and is_thinned(self.equation)
+            if thinned and not self._wide:
+                self._wide = True
+                if self.widen([along(a) for a in surveyed.arcs]):
+                    continue
+            charts = tuple(part for arc in surveyed.arcs for part in resolve(self.equation, arc))
+            # So few points of a sweep do not tell.
+            short = thinned and any(a.log_u.size < FEW for a in surveyed.arcs)
+            solved = [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None]
+            if short and self.widen(solved):
+                continue
+            return surveyed, charts
+
+
 def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> _Found:
     """The law from laws of D² so fine that finer ones leave it where it is, or from the finest that could be had."""
-    level, extra, before = 0, 0, math.inf
-    if refined is not None and equation.factors:
-        pole = heaviest_pole(equation)
-        if pole is not None and pole.ends_density:
-            level = LEVEL_BESIDE
-            equation = refined(level=level)
-    known: Survey | None = None
+    ladder, before, stalls = _Ladder(equation, refined), math.inf, 0
     best: _Found | None = None
-    wide, stalls = False, 0
     while True:
         try:
-            surveyed = survey(equation) if known is None else resurvey(equation, known)
-            more = extra
-            if refined is not None and is_thinned(equation) and not wide:
-                wide = True
-                more = widened(equation, partial(refined, level=level), extra, [along(a) for a in surveyed.arcs])
-            if more == extra:
-                charts = tuple(part for arc in surveyed.arcs for part in resolve(equation, arc))
-                if refined is not None and is_thinned(equation) and any(a.log_u.size < FEW for a in surveyed.arcs):
-                    solved = [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None]
-                    more = widened(equation, partial(refined, level=level), extra, solved)
-            if refined is not None and more > extra:
-                extra, known = more, None
-                equation = refined(level=level, extra=extra)
+            surveyed, charts = ladder.look()
+            if ladder.is_exact:
+                return _Found(ladder.equation, surveyed, charts)
+            if not ladder.at_top and any(c.uncertified for c in charts):
+                ladder.climb(2)
                 continue
-            if refined is None or all(factor.law.cut_density is None for factor in equation.factors):
-                return _Found(equation, surveyed, charts)
-            if level < FINEST_LEVEL and any(c.uncertified for c in charts):
-                level, known = min(level + 2, FINEST_LEVEL), None
-                equation = refined(level=level, extra=extra)
-                continue
-            finer = refined(level=level + 1, extra=extra)
-            others = (refined(level=min(level + more, FINEST_LEVEL), extra=extra) for more in STILL_FINER)
-            move = moved(finer, others, surveyed, charts)
+            move = moved(ladder.finer(1), map(ladder.finer, STILL_FINER), surveyed, charts)
         except ConvergenceError as error:
             # Beside a corner of a law of D² its nodes may be too coarse to find one's way.
-            if isinstance(error, OutOfWork) or refined is None or level == FINEST_LEVEL:
-                if best is None:
-                    raise
-                return best.coarse
-            level, known = min(level + 2, FINEST_LEVEL), None
-            equation = refined(level=level, extra=extra)
-            continue
-        found = _Found(equation, surveyed, charts, move.size, DOUBTFUL if move.lost else None)
+            if not (isinstance(error, OutOfWork) or ladder.at_top):
+                ladder.climb(2)
+                continue
+            if best is None:
+                raise
+            return best.coarse
+        found = _Found(ladder.equation, surveyed, charts, move.size, DOUBTFUL if move.lost else None)
         # What a finer law leaves as it was is rounding.
         if move.size < STABLE or 0.3 * before < move.size < CERTIFIED:
             return found
         stalls = stalls + 1 if move.size > 0.3 * before else 0
-        if level == FINEST_LEVEL or stalls == STALLS:
+        if ladder.at_top or stalls == STALLS:
             return found.coarse
         if best is None or move.size < best.moved:
             best = found
         # Beside an atom of mass zero the error falls with the fineness, by 16 a level; elsewhere much faster.
         steps = max(1, math.ceil(math.log(max(move.beside, STABLE) / STABLE, 16.0)))
-        level, before = min(level + steps, FINEST_LEVEL), move.size
-        equation = finer if steps == 1 else refined(level=level, extra=extra)
-        known = surveyed if move.size < SAME_SHAPE else None
+        before = move.size
+        ladder.climb(steps, surveyed if move.size < SAME_SHAPE else None)
 
 
 def _assembled(found: _Found) -> Assembly:

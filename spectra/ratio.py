@@ -27,8 +27,8 @@ class Ratio(float):
         self.base, self.rank, self.lost = float(base), float(rank), float(lost)
         return self
 
-    def __getnewargs__(self) -> tuple[float, float, float]:
-        return self.base, self.rank, self.lost
+    def __reduce__(self) -> tuple[type[Ratio], tuple[float, float, float]]:
+        return Ratio, (self.base, self.rank, self.lost)
 
 
 def gap(ratio: float, top: float) -> np.longdouble:

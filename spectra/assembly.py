@@ -23,7 +23,7 @@ from .series import log_scaled_moments, relative_variance
 from .solve import CERTIFIED
 from .spectrum import ArcDensity, Spectrum
 from .sweep import Survey, resurvey, survey
-from .thinning import FEW, STABLE, along, is_thinned, widened
+from .thinning import STABLE, along, is_thinned, is_told, widened
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -156,8 +156,7 @@ class _Ladder:
                 if self.widen([along(a) for a in surveyed.arcs]):
                     continue
             charts = tuple(part for arc in surveyed.arcs for part in resolve(self.equation, arc))
-            # So few points of a sweep do not tell.
-            short = thinned and any(a.log_u.size < FEW for a in surveyed.arcs)
+            short = thinned and not all(is_told(self.equation, a) for a in surveyed.arcs)
             solved = [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None]
             if short and self.widen(solved):
                 continue
@@ -282,7 +281,8 @@ def _log_support(
         high = min(high, _true_top(equation, found))
     if equation.rank < 1.0:
         return math.inf, high
-    low = max([math.inf if c.slope < 0 else c.high for c in charts] + places, default=math.inf)
+    ends = [getattr(c, "until", math.inf) if c.slope < 0 else c.high for c in charts]
+    low = max([*ends, *places], default=math.inf)
     last = found.arcs[-1].last if found.arcs else None
     if last is not None:
         pole = pole_near(equation, last.v) if last.at_pole else None

@@ -12,31 +12,19 @@ from .continuation import locate
 from .course import Course
 from .effort import spend
 from .errors import ConvergenceError
-from .gap import GapWalker
 from .master import MasterEquation
 from .pointwise import Spot, lifted
 from .pole import MARGINAL, marginal_places
 from .solve import CERTIFIED, solve
+from .thin import LARGEST_V, LOST, THIN, TailWalker, columns
 from .walker import FLAT, Arc, Edge
 
-# Squares of v must stay in the range of doubles; λ has left it long before.
-LARGEST_V = 1e140
 # Residual that is good enough for a table of starting values.
 ROUGH = 1e-6
 # The same beside an edge, where the square root is the first of many terms.
 BESIDE = 1e-4
-# log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
-THIN = -37.0
 # log density in U below which there is only rounding, beyond the last node of a law of D².
 NOTHING = -55.0
-# log density in U at which an arc is left whether it fades or not: e^{-37} is the rounding of ζ and v itself.
-BURIED = -74.0
-# Share of the mass beyond which what is still to come is more than a tail.
-LEFT = 1e-2
-# |log u| beyond which ROUGH, relative to it, is too rough to tell how much of the mass is to come.
-LARGE = 100.0
-# log density in U at which a fading arc is left where its laws are no longer resolved.
-LOST = -18.5
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
@@ -54,26 +42,26 @@ EMPTY = 1e-12
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
+# So many points passed by the sure way in one sweep mean that laws are too coarse for the plain one.
+MOST_JUMPS = 40
 
 # What plain steps go by (`native/march.h`).
 PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, FLAT, CERTIFIED)
 
 
-def _columns(here: Course) -> tuple[Array, Array]:
-    """ζ (1,) and v (K, 1)."""
-    values = np.array(here.values)
-    return values[:1], values[1:].reshape(-1, 1)
-
-
-class BulkWalker(GapWalker):
+class BulkWalker(TailWalker):
     """Follows arcs through the upper half plane; collects them."""
 
     def __init__(self, equation: MasterEquation) -> None:
         super().__init__(equation)
         self.arcs: list[Arc] = []
+        self._jumps = 0
 
     def _bulk(self, edge: Edge | None, zeta: complex, v: Array, log_u: float) -> tuple[str, Edge | None]:
-        """Follow the solution through the upper half plane; returns how the arc ended, and the edge there."""
+        """Follow the solution through the upper half plane; returns how the arc ended, and the edge there.
+
+        "edge" at an edge; "gap" where a tail has faded and the place returned is a real one beyond; "end" at λ = 0.
+        """
         spot, step, fading = self._evaluator.spot(zeta, v.tolist()), math.inf, 0.0
         table: list[Array] = []
         while True:
@@ -85,6 +73,8 @@ class BulkWalker(GapWalker):
             if landing is not None:
                 break
             density = self._log_density(spot.zeta)
+            if density < THIN and self._has_surfaced(here):
+                return self._left_behind(edge, table, here, log_u)
             before, fading = fading, self._fading(spot)
             if self._faded(log_u, here, density, fading):
                 break
@@ -113,10 +103,29 @@ class BulkWalker(GapWalker):
                     fading = min(before, -1.0)
                 break
             log_u, spot = reached, found
-        rows = np.ascontiguousarray(np.concatenate(table).T)
-        values, rates, turns = rows[1:].reshape(3, -1, rows.shape[1])
-        self.arcs.append(Arc(edge, landing, rows[0].real.copy(), values[0], values[1:], rates, turns, fading))
+        self._keep(edge, landing, np.concatenate(table), fading)
         return "end" if landing is None else "edge", landing
+
+    def _keep(
+        self, first: Edge | None, last: Edge | None, table: Array, fading: float, until: float = math.inf
+    ) -> None:
+        """Add an arc."""
+        rows = np.ascontiguousarray(table.T)
+        values, rates, turns = rows[1:].reshape(3, -1, rows.shape[1])
+        self.arcs.append(Arc(first, last, rows[0].real.copy(), values[0], values[1:], rates, turns, fading, until))
+
+    def _left_behind(self, first: Edge | None, table: list[Array], here: Course, log_u: float) -> tuple[str, Edge]:
+        """Add the arc as far as its density shows, and go on in the gap from `here`."""
+        rows: Array = np.concatenate(table)
+        share = self.equation.log_share(rows[:, 1])
+        # One point beyond the last that shows.
+        count = max(2, int(np.flatnonzero(share > THIN)[-1]) + 2 if np.any(share > THIN) else 2)
+        fading = float(np.diff(share[count - 2 : count])[0] / np.diff(rows[count - 2 : count, 0].real)[0])
+        zeta, v = (x.real for x in columns(here))
+        until = self._edge_before(float(zeta[0]), v.ravel())
+        last = float(rows[count - 1].real[0])
+        self._keep(first, None, rows[:count], min(fading, -1.0), max(until, last))
+        return "gap", Edge(complex(zeta[0]), v.ravel().astype(complex), log_u)
 
     @cached_property
     def _marginal(self) -> list[float]:
@@ -154,34 +163,6 @@ class BulkWalker(GapWalker):
         # Where dψ_k/dv_k = 0, ζ is no coordinate of the curve: pass that point by the sure way.
         return (*self._jump(log_u), 0.05)
 
-    def _faded(self, log_u: float, here: Course, density: float, fading: float) -> bool:
-        """Whether an arc that fades has nothing more to it, or its laws and doubles no more to say."""
-        # So far down imaginary parts are rounding, and whether they fade is chance.
-        buried = density < BURIED
-        if fading >= 0.0 and not buried:
-            return False
-        v = [abs(x) for x in here.values[1:]]
-        lost = any(x * law.resolved > 0.3 for x, law in zip(v, self.laws, strict=True))
-        if any(x > LARGEST_V for x in v) or (lost and density < LOST):
-            return True
-        if not (buried or (density < THIN and density - math.log(-fading) < THIN)):
-            return False
-        # Between two bulks the density may dip as well.
-        return not self._is_ahead(log_u, here)
-
-    def _is_ahead(self, log_u: float, here: Course) -> bool:
-        """Whether much of the mass is still to come."""
-        zeta, v = _columns(here)
-        if abs(log_u) > LARGE:
-            roots = solve(self.equation, np.array([log_u]), zeta, v, max_steps=10)
-            if roots.certified[0]:
-                zeta, v = roots.zeta, roots.v
-        return float(self.equation.mass_above(zeta, v)[0]) < (1.0 - LEFT) * self.equation.rank
-
-    def _is_whole(self, here: Course) -> bool:
-        """Whether nothing is left beyond, but for the rounding of all the mass there is."""
-        return float(self.equation.mass_above(*_columns(here))[0]) > (1.0 - 1e-13) * self.equation.rank
-
     def _pole_ahead(self, spot: Spot, log_u: float) -> Edge | None:
         """The atom just ahead, if the arc ends at one: of mass zero, or with a density beside it."""
         zeta = spot.zeta
@@ -195,12 +176,6 @@ class BulkWalker(GapWalker):
         if pole.hidden:
             return self._hidden_edge(pole)
         return Edge(1.0 + 0j, pole.v, pole.log_u, 0.0) if pole.mass > 0.0 and pole.touched(-1) else None
-
-    def _log_density(self, zeta: complex) -> float:
-        """Log of the density in log λ given λ ≠ 0, as `MasterEquation.log_share`."""
-        if not (zeta.imag > 0.0 and math.isfinite(zeta.imag)):
-            return -math.inf
-        return math.log(zeta.imag / math.pi) - 2.0 * math.log(abs(1.0 - zeta))
 
     def _landing(self, spot: Spot, log_u: float) -> Edge | None:
         """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""
@@ -226,6 +201,9 @@ class BulkWalker(GapWalker):
 
     def _jump(self, log_u: float) -> tuple[float, Spot | None]:
         """The solution a little further along the axis, found without a starting value, if at all."""
+        self._jumps += 1
+        if self._jumps > MOST_JUMPS:
+            raise ConvergenceError(f"the sweep creeps at log u = {log_u:.6g}: its laws are too coarse there")
         for distance in (1e-4, 1e-3, 1e-2, 0.1):
             try:
                 roots = locate(self.equation, np.array([log_u + distance]))
@@ -234,13 +212,6 @@ class BulkWalker(GapWalker):
             if roots.certified[0]:
                 return log_u + distance, self._evaluator.spot(complex(roots.zeta[0]), roots.v[:, 0].tolist())
         return log_u, None
-
-    def _fading(self, spot: Spot) -> float:
-        """D log(density in log λ)/d log u."""
-        zeta = spot.zeta
-        dw = self.equation.rank / (1.0 - zeta) ** 2 / spot.slope
-        w = self.equation.rank * (zeta.imag / abs(1.0 - zeta)) / abs(1.0 - zeta)
-        return float(dw.imag / w) if w > 0.0 else -math.inf
 
     def _leave(self, edge: Edge) -> tuple[complex, Array, float] | None:
         """A first point in the upper half plane beside an edge where a bulk begins; None where nothing does."""

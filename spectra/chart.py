@@ -60,6 +60,7 @@ class Chart:
     residual : largest relative residual of the master equation at the nodes.
     uncertified, thin : number of nodes that no method certified, where the density in U is above or below 1e-9.
     low_tail : what rounding took from `low`.
+    until : U where a tail that fades ends all the same, in a gap.
     solutions : log u, ζ, v at some of the nodes, for checks.
     """
 
@@ -74,6 +75,7 @@ class Chart:
     uncertified: int
     low_tail: float = 0.0
     thin: int = 0
+    until: float = math.inf
     solutions: tuple[Array, Array, Array] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -192,7 +194,7 @@ class Chart:
             here = u[inside]
             result[inside] = self._log_density(self._pieces(here), here, to_low[inside], self.high - here)
         if self.slope < 0.0:
-            far = u > self.high
+            far = (u > self.high) & (u < self.until)
             if far.any():
                 result[far] = self._log_density_at_high + self.slope * (u[far] - self.high)
         return result
@@ -207,7 +209,7 @@ class Chart:
             x = self._to_local(piece, here, here - self.low, self.high - here)
             result[inside] = self.beyond[piece + 1] + clenshaw(self.mass_series, piece, x)
         if self.slope < 0.0:
-            far = u > self.high
+            far = (u > self.high) & (u < self.until)
             result[far] = self.beyond[-1] * np.exp(self.slope * (u[far] - self.high))
         return result
 
@@ -235,7 +237,8 @@ class Chart:
         tail = mass < self.beyond[-1]
         if tail.any() and self.slope < 0.0:
             with np.errstate(divide="ignore"):
-                u = np.where(tail, self.high + np.log(np.maximum(mass, 0.0) / self.beyond[-1]) / self.slope, u)
+                reached = self.high + np.log(np.maximum(mass, 0.0) / self.beyond[-1]) / self.slope
+                u = np.where(tail, np.minimum(reached, self.until), u)
         return u
 
     def _bracketed(self, piece: Array, goal: Array) -> tuple[Array, Array, Array]:

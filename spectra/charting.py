@@ -72,6 +72,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         uncertified=sum(uncertified),
         low_tail=span.low_tail,
         thin=sum(thin),
+        until=arc.until,
         solutions=tuple(np.concatenate(rows, axis=-1) for rows in zip(*solved, strict=True)),  # type: ignore[arg-type]
     )
     return _resolved_in_mass(made)

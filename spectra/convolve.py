@@ -51,9 +51,9 @@ class FreeProduct(Law):
         """Those of all factors."""
         return tuple(pair for law in self.laws for pair in law.shifts())
 
-    def factors(self) -> tuple[Factor, ...]:
+    def factors(self, level: int = 0) -> tuple[Factor, ...]:
         """Those of all factors."""
-        return tuple(factor for law in self.laws for factor in law.factors())
+        return tuple(factor for law in self.laws for factor in law.factors(level))
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class FreePower(Law):
         """Those of μ, t times."""
         return tuple((r, self.exponent * e) for r, e in self.law.shifts())
 
-    def factors(self) -> tuple[Factor, ...]:
+    def factors(self, level: int = 0) -> tuple[Factor, ...]:
         """Those of μ, t times."""
-        return tuple(replace(factor, count=self.exponent * factor.count) for factor in self.law.factors())
+        return tuple(replace(factor, count=self.exponent * factor.count) for factor in self.law.factors(level))
 
 
 def free_product(*laws: Law) -> Law:

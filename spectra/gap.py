@@ -193,7 +193,9 @@ class GapWalker(Walker):
         start, stop = low, high
         for _ in range(80):
             edge = self._critical(complex(0.5 * (low + high)), 0.5 * (v_low + v_high)) if high - low < 0.3 else None
-            if edge is not None and start <= edge.zeta.real <= stop and edge.zeta.imag == 0.0:
+            within = edge is not None and start <= edge.zeta.real <= stop and edge.zeta.imag == 0.0
+            # Where the cut of a law has begun, however thin, it is another one.
+            if within and not self._on_cut(edge.v):  # type: ignore[union-attr]
                 return edge
             middle = 0.5 * (low + high)
             between = self._project(middle, 0.5 * (v_low + v_high))

@@ -46,14 +46,18 @@ class Law(ABC):
         """Pairs (r, e), r > 0: S has the factor (1 + r w)^e."""
         return ()
 
-    def factors(self) -> tuple[Factor, ...]:
-        """Mean-one laws known through their ψ: S has the factor S_k(r_k w)^{n_k}."""
+    def factors(self, level: int = 0) -> tuple[Factor, ...]:  # noqa: ARG002 (for laws that are approximated)
+        """Mean-one laws known through their ψ: S has the factor S_k(r_k w)^{n_k}; finer ones at a higher level."""
         return ()
 
     @cached_property
     def equation(self) -> MasterEquation:
         """Equation of w = ψ(u): log u = −log m_1 + log w − log(1 + w) + Σ e_i log(1 + r_i w) + Σ n_k log S_k(r_k w)."""
-        return MasterEquation(((1.0, -1.0), *self.shifts()), combine(self.factors()), -self.log_mean)
+        return self._equation_at(0)
+
+    def _equation_at(self, level: int, extra: int = 0) -> MasterEquation:
+        assert extra == 0, "no factor stands for many here; please report"
+        return MasterEquation(((1.0, -1.0), *self.shifts()), combine(self.factors(level)), -self.log_mean)
 
     @cached_property
     def additive_equation(self) -> MasterEquation:
@@ -64,7 +68,7 @@ class Law(ABC):
     def _assembly(self) -> Assembly:
         from .assembly import spectrum_of
 
-        return spectrum_of(self.equation)
+        return spectrum_of(self.equation, self._equation_at)
 
     def spectrum(self) -> Spectrum:
         """Law on the real axis: density, distribution function, quantiles, bulks and atoms; computed once.
@@ -93,8 +97,11 @@ class NodalLaw(Law):
     """
 
     @abstractmethod
-    def node_law(self) -> NodeLaw:
-        """Nodes; the same object at every call, so that equal factors can be recognised."""
+    def node_law(self, level: int = 0) -> NodeLaw:
+        """Nodes; the same object at every call, so that equal factors can be recognised.
+
+        level : how well a continuous law is resolved beside its ends.
+        """
 
     @property
     def mean(self) -> float:
@@ -106,7 +113,7 @@ class NodalLaw(Law):
         law = self.node_law()
         return ((1.0, 1.0), (law.over_rank(1.0), -1.0)) if law.lost > 0.0 else ()
 
-    def factors(self) -> tuple[Factor, ...]:
+    def factors(self, level: int = 0) -> tuple[Factor, ...]:
         """Part off zero, unless it is one point."""
-        law = self.node_law()
+        law = self.node_law(level)
         return (Factor(law, law.over_rank(1.0), 1.0),) if law.points.size > 1 else ()

@@ -241,13 +241,17 @@ class Spectrum:
         """Intervals of the continuous part, ascending."""
         joined: list[list[float]] = []
         for arc in sorted(self.arcs, key=lambda a: a.low):
-            reaches = self.log_support[0] if getattr(arc, "slope", 0.0) < 0.0 else arc.high
+            fades = getattr(arc, "slope", 0.0) < 0.0
+            reaches = min(getattr(arc, "until", math.inf), self.log_support[0]) if fades else arc.high
             if joined and arc.low <= joined[-1][1]:
                 joined[-1][1] = max(joined[-1][1], reaches)
             else:
                 joined.append([arc.low, reaches])
         if joined:
             joined[0][0] = min(joined[0][0], self.log_support[1]) if not self.log_atoms else joined[0][0]
+            if self.atom_at_zero == 0.0 and math.isinf(self.log_support[0]):
+                # A tail too thin to be followed reaches 0.
+                joined[-1][1] = math.inf
         return tuple((_exp(-b), _exp(-a)) for a, b in reversed(joined))
 
     @cached_property

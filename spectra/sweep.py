@@ -49,6 +49,9 @@ class Sweep(BulkWalker):
             if how == "end":
                 break
             assert landing is not None
+            if how == "gap":
+                how, zeta, v, edge = self._after_tail(landing)
+                continue
             if landing.at_pole:
                 how, zeta, v, edge = self._after_pole(landing)
                 continue
@@ -62,6 +65,10 @@ class Sweep(BulkWalker):
                 how, next_edge = self._bulk(landing, begin, v_begin, log_u)
                 if how == "end":
                     break
+                if how == "gap":
+                    assert next_edge is not None
+                    how, zeta, v, edge = self._after_tail(next_edge)
+                    continue
                 how, edge = "edge", next_edge
                 continue
             how, zeta, v, edge = self._gap(landing.zeta.real, landing.v.real, landing)
@@ -83,6 +90,15 @@ class Sweep(BulkWalker):
                     return zeta, found.real
             zeta *= 0.25
         raise ConvergenceError("no gap was found at λ → ∞: the law of φ'² seems unbounded")
+
+    def _after_tail(self, place: Edge) -> tuple[str, float, Array, Edge | None]:
+        """Along the gap that a tail has run into, from a real point of it."""
+        found = self._gap(place.zeta.real, place.v.real, None)
+        last = self.arcs[-1]
+        if found[0] != "end" and math.isinf(last.until):
+            # Where the tail ends was not found; here it has.
+            self.arcs[-1] = replace(last, until=max(float(place.log_u), float(last.log_u[-1])))
+        return found
 
     def _after_pole(self, landing: Edge) -> tuple[str, float, Array, Edge | None]:
         """Beyond an atom at the end of an arc: a gap if a real solution goes on from there, else the next arc."""

@@ -23,7 +23,7 @@ ARRIVED = 1e-7
 EXTRA, MOST = 4, 1000
 # Weights of an interpolation that add up to more than this in modulus are those of an extrapolation.
 WILD = 2.0
-# Arcs crossed in fewer steps than this say too little of what is between their edges.
+# Arcs with fewer steps than this where the density counts say too little of what is between their edges.
 FEW = 8
 
 # Points along an arc: log u (n,), ζ (n,), v (K, n).
@@ -33,6 +33,11 @@ Stretch = tuple[Array, Array, Array]
 def along(arc: Arc) -> Stretch:
     """Points that the sweep has met on an arc."""
     return arc.log_u, arc.zeta, arc.v
+
+
+def is_told(equation: MasterEquation, arc: Arc) -> bool:
+    """Whether the points that the sweep has met on an arc say what it is like, where anything is."""
+    return int(np.count_nonzero(equation.log_share(arc.zeta) > THIN)) >= FEW
 
 
 def is_thinned(equation: MasterEquation) -> bool:

@@ -21,6 +21,8 @@ FLAT = 1e-6
 # Im log u there that is rounding.
 BLUNT = 1e-14
 MAX_STEPS = 4000
+# d log u/d log ζ that may be rounding.
+LEVEL = 1e-5
 # An edge that moves by more than this when the laws of D² become finer is another one.
 MOVED = 1e-4
 
@@ -46,7 +48,7 @@ class Arc:
 
     `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root;
     `rates` are d log ζ/dU and d log v_k/dU, `turns` their derivatives in U, NaN where not known, (K + 1, n);
-    `fading` is d log p/dU where it is left.
+    `fading` is d log p/dU where it is left, `until` where its tail ends in a gap, if it does.
     """
 
     first: Edge | None
@@ -57,6 +59,7 @@ class Arc:
     rates: Array
     turns: Array
     fading: float = 0.0
+    until: float = math.inf
 
     def part(self, which: Array | slice) -> Arc:
         """Return the arc with some of the points of its table only."""
@@ -162,7 +165,9 @@ class Walker:
                 # The last steps in all digits there are.
                 new = self.equation.complex_type()(new)
             zeta, last, size = new, size, abs(move)
-            if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last):
+            # Steps that no longer shrink are rounding, unless the slope is still there: next to the cut of a law the
+            # scale of everything may be less than 1e-8.
+            if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last and abs(point.slope * zeta) < LEVEL):
                 return zeta, v
         return None
 
@@ -213,6 +218,7 @@ class Walker:
             same = pole is not None and (abs(pole.mass) < MARGINAL) == (edge.exponent < 0.0)
             return replace(edge, v=pole.v, log_u=pole.log_u) if pole is not None and same else None
         found = self._critical(complex(edge.zeta), edge.v)
-        if found is None or found.exponent != edge.exponent:
+        # On the other side of where the cut of a law begins, however thin, is another one.
+        if found is None or found.exponent != edge.exponent or self._on_cut(found.v) != self._on_cut(edge.v):
             return None
         return found if abs(found.log_u - edge.log_u) < MOVED * (1.0 + abs(edge.log_u)) else None

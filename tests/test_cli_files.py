@@ -150,3 +150,33 @@ def test_files_are_written_and_nothing_else_is(net, capsys) -> None:
 def test_figures_come_in_three_formats(net, name: str, start: bytes) -> None:
     assert main(["predict", net(RELU), "--plot", name]) == 0
     assert Path(name).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("arguments", [["predict", "{net}"], ["check", "{net}", "--width", "30", "--samples", "4"]])
+def test_a_reader_that_goes_away_is_no_verdict(net, arguments) -> None:
+    """As `spectra check … | head -1`: status 1 would mean that samples disagree."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spectra", *(a.format(net=net(RELU)) for a in arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert process.returncode == 141
+    assert "Traceback" not in errors
+
+
+def test_interruption_in_the_midst_of_an_import_is_one(monkeypatch, capsys) -> None:
+    """Libraries that are being loaded may make an error of their own of Ctrl-C."""
+
+    def run(_: object) -> int:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("while loading") from error
+
+    monkeypatch.setattr("spectra.cli.app.run", run)
+    assert main([]) == 130
+    assert capsys.readouterr().err == "spectra: interrupted; nothing was written\n"

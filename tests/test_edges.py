@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import mpmath
 import numpy as np
@@ -19,6 +20,7 @@ from spectra.laws import Bernoulli, Discrete
 from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.pieces import TAIL_RESOLUTION
+from spectra.ratio import Ratio
 from spectra.sweep import survey
 from spectra.walker import Arc
 
@@ -257,3 +259,10 @@ def test_an_edge_in_a_thin_tail_is_not_that_of_a_coarse_law() -> None:
     found = predict(Network(depth=1, activation="gelu", sigma_w="critical", q_star=0.05))
     assert found.checks.certified
     assert found.spectrum.support()[1] == pytest.approx(float(exact), rel=1e-12)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_ratios_keep_what_is_lost_when_pickled(protocol) -> None:
+    ratio = Ratio(2.0, 1.0 - 1e-20, 1e-20)
+    again = pickle.loads(pickle.dumps(ratio, protocol))
+    assert (again, again.base, again.rank, again.lost) == (ratio, 2.0, 1.0, 1e-20)

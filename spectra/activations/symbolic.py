@@ -168,7 +168,9 @@ def mpmath_function(expression: Any) -> Callable[[Any], Any]:
 
 
 def formulas_and_slopes(definition: Definition, values: Mapping[str, float] | None = None) -> list[tuple[Any, Any]]:
-    """(φ, φ') of every branch of a catalogue entry; parameters stay symbols unless `values` are given (taken exactly).
+    """(φ, φ') of every branch of a catalogue entry; parameters stay symbols unless `values` are given.
+
+    Values are the decimals they are written as: 0.1 is 1/10.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def formulas_and_slopes(definition: Definition, values: Mapping[str, float] | No
 
     names = {q.name: sympy.Symbol(q.name, real=True) for q in definition.parameters}
     if values:
-        names |= {name: sympy.Rational(value) for name, value in values.items()}
+        names |= {name: sympy.Rational(repr(float(value))) for name, value in values.items()}
     pairs = []
     for index, text in enumerate(definition.formulas):
         value = parse(text, names)

@@ -18,10 +18,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .app import INTERRUPTED, run
 
         status = run(arguments)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _is_interruption(error):
+            raise
         status = INTERRUPTED = 130
         sys.stderr.write("spectra: interrupted; nothing was written\n")
     if status == INTERRUPTED and arguments is None:
         # The interpreter would wait for threads that are busy with matrices; everything of ours is cleaned up.
         os._exit(status)
     return status
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is at the bottom of it: libraries that are being loaded make errors of their own of it."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _is_interruption(error.__cause__ or error.__context__)
+    )

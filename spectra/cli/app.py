@@ -40,10 +40,17 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             # Caught here, before click prints an empty line of its own.
             raise _InterruptedError from None
+        except BrokenPipeError:
+            # Click would exit with 1, which is the verdict of `check`.
+            raise _ClosedPipeError from None
 
 
 class _InterruptedError(Exception):
     """Ctrl-C, on its way to `main`."""
+
+
+class _ClosedPipeError(Exception):
+    """The reader of standard output went away; on its way to `run`."""
 
 
 def _version() -> str:
@@ -83,7 +90,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.format_message(), BAD_INPUT)
     except ConfigError as error:
         return _fail(str(error), BAD_INPUT)
-    except BrokenPipeError:
+    except (BrokenPipeError, _ClosedPipeError):
         # The reader went away: no error of ours, and the interpreter must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE

@@ -27,8 +27,14 @@ WITH_BIAS = (
 )
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `spectra.cli.app`: rich would exit with 1, which is the verdict of `check`."""
+        raise
+
+
 def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+    return _Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
 def _console_with(title: str) -> Console:

@@ -54,7 +54,7 @@ class Discrete(NodalLaw):
         object.__setattr__(self, "locations", tuple(merged))
         object.__setattr__(self, "masses", tuple(merged.values()))
 
-    def node_law(self) -> NodeLaw:
+    def node_law(self, level: int = 0) -> NodeLaw:  # noqa: ARG002 (there is nothing to resolve)
         """Real nodes at the atoms off zero, scaled to mean one."""
         return _nodes(self.locations, self.masses)
 

@@ -39,11 +39,12 @@ class SquaredSlope(NodalLaw):
         # An activation's own form spells out its branches.
         return f"SquaredSlope({self.activation.name!r}, variance={self.variance})"
 
-    def node_law(self) -> NodeLaw:
+    def node_law(self, level: int = 0) -> NodeLaw:
         """Complex nodes, scaled to mean one, with the atoms where φ' is constant."""
-        return _nodes(self.activation, self.variance)
+        return _nodes(self.activation, self.variance, level)
 
 
 @lru_cache(maxsize=256)
-def _nodes(activation: Activation, variance: float) -> NodeLaw:
-    return slope_law(activation, variance)
+def _nodes(activation: Activation, variance: float, level: int) -> NodeLaw:
+    known = _nodes(activation, variance, 0) if level else None
+    return slope_law(activation, variance, level=level, known=known)

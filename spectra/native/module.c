@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 8
+#define VERSION 9
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {

@@ -185,6 +185,9 @@ int project(const Equation *equation, double complex zeta, double complex *v)
     return size < 1e-10 ? DONE : STRAYED;
 }
 
+/* d log u/d log zeta that may be rounding. */
+#define LEVEL 1e-5
+
 int critical(const Equation *equation, int logarithmic, double complex *zeta, double complex *v)
 {
     double complex rows[5 * MOST_FACTORS];
@@ -219,7 +222,9 @@ int critical(const Equation *equation, int logarithmic, double complex *zeta, do
             v[k] += dv;
         }
         *zeta = new;
-        if (size < 1e-13 || (size < 1e-8 && size >= 0.5 * last))
+        /* Steps that no longer shrink are rounding, unless the slope is still there: next to the cut of a law the scale
+           of everything may be less than 1e-8. */
+        if (size < 1e-13 || (size < 1e-8 && size >= 0.5 * last && modulus(at.slope * *zeta) < LEVEL))
             return DONE;
     }
     return STRAYED;

@@ -1,0 +1,90 @@
+"""Gaps whose edges lie in tails too thin to show them, beside narrow bulks; each against a closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from networks import equation_of, layer
+
+from spectra import ConvergenceError, Network, bulk, predict
+from spectra.network.jacobian import jacobian_equation
+from spectra.network.meanfield import mean_field
+from spectra.sweep import survey
+from spectra.walker import Walker
+
+SLOPE = 0.01
+
+
+def tanh_and_leaky(q: float, weights: str = "orthogonal") -> Network:
+    """Two layers, the first of them at variance q."""
+    layers = [{"activation": "tanh"}, {"activation": {"name": "leaky_relu", "negative_slope": SLOPE}}]
+    return Network(layers=layers, weights=weights, sigma_w=1.0, sigma_b=0.0, input_variance=q)
+
+
+@pytest.mark.parametrize("q", [1e-4, 1e-3, 0.01, 0.05, 0.1])
+def test_a_bulk_ends_where_the_subordination_point_of_its_thin_tail_is_infinite(q: float) -> None:
+    """At w = −1, where y_1 → ∞: there u = E[1/φ'²] y_2 and ψ_2(y_2) = −1, so that λ = (1 + a²)/(2 E[1/φ'²]).
+
+    For tanh E[1/φ'²] = E cosh⁴(√q z) = (3 + 4 e^{2q} + e^{8q})/8.  Down to there the density is positive, if only just:
+    the law of φ'² reaches 0, but faster than any power.
+    """
+    found = predict(tanh_and_leaky(q))
+    assert found.checks.certified
+    assert len(found.spectrum.bulks) == 2
+    (low, lower), (upper, _) = found.spectrum.bulks
+    inverse = (3.0 + 4.0 * math.exp(2.0 * q) + math.exp(8.0 * q)) / 8.0
+    # Found by an expansion from y_1 = 1e4, where 1 + w has lost as many of its digits.
+    assert upper == pytest.approx((1.0 + SLOPE**2) / (2.0 * inverse), rel=1e-11)
+    assert low == 0.0
+    gap = np.geomspace(lower * (1.0 + 1e-9), upper * (1.0 - 1e-9), 50)
+    assert np.all(found.spectrum.pdf(gap) == 0.0)
+    # Half of the units have either slope.
+    assert found.spectrum.cdf(gap) == pytest.approx(0.5, abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("names", "widths"),
+    [
+        (("leaky_relu", "tanh"), None),
+        (("silu", "prelu"), None),
+        (("sin", "sin", "prelu"), None),
+        (("softplus", "prelu"), (100, 100, 90)),
+        (("hardswish", "shifted_relu", "prelu"), (50, 15, 13, 12)),
+    ],
+)
+@pytest.mark.parametrize("q", [1e-3, 1e-5])
+def test_narrow_bulks_of_a_smooth_layer_beside_a_kinked_one_are_all_found(names, widths, q: float) -> None:
+    layers = [{"activation": name} for name in names]
+    if widths:
+        layers = [one | {"width": n} for one, n in zip(layers, widths[1:], strict=True)]
+    shape = {"input_width": widths[0]} if widths else {}
+    net = Network(layers=layers, weights="orthogonal", sigma_w=1.0, sigma_b=0.0, input_variance=q, **shape)
+    found = predict(net)
+    assert found.checks.certified
+    assert len(found.spectrum.bulks) == 2
+    # Moments come from series, masses from the density: a bulk that is missed shows.
+    assert abs(found.checks.mass_defect) < 1e-10
+    assert max(map(abs, found.checks.moment_defects)) < 1e-10
+
+
+def test_edges_beside_the_cut_of_a_law_are_critical_points() -> None:
+    """1 − y sup φ'² = 2e-9 at λ_max: there steps of Newton's method are short although d log u/dζ is not small."""
+    net = Network(
+        activation="hardswish", weights="gaussian", sigma_w=1.683, sigma_b=0.345, input_variance=0.02961, depth=2
+    )
+    field = mean_field(net)
+    for level in (5, 6, 7):
+        equation = jacobian_equation(field, level=level)
+        edge = survey(equation).arcs[0].first
+        assert edge is not None
+        point = Walker(equation)._point(complex(edge.zeta), edge.v.real)
+        assert abs(complex(point.slope) * edge.zeta) < 1e-5
+        assert predict(net).spectrum.log_support[1] == pytest.approx(float(edge.log_u), rel=1e-12)
+
+
+def test_a_sweep_that_creeps_gives_up(monkeypatch) -> None:
+    monkeypatch.setattr(bulk, "MOST_JUMPS", 0)
+    with pytest.raises(ConvergenceError, match="creeps"):
+        survey(equation_of([layer("softsign", 1.0, "orthogonal", 100)]))

@@ -116,16 +116,24 @@ class BulkWalker(TailWalker):
 
     def _left_behind(self, first: Edge | None, table: list[Array], here: Course, log_u: float) -> tuple[str, Edge]:
         """Add the arc as far as its density shows, and go on in the gap from `here`."""
+        zeta, v = (x.real for x in columns(here))
+        place = Edge(complex(zeta[0]), v.ravel().astype(complex), log_u)
         rows: Array = np.concatenate(table)
         share = self.equation.log_share(rows[:, 1])
+        shown = np.flatnonzero(share > THIN)
+        if not shown.size:
+            # Nothing that shows, if not between two points.
+            ends = rows[[0, -1], 1], np.ascontiguousarray(rows[[0, -1], 2 : 2 + len(self.laws)].T)
+            gained = float(np.diff(self.equation.mass_above(*ends))[0])
+            if len(rows) < 2 or not gained > EMPTY * self.equation.rank:
+                return "gap", place
         # One point beyond the last that shows.
-        count = max(2, int(np.flatnonzero(share > THIN)[-1]) + 2 if np.any(share > THIN) else 2)
-        fading = float(np.diff(share[count - 2 : count])[0] / np.diff(rows[count - 2 : count, 0].real)[0])
-        zeta, v = (x.real for x in columns(here))
+        count = max(2, min(int(shown[-1]) + 2 if shown.size else 2, len(rows)))
+        u = rows[:count, 0].real
+        fading = float(share[count - 1] - share[count - 2]) / float(u[-1] - u[-2])
         until = self._edge_before(float(zeta[0]), v.ravel())
-        last = float(rows[count - 1].real[0])
-        self._keep(first, None, rows[:count], min(fading, -1.0), max(until, last))
-        return "gap", Edge(complex(zeta[0]), v.ravel().astype(complex), log_u)
+        self._keep(first, None, rows[:count], min(fading, -1.0), max(until, float(u[-1])))
+        return "gap", place
 
     @cached_property
     def _marginal(self) -> list[float]:

@@ -69,6 +69,32 @@ def test_narrow_bulks_of_a_smooth_layer_beside_a_kinked_one_are_all_found(names,
     assert max(map(abs, found.checks.moment_defects)) < 1e-10
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"depth": 196, "activation": "elu", "weights": "orthogonal", "sigma_w": "critical", "q_star": 0.004773},
+        {
+            "weights": "orthogonal",
+            "sigma_w": 0.818,
+            "sigma_b": 0.092,
+            "input_variance": 2.33e-06,
+            "input_width": 300,
+            "layers": [
+                {"repeat": 119, "activation": "identity", "width": 50},
+                {"activation": "gelu", "width": 32},
+                {"activation": "hardtanh", "weights": "gaussian", "width": 784},
+                {"repeat": 5, "activation": "identity", "width": 784},
+            ],
+        },
+    ],
+)
+def test_tails_that_begin_too_thin_to_show_are_no_bulks(shape) -> None:
+    found = predict(Network(**shape))
+    assert found.checks.certified
+    assert len(found.spectrum.bulks) == 1
+    assert abs(found.checks.mass_defect) < 1e-12
+
+
 def test_edges_beside_the_cut_of_a_law_are_critical_points() -> None:
     """1 − y sup φ'² = 2e-9 at λ_max: there steps of Newton's method are short although d log u/dζ is not small."""
     net = Network(

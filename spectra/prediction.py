@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,11 @@ from .series import log_scaled_moments, relative_variance
 from .solve import CERTIFIED
 from .spectrum import SingularValueLaw, Spectrum
 
+if TYPE_CHECKING:
+    from .exact.precise import PreciseNetwork
+
+# More would be a slip: costs grow with the square.
+MOST_DIGITS = 1000
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
 MASS_TOLERANCE = 1e-10
 MOMENT_TOLERANCE = 1e-9
@@ -59,6 +64,8 @@ class Prediction:
     singular_values : law of s = √λ.
     relative_variance : m_2/m_1² − 1.
     checks : residual, mass and moment defects, certificate.
+    digits : how many `precise`, and strings in `to_dict`, have; None for doubles.
+    certify : whether `to_dict` adds proven enclosures.
     """
 
     network: Network
@@ -67,6 +74,15 @@ class Prediction:
     singular_values: SingularValueLaw
     relative_variance: float
     checks: Checks
+    digits: int | None = None
+    certify: bool = False
+
+    @cached_property
+    def precise(self) -> PreciseNetwork:
+        """q*, moments, λ_max and density to `digits` digits, as balls (`flint.arb`); 30 where none were asked for."""
+        from .exact.precise import PreciseNetwork
+
+        return PreciseNetwork(self.network, self.digits or 30)
 
     @property
     def variance(self) -> float:
@@ -118,12 +134,14 @@ class Prediction:
         return figure
 
 
-def predict(net: Network) -> Prediction:
+def predict(net: Network, *, dps: int | None = None, certify: bool = False) -> Prediction:
     """Spectrum of JJᵀ, J = D_L W_L ⋯ D_1 W_1, for wide networks like `net`.
 
     Parameters
     ----------
     net : the network.
+    dps : digits of what `Prediction.precise` computes, and of the strings in `to_dict` where there are more than 17.
+    certify : whether `to_dict` adds enclosures proven in ball arithmetic.
 
     Returns
     -------
@@ -145,8 +163,10 @@ def predict(net: Network) -> Prediction:
     Pennington, Schoenholz, Ganguli, AISTATS 2018; the solution method is this project's.
     """
     # Trial points leave the range of doubles now and then; whatever is kept is verified.
+    if dps is not None and (isinstance(dps, bool) or not isinstance(dps, int) or not 1 <= dps <= MOST_DIGITS):
+        raise ValueError(f"`predict(dps={dps!r})`: `dps` must be a whole number from 1 to {MOST_DIGITS}.")
     with np.errstate(all="ignore"):
-        return _predict(net)
+        return replace(_predict(net), digits=dps, certify=certify)
 
 
 def _predict(net: Network) -> Prediction:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .spectrum import Spectrum
 
 SCHEMA = 1
+# Digits that doubles have; more are strings.
+DOUBLE_DIGITS = 17
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 # Mass left out at each end of a bulk by the default points; half of what `effective_support` leaves out in all.
 TAIL_MASS = 5e-13
@@ -82,6 +84,15 @@ def prediction_to_dict(
     missing: list[str] = []
     result = finite(result, missing)
     notes = [*field.notes, *checks.notes]
+    if pred.digits is not None and pred.digits > DOUBLE_DIGITS:
+        from .exact.record import with_digits
+
+        notes += with_digits(result, pred.precise, at)
+    if pred.certify:
+        from .exact.record import certified
+
+        result["certified"], more = certified(pred.precise, moments, at)
+        notes += more
     result["checks"]["notes"] = list(dict.fromkeys(notes + _null_notes(missing, notes)))
     return result
 

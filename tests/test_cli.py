@@ -133,7 +133,7 @@ def test_bad_networks_are_refused_and_no_file_is_touched(net, capsys, text: str)
         (["--moments", "0"], "--moments"),
         (["--moments", "x"], "--moments"),
         (["--points", "0"], "--points"),
-        (["--dps", "50"], "not available in this version"),
+        (["--dps", "1001"], "--dps"),
         (["--dps", "0"], "--dps"),
         (["--set", "depth"], "key=value"),
         (["--set", "layers.0.width=3"], "layers"),
@@ -150,8 +150,8 @@ def test_bad_options_are_refused(net, capsys, arguments: list[str], fragment: st
     assert fragment in refused(capsys, "predict", net(), *arguments)
 
 
-def test_up_to_seventeen_digits_are_what_there_is(net, capsys) -> None:
-    answer(capsys, "predict", net(), "--dps", "17")
+def test_up_to_seventeen_digits_are_numbers(net, capsys) -> None:
+    assert isinstance(answer(capsys, "predict", net(), "--dps", "17")["mean_field"]["q_star"], float)
 
 
 def test_missing_file_and_unknown_command_are_refused(net, capsys) -> None:

@@ -28,6 +28,7 @@ ROWS = (
     ("law", "subordination", "transforms", "convolve"),
     ("laws",),
     ("network",),
+    ("exact",),
     ("graded", "sampling", "reading", "record", "files"),
     ("plot",),
     ("prediction",),

@@ -20,6 +20,7 @@ from ..network.schema import nearest
 from .bench import bench
 from .check import check
 from .compare import compare
+from .moments import moments
 from .predict import predict
 
 BAD_INPUT, NUMERICS, INTERRUPTED, CLOSED_PIPE = 2, 3, 130, 141
@@ -66,7 +67,7 @@ def commands() -> None:
     """Predict the singular values of the input-output Jacobian of a wide random network."""
 
 
-for _command in (predict, compare, check, bench):
+for _command in (predict, compare, check, bench, moments):
     commands.add_command(_command)
 
 

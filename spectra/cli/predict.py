@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -9,18 +10,9 @@ import click
 from .options import NumberList, load, output_options, set_option
 from .outputs import Outputs, say_notes
 
-DOUBLE_DIGITS = 17
 MAX_POINTS = 1_000_000
 MAX_MOMENTS = 1000
-
-
-def _digits(_ctx: click.Context, _param: click.Parameter, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise click.BadParameter(f"{value} must be at least 1.")
-    if value is not None and value > DOUBLE_DIGITS:
-        raise click.BadParameter(
-            f"{value}: more than {DOUBLE_DIGITS} digits (arbitrary precision) are not available in this version."
-        )
+MAX_DIGITS = 1000
 
 
 @click.command()
@@ -37,8 +29,12 @@ def _digits(_ctx: click.Context, _param: click.Parameter, value: int | None) -> 
     help="Number of density points where --at is not given.",
 )
 @click.option(
-    "--dps", type=int, callback=_digits, expose_value=False, metavar="N", help="Digits, up to 17 (double precision)."
+    "--dps",
+    type=click.IntRange(1, MAX_DIGITS),
+    metavar="N",
+    help="Digits; with more than 17 numbers known to as many are strings (the density only with --at).",
 )
+@click.option("--certify", is_flag=True, help="Add enclosures proven in ball arithmetic to the JSON.")
 @set_option
 @output_options
 def predict(
@@ -46,6 +42,8 @@ def predict(
     at: tuple[float, ...] | None,
     moments: int,
     points: int,
+    dps: int | None,
+    certify: bool,
     changes: dict[str, Any],
     json_path: str | None,
     plot_path: str | None,
@@ -56,7 +54,7 @@ def predict(
 
     from ..prediction import predict as predict_spectrum
 
-    pred = predict_spectrum(net)
+    pred = predict_spectrum(net, dps=dps, certify=certify)
     record = pred.to_dict(at=at, moments=moments, points=points)
 
     def figure() -> Any:
@@ -66,7 +64,11 @@ def predict(
 
     outputs.write(lambda: record, figure)
     if not outputs.silent:
-        from .tables import print_prediction
+        from .tables import print_enclosures, print_prediction, print_strings
 
-        print_prediction(pred, record)
+        plain = replace(pred, digits=None, certify=False)
+        print_prediction(plain, plain.to_dict(at=at, moments=moments, points=points))
+        print_strings(record)
+        if pred.certify:
+            print_enclosures(record["certified"])
     say_notes(record["checks"]["notes"])

@@ -17,6 +17,7 @@ from ..spectrum import OUTSIDE
 
 if TYPE_CHECKING:
     from ..agreement import CrossCheck
+    from ..exact.report import MomentReport
     from ..prediction import Prediction
 
 # Without a terminal there is no width to fit; rows must not be broken for a reader that is a program.
@@ -59,6 +60,53 @@ def condition(log_ratio: float) -> str:
     if not math.isfinite(log_ratio):
         return "∞"
     return number(math.exp(log_ratio)) if log_ratio < 700.0 else f"10^{log_ratio / math.log(10.0):.0f}"
+
+
+def print_enclosures(enclosures: dict[str, tuple[str, str]]) -> None:
+    """Proven enclosures, a row each."""
+    table = Table(title="proven in ball arithmetic", title_justify="left")
+    for heading in ("", "midpoint", "radius"):
+        table.add_column(heading, overflow="fold")
+    for name, (middle, radius) in enclosures.items():
+        table.add_row(name, middle, radius)
+    _console().print(table)
+
+
+def print_strings(record: dict[str, Any]) -> None:
+    """What a record of a prediction holds as strings, because doubles have not so many digits; nothing without."""
+    rows = [
+        ("q*", record["mean_field"]["q_star"]),
+        ("χ_1", record["mean_field"]["chi_1"]),
+        ("σ_w", record["network"].get("sigma_w")),
+        ("σ_b", record["network"].get("sigma_b")),
+        *((f"m_{k}", m) for k, m in enumerate(record["jacobian"]["moments"], 1)),
+        ("λ_max", record["jacobian"]["support"][1]),
+        *((f"ρ({x:g})", y) for x, y in zip(record["density"]["lambda"], record["density"]["pdf"], strict=True)),
+    ]
+    kept = [(name, text) for name, text in rows if isinstance(text, str)]
+    if kept:
+        table = Table("", "to all digits asked for")
+        for row in kept:
+            table.add_row(*row)
+        _console().print(table)
+
+
+def print_moments(report: MomentReport, *, latex: bool) -> None:
+    """The moments, or their formulas in the depth."""
+    console = _console()
+    if report.polynomials is not None:
+        from sympy import latex as to_latex
+
+        for k, formula in enumerate(report.polynomials.moments, 1):
+            text = f"m_{{{k}}} = {to_latex(formula)}" if latex else f"m_{k} = {formula}"
+            console.print(Text(text), soft_wrap=True)
+        return
+    table = Table()
+    table.add_column("k", justify="right")
+    table.add_column("exact m_k" if report.values.exact else "m_k", overflow="fold")
+    for k, text in enumerate(report.shown, 1):
+        table.add_row(str(k), text)
+    console.print(table)
 
 
 def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:

@@ -1,0 +1,10 @@
+"""Numbers of a configuration as the decimals they are written as: 1.1 is 11/10, not the double nearest to it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+
+def decimal(number: float | int) -> Fraction:
+    """The shortest decimal that reads as this double; integers stay what they are."""
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))

@@ -1,0 +1,167 @@
+"""Gaussian expectations of an activation and its slope in ball arithmetic: enclosures, the tails bounded.
+
+Between the kinks of φ' the integrand is analytic and FLINT's `acb.integral` gives a proven enclosure; where φ' is
+constant the mass of the interval does.  What lies beyond ±R is bounded by sup |φ'| where that is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Any
+
+from flint import acb, arb, ctx, fmpq
+
+from ..activations import Activation
+from ..errors import ConvergenceError
+from .ball_functions import BallFunction, constant
+
+# Evaluations of one integrand on one interval, at most.
+MOST_EVALUATIONS = 400_000
+# Bits by which the Gaussian at R is below the working precision.
+BEYOND = 40
+# The bound of |φ'| is known as a double: rounded up.
+ROUNDED_UP = 1.0 + 1e-12
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A branch of φ on (lower, upper): None for infinite ends; `slope` where φ' is constant."""
+
+    lower: Any
+    upper: Any
+    function: BallFunction
+    slope: Any
+
+
+@lru_cache(maxsize=64)
+def _pieces(activation: Activation) -> tuple[_Piece, ...]:
+    formulas = activation._formulas()
+    ends = [None, *activation.kinks, None]
+    pieces = []
+    for (lower, upper), (value, slope) in zip(pairwise(ends), formulas, strict=True):
+        steady = slope if not slope.free_symbols else None
+        pieces.append(_Piece(lower, upper, BallFunction(value, slope), steady))
+    return tuple(pieces)
+
+
+class GaussianBalls:
+    """E over h = √q z, z ~ N(0, 1), of functions of φ(h) and φ'(h); at the precision in force when it was made.
+
+    Parameters
+    ----------
+    activation : from the catalogue or an expression.
+    q : variance, a positive ball.
+
+    Attributes
+    ----------
+    bounded : whether sup |φ'| is known, so that tails are bounded and enclosures proven.
+
+    Raises
+    ------
+    NotImplementedError : φ is a callable, or has no enclosure.
+    """
+
+    def __init__(self, activation: Activation, q: arb) -> None:
+        self.activation, self.q = activation, arb(q)
+        self.root = self.q.sqrt()
+        # Of an expression the bound is not more than a maximum found by numbers.
+        self.bounded = activation.source == "catalogue" and math.isfinite(activation.slope_bound)
+        self.top = arb(activation.slope_bound * ROUNDED_UP)
+        self.reach = math.ceil(math.sqrt(2.0 * math.log(2.0) * (ctx.prec + BEYOND)))
+
+    @cached_property
+    def atoms(self) -> list[tuple[arb, arb]] | None:
+        """Pairs (P, φ'²) where φ' is constant on every branch."""
+        pieces = _pieces(self.activation)
+        if any(piece.slope is None for piece in pieces):
+            return None
+        return [(self._mass(piece), constant(piece.slope) ** 2) for piece in pieces]
+
+    @cached_property
+    def outside(self) -> arb:
+        """P(|z| > R)."""
+        return (arb(self.reach) / arb(2).sqrt()).erfc()
+
+    def of_slope(self, function: Callable[[acb], acb], bound: Any) -> acb:
+        """E f(φ'²), where |f(t)| ≤ `bound` for all t that φ'² may take."""
+        total = acb(0)
+        for piece in _pieces(self.activation):
+            if piece.slope is not None:
+                total += self._mass(piece) * function(acb(constant(piece.slope)) ** 2)
+                continue
+
+            def integrand(z: acb, analytic: bool, piece: _Piece = piece) -> acb:
+                slope = piece.function(self.root * z, analytic)[1]
+                return function(slope * slope) * (-z * z / 2).exp()
+
+            half = self.activation.even_slope
+            parts = (self._integral(integrand, a, b) for a, b in self._intervals(piece) if not half or a >= 0)
+            total += sum(parts, acb(0)) * (2 if half else 1)
+        return self._widened(total, bound * self.outside)
+
+    def mean(self, function: Callable[[acb, acb, acb], acb], bound: Callable[[arb], arb]) -> arb:
+        """E f(z, φ, φ'), where |f| ≤ `bound`(|z|), a quadratic function of |z| times powers of it up to 4."""
+        total = acb(0)
+        for piece in _pieces(self.activation):
+
+            def integrand(z: acb, analytic: bool, piece: _Piece = piece) -> acb:
+                return function(z, *piece.function(self.root * z, analytic)) * (-z * z / 2).exp()
+
+            total += sum((self._integral(integrand, a, b) for a, b in self._intervals(piece)), acb(0))
+        # ∫_R^∞ z^n e^{−z²/2} ≤ z^{n+1} e^{−z²/2} at R, for n ≤ 4 and R ≥ 3.
+        r = arb(self.reach)
+        density = (-r * r / 2).exp() / (2 * arb.pi()).sqrt()
+        return self._widened(total, 2 * bound(r) * r * density).real
+
+    def _widened(self, total: acb, tail: Any) -> acb:
+        if not self.bounded:
+            return total
+        size = abs(arb(tail)).upper()
+        return total + acb(arb(0, size), arb(0, size))
+
+    def _mass(self, piece: _Piece) -> arb:
+        """P(h in the piece), with the digits of small ones."""
+        lower, upper = (None if x is None else _exact(x) / (2 * self.q).sqrt() for x in (piece.lower, piece.upper))
+        if lower is not None and lower > 0:
+            return (lower.erfc() - (0 if upper is None else upper.erfc())) / 2
+        above = arb(2) if upper is None else (-upper).erfc()
+        return (above - (0 if lower is None else (-lower).erfc())) / 2
+
+    def _intervals(self, piece: _Piece) -> Iterator[tuple[arb, arb]]:
+        """The part of a piece within ±R, in standard deviations, in intervals of two, shorter ones about h = 0.
+
+        Singularities of φ' are as far from h as |h|, or one, or more: intervals that double suit them.
+        """
+        lower = arb(-self.reach) if piece.lower is None else _clipped(_exact(piece.lower) / self.root, self.reach)
+        upper = arb(self.reach) if piece.upper is None else _clipped(_exact(piece.upper) / self.root, self.reach)
+        scale = 1.0 / math.sqrt(float(self.q.mid()))
+        steps = [scale * 2.0**k for k in range(16) if scale * 2.0**k < 2.0] if scale < 2.0 else []
+        cuts = sorted({0.0, *steps, *(-x for x in steps), *(2.0 * k for k in range(-self.reach, self.reach))})
+        return pairwise([lower, *(x for x in map(arb, cuts) if lower < x < upper), upper])
+
+    def _integral(self, integrand: Callable[[acb, bool], acb], lower: arb, upper: arb) -> acb:
+        if (lower - upper).is_zero():
+            return acb(0)
+        tiny = arb(2) ** (-ctx.prec - BEYOND)
+        value = acb.integral(
+            integrand, acb(lower), acb(upper), abs_tol=tiny, rel_tol=arb(2) ** -ctx.prec, eval_limit=MOST_EVALUATIONS
+        )
+        if not value.is_finite():
+            raise ConvergenceError(
+                f"an expectation of {self.activation.name} at q = {float(self.q.mid()):.6g} could not be enclosed "
+                f"between {float(lower.mid()):.3g} and {float(upper.mid()):.3g} standard deviations"
+            )
+        return value / (2 * arb.pi()).sqrt()
+
+
+def _exact(number: float) -> arb:
+    return arb(fmpq(*number.as_integer_ratio()))
+
+
+def _clipped(place: arb, reach: int) -> arb:
+    """The place, no farther out than ±R."""
+    return arb(-reach) if place < -reach else arb(reach) if place > reach else place

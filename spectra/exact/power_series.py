@@ -1,0 +1,331 @@
+"""Truncated power series over any ring that contains the rationals, with one interface for all.
+
+`PlainSeries` has lists of coefficients of any kind (polynomials in symbols, mpmath numbers, fractions); `FlintSeries`
+leaves rationals and balls to FLINT, whose algorithms are faster by orders of magnitude.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeVar
+
+Series = TypeVar("Series", bound="PowerSeries")
+
+
+class PowerSeries(ABC):
+    """a_0 + a_1 x + … + a_{n−1} x^{n−1} + O(xⁿ), n = `order`; every operation keeps the smaller order.
+
+    Division, `log`, `power` and `revert` divide by a leading coefficient, which must be a unit of the ring.
+    """
+
+    order: int
+
+    @property
+    @abstractmethod
+    def coefficients(self) -> list[Any]:
+        """a_0 … a_{n−1}, zeros included."""
+
+    @abstractmethod
+    def like(self: Series, coefficients: Sequence[Any]) -> Series:
+        """A series over the same ring, of order len(coefficients)."""
+
+    @abstractmethod
+    def __add__(self: Series, other: Series | Any) -> Series: ...
+
+    @abstractmethod
+    def __mul__(self: Series, other: Series | Any) -> Series:
+        """Product with a series, or with an element of the ring."""
+
+    @abstractmethod
+    def inverse(self: Series) -> Series:
+        """1/a, a_0 a unit."""
+
+    @abstractmethod
+    def log(self: Series) -> Series:
+        """Log a, a_0 = 1."""
+
+    @abstractmethod
+    def exp(self: Series) -> Series:
+        """Exp a, a_0 = 0."""
+
+    @abstractmethod
+    def compose(self: Series, inner: Series) -> Series:
+        """a(b(x)), b_0 = 0."""
+
+    @abstractmethod
+    def revert(self: Series) -> Series:
+        """The series b with a(b(x)) = x; a_0 = 0, a_1 a unit."""
+
+    def __neg__(self: Series) -> Series:
+        return self * -1
+
+    def __sub__(self: Series, other: Series | Any) -> Series:
+        return self + -other
+
+    def __truediv__(self: Series, other: Series) -> Series:
+        return self * other.inverse()
+
+    def power(self: Series, exponent: Any) -> Series:
+        """a^s for any s of the ring, a_0 = 1."""
+        return (self.log() * exponent).exp()
+
+    def times_x(self: Series) -> Series:
+        """The series x a, of one order more."""
+        a = self.coefficients
+        return self.like([a[0] * 0, *a])
+
+    def over_x(self: Series) -> Series:
+        """a/x, of one order less; a_0 = 0 is dropped."""
+        return self.like(self.coefficients[1:])
+
+    def at_multiple(self: Series, factor: Any) -> Series:
+        """a(r x)."""
+        result, power = [], None
+        for a in self.coefficients:
+            result.append(a if power is None else a * power)
+            power = factor if power is None else power * factor
+        return self.like(result)
+
+
+class PlainSeries(PowerSeries):
+    """Coefficients in a list, of any type with +, × and ÷ by integers; quadratic and cubic algorithms."""
+
+    def __init__(self, coefficients: Sequence[Any]) -> None:
+        self._a, self.order = list(coefficients), len(coefficients)
+
+    @property
+    def coefficients(self) -> list[Any]:
+        """a_0 … a_{n−1}, zeros included."""
+        return list(self._a)
+
+    def like(self, coefficients: Sequence[Any]) -> PlainSeries:
+        """A series over the same ring."""
+        return PlainSeries(coefficients)
+
+    def __add__(self, other: Any) -> PlainSeries:
+        if isinstance(other, PlainSeries):
+            return PlainSeries([a + b for a, b in zip(self._a, other._a, strict=False)])
+        return PlainSeries([self._a[0] + other, *self._a[1:]])
+
+    def __mul__(self, other: Any) -> PlainSeries:
+        if not isinstance(other, PlainSeries):
+            return PlainSeries([a * other for a in self._a])
+        n = min(self.order, other.order)
+        return PlainSeries([_dot(self._a[: k + 1], other._a[k::-1]) for k in range(n)])
+
+    def inverse(self) -> PlainSeries:
+        """1/a, a_0 a unit."""
+        first = _inverted(self._a[0])
+        result = [first]
+        for k in range(1, self.order):
+            result.append(-_dot(self._a[1 : k + 1], result[::-1]) * first)
+        return PlainSeries(result)
+
+    def log(self) -> PlainSeries:
+        """Logarithm, a_0 = 1."""
+        # k l_k = k a_k − Σ_{j<k} j l_j a_{k−j}
+        zero = self._a[0] * 0
+        weighted = [zero]
+        for k in range(1, self.order):
+            weighted.append(self._a[k] * k - _dot(weighted, self._a[k:0:-1]))
+        return PlainSeries([zero, *(_over(x, k) for k, x in enumerate(weighted[1:], 1))])
+
+    def exp(self) -> PlainSeries:
+        """Exponential, a_0 = 0."""
+        # k e_k = Σ j a_j e_{k−j}
+        result = [self._a[0] * 0 + 1]
+        weighted = [a * k for k, a in enumerate(self._a)]
+        for k in range(1, self.order):
+            result.append(_over(_dot(weighted[1 : k + 1], result[::-1]), k))
+        return PlainSeries(result)
+
+    def compose(self, inner: PlainSeries) -> PlainSeries:
+        """a(b(x)), b_0 = 0."""
+        n = min(self.order, inner.order)
+        inner = PlainSeries(inner._a[:n])
+        result = PlainSeries([self._a[n - 1], *[self._a[0] * 0] * (n - 1)])
+        for a in reversed(self._a[: n - 1]):
+            result = result * inner + a
+        return result
+
+    def revert(self) -> PlainSeries:
+        """The series b with a(b(x)) = x."""
+        # Lagrange: b_k = (1/k) [x^{k−1}] (x/a)^k
+        quotient = self.over_x().inverse()
+        result, power = [self._a[0] * 0], quotient
+        for k in range(1, self.order):
+            result.append(_over(power._a[k - 1], k))
+            power = power * quotient
+        return PlainSeries(result)
+
+
+class FlintSeries(PowerSeries):
+    """Coefficients in FLINT: rationals, or real or complex balls at the precision of `flint.ctx`."""
+
+    def __init__(self, kind: Any, coefficients: Sequence[Any]) -> None:
+        self.order = len(coefficients)
+        self._kind = kind
+        with _length(self.order):
+            self._s = kind(list(coefficients), prec=self.order)
+
+    def _of(self, series: Any, order: int) -> FlintSeries:
+        made = object.__new__(FlintSeries)
+        made._kind, made._s, made.order = self._kind, series, order
+        return made
+
+    def _do(self, operation: Callable[..., Any], other: FlintSeries | None = None) -> FlintSeries:
+        order = self.order if other is None else min(self.order, other.order)
+        with _length(order):
+            return self._of(operation(self._s) if other is None else operation(self._s, other._s), order)
+
+    @property
+    def coefficients(self) -> list[Any]:
+        """a_0 … a_{n−1}, zeros included."""
+        a = list(self._s.coeffs())[: self.order]
+        return [*a, *[self._zero] * (self.order - len(a))]
+
+    @property
+    def _zero(self) -> Any:
+        return type(self._s[0])(0)
+
+    def like(self, coefficients: Sequence[Any]) -> FlintSeries:
+        """A series over the same ring."""
+        return FlintSeries(self._kind, coefficients)
+
+    def __add__(self, other: Any) -> FlintSeries:
+        if isinstance(other, FlintSeries):
+            return self._do(lambda a, b: a + b, other)
+        return self._do(lambda a: a + other)
+
+    def __mul__(self, other: Any) -> FlintSeries:
+        if isinstance(other, FlintSeries):
+            return self._do(lambda a, b: a * b, other)
+        return self._do(lambda a: a * other)
+
+    def inverse(self) -> FlintSeries:
+        """1/a, a_0 a unit."""
+        return self._do(lambda a: a.inv())
+
+    def log(self) -> FlintSeries:
+        """Logarithm, a_0 = 1."""
+        return self._do(lambda a: a.log())
+
+    def exp(self) -> FlintSeries:
+        """Exponential, a_0 = 0."""
+        return self._do(lambda a: a.exp())
+
+    def compose(self, inner: FlintSeries) -> FlintSeries:
+        """a(b(x)), b_0 = 0."""
+        return self._do(lambda a, b: a(b), inner)
+
+    def revert(self) -> FlintSeries:
+        """The series b with a(b(x)) = x."""
+        return self._do(lambda a: a.reversion())
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Coefficients of one kind: `number` converts integers and fractions, `series` makes series of a list of them."""
+
+    number: Callable[[Any], Any]
+    series: Callable[[Sequence[Any]], Any]
+
+    def variable(self, order: int) -> Any:
+        """The series x."""
+        zero = self.number(0)
+        return self.series([zero, self.number(1), *[zero] * (order - 2)][:order])
+
+
+def rationals() -> Ring:
+    """Exact rationals, `flint.fmpq`."""
+    from flint import fmpq, fmpq_series
+
+    def number(x: Any) -> Any:
+        return x if isinstance(x, fmpq) else fmpq(*Fraction(x).as_integer_ratio())
+
+    return Ring(number, lambda a: FlintSeries(fmpq_series, a))
+
+
+def balls() -> Ring:
+    """Real balls, `flint.arb`, at the precision in force."""
+    from flint import arb, arb_series, fmpq
+
+    def number(x: Any) -> Any:
+        return arb(fmpq(*x.as_integer_ratio())) if isinstance(x, Fraction) else arb(x)
+
+    return Ring(number, lambda a: FlintSeries(arb_series, a))
+
+
+def complex_balls() -> Ring:
+    """Complex balls, `flint.acb`, at the precision in force."""
+    from flint import acb, acb_series, fmpq
+
+    def number(x: Any) -> Any:
+        return acb(fmpq(*x.as_integer_ratio())) if isinstance(x, Fraction) else acb(x)
+
+    return Ring(number, lambda a: FlintSeries(acb_series, a))
+
+
+def mp_numbers() -> Ring:
+    """Mpmath numbers, at the precision in force."""
+    import mpmath
+
+    def number(x: Any) -> Any:
+        return mpmath.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mpmath.mpmathify(x)
+
+    return Ring(number, PlainSeries)
+
+
+def polynomials(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
+    """Polynomials with rational coefficients in these symbols, `flint.fmpq_mpoly`, and the symbols."""
+    from flint import fmpq, fmpq_mpoly_ctx
+
+    context = fmpq_mpoly_ctx.get(list(names), "degrevlex")
+
+    def number(x: Any) -> Any:
+        return context.constant(fmpq(*Fraction(x).as_integer_ratio())) if isinstance(x, (int, Fraction)) else x
+
+    return Ring(number, PlainSeries), tuple(context.gens())
+
+
+@contextmanager
+def _length(order: int) -> Iterator[None]:
+    """FLINT cuts every series at a global length."""
+    from flint import ctx
+
+    before, ctx.cap = ctx.cap, max(order, 1)
+    try:
+        yield
+    finally:
+        ctx.cap = before
+
+
+@contextmanager
+def working_precision(bits: int) -> Iterator[None]:
+    """Balls with so many bits."""
+    from flint import ctx
+
+    before, ctx.prec = ctx.prec, bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    total = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total = total + x * y
+    return total
+
+
+def _over(x: Any, k: int) -> Any:
+    return x / k if not isinstance(x, int) else Fraction(x, k)
+
+
+def _inverted(x: Any) -> Any:
+    return Fraction(1, x) if isinstance(x, int) else 1 / x

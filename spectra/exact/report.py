@@ -1,0 +1,99 @@
+"""What `spectra moments` says of a network: numbers, fractions or polynomials, for a table and for JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..network.config import Network
+from .moments import Moments, jacobian_moments
+from .record import digits as digits_of
+
+if TYPE_CHECKING:
+    from .symbolic import DepthMoments
+
+DOUBLE_DIGITS = 17
+
+
+@dataclass(frozen=True)
+class MomentReport:
+    """Moments m_1 … m_n and, where asked for, their polynomials in the depth.
+
+    Parameters
+    ----------
+    values : exact or to `digits` digits.
+    fractions : whether exact values are to be shown as p/q.
+    polynomials : None where not asked for.
+    """
+
+    values: Moments
+    digits: int
+    fractions: bool
+    polynomials: DepthMoments | None
+
+    @cached_property
+    def shown(self) -> list[str]:
+        """The moments as text."""
+        if self.values.exact and self.fractions:
+            return [_fraction(x) for x in self.values.values]
+        return [digits_of(_ball(x), self.digits) for x in self.values.values]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The JSON object of `spectra moments`."""
+        as_text = (self.values.exact and self.fractions) or self.digits > DOUBLE_DIGITS
+        found: dict[str, Any] = {
+            "schema": 1,
+            "order": self.values.order,
+            "exact": self.values.exact,
+            "moments": self.shown if as_text else [_double(x) for x in self.shown],
+        }
+        if self.polynomials is not None:
+            found["polynomials"] = [str(p) for p in self.polynomials.moments]
+        return found
+
+
+def moment_report(net: Network, order: int, digits: int, *, exact: bool, symbolic: bool) -> MomentReport:
+    """The report for a network.
+
+    Raises
+    ------
+    ConfigError : exact moments where they are not rational; an activation without a symbolic form.
+    """
+    try:
+        values = jacobian_moments(net, order, digits)
+        if exact and not values.exact:
+            raise ConfigError(
+                "`--exact`: the moments of this network are not rational: its activation is not piecewise linear about "
+                "0 alone, or its slopes are not rational; leave it out, and choose the number of digits with `--dps`."
+            )
+        polynomials = None
+        if symbolic:
+            from .symbolic import depth_moments
+
+            polynomials = depth_moments(net, order, digits)
+    except NotImplementedError as error:
+        raise ConfigError(f"`activation`: {error}.") from None
+    return MomentReport(values, digits, exact or symbolic, polynomials)
+
+
+def _fraction(x: Fraction) -> str:
+    # Python refuses to print integers of many digits; FLINT does not.
+    from flint import fmpq
+
+    return fmpq(x.numerator, x.denominator).str()
+
+
+def _ball(x: Any) -> Any:
+    from flint import arb, fmpq
+
+    return arb(fmpq(x.numerator, x.denominator)) if isinstance(x, Fraction) else x
+
+
+def _double(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None

@@ -1,0 +1,68 @@
+"""`spectra moments`, and `spectra predict` with `--dps` and `--certify`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from command_line import answer, refused
+
+HE = 'depth = 5\nactivation = "relu"\nweights = "gaussian"\nsigma_w = "critical"\nsigma_b = 0.0\n'
+TANH = 'depth = 4\nactivation = "tanh"\nweights = "orthogonal"\nsigma_w = "critical"\nsigma_b = 0.05\n'
+
+
+def test_moments_are_exact_where_they_are_rational(net, capsys) -> None:
+    found = answer(capsys, "moments", net(HE), "--order", "4", "--exact")
+    assert found == {"schema": 1, "order": 4, "exact": True, "moments": ["1", "11", "171", "3101"]}
+    assert answer(capsys, "moments", net(HE), "--order", "3")["moments"] == [1.0, 11.0, 171.0]
+
+
+def test_moments_as_polynomials_in_the_depth(net, capsys) -> None:
+    found = answer(capsys, "moments", net(HE), "--order", "2", "--symbolic", "depth")
+    assert found["polynomials"] == ["1", "2*L + 1"]
+    from spectra.cli import main
+
+    assert main(["moments", net(HE), "--order", "2", "--symbolic", "depth", "--latex"]) == 0
+    assert "m_{2} = 2 L + 1" in capsys.readouterr().out
+
+
+def test_moments_that_are_not_rational_have_as_many_digits_as_asked_for(net, capsys) -> None:
+    found = answer(capsys, "moments", net(TANH), "--order", "2", "--dps", "30")
+    assert found["exact"] is False
+    assert all(isinstance(m, str) for m in found["moments"])
+    assert float(found["moments"][1]) == pytest.approx(
+        answer(capsys, "predict", net(TANH))["jacobian"]["moments"][1], rel=1e-13
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "fragment"),
+    [
+        (TANH, ["--exact"], "not rational"),
+        (HE, ["--order", "0"], "0"),
+        (HE, ["--latex"], "--symbolic"),
+        (HE, ["--symbolic", "width"], "width"),
+        (HE, ["--order", "101", "--symbolic", "depth"], "at most 100"),
+    ],
+)
+def test_what_moments_cannot_be_had_is_said(net, capsys, text, arguments, fragment) -> None:
+    assert fragment in refused(capsys, "moments", net(text), *arguments)
+
+
+def test_predict_gives_strings_where_more_than_seventeen_digits_are_asked_for(net, capsys) -> None:
+    """σ_w and q* of tanh at σ_b = 0.05: 1.12253900476957564… (tests/test_certified.py has it from mpmath)."""
+    found = answer(capsys, "predict", net(TANH), "--dps", "25", "--at", "0.5,50", "--moments", "2", "--certify")
+    assert found["network"]["sigma_w"].startswith("1.122539004769575")
+    assert len(found["network"]["sigma_w"]) == 26
+    assert found["mean_field"]["chi_1"].strip("0") == "1."
+    plain = answer(capsys, "predict", net(TANH), "--at", "0.5,50", "--moments", "2")
+    assert float(found["density"]["pdf"][0]) == pytest.approx(plain["density"]["pdf"][0], rel=1e-12)
+    # Off the bulks 0 is exact.
+    assert found["density"]["pdf"][1] == 0.0
+    assert float(found["jacobian"]["support"][1]) == pytest.approx(plain["jacobian"]["support"][1], rel=1e-13)
+    names = {"q_star", "chi_1", "sigma_w", "mu_1", "mu_2", "m_1", "m_2", "lambda_max", "density(0.5)", "density(50)"}
+    assert set(found["certified"]) == names - {"density(50)"}
+    middle, radius = found["certified"]["lambda_max"]
+    assert abs(float(middle) - plain["jacobian"]["support"][1]) < 1e-12
+    assert 0.0 < float(radius) < 1e-25
+    assert json.dumps(found)

@@ -1,0 +1,108 @@
+"""Power series over every ring: identities that define the operations, and sympy's series beside them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import pytest
+import sympy
+from flint import acb, arb, fmpq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectra.exact import chain
+from spectra.exact.power_series import PlainSeries, Ring, balls, complex_balls, mp_numbers, polynomials, rationals
+
+ORDER = 7
+RINGS = {"rationals": rationals, "balls": balls, "complex balls": complex_balls, "mpmath": mp_numbers}
+COEFFICIENTS = [Fraction(0), Fraction(3, 2), Fraction(-1, 3), Fraction(2), Fraction(5, 7), Fraction(-1), Fraction(1, 9)]
+
+
+def close(found: Any, expected: Fraction) -> bool:
+    """Whether a coefficient of any kind is this number: exactly, within its ball, or to rounding."""
+    if isinstance(found, (arb, acb)):
+        return found.contains(fmpq(*expected.as_integer_ratio()))
+    if isinstance(found, mpmath.mpf):
+        return abs(found - mpmath.mpf(expected.numerator) / expected.denominator) < 1e-13
+    return found == fmpq(*expected.as_integer_ratio())
+
+
+def is_like(found: list[Any], expected: list[Fraction]) -> bool:
+    return len(found) == len(expected) and all(map(close, found, expected))
+
+
+def series_of(ring: Ring) -> Any:
+    return ring.series([ring.number(c) for c in COEFFICIENTS])
+
+
+IDENTITY = [Fraction(0), Fraction(1), *[Fraction(0)] * (ORDER - 2)]
+ONE = [Fraction(1), *[Fraction(0)] * (ORDER - 1)]
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_operations_undo_each_other_over_every_ring(name: str) -> None:
+    ring = RINGS[name]()
+    a = series_of(ring)
+    one_plus = a + ring.number(1)
+    assert is_like(a.revert().compose(a).coefficients, IDENTITY)
+    assert is_like(a.compose(a.revert()).coefficients, IDENTITY)
+    assert is_like((one_plus * one_plus.inverse()).coefficients, ONE)
+    assert is_like(one_plus.log().exp().coefficients, [Fraction(1), *COEFFICIENTS[1:]])
+    root = one_plus.power(ring.number(Fraction(1, 2)))
+    assert is_like((root * root).coefficients, one_plus_of())
+    assert is_like(a.times_x().over_x().coefficients, COEFFICIENTS)
+    doubled = [c * 2**k for k, c in enumerate(COEFFICIENTS)]
+    assert is_like(a.at_multiple(ring.number(2)).coefficients, doubled)
+
+
+def one_plus_of() -> list[Fraction]:
+    return [Fraction(1), *COEFFICIENTS[1:]]
+
+
+def test_logarithm_and_composition_are_sympys() -> None:
+    x = sympy.Symbol("x")
+    text = sum(sympy.Rational(c.numerator, c.denominator) * x**k for k, c in enumerate(COEFFICIENTS))
+    expected = sympy.series(sympy.log(1 + text), x, 0, ORDER).removeO()
+    ring = rationals()
+    found = (series_of(ring) + ring.number(1)).log()
+    wanted = [Fraction(int(c.p), int(c.q)) for c in (expected.coeff(x, k) for k in range(ORDER))]
+    assert is_like(found.coefficients, wanted)
+
+
+def test_symbols_are_coefficients_as_well() -> None:
+    ring, (a, b) = polynomials(["a", "b"])
+    series = ring.series([ring.number(0), ring.number(1), a, b])
+    # x = y − a y² + (2a² − b) y³
+    assert series.revert().coefficients == [ring.number(0), ring.number(1), -a, 2 * a * a - b]
+    assert (series * b).exp().coefficients[2] == b * a + b * b * fmpq(1, 2)
+
+
+@given(st.lists(st.fractions(min_value=-5, max_value=5, max_denominator=9), min_size=6, max_size=6))
+def test_moments_and_free_cumulants_determine_each_other(numbers: list[Fraction]) -> None:
+    ring = rationals()
+    cumulants = chain.cumulants_from_moments(ring, numbers)
+    assert is_like(chain.moments_from_cumulants(ring, cumulants), numbers)
+    if numbers[0]:
+        s = chain.s_from_chi(chain.chi_from_psi(chain.psi_from_moments(ring, numbers)))
+        assert is_like(chain.cumulants_from_r(chain.r_from_s(s)), [Fraction(int(c.p), int(c.q)) for c in cumulants])
+        assert is_like(chain.moments_from_psi(chain.psi_from_chi(chain.chi_from_s(s))), numbers)
+        assert chain.s_from_r(chain.r_from_s(s)).coefficients == s.coefficients
+        again = chain.s_from_log_s(chain.log_s_from_s(s), ring.number(numbers[0]))
+        assert again.coefficients == s.coefficients
+
+
+def test_known_chains() -> None:
+    """Free Poisson: m_k Catalan numbers, κ_k = 1, S = 1/(1 + w); semicircle: κ_2 = 1 alone; projections compressed."""
+    ring = rationals()
+    catalan = [1, 2, 5, 14, 42, 132]
+    assert chain.cumulants_from_moments(ring, catalan) == [fmpq(1)] * 6
+    s = chain.s_from_chi(chain.chi_from_psi(chain.psi_from_moments(ring, catalan)))
+    assert s.coefficients == [fmpq((-1) ** k) for k in range(6)]
+    assert chain.rescaled(s, fmpq(1, 2)).coefficients == [fmpq((-1) ** k, 2**k) for k in range(6)]
+    assert chain.moments_from_cumulants(ring, [0, 1, 0, 0, 0, 0]) == [fmpq(m) for m in (0, 1, 0, 2, 0, 5)]
+
+
+def test_plain_series_take_python_integers() -> None:
+    assert PlainSeries([2, 1, 0]).inverse().coefficients == [Fraction(1, 2), Fraction(-1, 4), Fraction(1, 8)]

@@ -12,8 +12,8 @@ import sympy
 from balls import Balls
 from flint import acb, arb, ctx, fmpq
 
-from spectra import ConvergenceError, Network, predict
-from spectra.activations import get_activation
+from spectra import ConfigError, ConvergenceError, Network, predict
+from spectra.activations import Activation, get_activation
 from spectra.activations.definitions import DEFINITIONS
 from spectra.exact.ball_functions import BallFunction
 from spectra.exact.enclosures import enclosed_zero
@@ -231,6 +231,16 @@ def test_where_nothing_is_proven_it_is_said() -> None:
     gap = Network(depth=3, activation="hardtanh", weights="orthogonal", sigma_w="critical", q_star=0.3)
     with pytest.raises(ConvergenceError):
         PreciseNetwork(gap, 20).density(0.7)
+
+
+def test_activations_without_enclosures_are_refused() -> None:
+    """A kink that is no decimal would be wrong in the seventeenth digit."""
+    net = Network(depth=2, activation={"expr": "max(tanh(x), x/2)"}, sigma_w=1.0, sigma_b=0.1, input_variance=1.0)
+    with pytest.raises(ConfigError, match="kink"):
+        PreciseNetwork(net, 20).moments(2)
+    callable_ = Activation.from_callable(np.tanh, lambda x: 1.0 / np.cosh(x) ** 2)
+    with pytest.raises(ConfigError, match="callable"):
+        PreciseNetwork(Network(depth=2, activation=callable_, sigma_w=1.0, sigma_b=0.1), 20).mean_field()
 
 
 def test_precision_is_left_as_it_was() -> None:

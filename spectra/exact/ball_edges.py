@@ -126,7 +126,7 @@ def _atom_on_top(equation: BallEquation) -> arb | None:
         return None
     mass, log_top = arb(1), equation.log_scale
     for f in equation.factors:
-        if f.law.atoms is None:
+        if f.law.atoms is None or f.ratio != 1:
             return None
         value = f.law.largest
         mass -= f.count * (1 - sum((p for p, t in f.law.atoms if t.overlaps(value)), arb(0)))

@@ -12,12 +12,12 @@ from functools import cached_property
 from flint import arb, ctx, fmpq
 
 from ..activations import Activation
-from ..errors import ConvergenceError
+from ..errors import ConfigError, ConvergenceError
 from ..network.config import Network
 from ..network.resolve import ResolvedRun, Start, resolved_runs, start
 from .decimals import decimal
 from .enclosures import enclosed_zero
-from .gaussian_balls import GaussianBalls
+from .gaussian_balls import GaussianBalls, pieces_of
 from .slope_balls import SlopeBalls, value_at_zero
 
 # Layers on the way to a fixed point that are followed one by one, at most.
@@ -100,7 +100,9 @@ class _Variance:
     def slope_gain(self) -> arb:
         """Derivative of E φ'² in q, E (z² − 1) φ'²/(2q)."""
         top, double = self._over.top, 2 * self._q
-        return self._over.mean(lambda z, _, slope: (z * z - 1) * slope * slope / double, lambda r: r * r * top**2)
+        return self._over.mean(
+            lambda z, _, slope: (z * z - 1) * slope * slope / double, lambda r: r * r * top**2 / double
+        )
 
 
 def ball_field(net: Network) -> BallField:
@@ -108,10 +110,14 @@ def ball_field(net: Network) -> BallField:
 
     Raises
     ------
-    ConfigError : as `spectra.mean_field`.
+    ConfigError : as `spectra.mean_field`; an activation that has no enclosures.
     ConvergenceError : a fixed point could not be enclosed, or too many layers lie before it.
-    NotImplementedError : an activation without a symbolic form.
     """
+    try:
+        for spec in net.layers:
+            pieces_of(spec.activation)
+    except NotImplementedError as error:
+        raise ConfigError(f"`activation`: {error}; there are doubles only for it.") from None
     runs, _ = resolved_runs(net)
     begin = start(net, runs)
     resolved: list[_Resolved] = []

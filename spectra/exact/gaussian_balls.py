@@ -18,11 +18,15 @@ from flint import acb, arb, ctx, fmpq
 from ..activations import Activation
 from ..errors import ConvergenceError
 from .ball_functions import BallFunction, constant
+from .decimals import decimal
+from .power_series import working_precision
 
 # Evaluations of one integrand on one interval, at most.
 MOST_EVALUATIONS = 400_000
 # Bits by which the Gaussian at R is below the working precision.
 BEYOND = 40
+# Bits with which φ is seen to be continuous at its kinks.
+KINK_BITS = 200
 # The bound of |φ'| is known as a double: rounded up.
 ROUNDED_UP = 1.0 + 1e-12
 
@@ -38,13 +42,26 @@ class _Piece:
 
 
 @lru_cache(maxsize=64)
-def _pieces(activation: Activation) -> tuple[_Piece, ...]:
+def pieces_of(activation: Activation) -> tuple[_Piece, ...]:
+    """The branches of φ as functions of balls.
+
+    Raises
+    ------
+    NotImplementedError : φ is a callable, has no enclosure, or a kink that is no decimal.
+    """
     formulas = activation._formulas()
     ends = [None, *activation.kinks, None]
     pieces = []
     for (lower, upper), (value, slope) in zip(pairwise(ends), formulas, strict=True):
         steady = slope if not slope.free_symbols else None
         pieces.append(_Piece(lower, upper, BallFunction(value, slope), steady))
+    with working_precision(KINK_BITS):
+        for before, after in pairwise(pieces):
+            at = acb(_exact(after.lower))
+            if not abs(before.function(at)[0] - after.function(at)[0]) < arb(2) ** (-KINK_BITS // 2):
+                raise NotImplementedError(
+                    f"the kink of {activation.name} near {after.lower:.6g} is known as a double only: no decimal"
+                )
     return tuple(pieces)
 
 
@@ -76,7 +93,7 @@ class GaussianBalls:
     @cached_property
     def atoms(self) -> list[tuple[arb, arb]] | None:
         """Pairs (P, φ'²) where φ' is constant on every branch."""
-        pieces = _pieces(self.activation)
+        pieces = pieces_of(self.activation)
         if any(piece.slope is None for piece in pieces):
             return None
         return [(self._mass(piece), constant(piece.slope) ** 2) for piece in pieces]
@@ -89,7 +106,7 @@ class GaussianBalls:
     def of_slope(self, function: Callable[[acb], acb], bound: Any) -> acb:
         """E f(φ'²), where |f(t)| ≤ `bound` for all t that φ'² may take."""
         total = acb(0)
-        for piece in _pieces(self.activation):
+        for piece in pieces_of(self.activation):
             if piece.slope is not None:
                 total += self._mass(piece) * function(acb(constant(piece.slope)) ** 2)
                 continue
@@ -106,7 +123,7 @@ class GaussianBalls:
     def mean(self, function: Callable[[acb, acb, acb], acb], bound: Callable[[arb], arb]) -> arb:
         """E f(z, φ, φ'), where |f| ≤ `bound`(|z|), a quadratic function of |z| times powers of it up to 4."""
         total = acb(0)
-        for piece in _pieces(self.activation):
+        for piece in pieces_of(self.activation):
 
             def integrand(z: acb, analytic: bool, piece: _Piece = piece) -> acb:
                 return function(z, *piece.function(self.root * z, analytic)) * (-z * z / 2).exp()
@@ -159,7 +176,8 @@ class GaussianBalls:
 
 
 def _exact(number: float) -> arb:
-    return arb(fmpq(*number.as_integer_ratio()))
+    exact = decimal(number)
+    return arb(fmpq(exact.numerator, exact.denominator))
 
 
 def _clipped(place: arb, reach: int) -> arb:

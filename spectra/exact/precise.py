@@ -44,7 +44,7 @@ class PreciseNetwork:
 
     Raises
     ------
-    NotImplementedError : an activation without a symbolic form, or without enclosures in ball arithmetic.
+    ConfigError : from every method, where an activation has no symbolic form or no enclosures in ball arithmetic.
     """
 
     net: Network

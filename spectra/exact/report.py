@@ -64,20 +64,17 @@ def moment_report(net: Network, order: int, digits: int, *, exact: bool, symboli
     ------
     ConfigError : exact moments where they are not rational; an activation without a symbolic form.
     """
-    try:
-        values = jacobian_moments(net, order, digits)
-        if exact and not values.exact:
-            raise ConfigError(
-                "`--exact`: the moments of this network are not rational: its activation is not piecewise linear about "
-                "0 alone, or its slopes are not rational; leave it out, and choose the number of digits with `--dps`."
-            )
-        polynomials = None
-        if symbolic:
-            from .symbolic import depth_moments
+    values = jacobian_moments(net, order, digits)
+    if exact and not values.exact:
+        raise ConfigError(
+            "`--exact`: the moments of this network are not rational: its activation is not piecewise linear about 0 "
+            "alone, or its slopes are not rational; leave it out, and choose the number of digits with `--dps`."
+        )
+    polynomials = None
+    if symbolic:
+        from .symbolic import depth_moments
 
-            polynomials = depth_moments(net, order, digits)
-    except NotImplementedError as error:
-        raise ConfigError(f"`activation`: {error}.") from None
+        polynomials = depth_moments(net, order, digits)
     return MomentReport(values, digits, exact or symbolic, polynomials)
 
 

@@ -238,7 +238,7 @@ def test_activations_without_enclosures_are_refused() -> None:
     net = Network(depth=2, activation={"expr": "max(tanh(x), x/2)"}, sigma_w=1.0, sigma_b=0.1, input_variance=1.0)
     with pytest.raises(ConfigError, match="kink"):
         PreciseNetwork(net, 20).moments(2)
-    callable_ = Activation.from_callable(np.tanh, lambda x: 1.0 / np.cosh(x) ** 2)
+    callable_ = Activation.from_callable(np.tanh, lambda x: 1.0 - np.tanh(x) ** 2)
     with pytest.raises(ConfigError, match="callable"):
         PreciseNetwork(Network(depth=2, activation=callable_, sigma_w=1.0, sigma_b=0.1), 20).mean_field()
 

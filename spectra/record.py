@@ -91,7 +91,7 @@ def prediction_to_dict(
     if pred.certify:
         from .exact.record import certified
 
-        result["certified"], more = certified(pred.precise, moments, at)
+        result["certified"], more = certified(pred.precise, moments, at, field.chi_1)
         notes += more
     result["checks"]["notes"] = list(dict.fromkeys(notes + _null_notes(missing, notes)))
     return result

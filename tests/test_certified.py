@@ -16,6 +16,7 @@ from spectra import ConfigError, ConvergenceError, Network, predict
 from spectra.activations import Activation, get_activation
 from spectra.activations.definitions import DEFINITIONS
 from spectra.exact.ball_functions import BallFunction
+from spectra.exact.budget import OverBudget, budget
 from spectra.exact.enclosures import enclosed_zero
 from spectra.exact.gaussian_balls import GaussianBalls
 from spectra.exact.power_series import working_precision
@@ -231,6 +232,34 @@ def test_where_nothing_is_proven_it_is_said() -> None:
     gap = Network(depth=3, activation="hardtanh", weights="orthogonal", sigma_w="critical", q_star=0.3)
     with pytest.raises(ConvergenceError):
         PreciseNetwork(gap, 20).density(0.7)
+
+
+def test_kinks_are_the_decimals_they_are_written_as() -> None:
+    """Hard tanh between ∓1/10: χ = erf(1/(10 √(2q))), which a kink at the double 0.1 misses in the 17th digit."""
+    hard = {"name": "hardtanh", "min_val": -0.1, "max_val": 0.1}
+    net = Network(depth=2, activation=hard, weights="orthogonal", sigma_w=1.0, sigma_b=0.0, input_variance=0.5)
+    first, second = PreciseNetwork(net, 35).mean_field().runs
+    with mpmath.workdps(45):
+        place = mpmath.mpf(1) / 10
+        assert holds(first.chi, mpmath.erf(place))
+        # E φ² = E min(h², 1/100), h of variance ½.
+        inside = mpmath.quad(lambda h: h * h * mpmath.exp(-h * h) / mpmath.sqrt(mpmath.pi), [-place, 0, place])
+        assert holds(second.q, inside + mpmath.erfc(place) / 100)
+
+
+def test_what_is_raised_within_an_integral_is_not_lost() -> None:
+    """FLINT drops exceptions of its callbacks: Ctrl-C would do nothing."""
+
+    def interrupted(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with working_precision(64), pytest.raises(KeyboardInterrupt):
+        GaussianBalls(get_activation("tanh"), arb(1)).of_slope(interrupted, arb(1))
+
+
+def test_work_is_capped() -> None:
+    with working_precision(100), pytest.raises(OverBudget), budget(100):
+        SlopeBalls(get_activation("tanh"), arb(1)).moment(1)
 
 
 def test_activations_without_enclosures_are_refused() -> None:

@@ -60,9 +60,54 @@ def test_predict_gives_strings_where_more_than_seventeen_digits_are_asked_for(ne
     # Off the bulks 0 is exact.
     assert found["density"]["pdf"][1] == 0.0
     assert float(found["jacobian"]["support"][1]) == pytest.approx(plain["jacobian"]["support"][1], rel=1e-13)
-    names = {"q_star", "chi_1", "sigma_w", "mu_1", "mu_2", "m_1", "m_2", "lambda_max", "density(0.5)", "density(50)"}
+    names = {
+        "q_star",
+        "chi_1",
+        "chi_layer_1",
+        "sigma_w",
+        "mu_1",
+        "mu_2",
+        "m_1",
+        "m_2",
+        "lambda_max",
+        "density(0.5)",
+        "density(50)",
+    }
     assert set(found["certified"]) == names - {"density(50)"}
     middle, radius = found["certified"]["lambda_max"]
     assert abs(float(middle) - plain["jacobian"]["support"][1]) < 1e-12
     assert 0.0 < float(radius) < 1e-25
     assert json.dumps(found)
+
+
+MIXED = """
+input_variance = 1.0
+weights = "orthogonal"
+[[layers]]
+activation = "tanh"
+repeat = 3
+sigma_w = 1.1
+sigma_b = 0.1
+[[layers]]
+activation = "relu"
+sigma_w = 2.7
+sigma_b = 0.7
+repeat = 2
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [MIXED, HE.replace('"critical"', "1.1").replace("0.0", "0.3") + "input_variance = 0.7\n"]
+)
+def test_strings_are_the_numbers_that_doubles_give(net, capsys, text) -> None:
+    """Every layer has its own variance, and every run its own σ_w and σ_b."""
+    strings = answer(capsys, "predict", net(text), "--dps", "20", "--moments", "2")
+    numbers = answer(capsys, "predict", net(text), "--moments", "2")
+    for part, keys in (("mean_field", ("q", "chi")), ("jacobian", ("moments",))):
+        for key in keys:
+            assert all(isinstance(x, str) for x in strings[part][key])
+            assert [float(x) for x in strings[part][key]] == pytest.approx(numbers[part][key], rel=1e-13)
+    pairs = zip(strings["network"].get("layers", []), numbers["network"].get("layers", []), strict=True)
+    for found, expected in pairs:
+        assert float(found["sigma_w"]) == expected["sigma_w"]
+        assert float(found["sigma_b"]) == expected["sigma_b"]

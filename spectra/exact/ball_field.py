@@ -21,7 +21,7 @@ from .gaussian_balls import GaussianBalls, pieces_of
 from .slope_balls import SlopeBalls, value_at_zero
 
 # Layers on the way to a fixed point that are followed one by one, at most.
-MOST_LAYERS = 5000
+MOST_LAYERS = 300
 # Bits above the last one by which a variance may still change where its interval is shown to map into itself.
 SETTLED = 16
 # A double of the other engine this far off is another number.
@@ -36,6 +36,8 @@ class BallRun:
     ----------
     activation, weights : as configured.
     law : of D², at variance q.
+    q : variance of the pre-activations of the first of them, on which their law does not depend where φ is
+        positively homogeneous.
     sigma_w2, sigma_b2 : σ_w² and σ_b².
     fan_in, fan_out : widths before and in the run, None where not stated.
     repeat : number of layers.
@@ -45,6 +47,7 @@ class BallRun:
     activation: Activation
     weights: str
     law: SlopeBalls
+    q: arb
     sigma_w2: arb
     sigma_b2: arb
     fan_in: int | None
@@ -57,6 +60,15 @@ class BallRun:
         """σ_w² E φ'²."""
         return arb(1) if self.critical else self.sigma_w2 * self.law.mean
 
+    @property
+    def variances(self) -> list[arb]:
+        """Q of every layer."""
+        found = [self.q]
+        for _ in range(self.repeat - 1):
+            moves = self.activation.is_homogeneous
+            found.append(self.sigma_w2 * self.law.mean * found[-1] + self.sigma_b2 if moves else found[-1])
+        return found
+
 
 @dataclass(frozen=True)
 class BallField:
@@ -65,10 +77,12 @@ class BallField:
     Parameters
     ----------
     runs : equal layers merged.
+    numbers : σ_w² and σ_b² of every run as configured.
     q_star : fixed point of the variance map, None where there is none.
     """
 
     runs: tuple[BallRun, ...]
+    numbers: tuple[tuple[arb, arb], ...]
     q_star: arb | None
 
 
@@ -132,19 +146,21 @@ def ball_field(net: Network) -> BallField:
         if begin.at_fixed_point or one.activation.is_homogeneous:
             law = at_rest.setdefault(one.activation, SlopeBalls(one.activation, arb(1) if q_star is None else q_star))
             laws = [(law, one.run.spec.repeat)]
+            first = one.sigma_w2 * second + one.sigma_b2 if q_star is None or not begin.at_fixed_point else q_star
             if not begin.at_fixed_point:
                 # E φ² = q E φ'².
                 for _ in range(one.run.spec.repeat):
                     second = (one.sigma_w2 * second + one.sigma_b2) * law.mean
         else:
             laws, second = _followed(one, second)
+            first = None
         for law, repeat in laws:
             spec = one.run.spec
             critical = one.run.critical and (begin.at_fixed_point or one.activation.is_homogeneous)
             numbers = one.sigma_w2, one.sigma_b2, fan_in, fan_out, repeat, critical
-            made.append(BallRun(one.activation, spec.weights, law, *numbers))
+            made.append(BallRun(one.activation, spec.weights, law, law.q if first is None else first, *numbers))
             fan_in = fan_out
-    return BallField(tuple(made), q_star)
+    return BallField(tuple(made), tuple((one.sigma_w2, one.sigma_b2) for one in resolved), q_star)
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from flint import acb, arb, ctx, fmpq
 from ..activations import Activation
 from ..errors import ConvergenceError
 from .ball_functions import BallFunction, constant
+from .budget import spend
 from .decimals import decimal
 from .power_series import working_precision
 
 # Evaluations of one integrand on one interval, at most.
-MOST_EVALUATIONS = 400_000
+MOST_EVALUATIONS = 60_000
 # Bits by which the Gaussian at R is below the working precision.
 BEYOND = 40
 # Bits with which φ is seen to be continuous at its kinks.
@@ -164,9 +165,24 @@ class GaussianBalls:
         if (lower - upper).is_zero():
             return acb(0)
         tiny = arb(2) ** (-ctx.prec - BEYOND)
+        failures: list[BaseException] = []
+
+        def guarded(z: acb, analytic: bool) -> acb:
+            # FLINT drops what is raised in here, Ctrl-C included.
+            try:
+                if failures:
+                    return acb("nan")
+                spend()
+                return integrand(z, analytic)
+            except BaseException as error:
+                failures.append(error)
+                return acb("nan")
+
         value = acb.integral(
-            integrand, acb(lower), acb(upper), abs_tol=tiny, rel_tol=arb(2) ** -ctx.prec, eval_limit=MOST_EVALUATIONS
+            guarded, acb(lower), acb(upper), abs_tol=tiny, rel_tol=arb(2) ** -ctx.prec, eval_limit=MOST_EVALUATIONS
         )
+        if failures:
+            raise failures[0]
         if not value.is_finite():
             raise ConvergenceError(
                 f"an expectation of {self.activation.name} at q = {float(self.q.mid()):.6g} could not be enclosed "

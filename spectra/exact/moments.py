@@ -21,6 +21,8 @@ from .weight_shifts import ratio_of, weight_shifts
 SPARE, PER_ORDER = 40, 6
 # How often the precision is doubled.
 TRIES = 6
+# Fractions of more bits than this are no answer.
+MOST_BITS = 1e6
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def jacobian_moments(net: Network, order: int, digits: int = 30) -> Moments:
     if order < 1:
         raise ValueError(f"`jacobian_moments(order={order})`: `order` must be at least 1.")
     runs = exact_runs(net)
-    if runs is not None:
+    if runs is not None and _size(runs, order) < MOST_BITS:
         return Moments(tuple(_rational_moments(runs, order)), True)
     bits = SPARE + int(3.33 * digits) + PER_ORDER * order
     for _ in range(TRIES):
@@ -99,6 +101,15 @@ def jacobian_moments(net: Network, order: int, digits: int = 30) -> Moments:
             return Moments(tuple(found), False, all(run.law.proven for run in field.runs))
         bits *= 2
     raise ConvergenceError(f"moments to order {order} with {digits} digits need more than {bits // 2} bits")
+
+
+def _size(runs: Sequence[ExactRun], order: int) -> float:
+    """Bits of the fractions, roughly: of the powers of σ_w² and of the slopes in m_n."""
+    per_layer = sum(
+        r.repeat * sum(x.numerator.bit_length() + x.denominator.bit_length() for x in (r.sigma_w2, *r.slopes))
+        for r in runs
+    )
+    return float(order * per_layer)
 
 
 def _is_known(ball: Any, digits: int) -> bool:

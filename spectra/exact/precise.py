@@ -24,6 +24,7 @@ from .ball_density import enclosed_density
 from .ball_edges import enclosed_largest
 from .ball_equation import BallEquation, ball_equation
 from .ball_field import BallField, ball_field
+from .budget import OverBudget, budget
 from .decimals import decimal
 from .moments import PER_ORDER, ball_moments
 from .power_series import working_precision
@@ -52,7 +53,7 @@ class PreciseNetwork:
 
     def mean_field(self) -> BallField:
         """σ_w², σ_b², q and χ of every run of layers, and q*."""
-        return self._narrow(0, lambda field, _: field, lambda field: [x for r in field.runs for x in (r.law.q, r.chi)])
+        return self._narrow(0, lambda field, _: field, lambda field: [x for r in field.runs for x in (r.q, r.chi)])
 
     def moments(self, order: int) -> list[arb]:
         """m_1 … m_n of JJᵀ."""
@@ -97,22 +98,26 @@ class PreciseNetwork:
         self, more: int, compute: Callable[[BallField, BallEquation], Any], judged: Callable[[Any], list[arb]]
     ) -> Any:
         bits = SPARE + more + math.ceil(BITS_PER_DIGIT * self.digits)
-        wanted = BITS_PER_DIGIT * self.digits
         failure: ConvergenceError | None = None
-        for _ in range(TRIES):
-            with working_precision(bits):
-                field = ball_field(self.net)
-                try:
-                    found = compute(field, ball_equation(field))
-                    if all(x.is_zero() or x.rel_accuracy_bits() > wanted for x in judged(found)):
-                        return found
-                    failure = None
-                except ConvergenceError as error:
-                    # More bits may do; that there is nothing to be found shows at once.
-                    if failure is not None and str(failure) == str(error):
+        with budget():
+            for _ in range(TRIES):
+                with working_precision(bits):
+                    try:
+                        field = ball_field(self.net)
+                        found = compute(field, ball_equation(field))
+                        if all(
+                            x.is_zero() or x.rel_accuracy_bits() > BITS_PER_DIGIT * self.digits for x in judged(found)
+                        ):
+                            return found
+                        failure = None
+                    except OverBudget:
                         raise
-                    failure = error
-            bits = bits * 3 // 2
+                    except ConvergenceError as error:
+                        # More bits may do; that there is nothing to be found shows at once.
+                        if failure is not None and str(failure) == str(error):
+                            raise
+                        failure = error
+                bits = bits * 3 // 2
         raise failure or ConvergenceError(f"{self.digits} digits were not reached with {bits * 2 // 3} bits")
 
 

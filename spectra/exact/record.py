@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .ball_field import BallField
 
 
+# χ of two engines that are the same number.
+SAME = 1e-9
+
+
 def digits(ball: arb, count: int) -> str:
     """The ball's midpoint to `count` digits."""
     with working_precision(SPARE + math.ceil(BITS_PER_DIGIT * count)):
@@ -59,22 +63,37 @@ def with_digits(record: dict[str, Any], precise: PreciseNetwork, at: Sequence[fl
 
 def _into_mean_field(record: dict[str, Any], field: BallField, count: int) -> None:
     table = record["mean_field"]
-    table["q"] = [digits(run.law.q, count) for run in field.runs for _ in range(run.repeat)]
+    bits = SPARE + math.ceil(BITS_PER_DIGIT * count)
+    with working_precision(bits):
+        table["q"] = [digits(q, count) for run in field.runs for q in run.variances]
     table["chi"] = [digits(run.chi, count) for run in field.runs for _ in range(run.repeat)]
     if field.q_star is not None:
         table["q_star"] = digits(field.q_star, count)
-        table["chi_1"] = digits(field.runs[-1].chi, count)
-    network = record["network"]
-    for keys, run in zip(network.get("layers", [network]), field.runs, strict=False):
-        with working_precision(SPARE + math.ceil(BITS_PER_DIGIT * count)):
-            keys["sigma_w"] = digits(run.sigma_w2.sqrt(), count)
-            keys["sigma_b"] = digits(run.sigma_b2.sqrt(), count)
+    chi_1 = _reference_chi(field, table["chi_1"])
+    if chi_1 is not None:
+        table["chi_1"] = digits(chi_1, count)
+    layers = record["network"].get("layers", [record["network"]])
+    if len(layers) == len(field.numbers):
+        with working_precision(bits):
+            for keys, (weights, biases) in zip(layers, field.numbers, strict=True):
+                keys["sigma_w"], keys["sigma_b"] = digits(weights.sqrt(), count), digits(biases.sqrt(), count)
+
+
+def _reference_chi(field: BallField, known: float | None) -> arb | None:
+    """χ_1 at q*, which need not be that of any layer; of those layers that are there."""
+    if known is None:
+        return None
+    at_rest = [run.chi for run in field.runs if field.q_star is None or run.law.q.overlaps(field.q_star)]
+    return next((chi for chi in at_rest if abs(float(chi.mid()) - known) <= SAME * abs(known)), None)
 
 
 def certified(
-    precise: PreciseNetwork, order: int, at: Sequence[float] | None
+    precise: PreciseNetwork, order: int, at: Sequence[float] | None, chi: float | None
 ) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """Proven enclosures by name, and notes on what could not be proved."""
+    """Proven enclosures by name, and notes on what could not be proved; `chi` is χ_1 in doubles.
+
+    q_star and chi_1 belong to the network, chi_layer_1, sigma_w, mu_1 and mu_2 (E φ'², E φ'⁴) to its first layer.
+    """
     count, notes = precise.digits + 2, []
     if not precise.proven:
         return {}, ["nothing is certified: sup |φ'| of an expression is not proven, and with it no tail is bounded"]
@@ -83,7 +102,10 @@ def certified(
     first = field.runs[0]
     if field.q_star is not None:
         found["q_star"] = enclosure(field.q_star, count)
-    found["chi_1"] = enclosure(first.chi, count)
+    chi_1 = _reference_chi(field, chi)
+    if chi_1 is not None:
+        found["chi_1"] = enclosure(chi_1, count)
+    found["chi_layer_1"] = enclosure(first.chi, count)
     with working_precision(SPARE + math.ceil(BITS_PER_DIGIT * count)):
         found["sigma_w"] = enclosure(first.sigma_w2.sqrt(), count)
         found |= {f"mu_{k}": enclosure(first.law.moment(k), count) for k in (1, 2)}

@@ -67,8 +67,9 @@ def moment_report(net: Network, order: int, digits: int, *, exact: bool, symboli
     values = jacobian_moments(net, order, digits)
     if exact and not values.exact:
         raise ConfigError(
-            "`--exact`: the moments of this network are not rational: its activation is not piecewise linear about 0 "
-            "alone, or its slopes are not rational; leave it out, and choose the number of digits with `--dps`."
+            "`--exact`: the moments of this network are not rational (its activation is not piecewise linear about 0 "
+            "alone, or its slopes are not rational), or are fractions of more than 300,000 digits; leave it out, and "
+            "choose the number of digits with `--dps`."
         )
     polynomials = None
     if symbolic:

@@ -138,7 +138,7 @@ class SlopeBalls:
         if self.atoms is not None:
             return sum((p * function(acb(t)) for p, t in self.atoms), acb(0))
         assert self._over is not None
-        if not arb(bound).is_finite():
+        if self._over.bounded and not arb(bound).is_finite():
             raise ConvergenceError(f"y of {self.activation.name} is too near the cut of its law for a bound")
         return self._over.of_slope(function, bound)
 

@@ -203,8 +203,14 @@ def _edges_again(found: Prediction, equation: MasterEquation) -> str:
         # Beside atoms an arc is one of several parts.
         return ""
     for chart, arc in zip(charts, arcs, strict=True):
-        ends = (chart.low, chart.exponent_low, arc.first), (chart.high, chart.exponent_high, arc.last)
-        for here, exponent, edge in ends:
+        ends = (
+            (chart.low, chart.exponent_low, arc.first, float(arc.log_u[0])),
+            (chart.high, chart.exponent_high, arc.last, float(arc.log_u[-1])),
+        )
+        for here, exponent, edge, begun in ends:
+            if edge is None and abs(here - begun) < EDGE * (1.0 + abs(here)):
+                # In a thin tail the same place is an edge to one resolution, and where a cut begins to another.
+                continue
             if exponent == 0.5 and edge is not None and not abs(here - edge.log_u) < EDGE * (1.0 + abs(here)):
                 return f"edge at U = {here!r}, found again at {float(edge.log_u)!r}"
             if (exponent == 0.5) != (edge is not None and edge.exponent == 0.5):

@@ -11,7 +11,7 @@ from .native import NATIVE
 
 # Terms 1/(1 − vt) of one law's sum; some ten nanoseconds each with numpy, one or less in compiled code, so that the
 # whole takes some ten seconds, and up to a minute where single points are what is asked for.
-LIMIT = 8e8 if NATIVE is None else 5e9
+LIMIT = 8e8 if NATIVE is None else 1e10
 # What one evaluation costs for every law besides its terms, in terms.
 FIXED = 4_000
 # What the nodes of one law of D² cost, in terms.

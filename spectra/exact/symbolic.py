@@ -42,8 +42,8 @@ def moment_polynomials(order: int) -> tuple[sympy.Expr, ...]:
 
     Examples
     --------
-    >>> moment_polynomials(2)[1]
-    (mu_1*sigma_w**2)**(2*L)*(-L*s_1 + L*mu_2/mu_1**2 - L + 1)
+    >>> moment_polynomials(2)[0]
+    (mu_1*sigma_w**2)**L
     """
     _positive(order)
     names = ["L", *(f"M_{k}" for k in range(2, order + 1)), *(f"s_{k}" for k in range(1, order))]

@@ -281,7 +281,7 @@ def _log_support(
         high = min(high, _true_top(equation, found))
     if equation.rank < 1.0:
         return math.inf, high
-    ends = [getattr(c, "until", math.inf) if c.slope < 0 else c.high for c in charts]
+    ends = [c.until if c.slope < 0 else c.high for c in charts]
     low = max([*ends, *places], default=math.inf)
     last = found.arcs[-1].last if found.arcs else None
     if last is not None:

@@ -7,14 +7,14 @@ its ball tells whether the precision was enough.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
+from .exact.moment_series import Layers, log_generator, scaled_moments
+from .exact.power_series import balls, working_precision
 from .laws.nodes import NodeLaw
 from .master import MasterEquation
 
@@ -33,7 +33,7 @@ def long_log_scaled_moments(equation: MasterEquation, order: int) -> Array:
     """
     bits = 64 + BITS * order
     for _ in range(TRIES):
-        with _precision(bits, order + 1):
+        with working_precision(bits):
             found = _moments(equation, order)
             if all(m > 0 and float(m.rad()) < GOOD * float(abs(m.mid())) for m in map(_scaled, found)):
                 return np.array([float(m.log().mid()) for m in found])
@@ -46,32 +46,12 @@ def _scaled(ball: Any) -> Any:
     return ball / abs(ball.mid()) if ball.mid() != 0 else ball
 
 
-@contextmanager
-def _precision(bits: int, cap: int) -> Iterator[None]:
-    from flint import ctx
-
-    before = ctx.prec, ctx.cap
-    ctx.prec, ctx.cap = bits, cap
-    try:
-        yield
-    finally:
-        ctx.prec, ctx.cap = before
-
-
 def _moments(equation: MasterEquation, order: int) -> list[Any]:
-    from flint import arb, arb_series
+    from flint import arb
 
-    x = arb_series([0, 1], prec=order + 1)
-    log_s = arb_series([0], prec=order + 1)
-    for ratio, exponent in equation.shifts:
-        log_s += arb(exponent) * (1 + arb(ratio) * x).log()
-    for factor in equation.factors:
-        psi = arb_series([0, *_node_moments(factor.law, order + 1)], prec=order + 2)
-        # χ(w)/w, one order shorter than χ.
-        quotient = arb_series(psi.reversion().coeffs()[1 : order + 2], prec=order + 1)
-        scaled = arb(factor.ratio) * x
-        log_s += arb(factor.count) * ((1 + x) * quotient).log()(scaled)
-    return (x * log_s.exp()).reversion().coeffs()[1 : order + 1]
+    laws = [Layers(tuple(_node_moments(f.law, order)), arb(f.ratio), arb(f.count)) for f in equation.factors]
+    shifts = [(arb(ratio), arb(exponent)) for ratio, exponent in equation.shifts]
+    return scaled_moments(log_generator(balls(), shifts, laws, order))
 
 
 def _node_moments(law: NodeLaw, order: int) -> list[Any]:

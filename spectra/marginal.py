@@ -61,6 +61,7 @@ class MarginalArc:
     roots: tuple[Array, Array, Array]
     offset: float = 0.0
     slope: float = 0.0
+    until: float = math.inf
 
     @property
     def log_reach(self) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .assembly import point_mass, spectrum_of
+from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
 from .network.config import Network
 from .network.jacobian import jacobian_equation
@@ -23,8 +24,6 @@ from .spectrum import SingularValueLaw, Spectrum
 if TYPE_CHECKING:
     from .exact.precise import PreciseNetwork
 
-# More would be a slip: costs grow with the square.
-MOST_DIGITS = 1000
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
 MASS_TOLERANCE = 1e-10
 MOMENT_TOLERANCE = 1e-9

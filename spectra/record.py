@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .digits import DOUBLE_DIGITS
+
 if TYPE_CHECKING:
     from .network.config import LayerSpec, Network
     from .network.meanfield import MeanField
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from .spectrum import Spectrum
 
 SCHEMA = 1
-# Digits that doubles have; more are strings.
-DOUBLE_DIGITS = 17
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 # Mass left out at each end of a bulk by the default points; half of what `effective_support` leaves out in all.
 TAIL_MASS = 5e-13

@@ -15,8 +15,9 @@ PACKAGE = ROOT / "spectra"
 
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
-    ("errors", "_types", "native", "ratio"),
+    ("errors", "_types", "digits", "native", "ratio"),
     ("effort",),
+    ("exact.power_series", "exact.chain", "exact.moment_series"),
     ("quadrature",),
     ("activations",),
     ("laws.zero", "laws.sums", "laws.nodes"),

@@ -100,7 +100,7 @@ def test_known_chains() -> None:
     assert chain.cumulants_from_moments(ring, catalan) == [fmpq(1)] * 6
     s = chain.s_from_chi(chain.chi_from_psi(chain.psi_from_moments(ring, catalan)))
     assert s.coefficients == [fmpq((-1) ** k) for k in range(6)]
-    assert chain.rescaled(s, fmpq(1, 2)).coefficients == [fmpq((-1) ** k, 2**k) for k in range(6)]
+    assert s.at_multiple(fmpq(1, 2)).coefficients == [fmpq((-1) ** k, 2**k) for k in range(6)]
     assert chain.moments_from_cumulants(ring, [0, 1, 0, 0, 0, 0]) == [fmpq(m) for m in (0, 1, 0, 2, 0, 5)]
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from ..digits import DOUBLE_DIGITS, MOST_DIGITS
 from .options import json_option, load, set_option
 from .outputs import Outputs
 
-MAX_ORDER, MAX_SYMBOLIC, MAX_DIGITS = 1000, 100, 1000
-DOUBLE_DIGITS = 17
+MAX_ORDER, MAX_SYMBOLIC = 1000, 100
 
 
 @click.command()
@@ -23,7 +23,7 @@ DOUBLE_DIGITS = 17
 @click.option("--latex", is_flag=True, help="Print formulas in LaTeX; needs --symbolic.")
 @click.option(
     "--dps",
-    type=click.IntRange(1, MAX_DIGITS),
+    type=click.IntRange(1, MOST_DIGITS),
     default=DOUBLE_DIGITS,
     show_default=True,
     metavar="N",
@@ -52,7 +52,7 @@ def moments(
     from ..exact.report import moment_report
 
     report = moment_report(net, order, dps, exact=exact, symbolic=symbolic is not None)
-    outputs.write(lambda: report.record, lambda: None)  # type: ignore[arg-type, return-value]
+    outputs.write(lambda: report.record)
     if not outputs.silent:
         from .tables import print_moments
 

@@ -46,15 +46,15 @@ class Outputs:
         """Whether standard output belongs to JSON alone."""
         return self.json_path == "-"
 
-    def write(self, document: Callable[[], dict[str, Any]], figure: Callable[[], Figure]) -> None:
-        """Make what was asked for, then write all of it."""
+    def write(self, document: Callable[[], dict[str, Any]], figure: Callable[[], Figure] | None = None) -> None:
+        """Make what was asked for, then write all of it; commands without `--plot` have no figure."""
         contents: dict[Path, bytes] = {}
         text = ""
         if self.json_path is not None:
             from ..record import to_json
 
             text = to_json(document()) + "\n"
-        if self.plot_path is not None:
+        if self.plot_path is not None and figure is not None:
             from ..plot import figure_bytes
 
             file_format = os.path.splitext(self.plot_path)[1].lower().lstrip(".")

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from ..digits import MOST_DIGITS
 from .options import NumberList, load, output_options, set_option
 from .outputs import Outputs, say_notes
 
 MAX_POINTS = 1_000_000
 MAX_MOMENTS = 1000
-MAX_DIGITS = 1000
 
 
 @click.command()
@@ -30,7 +30,7 @@ MAX_DIGITS = 1000
 )
 @click.option(
     "--dps",
-    type=click.IntRange(1, MAX_DIGITS),
+    type=click.IntRange(1, MOST_DIGITS),
     metavar="N",
     help="Digits; with more than 17 numbers known to as many are strings (the density only with --at).",
 )
@@ -66,8 +66,10 @@ def predict(
     if not outputs.silent:
         from .tables import print_enclosures, print_prediction, print_strings
 
+        # A record with strings has another of doubles beside it.
         plain = replace(pred, digits=None, certify=False)
-        print_prediction(plain, plain.to_dict(at=at, moments=moments, points=points))
+        doubles = record if dps is None and not certify else plain.to_dict(at=at, moments=moments, points=points)
+        print_prediction(plain, doubles)
         print_strings(record)
         if pred.certify:
             print_enclosures(record["certified"])

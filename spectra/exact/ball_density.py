@@ -39,13 +39,7 @@ def _by_w(
     equation: BallEquation, start: tuple[complex, tuple[complex, ...]], log_u: arb, what: str
 ) -> tuple[acb, tuple[acb, ...]]:
     """The unknown is w; every y_k follows, by a proof of its own."""
-    known: list[tuple[acb, ...]] = [tuple(map(_ball, start[1]))]
-
-    def inverted(w: acb) -> tuple[acb, ...]:
-        y = equation.inverted(w, known[0])
-        known[0] = tuple(one.mid() for one in y)
-        return y
-
+    inverted = equation.follower(tuple(map(_ball, start[1])))
     w = enclosed_zero(
         lambda w: equation.log_u(w, inverted(w)) - log_u,
         lambda w: equation.slope(w, inverted(w)),

@@ -55,13 +55,7 @@ def enclosed_largest(equation: BallEquation) -> arb:
         return atom
     with working_precision(ROUGH_BITS):
         rough = _beside_edge(equation)
-    known = [rough.y]
-
-    def inverted(w: arb) -> tuple[arb, ...]:
-        y = equation.inverted(w, known[0])
-        known[0] = tuple(one.mid() for one in y)
-        return y
-
+    inverted = equation.follower(rough.y)
     w = enclosed_zero(
         lambda w: equation.slope(w, inverted(w)), lambda w: equation.bend(w, inverted(w)), rough.w, "λ_max"
     )

@@ -10,15 +10,17 @@ Pennington, Schoenholz, Ganguli, AISTATS 2018, eq. 13-16; rectangular: Chhaibi, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from flint import acb, arb, fmpq
+from flint import acb, arb
 
 from .ball_field import BallField
+from .decimals import ball_of
 from .slope_balls import SlopeBalls
-from .weight_shifts import ratio_of, weight_shifts
+from .widths import exact_shifts, ratio_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class BallEquation:
     def inverted(self, w: Any, start: tuple[Any, ...]) -> tuple[Any, ...]:
         """All y_k at w, from their values nearby; balls with proof."""
         return tuple(f.law.chi(f.ratio * w, y) for f, y in zip(self.factors, start, strict=True))
+
+    def follower(self, start: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
+        """All y_k as a function of w, each time from where they were last."""
+        known = [start]
+
+        def inverted(w: Any) -> tuple[Any, ...]:
+            y = self.inverted(w, known[0])
+            known[0] = tuple(one.mid() for one in y)
+            return y
+
+        return inverted
 
     def log_u(self, w: Any, y: tuple[Any, ...]) -> Any:
         """Log u, all logarithms principal ones."""
@@ -92,7 +105,7 @@ def ball_equation(field: BallField) -> BallEquation:
     """The equation of the network of `field`."""
     runs = field.runs
     last = runs[-1].fan_out
-    shifts = weight_shifts(((r.weights, r.fan_in, r.fan_out, r.repeat) for r in runs), last)
+    shifts = exact_shifts(((r.weights, r.fan_in, r.fan_out, r.repeat) for r in runs), last)
     log_scale = arb(0)
     counts: dict[tuple[int, Fraction], int] = {}
     laws: dict[int, SlopeBalls] = {}
@@ -101,9 +114,5 @@ def ball_equation(field: BallField) -> BallEquation:
         key = id(run.law), ratio_of(last, run.fan_out)
         counts[key] = counts.get(key, 0) + run.repeat
         laws[id(run.law)] = run.law
-    factors = tuple(BallFactor(laws[law], _ball(ratio), count) for (law, ratio), count in counts.items())
-    return BallEquation(tuple((_ball(r), e) for r, e in shifts.items()), factors, log_scale)
-
-
-def _ball(x: Fraction) -> arb:
-    return arb(fmpq(x.numerator, x.denominator))
+    factors = tuple(BallFactor(laws[law], ball_of(ratio), count) for (law, ratio), count in counts.items())
+    return BallEquation(tuple((ball_of(r), e) for r, e in shifts.items()), factors, log_scale)

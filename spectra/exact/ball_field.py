@@ -6,16 +6,16 @@ Numbers of a configuration are the decimals they are written as: 1.1 is 11/10.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
-from flint import arb, ctx, fmpq
+from flint import arb, ctx
 
 from ..activations import Activation
 from ..errors import ConfigError, ConvergenceError
 from ..network.config import Network
 from ..network.resolve import ResolvedRun, Start, resolved_runs, start
-from .decimals import decimal
+from .decimals import ball_of, decimal
 from .enclosures import enclosed_zero
 from .gaussian_balls import GaussianBalls, pieces_of
 from .slope_balls import SlopeBalls, value_at_zero
@@ -85,6 +85,11 @@ class BallField:
     numbers: tuple[tuple[arb, arb], ...]
     q_star: arb | None
 
+    @property
+    def proven(self) -> bool:
+        """Whether what follows are proven enclosures: the tails of all Gaussian integrals are bounded."""
+        return all(run.law.proven for run in self.runs)
+
 
 class _Variance:
     """E φ² and E φ'² of an activation at variance q, with their derivatives in q."""
@@ -140,7 +145,7 @@ def ball_field(net: Network) -> BallField:
     q_star = _fixed_point(resolved[0], begin)
     made, fan_in = [], net.input_width
     at_rest: dict[Activation, SlopeBalls] = {}
-    second = _ball(decimal(begin.input_variance))
+    second = ball_of(decimal(begin.input_variance))
     for one in resolved:
         fan_out = one.run.spec.width or fan_in
         if begin.at_fixed_point or one.activation.is_homogeneous:
@@ -176,22 +181,23 @@ class _Resolved:
         return self.run.spec.activation
 
 
-def _ball(x: Fraction) -> arb:
-    return arb(fmpq(x.numerator, x.denominator))
+def _square(number: Any) -> arb:
+    """The square of a decimal; 0 where it is left out."""
+    return ball_of(decimal(float(number or 0.0)) ** 2)
 
 
 def _resolved(run: ResolvedRun, before: _Resolved | None) -> _Resolved:
     """Balls for the numbers of one run."""
     spec = run.spec
     if not run.critical:
-        return _Resolved(run, _ball(decimal(float(spec.sigma_w)) ** 2), _ball(decimal(float(spec.sigma_b or 0.0)) ** 2))
+        return _Resolved(run, _square(spec.sigma_w), _square(spec.sigma_b))
     if run.q_star is None:
         # Positively homogeneous: E φ'² is the same at every variance.
         return _Resolved(run, 1 / SlopeBalls(spec.activation, arb(1)).mean, arb(0))
     if run.q_star == 0.0:
         return _Resolved(run, 1 / SlopeBalls(spec.activation, arb(0)).mean, arb(0), arb(0))
     if run.given:
-        q = _ball(decimal(run.q_star))
+        q = ball_of(decimal(run.q_star))
         here = _Variance(spec.activation, q)
         sigma_w2 = 1 / here.law.mean
         options = [q - sigma_w2 * here.second]
@@ -203,7 +209,7 @@ def _resolved(run: ResolvedRun, before: _Resolved | None) -> _Resolved:
         if abs(float(chosen.mid()) - wanted) > SAME * run.q_star:
             raise AssertionError(f"σ_b² of {spec.activation.name} is {chosen} in balls, {wanted}; please report")
         return _Resolved(run, sigma_w2, chosen, q)
-    sigma_b2 = _ball(decimal(float(spec.sigma_b or 0.0)) ** 2)
+    sigma_b2 = _square(spec.sigma_b)
 
     def excess(q: arb) -> arb:
         here = _Variance(spec.activation, q)

@@ -93,8 +93,3 @@ def moments_from_cumulants(ring: Ring, cumulants: Sequence[Any]) -> list[Any]:
     c = ring.series([ring.number(0), *map(ring.number, cumulants)])
     inverse = (c + ring.number(1)).inverse().times_x().revert()
     return c.compose(inverse.like(inverse.coefficients[:-1])).coefficients[1:]
-
-
-def rescaled(series: PowerSeries, ratio: Any) -> PowerSeries:
-    """The series at r w: a factor of rank or dimension r beside the whole (rectangular products)."""
-    return series.at_multiple(ratio)

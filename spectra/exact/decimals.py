@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from flint import arb, fmpq
+
 
 def decimal(number: float | int) -> Fraction:
     """The shortest decimal that reads as this double; integers stay what they are."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))
+
+
+def ball_of(x: Fraction) -> arb:
+    """A rational as a ball, at the precision in force."""
+    return arb(fmpq(x.numerator, x.denominator))

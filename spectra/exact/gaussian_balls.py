@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
-from flint import acb, arb, ctx, fmpq
+from flint import acb, arb, ctx
 
 from ..activations import Activation
 from ..errors import ConvergenceError
 from .ball_functions import BallFunction, constant
 from .budget import spend
-from .decimals import decimal
+from .decimals import ball_of, decimal
 from .power_series import working_precision
 
 # Evaluations of one integrand on one interval, at most.
@@ -36,8 +37,8 @@ ROUNDED_UP = 1.0 + 1e-12
 class _Piece:
     """A branch of φ on (lower, upper): None for infinite ends; `slope` where φ' is constant."""
 
-    lower: Any
-    upper: Any
+    lower: Fraction | None
+    upper: Fraction | None
     function: BallFunction
     slope: Any
 
@@ -51,17 +52,18 @@ def pieces_of(activation: Activation) -> tuple[_Piece, ...]:
     NotImplementedError : φ is a callable, has no enclosure, or a kink that is no decimal.
     """
     formulas = activation._formulas()
-    ends = [None, *activation.kinks, None]
+    ends = [None, *map(decimal, activation.kinks), None]
     pieces = []
     for (lower, upper), (value, slope) in zip(pairwise(ends), formulas, strict=True):
         steady = slope if not slope.free_symbols else None
         pieces.append(_Piece(lower, upper, BallFunction(value, slope), steady))
     with working_precision(KINK_BITS):
-        for before, after in pairwise(pieces):
-            at = acb(_exact(after.lower))
+        for kink, (before, after) in zip(ends[1:-1], pairwise(pieces), strict=True):
+            assert kink is not None
+            at = acb(ball_of(kink))
             if not abs(before.function(at)[0] - after.function(at)[0]) < arb(2) ** (-KINK_BITS // 2):
                 raise NotImplementedError(
-                    f"the kink of {activation.name} near {after.lower:.6g} is known as a double only: no decimal"
+                    f"the kink of {activation.name} near {float(kink):.6g} is known as a double only: no decimal"
                 )
     return tuple(pieces)
 
@@ -143,7 +145,7 @@ class GaussianBalls:
 
     def _mass(self, piece: _Piece) -> arb:
         """P(h in the piece), with the digits of small ones."""
-        lower, upper = (None if x is None else _exact(x) / (2 * self.q).sqrt() for x in (piece.lower, piece.upper))
+        lower, upper = (None if x is None else ball_of(x) / (2 * self.q).sqrt() for x in (piece.lower, piece.upper))
         if lower is not None and lower > 0:
             return (lower.erfc() - (0 if upper is None else upper.erfc())) / 2
         above = arb(2) if upper is None else (-upper).erfc()
@@ -154,8 +156,8 @@ class GaussianBalls:
 
         Singularities of φ' are as far from h as |h|, or one, or more: intervals that double suit them.
         """
-        lower = arb(-self.reach) if piece.lower is None else _clipped(_exact(piece.lower) / self.root, self.reach)
-        upper = arb(self.reach) if piece.upper is None else _clipped(_exact(piece.upper) / self.root, self.reach)
+        lower = arb(-self.reach) if piece.lower is None else _clipped(ball_of(piece.lower) / self.root, self.reach)
+        upper = arb(self.reach) if piece.upper is None else _clipped(ball_of(piece.upper) / self.root, self.reach)
         scale = 1.0 / math.sqrt(float(self.q.mid()))
         steps = [scale * 2.0**k for k in range(16) if scale * 2.0**k < 2.0] if scale < 2.0 else []
         cuts = sorted({0.0, *steps, *(-x for x in steps), *(2.0 * k for k in range(-self.reach, self.reach))})
@@ -189,11 +191,6 @@ class GaussianBalls:
                 f"between {float(lower.mid()):.3g} and {float(upper.mid()):.3g} standard deviations"
             )
         return value / (2 * arb.pi()).sqrt()
-
-
-def _exact(number: float) -> arb:
-    exact = decimal(number)
-    return arb(fmpq(exact.numerator, exact.denominator))
 
 
 def _clipped(place: arb, reach: int) -> arb:

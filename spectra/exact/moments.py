@@ -8,19 +8,16 @@ from fractions import Fraction
 from typing import Any
 
 from ..activations import Activation
-from ..errors import ConvergenceError
 from ..network.config import Network
 from ..network.resolve import resolved_runs
 from .ball_field import BallField, ball_field
+from .ball_moments import PER_ORDER, ball_moments
 from .decimals import decimal
 from .moment_series import Layers, log_generator, scaled_moments
-from .power_series import balls, rationals, working_precision
-from .weight_shifts import ratio_of, weight_shifts
+from .narrowing import narrowed
+from .power_series import rationals
+from .widths import exact_shifts, ratio_of
 
-# Bits beyond the digits asked for, to begin with, and more for every order: terms cancel.
-SPARE, PER_ORDER = 40, 6
-# How often the precision is doubled.
-TRIES = 6
 # Fractions of more bits than this are no answer.
 MOST_BITS = 1e6
 
@@ -81,7 +78,7 @@ def jacobian_moments(net: Network, order: int, digits: int = 30) -> Moments:
     Raises
     ------
     ConfigError : as `spectra.mean_field`; a callable activation, which has no symbolic form.
-    ConvergenceError : 2^`TRIES` times the bits to begin with were not enough.
+    ConvergenceError : the digits were not reached.
 
     Source
     ------
@@ -92,15 +89,13 @@ def jacobian_moments(net: Network, order: int, digits: int = 30) -> Moments:
     runs = exact_runs(net)
     if runs is not None and _size(runs, order) < MOST_BITS:
         return Moments(tuple(_rational_moments(runs, order)), True)
-    bits = SPARE + int(3.33 * digits) + PER_ORDER * order
-    for _ in range(TRIES):
-        with working_precision(bits):
-            field = ball_field(net)
-            found = ball_moments(field, order)
-        if all(_is_known(m, digits) for m in found):
-            return Moments(tuple(found), False, all(run.law.proven for run in field.runs))
-        bits *= 2
-    raise ConvergenceError(f"moments to order {order} with {digits} digits need more than {bits // 2} bits")
+    field, found = narrowed(lambda: _with_field(net, order), lambda pair: pair[1], digits, more=PER_ORDER * order)
+    return Moments(tuple(found), False, field.proven)
+
+
+def _with_field(net: Network, order: int) -> tuple[BallField, list[Any]]:
+    field = ball_field(net)
+    return field, ball_moments(field, order)
 
 
 def _size(runs: Sequence[ExactRun], order: int) -> float:
@@ -110,10 +105,6 @@ def _size(runs: Sequence[ExactRun], order: int) -> float:
         for r in runs
     )
     return float(order * per_layer)
-
-
-def _is_known(ball: Any, digits: int) -> bool:
-    return bool(ball.is_finite() and ball.rel_accuracy_bits() > 3.33 * digits)
 
 
 def exact_runs(net: Network) -> list[ExactRun] | None:
@@ -146,7 +137,7 @@ def _rational_slopes(activation: Activation) -> tuple[Fraction, Fraction] | None
 
 def _rational_moments(runs: Sequence[ExactRun], order: int) -> list[Fraction]:
     ring, last = rationals(), runs[-1].fan_out
-    shifts = weight_shifts(((r.weights, r.fan_in, r.fan_out, r.repeat) for r in runs), last)
+    shifts = exact_shifts(((r.weights, r.fan_in, r.fan_out, r.repeat) for r in runs), last)
     laws = [
         Layers(tuple(map(ring.number, r.slope_moments(order))), ring.number(ratio_of(last, r.fan_out)), r.repeat)
         for r in runs
@@ -158,18 +149,3 @@ def _rational_moments(runs: Sequence[ExactRun], order: int) -> list[Fraction]:
     generator = log_generator(ring, [(ring.number(r), e) for r, e in shifts.items()], laws, order)
     scaled = scaled_moments(generator)
     return [Fraction(int(m.p), int(m.q)) * mean**k for k, m in enumerate(scaled, 1)]
-
-
-def ball_moments(field: BallField, order: int) -> list[Any]:
-    """m_1 … m_n as balls, at the precision in force."""
-    ring, runs = balls(), field.runs
-    last = runs[-1].fan_out
-    shifts = weight_shifts(((r.weights, r.fan_in, r.fan_out, r.repeat) for r in runs), last)
-    known: dict[int, tuple[Any, ...]] = {}
-    laws, mean = [], ring.number(1)
-    for run in runs:
-        slopes = known.setdefault(id(run.law), tuple(run.law.moment(k) for k in range(1, order + 1)))
-        laws.append(Layers(slopes, ring.number(ratio_of(last, run.fan_out)), run.repeat))
-        mean *= run.chi**run.repeat
-    generator = log_generator(ring, [(ring.number(r), e) for r, e in shifts.items()], laws, order)
-    return [m * mean**k for k, m in enumerate(scaled_moments(generator), 1)]

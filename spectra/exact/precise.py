@@ -12,10 +12,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from flint import arb, fmpq
+from flint import arb
 
 from ..continuation import locate
-from ..errors import ConvergenceError
 from ..master import MasterEquation
 from ..network.config import Network
 from ..network.jacobian import jacobian_equation
@@ -24,14 +23,10 @@ from .ball_density import enclosed_density
 from .ball_edges import enclosed_largest
 from .ball_equation import BallEquation, ball_equation
 from .ball_field import BallField, ball_field
-from .budget import OverBudget, budget
-from .decimals import decimal
-from .moments import PER_ORDER, ball_moments
-from .power_series import working_precision
-
-# Bits beyond those of the digits asked for, to begin with, and how often they are raised by half.
-SPARE, TRIES = 40, 8
-BITS_PER_DIGIT = math.log2(10.0)
+from .ball_moments import PER_ORDER, ball_moments
+from .budget import budget
+from .decimals import ball_of, decimal
+from .narrowing import narrowed
 
 
 @dataclass(frozen=True)
@@ -53,15 +48,22 @@ class PreciseNetwork:
 
     def mean_field(self) -> BallField:
         """σ_w², σ_b², q and χ of every run of layers, and q*."""
-        return self._narrow(0, lambda field, _: field, lambda field: [x for r in field.runs for x in (r.q, r.chi)])
+        return self._mean_field
+
+    @cached_property
+    def _mean_field(self) -> BallField:
+        return self._narrow(lambda field, _: field, lambda field: [x for r in field.runs for x in (r.q, r.chi)])
 
     def moments(self, order: int) -> list[arb]:
         """m_1 … m_n of JJᵀ."""
-        return self._narrow(PER_ORDER * order, lambda field, _: ball_moments(field, order), lambda found: found)
+        if len(self._moments) < order:
+            more = self._narrow(lambda field, _: ball_moments(field, order), lambda found: found, PER_ORDER * order)
+            self._moments[:] = more
+        return self._moments[:order]
 
     @cached_property
-    def _largest(self) -> arb:
-        return self._narrow(0, lambda _, equation: enclosed_largest(equation), lambda found: [found])
+    def _moments(self) -> list[arb]:
+        return []
 
     def largest(self) -> arb:
         """λ_max of JJᵀ, the true end of the support, however thin the density there.
@@ -72,6 +74,10 @@ class PreciseNetwork:
         """
         return self._largest
 
+    @cached_property
+    def _largest(self) -> arb:
+        return self._narrow(lambda _, equation: enclosed_largest(equation), lambda found: [found])
+
     def density(self, location: float) -> arb:
         """ρ(λ) at a point inside a bulk.
 
@@ -79,46 +85,37 @@ class PreciseNetwork:
         ------
         ConvergenceError : no root was found there: λ lies in a gap, or outside the support.
         """
-        engine = jacobian_equation(mean_field(self.net))
-        exact = decimal(location)
+        if location not in self._densities:
+            exact = decimal(location)
 
-        def enclosed(_: BallField, equation: BallEquation) -> arb:
-            start = _start(engine, equation, location)
-            return enclosed_density(equation, start, arb(fmpq(exact.numerator, exact.denominator)))
+            def enclosed(_: BallField, equation: BallEquation) -> arb:
+                return enclosed_density(equation, _start(self._engine, equation, location), ball_of(exact))
 
-        return self._narrow(0, enclosed, lambda found: [found])
+            self._densities[location] = self._narrow(enclosed, lambda found: [found])
+        return self._densities[location]
+
+    @cached_property
+    def _densities(self) -> dict[float, arb]:
+        return {}
+
+    @cached_property
+    def _engine(self) -> MasterEquation:
+        return jacobian_equation(mean_field(self.net))
 
     @property
     def proven(self) -> bool:
         """Whether what is given are proven enclosures."""
-        with working_precision(64):
-            return all(run.law.proven for run in ball_field(self.net).runs)
+        return self._mean_field.proven
 
     def _narrow(
-        self, more: int, compute: Callable[[BallField, BallEquation], Any], judged: Callable[[Any], list[arb]]
+        self, compute: Callable[[BallField, BallEquation], Any], judged: Callable[[Any], list[arb]], more: int = 0
     ) -> Any:
-        bits = SPARE + more + math.ceil(BITS_PER_DIGIT * self.digits)
-        failure: ConvergenceError | None = None
+        def with_equation() -> Any:
+            field = ball_field(self.net)
+            return compute(field, ball_equation(field))
+
         with budget():
-            for _ in range(TRIES):
-                with working_precision(bits):
-                    try:
-                        field = ball_field(self.net)
-                        found = compute(field, ball_equation(field))
-                        if all(
-                            x.is_zero() or x.rel_accuracy_bits() > BITS_PER_DIGIT * self.digits for x in judged(found)
-                        ):
-                            return found
-                        failure = None
-                    except OverBudget:
-                        raise
-                    except ConvergenceError as error:
-                        # More bits may do; that there is nothing to be found shows at once.
-                        if failure is not None and str(failure) == str(error):
-                            raise
-                        failure = error
-                bits = bits * 3 // 2
-        raise failure or ConvergenceError(f"{self.digits} digits were not reached with {bits * 2 // 3} bits")
+            return narrowed(with_equation, judged, self.digits, more)
 
 
 def _start(engine: MasterEquation, equation: BallEquation, location: float) -> tuple[complex, tuple[complex, ...]]:

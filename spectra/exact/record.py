@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flint import arb
 
 from ..errors import ConvergenceError
+from .narrowing import bits_for, is_narrow
 from .power_series import working_precision
-from .precise import BITS_PER_DIGIT, SPARE, PreciseNetwork
+from .precise import PreciseNetwork
 
 if TYPE_CHECKING:
     from .ball_field import BallField
@@ -22,13 +22,13 @@ SAME = 1e-9
 
 def digits(ball: arb, count: int) -> str:
     """The ball's midpoint to `count` digits."""
-    with working_precision(SPARE + math.ceil(BITS_PER_DIGIT * count)):
+    with working_precision(bits_for(count)):
         return ball.str(count, radius=False)
 
 
 def enclosure(ball: arb, count: int) -> tuple[str, str]:
     """Midpoint and radius of a ball that holds this one, `count` digits at most."""
-    with working_precision(SPARE + math.ceil(BITS_PER_DIGIT * count)):
+    with working_precision(bits_for(count)):
         text = ball.str(count)
     if not text.startswith("["):
         return text, "0"
@@ -43,14 +43,14 @@ def with_digits(record: dict[str, Any], precise: PreciseNetwork, at: Sequence[fl
     _into_mean_field(record, field, count)
     moments = precise.moments(max(len(record["jacobian"]["moments"]), 2))
     record["jacobian"]["moments"] = [digits(m, count) for m in moments[: len(record["jacobian"]["moments"])]]
-    with working_precision(SPARE + 2 * math.ceil(BITS_PER_DIGIT * count)):
+    with working_precision(bits_for(2 * count)):
         variance = moments[1] - moments[0] * moments[0]
-    if variance.rel_accuracy_bits() > BITS_PER_DIGIT * count:
+    if is_narrow(variance, count):
         record["jacobian"]["variance"] = digits(variance, count)
     largest = _or_note(precise.largest, notes)
     if largest is not None:
         record["jacobian"]["support"][1] = digits(largest, count)
-        with working_precision(SPARE + math.ceil(BITS_PER_DIGIT * count)):
+        with working_precision(bits_for(count)):
             record["singular_values"]["max"] = digits(largest.sqrt(), count)
     for k, location in enumerate(at or ()):
         # 0 off the bulks is exact.
@@ -63,7 +63,7 @@ def with_digits(record: dict[str, Any], precise: PreciseNetwork, at: Sequence[fl
 
 def _into_mean_field(record: dict[str, Any], field: BallField, count: int) -> None:
     table = record["mean_field"]
-    bits = SPARE + math.ceil(BITS_PER_DIGIT * count)
+    bits = bits_for(count)
     with working_precision(bits):
         table["q"] = [digits(q, count) for run in field.runs for q in run.variances]
     table["chi"] = [digits(run.chi, count) for run in field.runs for _ in range(run.repeat)]
@@ -106,7 +106,7 @@ def certified(
     if chi_1 is not None:
         found["chi_1"] = enclosure(chi_1, count)
     found["chi_layer_1"] = enclosure(first.chi, count)
-    with working_precision(SPARE + math.ceil(BITS_PER_DIGIT * count)):
+    with working_precision(bits_for(count)):
         found["sigma_w"] = enclosure(first.sigma_w2.sqrt(), count)
         found |= {f"mu_{k}": enclosure(first.law.moment(k), count) for k in (1, 2)}
     found |= {f"m_{k}": enclosure(m, count) for k, m in enumerate(precise.moments(order), 1)}

@@ -8,15 +8,15 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..digits import DOUBLE_DIGITS
 from ..errors import ConfigError
 from ..network.config import Network
+from .decimals import ball_of
 from .moments import Moments, jacobian_moments
 from .record import digits as digits_of
 
 if TYPE_CHECKING:
     from .symbolic import DepthMoments
-
-DOUBLE_DIGITS = 17
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class MomentReport:
         """The moments as text."""
         if self.values.exact and self.fractions:
             return [_fraction(x) for x in self.values.values]
-        return [digits_of(_ball(x), self.digits) for x in self.values.values]
+        return [digits_of(ball_of(x) if self.values.exact else x, self.digits) for x in self.values.values]
 
     @property
     def record(self) -> dict[str, Any]:
@@ -84,12 +84,6 @@ def _fraction(x: Fraction) -> str:
     from flint import fmpq
 
     return fmpq(x.numerator, x.denominator).str()
-
-
-def _ball(x: Any) -> Any:
-    from flint import arb, fmpq
-
-    return arb(fmpq(x.numerator, x.denominator)) if isinstance(x, Fraction) else x
 
 
 def _double(text: str) -> float | None:

@@ -21,11 +21,15 @@ import sympy
 from ..errors import ConfigError, ConvergenceError
 from ..network.config import Network
 from .ball_field import ball_field
+from .ball_moments import PER_ORDER
 from .moment_series import Layers, log_generator, log_s_of_slopes, scaled_moments_by_lagrange
-from .moments import PER_ORDER, SPARE, TRIES, exact_runs
+from .moments import exact_runs
+from .narrowing import bits_for
 from .power_series import polynomials, rationals, working_precision
-from .weight_shifts import ratio_of, weight_shifts
+from .widths import exact_shifts, ratio_of
 
+# How often the precision is doubled.
+TRIES = 6
 DEPTH = sympy.Symbol("L", positive=True, integer=True)
 
 
@@ -133,7 +137,7 @@ def depth_moments(net: Network, order: int, digits: int = 30) -> DepthMoments:
             for r, m in zip(exact, moments, strict=True)
         ]
         return _with_symbols(runs, order, None)
-    bits, before = SPARE + int(3.33 * digits) + PER_ORDER * order, None
+    bits, before = bits_for(digits, PER_ORDER * order), None
     for _ in range(TRIES):
         found = _with_symbols(_ball_runs(net, order, bits), order, digits)
         if found == before:
@@ -186,7 +190,7 @@ def _with_symbols(runs: list[_Run], order: int, digits: int | None) -> DepthMome
     depths = (DEPTH,) if len(runs) == 1 else sympy.symbols(names, positive=True, integer=True)
     ring, symbols = polynomials(names)
     last = runs[-1].fan_out
-    shifts = weight_shifts(((r.weights, r.fan_in, r.fan_out, n) for r, n in zip(runs, symbols, strict=True)), last)
+    shifts = exact_shifts(((r.weights, r.fan_in, r.fan_out, n) for r, n in zip(runs, symbols, strict=True)), last)
     generator = log_generator(ring, [(ring.number(r), e) for r, e in shifts.items()], [], order)
     numbers = rationals()
     for r, n in zip(runs, symbols, strict=True):

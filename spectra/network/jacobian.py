@@ -19,8 +19,9 @@ from ..laws.nodes import NodeLaw
 from ..laws.pushforward import slope_law, slope_split
 from ..master import Factor, MasterEquation, combine
 from ..ratio import Ratio
-from .meanfield import MeanField
+from .meanfield import LayerState, MeanField
 from .rule import gauss_rule, nodes_needed, position, variance_at
+from .weight_shifts import weight_shifts
 
 # Relative drift of q that is rounding: the error left by the mean is its square.
 SAME = 1e-11
@@ -66,21 +67,15 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
     3.1, in fan-in normalisation.
     """
     last = state.runs[-1].fan_out
-    first = state.runs[0].fan_in
-    shifts: list[tuple[float, float]] = [(last / first if last and first else 1.0, -1.0)]
+    widths = [_shares(run, last) for run in state.runs]
+    shifts: list[tuple[float, float]] = weight_shifts(
+        (run.spec.weights, before, after, run.repeat) for run, (before, after) in zip(state.runs, widths, strict=True)
+    )
     families: dict[tuple[Activation, float], _Kin] = {}
     log_m1: list[float] = []
     merged = _merged_variances(state)
-    for run in state.runs:
-        ratio = last / run.fan_out if last and run.fan_out else 1.0
-        before = last / run.fan_in if last and run.fan_in else 1.0
+    for run, (_, ratio) in zip(state.runs, widths, strict=True):
         count = float(run.repeat)
-        # Of a run of equal layers only the first can change the width.
-        if run.spec.weights == "orthogonal":
-            if before < ratio:
-                shifts += [(before, 1.0), (ratio, -1.0)]
-        else:
-            shifts.append((ratio, -count))
         activation = run.spec.activation
         q = merged[run.q]
         rank, lost = _split(activation, q)
@@ -98,6 +93,12 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
         for factor in _representatives(activation, ratio, kin, level, extra)
     ]
     return MasterEquation(tuple(shifts), combine(_that_count(factors, shifts)), -math.fsum(log_m1))
+
+
+def _shares(run: LayerState, last: int | None) -> tuple[float, float]:
+    """N_L/N before a run and in it; 1 where widths are not stated."""
+    before, after = (last / width if last and width else 1.0 for width in (run.fan_in, run.fan_out))
+    return before, after
 
 
 def _split(activation: Activation, variance: float) -> tuple[float, float]:

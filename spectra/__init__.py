@@ -14,8 +14,15 @@ from .errors import ConvergenceError as ConvergenceError
 
 if TYPE_CHECKING:
     from .agreement import crosscheck as crosscheck
+    from .convolve import affine as affine
+    from .convolve import compound_poisson as compound_poisson
+    from .convolve import compression as compression
+    from .convolve import free_poisson as free_poisson
     from .convolve import free_power as free_power
     from .convolve import free_product as free_product
+    from .convolve import free_sum as free_sum
+    from .convolve import free_sum_power as free_sum_power
+    from .expressions import parse_law as parse_law
     from .law import Law as Law
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field
@@ -37,12 +44,19 @@ _HOMES = {
     "Network": "network.config",
     "Prediction": "prediction",
     "Spectrum": "spectrum",
+    "affine": "convolve",
+    "compound_poisson": "convolve",
+    "compression": "convolve",
     "crosscheck": "agreement",
     "free_cumulants": "transforms",
+    "free_poisson": "convolve",
     "free_power": "convolve",
     "free_product": "convolve",
+    "free_sum": "convolve",
+    "free_sum_power": "convolve",
     "mean_field": "network.meanfield",
     "moments": "transforms",
+    "parse_law": "expressions",
     "predict": "prediction",
     "r_transform": "transforms",
     "s_transform": "transforms",

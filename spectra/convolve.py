@@ -1,115 +1,37 @@
-"""Free multiplicative convolution, S_{μ⊠ν} = S_μ S_ν.
+"""Free convolutions, S_{μ⊠ν} = S_μ S_ν and R_{μ⊞ν} = R_μ + R_ν, their powers, and laws made of others.
 
-Products and powers are laws themselves; nothing is computed until something is asked of them.
+What they make are laws themselves; nothing is computed until something is asked of them.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from typing import overload
 
-from .law import Law
-from .master import Factor
-
-
-@dataclass(frozen=True)
-class FreeProduct(Law):
-    """μ_1 ⊠ μ_2 ⊠ …: the law of √A B √A and so on, for free A, B ≥ 0; S = Π S_i.
-
-    Parameters
-    ----------
-    laws : at least one; products among them are opened up.
-
-    Source
-    ------
-    Voiculescu, J. Operator Theory 18 (1987), 223-235.
-    """
-
-    laws: tuple[Law, ...]
-
-    def __post_init__(self) -> None:
-        opened: list[Law] = []
-        for law in self.laws:
-            if not isinstance(law, Law):
-                raise ValueError(f"`FreeProduct`: every factor must be a `Law`, not {law!r}.")
-            opened += law.laws if isinstance(law, FreeProduct) else (law,)
-        if not opened:
-            raise ValueError("`FreeProduct(())`: at least one law is needed; the neutral one is `Dirac(1)`.")
-        object.__setattr__(self, "laws", tuple(opened))
-
-    @property
-    def mean(self) -> float:
-        """Π m_1."""
-        return math.prod(law.mean for law in self.laws)
-
-    @property
-    def log_mean(self) -> float:
-        """Σ log m_1."""
-        return math.fsum(law.log_mean for law in self.laws)
-
-    def shifts(self) -> tuple[tuple[float, float], ...]:
-        """Those of all factors."""
-        return tuple(pair for law in self.laws for pair in law.shifts())
-
-    def factors(self, level: int = 0) -> tuple[Factor, ...]:
-        """Those of all factors."""
-        return tuple(factor for law in self.laws for factor in law.factors(level))
+from .law import Law, PositiveLaw
+from .laws.atomic import constant, point
+from .laws.dirac import Dirac
+from .laws.marchenko_pastur import MarchenkoPastur
+from .laws.semicircle import Semicircle
+from .line.numbers import Number, exactly
+from .line.products import CompoundPoisson, Product, ProductPower
+from .line.sums import Affine, Divisible, FreeSum, sum_of
+from .powers import FreePower, FreeProduct
 
 
-@dataclass(frozen=True)
-class FreePower(Law):
-    """μ^{⊠t}, t ≥ 1 real: S = S_μ^t.
-
-    Parameters
-    ----------
-    law : μ.
-    exponent : t; the cost does not depend on it.
-
-    Source
-    ------
-    Belinschi and Bercovici, Int. Math. Res. Not. 2005, 65-101, Theorem 2.6: it is a law for every real t ≥ 1.
-    """
-
-    law: Law
-    exponent: float
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.law, Law):
-            raise ValueError(f"`FreePower`: the base must be a `Law`, not {self.law!r}.")
-        if not (math.isfinite(self.exponent) and self.exponent >= 1.0):
-            raise ValueError(
-                f"`FreePower(exponent={self.exponent})`: `exponent` must be a finite number ≥ 1; below 1 the power "
-                "need not be a law."
-            )
-
-    @property
-    def mean(self) -> float:
-        """m_1^t; inf or 0 beyond the range of doubles."""
-        try:
-            return self.law.mean**self.exponent
-        except OverflowError:
-            return math.inf
-
-    @property
-    def log_mean(self) -> float:
-        """Logarithm of m_1^t."""
-        return self.exponent * self.law.log_mean
-
-    def shifts(self) -> tuple[tuple[float, float], ...]:
-        """Those of μ, t times."""
-        return tuple((r, self.exponent * e) for r, e in self.law.shifts())
-
-    def factors(self, level: int = 0) -> tuple[Factor, ...]:
-        """Those of μ, t times."""
-        return tuple(replace(factor, count=self.exponent * factor.count) for factor in self.law.factors(level))
-
-
+@overload
+def free_product(*laws: PositiveLaw) -> PositiveLaw: ...
+@overload
+def free_product(*laws: Law) -> Law: ...
 def free_product(*laws: Law) -> Law:
     """μ_1 ⊠ μ_2 ⊠ … as a law: S = Π S_i.
 
+    Laws on [0, ∞), and at most one that reaches below zero.
+
     Raises
     ------
-    ValueError : no factor, or one that is not a law.
+    ValueError : no factor, one that is not a law, or two that reach below zero.
 
     Source
     ------
@@ -122,19 +44,187 @@ def free_product(*laws: Law) -> Law:
     >>> print(f"{low:.12f} {high:.12f}")
     0.028350136391 4.409149863609
     """
-    return laws[0] if len(laws) == 1 and isinstance(laws[0], Law) else FreeProduct(laws)
+    known, others = [], []
+    for law in _laws("free_product", laws):
+        (known if isinstance(law, PositiveLaw) else others).append(law)
+    if not known and not others:
+        raise ValueError("`free_product()`: at least one law is needed; the neutral one is `Dirac(1)`.")
+    if not others:
+        return known[0] if len(known) == 1 else FreeProduct(tuple(known))
+    scale = math.prod(a for a in map(constant, laws) if a is not None)
+    if scale == 0:
+        return point(0)
+    known, others = ([law for law in some if constant(law) is None] for some in (known, others))
+    if not known and not others:
+        return point(scale)
+    signed = [law for law in others if law.hull[0] < 0.0]
+    if len(signed) > 1:
+        raise ValueError("`free_product`: at most one factor may reach below zero, and two of these do.")
+    for k, law in enumerate(others):
+        # A dilation goes outside; so does the sign of a law below zero.
+        if isinstance(law, Affine) and law.shift == 0:
+            return affine(free_product(*known, *others[:k], law.law, *others[k + 1 :]), law.scale * scale)
+        if law.hull[1] <= 0.0:
+            mirrored = affine(law, -1)
+            if not isinstance(mirrored, Affine):
+                return affine(free_product(*known, *others[:k], mirrored, *others[k + 1 :]), -scale)
+    whole: list[Law] = [FreeProduct(tuple(known)) if len(known) > 1 else known[0]] if known else []
+    whole += [law for law in others if law not in signed] + signed
+    result = whole[0]
+    for law in whole[1:]:
+        result = Product(result, law)
+    return affine(result, scale)
 
 
-def free_power(law: Law, exponent: float) -> Law:
-    """μ^{⊠t} as a law, for real t ≥ 1: S = S_μ^t.
+@overload
+def free_power(law: PositiveLaw, exponent: Number) -> PositiveLaw: ...
+@overload
+def free_power(law: Law, exponent: Number) -> Law: ...
+def free_power(law: Law, exponent: Number) -> Law:
+    """μ^{⊠t} as a law, for real t ≥ 1 and μ on [0, ∞): S = S_μ^t.
 
     Raises
     ------
-    ValueError : the base is not a law, or the exponent is below 1.
+    ValueError : the base is not a law or reaches below zero, or the exponent is below 1.
 
     Source
     ------
     Voiculescu, J. Operator Theory 18 (1987), 223-235; exponents that are not whole: Belinschi and Bercovici, Int.
     Math. Res. Not. (2005), 65-101.
     """
-    return FreePower(law, exponent)
+    if isinstance(law, PositiveLaw) or not isinstance(law, Law):
+        return FreePower(law, exponent)
+    if law.hull[0] < 0.0:
+        raise ValueError(
+            f"`free_power(exponent={exponent})`: ⊠ powers are of laws on [0, ∞), and this one may reach below."
+        )
+    if not (math.isfinite(exponent) and exponent >= 1):
+        raise ValueError(f"`free_power(exponent={exponent})`: `exponent` must be a finite number ≥ 1.")
+    return law if exponent == 1 else ProductPower(law, exponent)
+
+
+def free_sum(*laws: Law) -> Law:
+    """μ_1 ⊞ μ_2 ⊞ … as a law: R = Σ R_i.
+
+    Raises
+    ------
+    ValueError : no term, or one that is not a law.
+
+    Source
+    ------
+    Voiculescu, J. Funct. Anal. 66 (1986), 323-346.
+
+    Examples
+    --------
+    >>> from spectra.laws import Bernoulli
+    >>> free_sum(Bernoulli(0.5), Bernoulli(0.5)).spectrum().support()
+    (0.0, 2.0)
+    """
+    terms = _laws("free_sum", laws)
+    if not terms:
+        raise ValueError("`free_sum()`: at least one law is needed.")
+    return sum_of([(law, 1) for law in terms])
+
+
+def free_sum_power(law: Law, exponent: Number) -> Law:
+    """μ^{⊞t} as a law: R = t R_μ, real t ≥ 1, or t > 0 where μ is freely infinitely divisible.
+
+    Raises
+    ------
+    ValueError : an exponent for which the power need not be a law.
+
+    Source
+    ------
+    Nica and Speicher, Amer. J. Math. 118 (1996), 799-837.
+    """
+    (law,) = _laws("free_sum_power", (law,))
+    least = "> 0" if isinstance(law, Divisible) else "≥ 1"
+    if not (math.isfinite(exponent) and (exponent > 0 if isinstance(law, Divisible) else exponent >= 1)):
+        raise ValueError(f"`free_sum_power(exponent={exponent})`: the exponent must be a finite number {least}.")
+    return sum_of([(law, exponent)])
+
+
+def affine(law: Law, scale: Number = 1, shift: Number = 0) -> Law:
+    """The law of sX + b, s ≠ 0.
+
+    Raises
+    ------
+    ValueError : s = 0, or numbers that are not finite.
+    """
+    (law,) = _laws("affine", (law,))
+    if not (math.isfinite(scale) and scale != 0 and math.isfinite(shift)):
+        raise ValueError(f"`affine(scale={scale}, shift={shift})`: both must be finite, and `scale` not 0.")
+    if isinstance(law, Affine):
+        law, scale, shift = law.law, law.scale * scale, scale * law.shift + shift
+    place = constant(law)
+    if place is not None:
+        return point(scale * place + shift)
+    if shift == 0 and scale == 1:
+        return law
+    if shift == 0 and scale == -1:
+        if isinstance(law, FreeSum):
+            return sum_of([(affine(part, -1), t) for part, t in law.terms])
+        if isinstance(law, CompoundPoisson):
+            return compound_poisson(law.rate, affine(law.jumps, -1))
+        if isinstance(law, Semicircle):
+            return law
+    if shift == 0 and scale > 0 and isinstance(law, PositiveLaw):
+        return FreeProduct((Dirac(scale), law))
+    return Affine(law, scale, shift)
+
+
+def compression(law: Law, share: Number) -> Law:
+    """The law of PXP seen from the range of a free projection P of rank `share`: κ_k → share^{k−1} κ_k.
+
+    Raises
+    ------
+    ValueError : a share outside (0, 1].
+
+    Source
+    ------
+    Nica and Speicher, Amer. J. Math. 118 (1996), 799-837.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"`compression(share={share})`: `share` must lie in (0, 1].")
+    return affine(free_sum_power(law, 1 / exactly(share)), share)
+
+
+def compound_poisson(rate: Number, jumps: Law) -> Law:
+    """The compound free Poisson law: κ_k = rate · m_k(jumps).
+
+    Raises
+    ------
+    ValueError : a rate that is not positive.
+
+    Source
+    ------
+    Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Definition 12.16.
+    """
+    (jumps,) = _laws("compound_poisson", (jumps,))
+    if not (math.isfinite(rate) and rate > 0):
+        raise ValueError(f"`compound_poisson(rate={rate})`: `rate` must be positive and finite.")
+    size = constant(jumps)
+    if size is not None:
+        return free_poisson(rate, size) if size else point(0)
+    return CompoundPoisson(rate, jumps)
+
+
+def free_poisson(rate: Number, jump: Number = 1) -> Law:
+    """The free Poisson law, κ_k = rate · jump^k: Marchenko-Pastur of ratio 1/rate and scale rate · jump.
+
+    Raises
+    ------
+    ValueError : a rate that is not positive, or a jump of 0.
+    """
+    if not (math.isfinite(rate) and rate > 0 and math.isfinite(jump) and jump != 0):
+        raise ValueError(f"`free_poisson(rate={rate}, jump={jump})`: `rate` must be positive, `jump` not 0.")
+    size = abs(exactly(jump))
+    law = MarchenkoPastur(1 / exactly(rate), exactly(rate) * size)
+    return law if jump > 0 else affine(law, -1)
+
+
+def _laws(name: str, laws: Sequence[Law]) -> list[Law]:
+    for law in laws:
+        if not isinstance(law, Law):
+            raise ValueError(f"`{name}`: every argument must be a `Law`, not {law!r}.")
+    return list(laws)

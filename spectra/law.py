@@ -1,27 +1,91 @@
-"""What a law is here: the factors of its S-transform, S(w) = (1/m_1) Π_i (1 + r_i w)^{e_i} Π_k S_k(r_k w)^{n_k}."""
+"""What a law is here: a curve (z, G(z)); and, on [0, ∞), the factors of its S-transform.
+
+S(w) = (1/m_1) Π_i (1 + r_i w)^{e_i} Π_k S_k(r_k w)^{n_k}.
+"""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ._types import Array
 from .errors import ConvergenceError
+from .line.factors import trace_of_factors
+from .line.trace import Trace
 from .master import Factor, MasterEquation, combine
 
 if TYPE_CHECKING:
     from .assembly import Assembly
+    from .exact.power_series import Ring
     from .laws.nodes import NodeLaw
-    from .spectrum import Spectrum
+    from .spectrum import Distribution, Spectrum
 
 # Mass integrated from the density; the engine reaches 1e-12, and a lost bulk or atom shows at once.
 MASS_TOLERANCE = 1e-10
 
 
-@dataclass(frozen=True)
 class Law(ABC):
+    """A probability law of bounded support on the real line, known through its Stieltjes transform.
+
+    `trace` is what defines it; what is derived from it are `spectrum` (density, distribution function, quantiles,
+    atoms) and the functions of `spectra.transforms`.
+    """
+
+    @property
+    @abstractmethod
+    def mean(self) -> float:
+        """m_1."""
+
+    @property
+    @abstractmethod
+    def unknowns(self) -> int:
+        """How many numbers make a point of `trace`."""
+
+    @abstractmethod
+    def trace(self, t: Array) -> Trace:
+        """Z and G(z) at the unknowns t (n, m)."""
+
+    @abstractmethod
+    def start(self, z: Array) -> Array:
+        """Unknowns (n, m) for large z, to leading order."""
+
+    @property
+    @abstractmethod
+    def hull(self) -> tuple[float, float]:
+        """An interval that holds the whole law."""
+
+    @property
+    @abstractmethod
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """(location, mass) of atoms, and (location, 0) where an unbounded density may stand for one."""
+
+    @abstractmethod
+    def moment_list(self, ring: Ring, order: int) -> list[Any]:
+        """m_1 … m_order over a ring that contains the rationals; exact where the parameters are."""
+
+    @property
+    def is_rational(self) -> bool:
+        """Whether `moment_list` over the rationals is exact."""
+        return True
+
+    @abstractmethod
+    def spectrum(self) -> Distribution:
+        """Density, distribution function, quantiles, bulks and atoms."""
+
+    @property
+    @abstractmethod
+    def residual(self) -> float:
+        """Largest residual of the equations at the points the spectrum was made of."""
+
+
+@dataclass(frozen=True)
+class PositiveLaw(Law):
     """A probability law on [0, ∞) of positive mean, defined by the factors of its S-transform.
 
     Members to define are `mean`, and `shifts` and `factors` where they are not empty.  Whatever else there is to know
@@ -64,11 +128,67 @@ class Law(ABC):
         """Equation of w = g R(g): log g = log(w S(w)), `equation` without its −log(1 + w)."""
         return MasterEquation(self.shifts(), combine(self.factors()), -self.log_mean)
 
+    # -- as a curve: over w or ζ = w/(1 + w), and the v_k of the factors -------------------------------------------
+
+    @cached_property
+    def _parts(self) -> tuple[tuple[tuple[float, float], ...], tuple[Factor, ...]]:
+        return self.shifts(), combine(self.factors())
+
+    @property
+    def unknowns(self) -> int:
+        """W or ζ, and one for every factor known through its ψ."""
+        return 1 + len(self._parts[1])
+
+    def trace(self, t: Array) -> Trace:
+        """Z = 1/u(w, v) and (1 + w) u, with ψ_k(v_k) = r_k w."""
+        return trace_of_factors(*self._parts, self.log_mean, t, rank=self._rank)
+
+    @cached_property
+    def _rank(self) -> float | None:
+        """Mass off zero of a law without other atoms: w has no poles, but goes to −rank where λ goes to 0."""
+        return None if any(factor.law.atoms for factor in self._parts[1]) else self.equation.rank
+
+    def start(self, z: Array) -> Array:
+        """To leading order w = m_1/z, v_k = r_k w."""
+        w = self.mean / z
+        first = w if self._rank is None else w / (self._rank + w)
+        return np.stack([first, *(factor.ratio * w for factor in self._parts[1])])
+
+    @property
+    def hull(self) -> tuple[float, float]:
+        """The support."""
+        return self.spectrum().support()
+
+    @cached_property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """Atoms, and 0 where the density diverges."""
+        law = self.spectrum()
+        found = [(atom.location, atom.mass) for atom in law.atoms]
+        if law.bulks and law.bulks[0][0] == 0.0 and law.atom_at_zero == 0.0:
+            found.append((0.0, 0.0))
+        return tuple(found)
+
+    def moment_list(self, ring: Ring, order: int) -> list[Any]:
+        """m_1 … m_order of the law, by Lagrange inversion in doubles."""
+        from .transforms import moments
+
+        return [ring.number(Fraction(float(m))) for m in moments(self, order)]
+
+    @property
+    def is_rational(self) -> bool:
+        """False: doubles."""
+        return False
+
     @cached_property
     def _assembly(self) -> Assembly:
         from .assembly import spectrum_of
 
         return spectrum_of(self.equation, self._equation_at)
+
+    @property
+    def residual(self) -> float:
+        """Largest relative residual of the equation at the points the spectrum was made of."""
+        return self._assembly.residual
 
     def spectrum(self) -> Spectrum:
         """Law on the real axis: density, distribution function, quantiles, bulks and atoms; computed once.
@@ -90,7 +210,7 @@ class Law(ABC):
 
 
 @dataclass(frozen=True)
-class NodalLaw(Law):
+class NodalLaw(PositiveLaw):
     """A law known through its ψ, as a sum over real or complex nodes.
 
     Its mass at 0 is a projection of rank p, split off as S = (1 + w)/(1 + w/p) · S_0(w/p), S_0 that of the rest.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .network.config import LayerSpec, Network
     from .network.meanfield import MeanField
     from .prediction import Prediction
-    from .spectrum import Spectrum
+    from .spectrum import Distribution
 
 SCHEMA = 1
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -40,7 +40,7 @@ def prediction_to_dict(
     moments : K, the number of moments m_1 … m_K.
     """
     field, law, singular, checks = pred.mean_field, pred.spectrum, pred.singular_values, pred.checks
-    where = np.asarray(at, float) if at is not None else density_points(pred, points)
+    where = np.asarray(at, float) if at is not None else density_points(law, points)
     power_sums = np.asarray(pred.moments(max(moments, 2)), float)
     low, high = singular.support()
     result = {
@@ -119,14 +119,13 @@ def _resolved_layers(field: MeanField) -> list[tuple[LayerSpec, int]]:
     return [(spec, sum(repeat for _, repeat in same)) for spec, same in groupby(runs, key=lambda run: run[0])]
 
 
-def density_points(pred: Prediction, count: int) -> np.ndarray:
+def density_points(law: Distribution, count: int) -> np.ndarray:
     """Where the density is worth giving: `count` points strictly inside the bulks, ascending.
 
     Every bulk gets its share by mass, at least two where `count` allows; within a bulk the points crowd towards both
     ends as Chebyshev's do. Where a bulk spans more than two decades, half of them do so on a logarithmic scale and
     half in probability, so that neither the tail nor the mass is missed.
     """
-    law = pred.spectrum
     spans = [span for span in (_span(law, a, b) for a, b in law.bulks) if span[1] > span[0]]
     if not spans:
         return np.empty(0)
@@ -150,7 +149,7 @@ def _crowded(number: int) -> np.ndarray:
     return 0.5 - 0.5 * np.cos(math.pi * (np.arange(number) + 0.5) / max(number, 1))
 
 
-def _span(law: Spectrum, low: float, high: float) -> tuple[float, float, float, float]:
+def _span(law: Distribution, low: float, high: float) -> tuple[float, float, float, float]:
     """Part of a bulk that doubles reach and that holds all but `TAIL_MASS` at each end, and its mass.
 
     Returns
@@ -165,7 +164,7 @@ def _span(law: Spectrum, low: float, high: float) -> tuple[float, float, float, 
         return low, high, before, max(mass, 0.0)
     before, mass = before + TAIL_MASS, mass - 2 * TAIL_MASS
     start, end = (float(x) for x in law.icdf(np.array([before, before + mass])))
-    return max(low, start, SMALLEST), min(high, end), before, mass
+    return max(low, start, SMALLEST if low >= 0.0 else low), min(high, end), before, mass
 
 
 def finite(value: Any, missing: list[str], path: str = "") -> Any:

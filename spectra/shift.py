@@ -11,6 +11,17 @@ from .master import MasterEquation, Point
 ROUNDING = 3.3e-16
 
 
+def density_change(equation: MasterEquation, point: Point, step: Array) -> Array:
+    """By how much a `step` in ζ changes the density, relative to it, less what rounding does (n,)."""
+    zeta = point.zeta
+    change = np.abs(equation.log_density_along(zeta, step))
+    # Where the density is small it carries the rounding of w, of argument arg ζ − arg(1 − ζ), and of every v_k, as that
+    # moves log u and with it ζ.
+    angle = np.abs(np.sin(np.angle(zeta) - np.angle(1.0 - zeta)))
+    carried = np.sum(equation.counts * np.abs(point.pull * point.v), axis=0) / np.abs(point.slope)
+    return np.maximum(change - ROUNDING * (1.0 / angle + carried / zeta.imag), 0.0)
+
+
 def as_shift(equation: MasterEquation, log_u: Array, point: Point, step: Array) -> Array:
     """Shifts of log u, relative to 1 + |log u| (n,), that change the density as much as a `step` in ζ does.
 
@@ -18,13 +29,7 @@ def as_shift(equation: MasterEquation, log_u: Array, point: Point, step: Array) 
     moves, and in a tail, however thin, the imaginary part of a step counts by its own size, but for what rounding makes
     of it.  Infinite where something is not a number.
     """
-    zeta = point.zeta
-    change = np.abs(equation.log_density_along(zeta, step))
-    # Where the density is small it carries the rounding of w, of argument arg ζ − arg(1 − ζ), and of every v_k, as that
-    # moves log u and with it ζ.
-    angle = np.abs(np.sin(np.angle(zeta) - np.angle(1.0 - zeta)))
-    carried = np.sum(equation.counts * np.abs(point.pull * point.v), axis=0) / np.abs(point.slope)
-    change = np.maximum(change - ROUNDING * (1.0 / angle + carried / zeta.imag), 0.0)
-    steepness = np.abs(equation.log_density_along(zeta, 1.0 / point.slope))
+    change = density_change(equation, point, step)
+    steepness = np.abs(equation.log_density_along(point.zeta, 1.0 / point.slope))
     size = change / (1.0 + steepness) / (1.0 + np.abs(log_u))
     return np.where(np.isnan(size), np.inf, size)

@@ -28,6 +28,50 @@ class Atom:
     mass: float
 
 
+class Distribution(Protocol):
+    """What laws on the half-line and on the line have in common."""
+
+    def pdf(self, x: ArrayLike) -> Array:
+        """Density of the absolutely continuous part."""
+        ...
+
+    def cdf(self, x: ArrayLike) -> Array:
+        """P(X ≤ x), atoms included."""
+        ...
+
+    def icdf(self, p: ArrayLike) -> Array:
+        """Smallest x with cdf(x) ≥ p."""
+        ...
+
+    def quadrature(self) -> tuple[Array, Array]:
+        """Nodes x and weights of the continuous part."""
+        ...
+
+    def support(self) -> tuple[float, float]:
+        """Smallest interval that holds the whole law."""
+        ...
+
+    @property
+    def total_mass(self) -> float:
+        """Sum of all parts."""
+        ...
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """Atoms, ascending."""
+        ...
+
+    @property
+    def bulks(self) -> tuple[tuple[float, float], ...]:
+        """Intervals of the continuous part, ascending."""
+        ...
+
+    @property
+    def effective_support(self) -> tuple[float, float]:
+        """Interval with all but 1e-12 of the mass."""
+        ...
+
+
 class ArcDensity(Protocol):
     """What the law asks of one arc of its continuous part (see `spectra.chart.Chart`)."""
 
@@ -219,6 +263,13 @@ class Spectrum:
                 largest = logs.max(axis=1)
                 terms.append(largest + np.log(np.exp(logs - largest[:, None]).sum(axis=1)))
         return np.logaddexp.reduce(terms) if terms else np.full(k.shape, -np.inf)
+
+    def quadrature(self) -> tuple[Array, Array]:
+        """Nodes λ and weights of the continuous part."""
+        rules = [arc.quadrature() for arc in self.arcs]
+        u, weights = (np.concatenate([rule[k] for rule in rules] or [np.empty(0)]) for k in (0, 1))
+        with np.errstate(over="ignore"):
+            return np.exp(-u), weights
 
     @property
     def total_mass(self) -> float:

@@ -11,12 +11,14 @@ import numpy as np
 from ._types import Array
 from .guess import THIN
 from .master import MasterEquation, Point
-from .shift import as_shift
+from .shift import as_shift, density_change
 from .walker import Arc
 
 _STEPS = 30
 # log u must be the same, relative to 1 + |log u|, to this, and the density as far as such a shift changes it.
 STABLE = 1e-12
+# Where it is not below its peak by more than a factor e^PEAK, the density itself must be the same to this.
+INTERIOR, PEAK = 1e-11, 4.0
 # Newton's method is quadratic: steps as short as this leave rounding.
 ARRIVED = 1e-7
 # Nodes added to the rules at least, and at most, at a time.
@@ -97,11 +99,16 @@ class _Along:
         return self._at(wider, self.point.zeta, _carried(self.equation, wider, self.point.v))
 
     def error(self, before: _Along) -> float:
-        """The largest shift of log u that would change the density as much."""
+        """The largest shift of log u that would change the density as much, or change of it in terms of `INTERIOR`."""
         with np.errstate(all="ignore"):
             step = (self.point.log_u - before.point.log_u) / self.point.slope
             shift = as_shift(self.equation, before.point.log_u.real, self.point, step)
-        return float(np.max(np.where(self.found, shift, np.inf)[before.found], initial=0.0))
+            # A narrow law is steep all over.
+            change = density_change(self.equation, self.point, step) * (STABLE / INTERIOR)
+            share = self.equation.log_share(self.point.zeta)
+            dense = share > np.max(share, initial=-np.inf) - PEAK
+        error = np.where(self.found, np.maximum(shift, np.where(dense, change, 0.0)), np.inf)
+        return float(np.max(error[before.found], initial=0.0))
 
 
 def _carried(equation: MasterEquation, wider: MasterEquation, v: Array) -> Array:

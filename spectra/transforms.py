@@ -14,10 +14,14 @@ from numpy.typing import ArrayLike
 
 from ._types import Array
 from .assembly import FINEST_LEVEL
-from .law import Law, NodalLaw
+from .law import Law, NodalLaw, PositiveLaw
 from .laws.nodes import LawStack, NodeLaw
 from .series import IN_DOUBLES, log_scaled_moments, scaled_moments
 from .subordination import along_rays, inverse_psi, roots
+
+
+def _no_route(name: str, law: object, at: object) -> NotImplementedError:
+    return NotImplementedError(f"`{name}({law!r}, {at!r})`: there is no route for this kind of law.")
 
 
 def _upper(x: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -52,6 +56,11 @@ def s_transform(law: Law, w: ArrayLike) -> Array:
     ------
     Voiculescu, J. Operator Theory 18 (1987), 223-235.
     """
+    raise _no_route("s_transform", law, w)
+
+
+@s_transform.register
+def _(law: PositiveLaw, w: ArrayLike) -> Array:
     given = np.asarray(w)
     is_complex = np.iscomplexobj(given)
     if is_complex:
@@ -98,6 +107,11 @@ def psi(law: Law, u: ArrayLike) -> Array:
     --------
     1e-11 relative; every value carries the certificate of `spectra.solve`.  Of a law of D² as `stieltjes`.
     """
+    raise _no_route("psi", law, u)
+
+
+@psi.register
+def _(law: PositiveLaw, u: ArrayLike) -> Array:
     shape = np.shape(u)
     u, below, log_u = _upper(u)
     result = np.zeros(u.size, complex)
@@ -139,6 +153,11 @@ def stieltjes(law: Law, z: ArrayLike) -> Array:
     ------
     Belinschi and Bercovici, J. Anal. Math. 101 (2007), 357-365: the subordination functions that are followed.
     """
+    raise _no_route("stieltjes", law, z)
+
+
+@stieltjes.register
+def _(law: PositiveLaw, z: ArrayLike) -> Array:
     shape = np.shape(z)
     z, below, log_z = _upper(z)
     if np.any(z == 0.0):
@@ -197,6 +216,11 @@ def r_transform(law: Law, g: ArrayLike) -> Array:
     ------
     Voiculescu, J. Funct. Anal. 66 (1986), 323-346; w S(w) = g: Haagerup and Larsen, J. Funct. Anal. 176 (2000).
     """
+    raise _no_route("r_transform", law, g)
+
+
+@r_transform.register
+def _(law: PositiveLaw, g: ArrayLike) -> Array:
     given = np.asarray(g)
     g, below, log_g = _upper(given)
     equation = law.additive_equation
@@ -229,6 +253,11 @@ def moments(law: Law, order: int) -> Array:
     ------
     Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Lecture 18.
     """
+    raise _no_route("moments", law, order)
+
+
+@moments.register
+def _(law: PositiveLaw, order: int) -> Array:
     k = np.arange(1.0, order + 1.0)
     with np.errstate(over="ignore"):
         if order > IN_DOUBLES:
@@ -266,6 +295,11 @@ def free_cumulants(law: Law, order: int) -> Array:
     ------
     Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Lecture 18: w = g R(g) inverts w S(w).
     """
+    raise _no_route("free_cumulants", law, order)
+
+
+@free_cumulants.register
+def _(law: PositiveLaw, order: int) -> Array:
     k = np.arange(1.0, order + 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
         return law.mean**k * scaled_moments(law.additive_equation, order)

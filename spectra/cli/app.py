@@ -20,6 +20,7 @@ from ..network.schema import nearest
 from .bench import bench
 from .check import check
 from .compare import compare
+from .law import law
 from .moments import moments
 from .predict import predict
 
@@ -67,7 +68,7 @@ def commands() -> None:
     """Predict the singular values of the input-output Jacobian of a wide random network."""
 
 
-for _command in (predict, compare, check, bench, moments):
+for _command in (predict, compare, check, bench, moments, law):
     commands.add_command(_command)
 
 

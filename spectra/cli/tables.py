@@ -18,10 +18,13 @@ from ..spectrum import OUTSIDE
 if TYPE_CHECKING:
     from ..agreement import CrossCheck
     from ..exact.report import MomentReport
+    from ..law_report import LawReport
     from ..prediction import Prediction
 
 # Without a terminal there is no width to fit; rows must not be broken for a reader that is a program.
 FILE_WIDTH = 140
+# Longer fractions are shown as decimals.
+SHORT_FRACTION = 24
 WITH_BIAS = (
     "“with bias” counts also the bias expected of a finite width; at ∞ (in the logarithm) the verdict holds it against "
     "its limit."
@@ -150,6 +153,36 @@ def _verdict(checks: dict[str, Any]) -> str:
         f"{'certified' if checks['certified'] else 'NOT certified'}; residual {number(checks['residual'], 2)}, "
         f"mass defect {number(checks['mass_defect'], 2)}, moment defects ≤ {number(max(defects, default=None), 2)}"
     )
+
+
+def print_law(report: LawReport) -> None:
+    """The table of one law on the line."""
+    record = report.record
+    console = _console_with(report.text)
+    table = Table(header_style="bold")
+    table.add_column("quantity")
+    table.add_column("value", overflow="fold")
+    table.add_row("mean", number(record["mean"]))
+    table.add_row("variance", number(record["variance"]))
+    table.add_row("bulks", " ∪ ".join(interval(bulk) for bulk in record["support"]) or "none: atoms only")
+    atoms = ", ".join(f"mass {number(mass)} at {number(place)}" for place, mass in record["atoms"])
+    table.add_row("atoms", atoms or "none", end_section=True)
+    for level in (0.01, 0.5, 0.99):
+        table.add_row(f"{level:.0%} of it are below", number(float(report.spectrum.icdf(level))))
+    table.rows[-1].end_section = True
+    for name, key in (("m", "moments"), ("κ", "free_cumulants")):
+        texts = record.get(f"{key}_exact") or [number(x, 12) for x in record[key]]
+        for k, text in enumerate(texts, 1):
+            table.add_row(f"{name}_{k}", text if len(text) <= SHORT_FRACTION else number(record[key][k - 1], 12))
+        table.rows[-1].end_section = True
+    checks = record["checks"]
+    defects = max((abs(x) for x in checks["moment_defects"]), default=0.0)
+    table.add_row(
+        "checks",
+        f"every point certified; residual {number(checks['residual'], 2)}, mass defect "
+        f"{number(checks['mass_defect'], 2)}, moment defects ≤ {number(defects, 2)}",
+    )
+    console.print(table)
 
 
 def print_comparison(runs: Sequence[tuple[str, Prediction]], records: Sequence[dict[str, Any]]) -> None:

@@ -220,6 +220,9 @@ class FlintSeries(PowerSeries):
 
     def compose(self, inner: FlintSeries) -> FlintSeries:
         """a(b(x)), b_0 = 0."""
+        if all(b == 0 for b in inner.coefficients):
+            # FLINT refuses it.
+            return self.like([self.coefficients[0], *[self._zero] * (min(self.order, inner.order) - 1)])
         return self._do(lambda a, b: a(b), inner)
 
     def revert(self) -> FlintSeries:

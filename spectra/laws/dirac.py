@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..law import Law
+from ..law import PositiveLaw
+from ..line.numbers import Number, exactly
 from ..transforms import moments, r_transform, stieltjes
+
+if TYPE_CHECKING:
+    from ..exact.power_series import Ring
 
 
 @dataclass(frozen=True)
-class Dirac(Law):
+class Dirac(PositiveLaw):
     """δ_a, a > 0: S(w) = 1/a.
 
     Parameters
@@ -21,29 +26,39 @@ class Dirac(Law):
     location : a.
     """
 
-    location: float = 1.0
+    location: Number = 1
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.location) and self.location > 0.0):
+        if not (math.isfinite(self.location) and self.location > 0):
             raise ValueError(f"`Dirac(location={self.location})`: `location` must be positive and finite.")
 
     @property
     def mean(self) -> float:
         """The location a."""
-        return self.location
+        return float(self.location)
+
+    def moment_list(self, ring: Ring, order: int) -> list[Any]:
+        """a^k, exactly."""
+        a = ring.number(exactly(self.location))
+        return [a**k for k in range(1, order + 1)]
+
+    @property
+    def is_rational(self) -> bool:
+        """Always."""
+        return True
 
 
 @stieltjes.register
 def _(law: Dirac, z: ArrayLike) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (1.0 / (np.asarray(z, complex) - law.location))[()]
+        return (1.0 / (np.asarray(z, complex) - law.mean))[()]
 
 
 @r_transform.register
 def _(law: Dirac, g: ArrayLike) -> np.ndarray:
-    return np.full_like(np.asarray(g) * 1.0, law.location)[()]
+    return np.full_like(np.asarray(g) * 1.0, law.mean)[()]
 
 
 @moments.register
 def _(law: Dirac, order: int) -> np.ndarray:
-    return law.location ** np.arange(1.0, order + 1.0)
+    return law.mean ** np.arange(1.0, order + 1.0)

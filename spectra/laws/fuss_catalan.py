@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..law import Law
+from ..law import PositiveLaw
+from ..line.numbers import Number, exactly
 from ..transforms import free_cumulants, moments
+
+if TYPE_CHECKING:
+    from ..exact.power_series import Ring
 
 
 @dataclass(frozen=True)
-class FussCatalan(Law):
+class FussCatalan(PositiveLaw):
     """S(w) = (1 + w)^{−s}; for integer s the law of WWᵀ, W a product of s square Gaussian matrices.
 
     Moments binom((s + 1)k, k)/(sk + 1), support [0, (s + 1)^{s+1}/s^s].
@@ -26,10 +32,10 @@ class FussCatalan(Law):
     Penson and Życzkowski, Phys. Rev. E 83 (2011) 061118; real s: Młotkowski, Doc. Math. 15 (2010), 939-955.
     """
 
-    order: float
+    order: Number
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.order) and self.order > 0.0):
+        if not (math.isfinite(self.order) and self.order > 0):
             raise ValueError(f"`FussCatalan(order={self.order})`: `order` must be positive and finite.")
 
     @property
@@ -41,25 +47,34 @@ class FussCatalan(Law):
         """(1 + w)^{−s}."""
         return ((1.0, -float(self.order)),)
 
+    def moment_list(self, ring: Ring, order: int) -> list[Any]:
+        """binom((s + 1)k, k − 1)/k, exactly."""
+        return [ring.number(m) for m in _binomials_over_k(exactly(self.order) + 1, order, Fraction(1))]
 
-def _binomials_over_k(slope: float, order: int) -> np.ndarray:
-    """binom(slope·k, k − 1)/k for k = 1 … order."""
+    @property
+    def is_rational(self) -> bool:
+        """Always."""
+        return True
+
+
+def _binomials_over_k(slope: Any, order: int, one: Any) -> list[Any]:
+    """binom(slope·k, k − 1)/k for k = 1 … order, in the numbers `slope` and `one` are of."""
     values = []
     for k in range(1, order + 1):
-        value = 1.0 / k
+        value = one / k
         for j in range(1, k):
-            value *= (slope * k + 1.0 - j) / j
+            value = value * (slope * k + 1 - j) / j
         values.append(value)
-    return np.array(values)
+    return values
 
 
 @moments.register
 def _(law: FussCatalan, order: int) -> np.ndarray:
     # (1/k) [w^{k−1}] (1 + w)^{(s+1)k}
-    return _binomials_over_k(law.order + 1.0, order)
+    return np.array(_binomials_over_k(float(law.order) + 1.0, order, 1.0))
 
 
 @free_cumulants.register
 def _(law: FussCatalan, order: int) -> np.ndarray:
     # (1/k) [w^{k−1}] (1 + w)^{sk}: the moments at order s − 1.
-    return _binomials_over_k(law.order, order)
+    return np.array(_binomials_over_k(float(law.order), order, 1.0))

@@ -1,11 +1,7 @@
-"""Figures of singular-value laws: density, atoms, support, samples behind them. The only importer of matplotlib.
-
-Figures are built on `matplotlib.figure.Figure` itself, never on pyplot: no window, no global state.
-"""
+"""Figures of singular-value laws: density, atoms, support, samples behind them."""
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -16,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import ConfigError
-from .reading import NEGLIGIBLE, in_words
+from ..reading import NEGLIGIBLE, in_words
+from .page import COLOURS, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .prediction import Prediction
-    from .sampling import Ensemble
-    from .spectrum import Atom
+    from ..prediction import Prediction
+    from ..sampling import Ensemble
+    from ..spectrum import Atom
 
-FORMATS = ("png", "pdf", "svg")
-# Okabe and Ito's palette, told apart by colour-blind readers; their yellow is too pale for a line on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 # A law whose singular values span more than this factor is drawn against log s.
 WIDE = 100.0
@@ -70,7 +63,7 @@ class _Window:
 
 def prediction_figure(pred: Prediction) -> Figure:
     """Density of the singular values of J, with atoms and the edges of the support."""
-    figure, axes = _page(1)
+    figure, axes = page(1)
     axes[0].set_title(_title(pred), fontsize=11)
     window = _window([pred])
     _draw_law(axes[0], pred, window, COLOURS[0], "prediction", said=set())
@@ -81,7 +74,7 @@ def prediction_figure(pred: Prediction) -> Figure:
 
 def comparison_figure(labelled: Sequence[tuple[str, Prediction]]) -> Figure:
     """Draw the densities of several predictions on one pair of axes, with a legend."""
-    figure, axes = _page(1, height=5.0)
+    figure, axes = page(1, height=5.0)
     predictions = [pred for _, pred in labelled]
     window = _window(predictions)
     said: set[str] = set()
@@ -95,7 +88,7 @@ def comparison_figure(labelled: Sequence[tuple[str, Prediction]]) -> Figure:
 
 def check_figure(pred: Prediction, ensembles: Sequence[Ensemble]) -> Figure:
     """Draw the prediction over the histogram of sampled singular values, one panel per width."""
-    figure, axes = _page(len(ensembles))
+    figure, axes = page(len(ensembles))
     window = _widened(_window([pred]), ensembles)
     figure.suptitle(_title(pred), fontsize=11)
     for panel, ensemble in zip(axes, sorted(ensembles, key=lambda e: -e.width), strict=True):
@@ -107,39 +100,6 @@ def check_figure(pred: Prediction, ensembles: Sequence[Ensemble]) -> Figure:
         # A single bin at a divergence may be as high as it likes.
         panel.set_ylim(0.0, max(top, min(1.05 * highest, 2.0 * top)))
     return figure
-
-
-def figure_bytes(figure: Figure, file_format: str = "png") -> bytes:
-    """Return a figure as the content of a file.
-
-    Raises
-    ------
-    ValueError : a format other than png, pdf and svg.
-    """
-    if file_format not in FORMATS:
-        raise ConfigError(f"`{file_format}`: figures are written as {', '.join('.' + name for name in FORMATS)}.")
-    stream = io.BytesIO()
-    # Without a date two runs give the same bytes.
-    figure.savefig(
-        stream, format=file_format, dpi=150, metadata=None if file_format == "png" else _undated(file_format)
-    )
-    return stream.getvalue()
-
-
-def _undated(file_format: str) -> dict[str, None]:
-    return {"CreationDate": None} if file_format == "pdf" else {"Date": None}
-
-
-def _page(panels: int, height: float = 4.2) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    columns = min(panels, 2)
-    rows = -(-panels // columns)
-    figure = Figure(figsize=(7.2 if columns == 1 else 11.0, height if rows == 1 else 3.4 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for unused in axes[panels:]:
-        unused.remove()
-    return figure, axes[:panels]
 
 
 def _window(predictions: Sequence[Prediction]) -> _Window:

@@ -1,0 +1,129 @@
+"""From a law's curve to its spectrum: bulks, charts, atoms, and the mass that shows whether one was missed."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from ..chart import Chart
+from ..errors import ConvergenceError
+from ..exact.power_series import rationals
+from ..law import Law
+from ..spectrum import Spectrum
+from .bulks import FIRST, Search
+from .density import EXPONENTS, FITS, Coordinate, OnLine, OnLogarithm, chart, measured_exponent
+from .solutions import GapInside, Solutions
+from .spectrum import LineSpectrum
+
+# Mass that may be missing.
+MASS_TOLERANCE = 1e-10
+# The search is made this many times finer, as often, where mass is missing.
+FINER, ATTEMPTS = 4, 4
+# Gaps that turn up while bulks are charted.
+GAPS = 50
+
+
+def spectrum_of(law: Law) -> tuple[Spectrum | LineSpectrum, float]:
+    """Find the bulks, chart each, and look closer where their mass and that of the atoms is not 1.
+
+    Returns
+    -------
+    The law, and the largest residual at the points it was made of, relative to the terms of its equations.
+
+    Raises
+    ------
+    ConvergenceError : an edge that was not found, a density that was not resolved, mass that does not close.
+    """
+    reason: ConvergenceError | None = None
+    for attempt in range(ATTEMPTS):
+        try:
+            found, residual = _attempt(law, FIRST * FINER**attempt)
+        except ConvergenceError as error:
+            reason = error
+            continue
+        defect = abs(found.total_mass - 1.0)
+        if defect < MASS_TOLERANCE:
+            return found, residual
+        reason = ConvergenceError(
+            f"`{type(law).__name__}.spectrum()`: the mass is off: a bulk was missed, or a density not resolved",
+            residual=defect,
+            tolerance=MASS_TOLERANCE,
+        )
+    assert reason is not None
+    raise reason
+
+
+def _attempt(law: Law, count: int) -> tuple[Spectrum | LineSpectrum, float]:
+    atoms = [(place, mass) for place, mass in law.marks if mass > 0.0]
+    coordinate: Coordinate = OnLine()
+    arcs: list[Chart] = []
+    if sum(mass for _, mass in atoms) < 1.0 - 1e-14:
+        search = Search(law)
+        search.first(count)
+        coordinate, arcs = _charts(law, search)
+    residual = max((arc.residual for arc in arcs), default=0.0)
+    if isinstance(coordinate, OnLogarithm):
+        return _on_half_line(law, arcs, atoms), residual
+    if not arcs and sum(mass for _, mass in atoms) < 1.0 - MASS_TOLERANCE:
+        raise ConvergenceError("no point of the density was found")
+    ends = [end for arc in arcs for end in (-arc.low, -arc.high)] + [place for place, _ in atoms]
+    exponential = Spectrum(
+        arcs=tuple(arcs),
+        log_atoms=tuple(sorted((-place, mass) for place, mass in atoms)),
+        atom_at_zero=0.0,
+        log_support=(-min(ends), -max(ends)),
+        log_scaled_moments=_nothing,
+        log_mean=math.nan,
+    )
+    return LineSpectrum(exponential, partial(moments_in_doubles, law)), residual
+
+
+def _on_half_line(law: Law, arcs: list[Chart], atoms: list[tuple[float, float]]) -> Spectrum:
+    """The law as one of λ ≥ 0, in log λ."""
+    off_zero = tuple(sorted((-math.log(place), mass) for place, mass in atoms if place > 0.0))
+    at_zero = sum(mass for place, mass in atoms if place == 0.0)
+
+    def log_scaled_moments(order: int) -> np.ndarray:
+        values = moments_in_doubles(law, order)
+        return np.array([math.log(m) - k * math.log(values[0]) for k, m in enumerate(values, 1)])
+
+    return Spectrum(
+        arcs=tuple(arcs),
+        log_atoms=off_zero,
+        atom_at_zero=at_zero,
+        log_support=(math.inf, min([arcs[0].low, *(u for u, _ in off_zero)])),
+        log_scaled_moments=log_scaled_moments,
+        log_mean=math.log(law.mean),
+    )
+
+
+def _charts(law: Law, search: Search) -> tuple[Coordinate, list[Chart]]:
+    """Charts of all bulks in the coordinate they need; where one turns out to be two, the search goes on from there."""
+    for _ in range(GAPS):
+        try:
+            every = [Solutions(law, bulk) for bulk in search.bulks()]
+            coordinate = OnLogarithm() if any(_needs_logarithm(law, one) for one in every) else OnLine()
+            return coordinate, sorted((chart(one, coordinate) for one in every), key=lambda arc: arc.low)
+        except GapInside as found:
+            search.look(found.places)
+    raise ConvergenceError(f"more than {GAPS} gaps turned up where a bulk was thought to be")
+
+
+def _needs_logarithm(law: Law, solutions: Solutions) -> bool:
+    """Whether a law on [0, ∞) has a power other than ±1/2 at 0."""
+    bulk = solutions.bulk
+    if bulk.low.soft or bulk.low.place != 0.0 or law.hull[0] < 0.0:
+        return False
+    slope = measured_exponent(solutions, bulk, upper=False)
+    return not any(abs(slope - power) < FITS for power in EXPONENTS)
+
+
+def moments_in_doubles(law: Law, order: int) -> list[float]:
+    """m_1 … m_order, rounded once."""
+    return [int(m.p) / int(m.q) for m in law.moment_list(rationals(), order)]
+
+
+def _nothing(order: int) -> np.ndarray:
+    raise AssertionError(f"moments up to {order} of eˣ are not those of the law; please report")

@@ -1,0 +1,51 @@
+"""The curve of finitely many atoms: over z itself, so that it keeps its digits beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._types import Array
+from .numbers import Number
+from .trace import Trace, leaf
+
+
+class AtomsCurve:
+    """Members of a law whose `locations` and `masses` are all there is to know."""
+
+    locations: Any
+    masses: Any
+
+    @property
+    def unknowns(self) -> int:
+        """Z."""
+        return 1
+
+    def trace(self, t: Array) -> Trace:
+        """G = Σ p/(z − a)."""
+        return trace_of_atoms(self.locations, self.masses, t[0])
+
+    def start(self, z: Array) -> Array:
+        """Z."""
+        return z[None]
+
+    @property
+    def hull(self) -> tuple[float, float]:
+        """First and last atom."""
+        return float(self.locations[0]), float(self.locations[-1])
+
+    @property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """The atoms."""
+        return tuple((float(a), float(p)) for a, p in zip(self.locations, self.masses, strict=True))
+
+
+def trace_of_atoms(locations: Sequence[Number], masses: Sequence[Number], z: Array) -> Trace:
+    """G = Σ p/(z − a) and its derivative."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = 1.0 / (z[:, None] - np.array([float(a) for a in locations]))
+    weights = np.array([float(p) for p in masses])
+    carried = weights * np.array([float(a) for a in locations])
+    return leaf(z, parts @ weights, parts @ carried, -(parts**2) @ weights, np.abs(parts) @ np.abs(carried))

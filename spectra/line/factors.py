@@ -1,0 +1,84 @@
+"""The curve of a law on [0, ∞) that is known by the factors of its S-transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._types import Array
+from ..laws.nodes import LawStack
+from .trace import FLAT, Trace
+
+if TYPE_CHECKING:
+    from ..master import Factor
+
+
+def trace_of_factors(
+    shifts: Sequence[tuple[float, float]], factors: Sequence[Factor], log_mean: float, t: Array, *, rank: float | None
+) -> Trace:
+    """−log z = −log m_1 + log ζ + Σ e_i log(1 + r_i w) + Σ n_k log S_k(r_k w), over v_k and w, or ζ = w/(rank + w).
+
+    S_k = v_k (1 + ψ_k(v_k))/ψ_k(v_k), ψ_k(v_k) = r_k w.  Principal logarithms: their sum must be one, too (the
+    summed-argument condition; Belinschi and Bercovici, J. Anal. Math. 101 (2007), 357-365, step by step).
+    """
+    # Sums over nodes are for the upper half plane of w and v, which is the lower one of z.
+    below = t[0].imag < 0.0
+    # Adding nothing turns a zero below the axis into one above it: there logarithms are limits from above.
+    t = np.where(below, t.conj(), t) + 0.0j
+    w, v = t[0], t[1:]
+    # ζ keeps the digits of 1 + w/rank, w those beside a pole.
+    top, stretch = 1.0 + w, np.ones_like(w)
+    if rank is not None:
+        over = 1.0 / (1.0 - w)
+        w, stretch = rank * w * over, rank * over**2
+        top = 1.0 + w if rank < 1.0 else over
+    count, points = len(factors), w.size
+    total = -log_mean + np.log(w) - np.log(top)
+    rate = 1.0 / (w * top)
+    for ratio, exponent in shifts:
+        base = over if rank is not None and ratio * rank == 1.0 else 1.0 + ratio * w
+        total = total + exponent * np.log(base)
+        rate = rate + exponent * ratio / base
+    rates = np.zeros((1 + count, points), complex)
+    equations = np.zeros((count, points), complex)
+    slopes = np.zeros((count, 1 + count, points), complex)
+    if count:
+        psi, _, _, (steepness,) = LawStack([factor.law for factor in factors]).evaluate(v)
+    for k, factor in enumerate(factors):
+        r, n = factor.ratio, factor.count
+        total = total + n * (np.log(v[k]) + np.log(1.0 + r * w) - np.log(r * w))
+        rate = rate + n * (r / (1.0 + r * w) - 1.0 / w)
+        rates[1 + k] = n / v[k]
+        equations[k] = psi[k] - r * w
+        slopes[k, 0], slopes[k, 1 + k] = -r, steepness[k]
+    rates[0] = rate * stretch
+    slopes[:, 0] *= stretch
+    z = np.exp(-total)
+    g = top / z
+    dz = -rates * z
+    dg = -dz * (g / z)
+    dg[0] += stretch / z
+    # u = 1/z in the closed upper half plane.
+    valid = (total.imag >= -FLAT) & (total.imag <= np.pi + FLAT) & (t.imag >= -FLAT * np.abs(t)).all(axis=0)
+    # Where u rises, so do all v.
+    inner = np.zeros_like(slopes)
+    for k in range(count):
+        inner[k, 1 + k] = -1.0
+    oriented = ((inner, dz),) if count else ()
+    sizes = np.abs(np.stack([*(factor.ratio * w for factor in factors), z]))
+    trace = Trace(z, g, w, dz, dg, equations, slopes, valid, oriented, sizes, np.abs(w))
+    return _conjugated(trace, below)
+
+
+def _conjugated(trace: Trace, below: Array) -> Trace:
+    """The same, with the points that were reflected put back."""
+
+    def back(part: Array) -> Array:
+        return np.where(below, part.conj(), part)
+
+    names = ("z", "g", "w", "dz", "dg", "equations", "slopes")
+    parts = {name: back(getattr(trace, name)) for name in names}
+    return replace(trace, inner=tuple((back(rows), back(other)) for rows, other in trace.inner), **parts)

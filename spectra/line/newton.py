@@ -1,0 +1,211 @@
+"""Points of a law's curve: Newton's method in all unknowns, many points at once, each with its certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._types import Array
+from ..errors import ConvergenceError
+from ..law import Law
+from .trace import Trace
+
+MAX_STEPS = 30
+# Steps shorter than this, relative to the unknowns, end it; near an edge rounding of z leaves more.
+SHORT = 1e-13
+# The same on the way down, where the next level starts from it, and residuals there.
+ROUGH_STEP, ROUGH = 1e-4, 1e-6
+# Residuals of what is accepted, relative to the terms.
+SMALL = 1e-10
+# From how far above the axis, in widths of the law, points are led down, and by what factor at most.
+HEIGHT, DESCENT = 8.0, 0.2
+FARTHER = 8e3
+# Where steps are shorter than this factor a point is given up.
+SLOWEST = 0.99
+MAX_LEVELS = 60
+RAY_STEPS = 400
+# Im g relative to g, above which a point is in, but for rounding.
+RISEN = 1e-9
+# This close to the axis, in widths, the axis itself is tried.
+NEAR = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Unknowns (n, m), what the law is there, how well the equations hold, and whether the point is certified."""
+
+    t: Array
+    trace: Trace
+    residual: Array
+    good: Array
+
+
+def jacobian(trace: Trace, row: Array) -> Array:
+    """Matrices (m, n, n): the equations' slopes, and `row` (n, m) last."""
+    return np.moveaxis(np.concatenate([trace.slopes, row[None]]), -1, 0)
+
+
+def solve(
+    law: Law,
+    t: Array,
+    goal: Array,
+    *,
+    of: Callable[[Trace], tuple[Array, Array]] | None = None,
+    rough: Array | bool = False,
+) -> Points:
+    """Newton's method from t (n, m) for `of` = `goal` (m,), z unless told otherwise.
+
+    A point is good where the residual is small and the sheet is right; where `rough`, some digits are enough.
+    """
+    short = np.where(rough, ROUGH_STEP, SHORT) * np.ones(np.shape(t)[1])
+    on_z = of is None
+    of = of or (lambda trace: (trace.z, trace.dz))
+    t = np.array(t, complex)
+    active = np.arange(t.shape[1])
+    with np.errstate(all="ignore"):
+        for _ in range(MAX_STEPS):
+            trace = law.trace(t[:, active])
+            value, slope = of(trace)
+            misses = np.concatenate([trace.equations, (value - goal[active])[None]]).T
+            step = _solved(jacobian(trace, slope), misses).T
+            # No step may be as long as the unknown itself: poles and branch points are as far away.
+            length = np.max(np.abs(step) / np.abs(t[:, active]), axis=0)
+            step = step / np.maximum(1.0, 2.0 * length)
+            t[:, active] = t[:, active] - np.where(np.isfinite(step), step, 0.0)
+            going = (length > short[active]) & np.isfinite(length)
+            active = active[going]
+            if not active.size:
+                break
+        small = np.where(rough, ROUGH, SMALL)
+        return judged(law, t, goal, of, small, on_z=on_z)
+
+
+def judged(
+    law: Law, t: Array, goal: Array, of: Callable[[Trace], tuple[Array, Array]], small: Array, *, on_z: bool
+) -> Points:
+    """The points with residuals relative to the terms they are what is left of, and certificates."""
+    trace = law.trace(t)
+    value, _ = of(trace)
+    misses = np.concatenate([trace.equations, (value - goal)[None]])
+    sizes = np.concatenate([trace.sizes[:-1], np.maximum(trace.sizes[-1] if on_z else 0.0, np.abs(goal))[None]])
+    residual = np.max(np.abs(misses) / sizes, axis=0)
+    return Points(t, trace, residual, (residual < small) & trace.valid & np.isfinite(residual))
+
+
+def _solved(matrices: Array, right: Array) -> Array:
+    if matrices.shape[1] == 1:
+        return right / matrices[:, 0]
+    try:
+        return np.linalg.solve(matrices, right[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        singular = ~(np.abs(np.linalg.det(matrices)) > 0.0)
+        found = np.full(right.shape, np.nan, complex)
+        if not singular.all():
+            found[~singular] = np.linalg.solve(matrices[~singular], right[~singular][..., None])[..., 0]
+        return found
+
+
+def inside(points: Points) -> Array:
+    """Which points lie where the law has a density."""
+    return -points.trace.g.imag > RISEN * np.abs(points.trace.g)
+
+
+def rising(points: Points) -> Array:
+    """Which certified points lie in a gap: real, and a step upwards takes all inner functions upwards.
+
+    Then just above the point a solution has all its parts in the upper half plane, and only one has.
+    """
+    trace = points.trace
+    n = trace.dz.shape[0]
+    right = np.zeros((trace.z.size, n, 1), complex)
+    right[:, -1] = 1.0
+    with np.errstate(all="ignore"):
+        try:
+            drift = np.linalg.solve(jacobian(trace, trace.dz), right)[..., 0].T
+        except np.linalg.LinAlgError:
+            return np.zeros(trace.z.size, bool)
+    found = (trace.dg * drift).sum(axis=0).real < 0.0
+    for rows, reference in trace.inner:
+        rates = (rows * drift).sum(axis=1).real * (reference * drift).sum(axis=0).real
+        found &= (rates > 0.0).all(axis=0)
+    return found
+
+
+def descend(law: Law, z: Array) -> Points:
+    """Solutions at z in the closed upper half plane, on the axis as limits from above: led down vertical lines.
+
+    A certified point is the only one, so that nothing hangs on the path; what fails is not `good`.
+    """
+    z = np.asarray(z, complex)
+    x, bottom = z.real, z.imag
+    low, high = law.hull
+    width = (high - low) or 1.0
+    height = np.maximum(HEIGHT * width, bottom)
+    points = solve(law, law.start(x + 1j * height), x + 1j * height)
+    t = points.t
+    if not points.good.all():
+        # Far enough the leading order is as good as the solution.
+        height = np.maximum(FARTHER * width, bottom)
+        t = solve(law, law.start(x + 1j * height), x + 1j * height).t
+    factor = np.full(x.size, DESCENT)
+    done, refused = np.zeros(x.size, bool), np.zeros(x.size, bool)
+    for _ in range(MAX_LEVELS):
+        rest = np.flatnonzero(~done & (factor < SLOWEST))
+        if not rest.size:
+            break
+        # Near its end the line is left for the end itself, once from every height.
+        direct = (height[rest] < NEAR * width + bottom[rest] / DESCENT) & ~refused[rest]
+        new = np.where(direct, bottom[rest], np.maximum(height[rest] * factor[rest], bottom[rest]))
+        last = new == bottom[rest]
+        tried = solve(law, t[:, rest], x[rest] + 1j * new, rough=~last)
+        # On the axis itself a root may be real and yet another than the limit from above.
+        ok = tried.good & ((new > 0.0) | inside(tried) | rising(tried))
+        took = rest[ok]
+        t[:, took], height[took], refused[took] = tried.t[:, ok], new[ok], False
+        refused[rest[~ok & direct]] = True
+        done[took] = last[ok]
+        factor[took] = np.maximum(DESCENT, factor[took] ** 2)
+        failed = rest[~ok & ~direct]
+        factor[failed] = factor[failed] ** 0.5
+    points = solve(law, t, z)
+    return replace(points, good=points.good & done)
+
+
+def along_ray(law: Law, goal: Array, *, of: str) -> Points:
+    """Points where g, or w, is what is asked for (m,), none 0: continued from 0 along rays.
+
+    Raises
+    ------
+    ConvergenceError : a ray meets a branch point, or leaves where the law's curve is known.
+    """
+    pick = {"g": lambda trace: (trace.g, trace.dg), "w": lambda trace: (trace.w, trace.dw)}[of]
+    low, high = law.hull
+    reach = max(abs(low), abs(high))
+    # w ~ m_1/z, g ~ 1/z
+    first = goal / np.abs(goal) * (abs(law.mean) if of == "w" else 1.0) / (FARTHER * reach)
+    first = np.where(np.abs(first) < np.abs(goal), first, goal)
+    share = np.log(np.abs(goal / first))
+    t = law.start((law.mean / first) if of == "w" else 1.0 / first + law.mean)
+    done, step = np.zeros(goal.size), np.full(goal.size, 1.0)
+    points = solve(law, t, first, of=pick)
+    if not (points.residual < SMALL).all():
+        raise ConvergenceError(f"the law's curve was not found for small {of}")
+    t = points.t
+    for _ in range(RAY_STEPS):
+        rest = np.flatnonzero(done < share)
+        if not rest.size:
+            break
+        if (step[rest] < 1e-6).any():
+            raise ConvergenceError(f"the ray to {of} = {goal[rest][np.argmin(step[rest])]} meets a branch point")
+        new = np.minimum(done[rest] + step[rest], share[rest])
+        tried = solve(law, t[:, rest], first[rest] * np.exp(new), of=pick)
+        # Solutions go like powers of g or w: where one changes by more than that, another branch was taken.
+        change = np.max(np.abs(np.log(np.abs(tried.t / t[:, rest]))), axis=0)
+        ok = (tried.residual < SMALL) & (change < 3.0 * (new - done[rest]) + 0.1)
+        t[:, rest[ok]], done[rest[ok]] = tried.t[:, ok], new[ok]
+        step[rest] = np.where(ok, np.minimum(2.0 * step[rest], 1.0), 0.3 * step[rest])
+    else:
+        raise ConvergenceError(f"the rays in {of} were not followed in {RAY_STEPS} steps")
+    return solve(law, t, goal, of=pick)

@@ -1,0 +1,137 @@
+"""Certified solutions on one bulk, each the start of those beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._types import Array
+from ..errors import ConvergenceError
+from ..law import Law
+from .bulks import Bulk
+from .newton import Points, descend, inside, solve
+
+# Towards 0, steps in log x, and the error of the mass that is left when it is taken for that of a power of x.
+STEP, NEGLIGIBLE = 1.0, 1e-14
+MAX_FOLLOWED = 600
+# The slope there, by how much it may still change in the last step.
+STEADY = 1e-2
+
+
+class GapInside(ConvergenceError):
+    """What was taken for one bulk has a gap in it.
+
+    Parameters
+    ----------
+    places : points certified to lie in the gap.
+    """
+
+    def __init__(self, places: Array) -> None:
+        super().__init__(f"there is a gap about {float(places[0])}")
+        self.places = places
+
+
+class Solutions:
+    """What is known on a bulk, in ascending order.
+
+    Attributes
+    ----------
+    residual : largest of all, relative to the terms of the equations.
+    """
+
+    def __init__(self, law: Law, bulk: Bulk) -> None:
+        if not bulk.x.size:
+            raise ConvergenceError(f"no point is known between {bulk.low.place} and {bulk.high.place}")
+        self.law, self.bulk = law, bulk
+        self.x, self.t = bulk.x, bulk.t
+        self.residual = 0.0
+
+    def density(self, x: Array) -> tuple[Array, Array]:
+        """ρ at x, NaN where no certified solution was found, and what rounding leaves open of z, relative.
+
+        Raises
+        ------
+        GapInside : a point is certified to lie in a gap.
+        """
+        points = solve(self.law, self._guess(x), x.astype(complex))
+        good = points.good & inside(points)
+        density, noise = _density(points)
+        if not good.all():
+            lost = np.flatnonzero(~good)
+            other = descend(self.law, x[lost])
+            gap = other.good & ~inside(other)
+            if gap.any():
+                raise GapInside(x[lost[gap]])
+            points.t[:, lost], points.residual[lost], good[lost] = other.t, other.residual, other.good
+            density[lost], noise[lost] = _density(other)
+        self._keep(x[good], points.t[:, good])
+        self.residual = max([self.residual, *points.residual[good].tolist()])
+        return np.where(good, density, np.nan), noise
+
+    def follow_to_zero(self) -> tuple[float, float]:
+        """Solve at ever smaller x > 0 until what is below is a power of x; x there, and −d log(xρ)/d log x.
+
+        Raises
+        ------
+        ConvergenceError : lost on the way, or no end of it.
+        """
+        x = float(self.x[0])
+        before = None
+        for _ in range(MAX_FOLLOWED):
+            here = np.array([x])
+            start = self.t[:, :1] if self.x.size == 1 else self._on_logarithm(here)
+            points = solve(self.law, start, here.astype(complex))
+            if not (points.good[0] and inside(points)[0]):
+                raise ConvergenceError(f"the density was lost on the way to 0, at {x}")
+            if x < self.x[0]:
+                self._keep(here, points.t)
+            log_p = float(np.log(_density(points)[0][0] * x))
+            if before is not None:
+                slope = (log_p - before[0]) / STEP
+                if len(before) > 1 and slope < 0.0:
+                    # The slope goes on changing by as much, or less, in every step.
+                    change = max(abs(slope - before[1]) / -slope, np.finfo(float).eps)
+                    if change < STEADY and np.exp(log_p) / -slope * change < NEGLIGIBLE:
+                        return x, slope
+                before = (log_p, slope)
+            else:
+                before = (log_p,)
+            x *= float(np.exp(-STEP))
+        raise ConvergenceError("the density was followed towards 0 and did not fade")
+
+    def _keep(self, x: Array, t: Array) -> None:
+        order = np.argsort(np.concatenate([self.x, x]), kind="stable")
+        self.x = np.concatenate([self.x, x])[order]
+        self.t = np.concatenate([self.t, t], axis=1)[:, order]
+
+    def _guess(self, x: Array) -> Array:
+        if self.x.size == 1:
+            return np.repeat(self.t, x.size, axis=1)
+        low = self.bulk.low.place
+        if low == 0.0 and x.min() < 1e-3 * self.bulk.high.place:
+            return self._on_logarithm(x)
+        return _between(self._angle(x), self._angle(self.x), self.t, extrapolate=False)
+
+    def _angle(self, x: Array) -> Array:
+        """The angle in which square-root edges are smooth."""
+        a, b = self.bulk.low.place, self.bulk.high.place
+        return np.arccos(np.clip(1.0 - 2.0 * (x - a) / (b - a), -1.0, 1.0))
+
+    def _on_logarithm(self, x: Array) -> Array:
+        """Powers of x between neighbours and beyond the first."""
+        return np.exp(_between(np.log(x), np.log(self.x), np.log(self.t), extrapolate=True))
+
+
+def _density(points: Points) -> tuple[Array, Array]:
+    trace = points.trace
+    noise = np.finfo(float).eps * trace.sizes[-1] / np.abs(trace.z)
+    return -trace.g.imag / np.pi, noise
+
+
+def _between(at: Array, known: Array, values: Array, *, extrapolate: bool) -> Array:
+    """Linear interpolation of values (n, k) at ascending places (k,)."""
+    k = np.clip(np.searchsorted(known, at), 1, known.size - 1)
+    span = known[k] - known[k - 1]
+    share = (at - known[k - 1]) / np.where(span > 0.0, span, 1.0)
+    if not extrapolate:
+        share = np.clip(share, 0.0, 1.0)
+    return values[:, k - 1] * (1.0 - share) + values[:, k] * share

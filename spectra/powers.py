@@ -1,0 +1,133 @@
+"""⊠ of laws known by the factors of their S-transforms: S_{μ⊠ν} = S_μ S_ν, and powers; laws of the same kind."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .law import PositiveLaw
+from .line.numbers import Number, exactly
+from .line.series import moments_from_s, power_of_s, s_from_moments
+from .master import Factor
+
+if TYPE_CHECKING:
+    from .exact.power_series import Ring
+
+
+@dataclass(frozen=True)
+class FreeProduct(PositiveLaw):
+    """μ_1 ⊠ μ_2 ⊠ …: the law of √A B √A and so on, for free A, B ≥ 0; S = Π S_i.
+
+    Parameters
+    ----------
+    laws : at least one; products among them are opened up.
+
+    Source
+    ------
+    Voiculescu, J. Operator Theory 18 (1987), 223-235.
+    """
+
+    laws: tuple[PositiveLaw, ...]
+
+    def __post_init__(self) -> None:
+        opened: list[PositiveLaw] = []
+        for law in self.laws:
+            if not isinstance(law, PositiveLaw):
+                raise ValueError(f"`FreeProduct`: every factor must be a `PositiveLaw`, not {law!r}.")
+            opened += law.laws if isinstance(law, FreeProduct) else (law,)
+        if not opened:
+            raise ValueError("`FreeProduct(())`: at least one law is needed; the neutral one is `Dirac(1)`.")
+        object.__setattr__(self, "laws", tuple(opened))
+
+    @property
+    def mean(self) -> float:
+        """Π m_1."""
+        return math.prod(law.mean for law in self.laws)
+
+    @property
+    def log_mean(self) -> float:
+        """Σ log m_1."""
+        return math.fsum(law.log_mean for law in self.laws)
+
+    def moment_list(self, ring: Ring, order: int) -> list[Any]:
+        """From the product of all S."""
+        series = [s_from_moments(ring, law.moment_list(ring, order)) for law in self.laws]
+        whole = series[0]
+        for s in series[1:]:
+            whole = whole * s
+        return moments_from_s(whole)
+
+    @property
+    def is_rational(self) -> bool:
+        """Whether all factors are."""
+        return all(law.is_rational for law in self.laws)
+
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """Those of all factors."""
+        return tuple(pair for law in self.laws for pair in law.shifts())
+
+    def factors(self, level: int = 0) -> tuple[Factor, ...]:
+        """Those of all factors."""
+        return tuple(factor for law in self.laws for factor in law.factors(level))
+
+
+@dataclass(frozen=True)
+class FreePower(PositiveLaw):
+    """μ^{⊠t}, t ≥ 1 real: S = S_μ^t.
+
+    Parameters
+    ----------
+    law : μ.
+    exponent : t; the cost does not depend on it.
+
+    Source
+    ------
+    Belinschi and Bercovici, Int. Math. Res. Not. 2005, 65-101, Theorem 2.6: it is a law for every real t ≥ 1.
+    """
+
+    law: PositiveLaw
+    exponent: Number
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.law, PositiveLaw):
+            raise ValueError(f"`FreePower`: the base must be a `PositiveLaw`, not {self.law!r}.")
+        if not (math.isfinite(self.exponent) and self.exponent >= 1):
+            raise ValueError(
+                f"`FreePower(exponent={self.exponent})`: `exponent` must be a finite number ≥ 1; below 1 the power "
+                "need not be a law."
+            )
+
+    @property
+    def mean(self) -> float:
+        """m_1^t; inf or 0 beyond the range of doubles."""
+        try:
+            return self.law.mean ** float(self.exponent)
+        except OverflowError:
+            return math.inf
+
+    @property
+    def log_mean(self) -> float:
+        """Logarithm of m_1^t."""
+        return float(self.exponent) * self.law.log_mean
+
+    def moment_list(self, ring: Ring, order: int) -> list[Any]:
+        """From S^t; a power of the mean that is not whole is taken in doubles."""
+        t = exactly(self.exponent)
+        own = self.law.moment_list(ring, order)
+        whole = t.denominator == 1 or own[0] == 1
+        mean = own[0] ** int(t) if whole else ring.number(exactly(self.mean))
+        return moments_from_s(power_of_s(s_from_moments(ring, own), ring.number(t), mean))
+
+    @property
+    def is_rational(self) -> bool:
+        """Whether μ is, and m_1^t."""
+        return self.law.is_rational and (exactly(self.exponent).denominator == 1 or self.law.mean == 1.0)
+
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """Those of μ, t times."""
+        return tuple((r, float(self.exponent) * e) for r, e in self.law.shifts())
+
+    def factors(self, level: int = 0) -> tuple[Factor, ...]:
+        """Those of μ, t times."""
+        return tuple(replace(factor, count=float(self.exponent) * factor.count) for factor in self.law.factors(level))

@@ -17,7 +17,7 @@ PROBES, FITS = (1e-7, 1e-6), 0.02
 EXPONENTS = (-0.5, 0.5, 0.0)
 MAX_PIECES = 2000
 # What rounding of a solution may do to the logarithm of the density, in units of itself.
-AMPLIFIED = 30.0
+AMPLIFIED = 3.0
 
 
 class Coordinate(Protocol):

@@ -118,14 +118,10 @@ def rising(points: Points) -> Array:
     Then just above the point a solution has all its parts in the upper half plane, and only one has.
     """
     trace = points.trace
-    n = trace.dz.shape[0]
-    right = np.zeros((trace.z.size, n, 1), complex)
+    right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
     right[:, -1] = 1.0
     with np.errstate(all="ignore"):
-        try:
-            drift = np.linalg.solve(jacobian(trace, trace.dz), right)[..., 0].T
-        except np.linalg.LinAlgError:
-            return np.zeros(trace.z.size, bool)
+        drift = _solved(jacobian(trace, trace.dz), right).T
     found = (trace.dg * drift).sum(axis=0).real < 0.0
     for rows, reference in trace.inner:
         rates = (rows * drift).sum(axis=1).real * (reference * drift).sum(axis=0).real
@@ -144,11 +140,11 @@ def descend(law: Law, z: Array) -> Points:
     width = (high - low) or 1.0
     height = np.maximum(HEIGHT * width, bottom)
     points = solve(law, law.start(x + 1j * height), x + 1j * height)
-    t = points.t
     if not points.good.all():
         # Far enough the leading order is as good as the solution.
         height = np.maximum(FARTHER * width, bottom)
-        t = solve(law, law.start(x + 1j * height), x + 1j * height).t
+        points = solve(law, law.start(x + 1j * height), x + 1j * height)
+    t, powers = points.t, _powers(points)
     factor = np.full(x.size, DESCENT)
     done, refused = np.zeros(x.size, bool), np.zeros(x.size, bool)
     for _ in range(MAX_LEVELS):
@@ -159,11 +155,17 @@ def descend(law: Law, z: Array) -> Points:
         direct = (height[rest] < NEAR * width + bottom[rest] / DESCENT) & ~refused[rest]
         new = np.where(direct, bottom[rest], np.maximum(height[rest] * factor[rest], bottom[rest]))
         last = new == bottom[rest]
-        tried = solve(law, t[:, rest], x[rest] + 1j * new, rough=~last)
+        # Far out the unknowns are powers of z, and go on like them.
+        ratio = (x[rest] + 1j * new) / (x[rest] + 1j * height[rest])
+        with np.errstate(all="ignore"):
+            start = t[:, rest] * ratio ** powers[:, rest]
+        start = np.where(np.isfinite(start) & ~direct, start, t[:, rest])
+        tried = solve(law, start, x[rest] + 1j * new, rough=~last)
         # On the axis itself a root may be real and yet another than the limit from above.
         ok = tried.good & ((new > 0.0) | inside(tried) | rising(tried))
         took = rest[ok]
         t[:, took], height[took], refused[took] = tried.t[:, ok], new[ok], False
+        powers[:, took] = _powers(tried)[:, ok]
         refused[rest[~ok & direct]] = True
         done[took] = last[ok]
         factor[took] = np.maximum(DESCENT, factor[took] ** 2)
@@ -171,6 +173,16 @@ def descend(law: Law, z: Array) -> Points:
         factor[failed] = factor[failed] ** 0.5
     points = solve(law, t, z)
     return replace(points, good=points.good & done)
+
+
+def _powers(points: Points) -> Array:
+    """d log t/d log z along the curve."""
+    trace = points.trace
+    right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
+    right[:, -1] = 1.0
+    with np.errstate(all="ignore"):
+        drift = _solved(jacobian(trace, trace.dz), right).T
+        return np.where(np.isfinite(drift), drift * trace.z / points.t, 0.0)
 
 
 def along_ray(law: Law, goal: Array, *, of: str) -> Points:

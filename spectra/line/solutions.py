@@ -8,7 +8,7 @@ from .._types import Array
 from ..errors import ConvergenceError
 from ..law import Law
 from .bulks import Bulk
-from .newton import Points, descend, inside, solve
+from .newton import Points, descend, inside, jacobian, solve
 
 # Towards 0, steps in log x, and the error of the mass that is left when it is taken for that of a power of x.
 STEP, NEGLIGIBLE = 1.0, 1e-14
@@ -46,7 +46,7 @@ class Solutions:
         self.residual = 0.0
 
     def density(self, x: Array) -> tuple[Array, Array]:
-        """ρ at x, NaN where no certified solution was found, and what rounding leaves open of z, relative.
+        """ρ at x, NaN where no certified solution was found, and what rounding leaves open of it, relative.
 
         Raises
         ------
@@ -122,9 +122,15 @@ class Solutions:
 
 
 def _density(points: Points) -> tuple[Array, Array]:
+    """ρ, and what the rounding of every equation makes of it, relative."""
     trace = points.trace
-    noise = np.finfo(float).eps * trace.sizes[-1] / np.abs(trace.z)
-    return -trace.g.imag / np.pi, noise
+    with np.errstate(all="ignore"):
+        matrices = jacobian(trace, trace.dz)
+        regular = np.isfinite(np.linalg.cond(matrices)) if matrices.shape[1] > 1 else np.ones(trace.z.size, bool)
+        reach = np.abs(np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1]))))
+        moved = (reach @ (np.finfo(float).eps * trace.sizes.T[..., None]))[..., 0].T
+        noise = (np.abs(trace.dg) * moved).sum(axis=0) / np.abs(trace.g.imag)
+    return -trace.g.imag / np.pi, np.where(regular & np.isfinite(noise), noise, np.inf)
 
 
 def _between(at: Array, known: Array, values: Array, *, extrapolate: bool) -> Array:

@@ -6,6 +6,7 @@ Inside, the coordinate is U = −log λ, so that spectra over hundreds of decade
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,48 +29,48 @@ class Atom:
     mass: float
 
 
-class Distribution(Protocol):
+class Distribution(ABC):
     """What laws on the half-line and on the line have in common."""
 
+    @abstractmethod
     def pdf(self, x: ArrayLike) -> Array:
         """Density of the absolutely continuous part."""
-        ...
 
+    @abstractmethod
     def cdf(self, x: ArrayLike) -> Array:
         """P(X ≤ x), atoms included."""
-        ...
 
+    @abstractmethod
     def icdf(self, p: ArrayLike) -> Array:
         """Smallest x with cdf(x) ≥ p."""
-        ...
 
+    @abstractmethod
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes x and weights of the continuous part."""
-        ...
 
+    @abstractmethod
     def support(self) -> tuple[float, float]:
         """Smallest interval that holds the whole law."""
-        ...
 
     @property
+    @abstractmethod
     def total_mass(self) -> float:
         """Sum of all parts."""
-        ...
 
     @property
+    @abstractmethod
     def atoms(self) -> tuple[Atom, ...]:
         """Atoms, ascending."""
-        ...
 
     @property
+    @abstractmethod
     def bulks(self) -> tuple[tuple[float, float], ...]:
         """Intervals of the continuous part, ascending."""
-        ...
 
     @property
+    @abstractmethod
     def effective_support(self) -> tuple[float, float]:
         """Interval with all but 1e-12 of the mass."""
-        ...
 
 
 class ArcDensity(Protocol):
@@ -108,7 +109,7 @@ class ArcDensity(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(Distribution):
     """Law of JJᵀ on [0, ∞).
 
     Parameters
@@ -267,6 +268,11 @@ class Spectrum:
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes λ and weights of the continuous part."""
         rules = [arc.quadrature() for arc in self.arcs]
+        for arc in self.arcs:
+            # What is left beyond an arc that fades stands where its mean is.
+            slope, beyond = getattr(arc, "slope", 0.0), float(arc.mass_beyond(np.array([arc.high]))[0])
+            if slope < 0.0 and beyond > 0.0:
+                rules.append((np.array([arc.high - math.log(slope / (slope - 1.0))]), np.array([beyond])))
         u, weights = (np.concatenate([rule[k] for rule in rules] or [np.empty(0)]) for k in (0, 1))
         with np.errstate(over="ignore"):
             return np.exp(-u), weights

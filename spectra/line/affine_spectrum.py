@@ -14,7 +14,7 @@ from ..spectrum import Atom, Distribution
 
 
 @dataclass(frozen=True, eq=False)
-class AffineSpectrum:
+class AffineSpectrum(Distribution):
     """Density, distribution function, quantiles and atoms of sX + b; the names, shapes and accuracy of those of X.
 
     Parameters

@@ -176,7 +176,7 @@ def descend(law: Law, z: Array) -> Points:
 
 
 def _powers(points: Points) -> Array:
-    """d log t/d log z along the curve."""
+    """D log t/d log z along the curve."""
     trace = points.trace
     right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
     right[:, -1] = 1.0

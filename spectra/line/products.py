@@ -201,7 +201,7 @@ class ProductPower(LineLaw):
         a, n = self.law.trace(t), float(self.exponent)
         w, dw = a.w, a.dw
         # For z in the upper half plane all of these lie in the lower one, and so does u = 1/z.
-        share, drift = np.log(w) - np.log(1.0 + w), dw / (w * (1.0 + w))
+        share, drift = np.log(w / (1.0 + w)), dw / (w * (1.0 + w))
         log_u = share + n * (-share - np.log(a.z))
         z = np.exp(-log_u)
         dz = -z * (drift + n * (-drift - a.dz / a.z))

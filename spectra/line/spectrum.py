@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._types import Array
-from ..spectrum import Atom, Spectrum
+from ..spectrum import Atom, Distribution, Spectrum
 
 
 @dataclass(frozen=True, eq=False)
-class LineSpectrum:
+class LineSpectrum(Distribution):
     """Density, distribution function, quantiles and atoms of a law of bounded support.
 
     Parameters

@@ -44,7 +44,7 @@ def _is_symmetric(law: Atomic) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class SymmetricSpectrum:
+class SymmetricSpectrum(Distribution):
     """The symmetric law of X, from that of Y = X²: density |x| ρ_Y(x²).
 
     Parameters

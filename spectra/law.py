@@ -22,9 +22,10 @@ from .master import Factor, MasterEquation, combine
 
 if TYPE_CHECKING:
     from .assembly import Assembly
+    from .distribution import Distribution
     from .exact.power_series import Ring
     from .laws.nodes import NodeLaw
-    from .spectrum import Distribution, Spectrum
+    from .spectrum import Spectrum
 
 # Mass integrated from the density; the engine reaches 1e-12, and a lost bulk or atom shows at once.
 MASS_TOLERANCE = 1e-10

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from .distribution import Distribution
 from .exact.chain import cumulants_from_moments
 from .exact.power_series import rationals
 from .law import Law
 from .record import SCHEMA, density_points, finite
-from .spectrum import Distribution
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import numpy as np
 from .digits import DOUBLE_DIGITS
 
 if TYPE_CHECKING:
+    from .distribution import Distribution
     from .network.config import LayerSpec, Network
     from .network.meanfield import MeanField
     from .prediction import Prediction
-    from .spectrum import Distribution
 
 SCHEMA = 1
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

@@ -6,7 +6,6 @@ Inside, the coordinate is U = −log λ, so that spectra over hundreds of decade
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,61 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._types import Array
+from .distribution import Atom, Distribution
 
 # What `effective_support` leaves out at each end.
 OUTSIDE = 5e-13
-
-
-@dataclass(frozen=True)
-class Atom:
-    """A point that carries mass."""
-
-    location: float
-    mass: float
-
-
-class Distribution(ABC):
-    """What laws on the half-line and on the line have in common."""
-
-    @abstractmethod
-    def pdf(self, x: ArrayLike) -> Array:
-        """Density of the absolutely continuous part."""
-
-    @abstractmethod
-    def cdf(self, x: ArrayLike) -> Array:
-        """P(X ≤ x), atoms included."""
-
-    @abstractmethod
-    def icdf(self, p: ArrayLike) -> Array:
-        """Smallest x with cdf(x) ≥ p."""
-
-    @abstractmethod
-    def quadrature(self) -> tuple[Array, Array]:
-        """Nodes x and weights of the continuous part."""
-
-    @abstractmethod
-    def support(self) -> tuple[float, float]:
-        """Smallest interval that holds the whole law."""
-
-    @property
-    @abstractmethod
-    def total_mass(self) -> float:
-        """Sum of all parts."""
-
-    @property
-    @abstractmethod
-    def atoms(self) -> tuple[Atom, ...]:
-        """Atoms, ascending."""
-
-    @property
-    @abstractmethod
-    def bulks(self) -> tuple[tuple[float, float], ...]:
-        """Intervals of the continuous part, ascending."""
-
-    @property
-    @abstractmethod
-    def effective_support(self) -> tuple[float, float]:
-        """Interval with all but 1e-12 of the mass."""
 
 
 class ArcDensity(Protocol):

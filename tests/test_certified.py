@@ -127,6 +127,35 @@ def test_edges_are_the_closed_forms() -> None:
         assert holds(PreciseNetwork(atom, 40).largest(), mpmath.erf(1 / mpmath.sqrt(mpmath.mpf("0.6"))) ** -3)
 
 
+def test_all_edges_of_two_bulks_to_40_digits() -> None:
+    # One leaky layer of slopes 1 and 4, W of 12 rows and 120 columns: λ = −1/m + c Σ p a/(1 + a m), c = 1/10 (Silverstein
+    # and Choi, 1995), a = 1, 16; its critical points are roots of a polynomial of degree 4.
+    net = Network(depth=1, activation={"name": "leaky_relu", "negative_slope": 4.0}, sigma_w=1.0, input_variance=1.0,
+                  width=12, input_width=120)  # fmt: skip
+    with mpmath.workdps(60):
+        c, pairs = mpmath.mpf(1) / 10, ((1, 0.5), (16, 0.5))
+        m = sympy.Symbol("m")
+        slope = sympy.together(
+            1 / m**2 - sympy.Rational(1, 10) * sum(sympy.Rational(1, 2) * (a / (1 + a * m)) ** 2 for a, _ in pairs)
+        )
+        roots = mpmath.polyroots([mpmath.mpf(x) for x in sympy.Poly(sympy.numer(slope), m).all_coeffs()], maxsteps=200)
+        expected = sorted(-1 / root.real + c * sum(p * a / (1 + a * root.real) for a, p in pairs) for root in roots)
+        assert len(expected) == 4
+        pred = predict(net, dps=40)
+        record = pred.to_dict()
+        bulks = [end for bulk in record["jacobian"]["bulks"] for end in bulk]
+        assert [mpmath.nstr(x, 38) for x in expected] == [mpmath.nstr(mpmath.mpf(end), 38) for end in bulks]
+        support = record["jacobian"]["support"]
+        assert support == [bulks[0], bulks[3]]
+        assert mpmath.mpf(record["singular_values"]["min"]) ** 2 == pytest.approx(mpmath.mpf(bulks[0]), rel=1e-38)
+
+
+def test_an_edge_at_an_atom_of_mass_zero_is_exact() -> None:
+    # Two layers lose half of their units each: 1 − 2/2 = 0 at 1.3⁴.
+    net = Network(depth=2, activation="leaky_relu", weights="orthogonal", sigma_w=1.3, input_variance=1.0)
+    assert PreciseNetwork(net, 30).largest().overlaps(arb(fmpq(28561, 10000)))
+
+
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_densities_are_those_of_fuss_and_catalan(depth: int) -> None:
     """λ = sin^{L+1}((L+1)φ)/(sin φ sin^L(Lφ)), ρ = sin²φ sin^{L−1}(Lφ)/(π sin^L((L+1)φ))."""

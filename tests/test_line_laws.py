@@ -433,7 +433,7 @@ def test_sums_and_products_of_sampled_matrices_have_these_moments() -> None:
         (lambda: compression(COIN, 2), r"must lie in \(0, 1\]"),
         (lambda: compound_poisson(-1, COIN), "`rate` must be positive"),
         (lambda: s_transform(Semicircle(1), 0.1), "the mean is 0"),
-        (lambda: law_of(TABLE[0]).spectrum().moment(-1), "whole number"),
+        (lambda: Semicircle(1).spectrum().moment(-1), "whole number"),
     ],
 )
 def test_what_cannot_be_is_said(call: Any, message: str) -> None:

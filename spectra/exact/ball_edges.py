@@ -65,6 +65,20 @@ def enclosed_largest(equation: BallEquation) -> arb:
     return (-equation.log_u(w, y)).exp()
 
 
+def enclosed_edge(equation: BallEquation, w: arb, y: tuple[arb, ...]) -> arb:
+    """λ at the critical point of log u near real w and y_k, as a ball that holds one; it may be no end of the law.
+
+    Raises
+    ------
+    ConvergenceError : no critical point was found there.
+    """
+    inverted = equation.follower(y)
+    w = enclosed_zero(lambda w: equation.slope(w, inverted(w)), lambda w: equation.bend(w, inverted(w)), w, "an edge")
+    # Of negative numbers the logarithms have half turns, which cancel: λ > 0.
+    there = tuple(acb(one) for one in inverted(w))
+    return (-equation.log_u(acb(w), there).real).exp()
+
+
 def _at(equation: BallEquation, w: arb, start: tuple[arb, ...]) -> _Here:
     y = equation.inverted(w, start)
     means, variances = [], []
@@ -107,7 +121,7 @@ def _rise(equation: BallEquation, here: _Here, there: _Here) -> arb:
 
 
 def _atom_on_top(equation: BallEquation) -> arb | None:
-    """Π σ_l² sup φ_l'², where that is an atom: of mass 1 − Σ (1 − p_l) > 0, and no eigenvalue is larger.
+    """Π σ_l² sup φ_l'², where that is an atom, if of mass zero: 1 − Σ (1 − p_l) ≥ 0, and no eigenvalue is larger.
 
     Source
     ------
@@ -125,7 +139,7 @@ def _atom_on_top(equation: BallEquation) -> arb | None:
         value = f.law.largest
         mass -= f.count * (1 - sum((p for p, t in f.law.atoms if t.overlaps(value)), arb(0)))
         log_top += f.count * value.log()
-    return log_top.exp() if mass > 0 else None
+    return log_top.exp() if mass >= 0 else None
 
 
 def _beside_edge(equation: BallEquation) -> _Here:

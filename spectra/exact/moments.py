@@ -139,7 +139,7 @@ def _rational_moments(runs: Sequence[ExactRun], order: int) -> list[Fraction]:
     ring, last = rationals(), runs[-1].fan_out
     shifts = exact_shifts(((r.weights, r.fan_in, r.fan_out, r.repeat) for r in runs), last)
     laws = [
-        Layers(tuple(map(ring.number, r.slope_moments(order))), ring.number(ratio_of(last, r.fan_out)), r.repeat)
+        Layers((), ring.number(ratio_of(last, r.fan_out)), r.repeat, tuple(ring.number(s * s) for s in r.slopes))
         for r in runs
         if abs(r.slopes[0]) != abs(r.slopes[1])
     ]

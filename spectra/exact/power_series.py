@@ -227,7 +227,31 @@ class FlintSeries(PowerSeries):
 
     def revert(self) -> FlintSeries:
         """The series b with a(b(x)) = x."""
-        return self._do(lambda a: a.reversion())
+        scale = self._scale()
+        if scale is None:
+            return self._do(lambda a: a.reversion())
+        # FLINT keeps one denominator for all coefficients: a(r x)/(r a_1) = x + … has a small one.
+        a = self.coefficients
+        plain, power = [], 1 / (scale * a[1])
+        for x in a:
+            plain.append(x * power)
+            power = power * scale
+        reverted = self.like(plain)._do(lambda a: a.reversion()).coefficients
+        found, power = [], scale + 0
+        for x in reverted:
+            found.append(x * power)
+            power = power / (scale * a[1])
+        return self.like(found)
+
+    def _scale(self) -> Any:
+        """An integer whose powers take most of the denominators of a_k/a_1; None where there are none to take."""
+        a = [self._s[k] for k in range(min(self.order, 4))]
+        if len(a) < 4 or not hasattr(a[1], "q") or a[1] == 0:
+            return None
+        first, second = (a[2] / a[1]).q, (a[3] / a[1]).q
+        # Its first power clears a_2, its second a_3.
+        scale = first * (second // second.gcd(first * first))
+        return None if scale == 1 else scale
 
 
 @dataclass(frozen=True)

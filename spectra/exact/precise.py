@@ -14,19 +14,26 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from .._types import Array
 from ..continuation import locate
+from ..errors import ConvergenceError
 from ..master import MasterEquation
 from ..network.config import Network
 from ..network.jacobian import jacobian_equation
 from ..network.meanfield import mean_field
+from ..sweep import survey
+from ..walker import Edge
 from .ball_density import enclosed_density
-from .ball_edges import enclosed_largest
+from .ball_edges import enclosed_edge, enclosed_largest
 from .ball_equation import BallEquation, ball_equation
 from .ball_field import BallField, ball_field
 from .ball_moments import PER_ORDER, ball_moments
 from .budget import budget
 from .decimals import ball_of, decimal
 from .narrowing import narrowed
+
+# The power of the distance with which a density begins at a critical point.
+SQUARE_ROOT = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,28 @@ class PreciseNetwork:
     def _largest(self) -> arb:
         return self._narrow(lambda _, equation: enclosed_largest(equation), lambda found: [found])
 
+    def edges(self) -> list[tuple[float, arb | None]]:
+        """Ends of bulks at square-root edges: λ in doubles, and to all digits, None where that was not had.
+
+        Each is a ball that holds a critical point of log u, the one that the engine in doubles has found to be an edge.
+        """
+        found: list[tuple[float, arb | None]] = []
+        for arc in survey(self._engine).arcs:
+            for edge in (arc.first, arc.last):
+                if edge is None or edge.exponent != SQUARE_ROOT:
+                    continue
+
+                def enclosed(_: BallField, equation: BallEquation, edge: Edge = edge) -> arb:
+                    w, y = _in_balls(self._engine, equation, np.array([edge.zeta]), edge.v.reshape(-1, 1))
+                    return enclosed_edge(equation, arb(w.real), tuple(arb(one.real) for one in y))
+
+                try:
+                    ball = self._narrow(enclosed, lambda ball: [ball])
+                except ConvergenceError:
+                    ball = None
+                found.append((math.exp(-edge.log_u), ball))
+        return found
+
     def density(self, location: float) -> arb:
         """ρ(λ) at a point inside a bulk.
 
@@ -121,7 +150,14 @@ class PreciseNetwork:
 def _start(engine: MasterEquation, equation: BallEquation, location: float) -> tuple[complex, tuple[complex, ...]]:
     """The solution w, y_1 … at λ to a few digits, from the engine in doubles."""
     roots = locate(engine, np.array([-math.log(location)]))
-    w = complex(engine.moment_function(roots.zeta)[0])
+    return _in_balls(engine, equation, roots.zeta, roots.v)
+
+
+def _in_balls(
+    engine: MasterEquation, equation: BallEquation, zeta: Array, v: Array
+) -> tuple[complex, tuple[complex, ...]]:
+    """W and y_1 … of the factors in balls, from one solution (ζ (1,), v (K, 1)) of the engine in doubles."""
+    w = complex(engine.moment_function(zeta)[0])
     starts = []
     for factor in equation.factors:
         ratio = float(factor.ratio.mid())
@@ -138,5 +174,5 @@ def _start(engine: MasterEquation, equation: BallEquation, location: float) -> t
             starts.append(1j)
             continue
         law = engine.factors[min(kin)[1]].law
-        starts.append(complex(roots.v[min(kin)[1], 0]) * law.rank / mean)
+        starts.append(complex(v[min(kin)[1], 0]) * law.rank / mean)
     return w, tuple(starts)

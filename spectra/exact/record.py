@@ -52,6 +52,7 @@ def with_digits(record: dict[str, Any], precise: PreciseNetwork, at: Sequence[fl
         record["jacobian"]["support"][1] = digits(largest, count)
         with working_precision(bits_for(count)):
             record["singular_values"]["max"] = digits(largest.sqrt(), count)
+    _into_bulks(record, precise, largest, notes)
     for k, location in enumerate(at or ()):
         # 0 off the bulks is exact.
         if record["density"]["pdf"][k]:
@@ -59,6 +60,38 @@ def with_digits(record: dict[str, Any], precise: PreciseNetwork, at: Sequence[fl
             if density is not None:
                 record["density"]["pdf"][k] = digits(density, count)
     return notes
+
+
+def _into_bulks(record: dict[str, Any], precise: PreciseNetwork, largest: arb | None, notes: list[str]) -> None:
+    """Ends of bulks to all digits: those the engine has found, sharpened; λ_max is the one that is proven."""
+    count, jacobian = precise.digits, record["jacobian"]
+    try:
+        known = precise.edges()
+    except ConvergenceError as error:
+        notes.append(f"edges not to all digits: {error}")
+        return
+    if largest is not None:
+        known.append((float(largest.mid()), largest))
+    for bulk in jacobian["bulks"]:
+        for side, end in enumerate(bulk):
+            ball = next((ball for place, ball in known if ball is not None and _same(end, place)), None)
+            if ball is not None:
+                bulk[side] = digits(ball, count)
+                _at_lower_end(record, end, ball, count)
+    if any(ball is None for _, ball in known):
+        notes.append("not to all digits: some ends of bulks")
+
+
+def _same(a: float, b: float) -> bool:
+    return abs(a - b) <= SAME * abs(b)
+
+
+def _at_lower_end(record: dict[str, Any], end: float, ball: arb, count: int) -> None:
+    low = record["jacobian"]["support"][0]
+    if isinstance(low, float) and low > 0.0 and _same(end, low):
+        record["jacobian"]["support"][0] = digits(ball, count)
+        with working_precision(bits_for(count)):
+            record["singular_values"]["min"] = digits(ball.sqrt(), count)
 
 
 def _into_mean_field(record: dict[str, Any], field: BallField, count: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._types import Array
-from ..spectrum import Atom, Distribution
+from ..distribution import Atom, Distribution
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ from ..transforms import free_cumulants, moments, psi, r_transform, s_transform,
 from .newton import along_ray, descend
 
 if TYPE_CHECKING:
-    from ..spectrum import Distribution, Spectrum
+    from ..distribution import Distribution
+    from ..spectrum import Spectrum
     from .newton import Points
     from .spectrum import LineSpectrum
 

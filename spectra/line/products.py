@@ -25,8 +25,8 @@ from .symmetric import SymmetricSpectrum, square_of_symmetric
 from .trace import FLAT, Trace, same_side, side_by_side
 
 if TYPE_CHECKING:
+    from ..distribution import Distribution
     from ..exact.power_series import Ring
-    from ..spectrum import Distribution
 
 
 # w this small beside the terms it is what is left of has lost its digits.

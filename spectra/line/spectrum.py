@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._types import Array
-from ..spectrum import Atom, Distribution, Spectrum
+from ..distribution import Atom, Distribution
+from ..spectrum import Spectrum
 
 
 @dataclass(frozen=True, eq=False)

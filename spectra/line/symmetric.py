@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._types import Array
+from ..distribution import Atom, Distribution
 from ..law import Law
 from ..laws.arcsine import Arcsine
 from ..laws.atomic import Atomic
@@ -17,7 +18,6 @@ from ..laws.dirac import Dirac
 from ..laws.discrete import Discrete
 from ..laws.marchenko_pastur import MarchenkoPastur
 from ..laws.semicircle import Semicircle
-from ..spectrum import Atom, Distribution
 from .numbers import Number
 
 

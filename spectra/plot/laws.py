@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..spectrum import Distribution
+    from ..distribution import Distribution
 
 POINTS = 800
 # A law whose bulk on [0, ∞) has all but this share of its mass on so many decades is drawn against log x.

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..distribution import Atom
     from ..prediction import Prediction
     from ..sampling import Ensemble
-    from ..spectrum import Atom
 
 DASHES = ("-", "--", "-.", ":")
 # A law whose singular values span more than this factor is drawn against log s.

@@ -128,8 +128,8 @@ def test_edges_are_the_closed_forms() -> None:
 
 
 def test_all_edges_of_two_bulks_to_40_digits() -> None:
-    # One leaky layer of slopes 1 and 4, W of 12 rows and 120 columns: λ = −1/m + c Σ p a/(1 + a m), c = 1/10 (Silverstein
-    # and Choi, 1995), a = 1, 16; its critical points are roots of a polynomial of degree 4.
+    # One leaky layer of slopes 1 and 4, W of 12 rows and 120 columns: λ = −1/m + c Σ p a/(1 + a m), c = 1/10, a = 1, 16
+    # (Silverstein and Choi, J. Multivariate Anal. 54 (1995)); its critical points are roots of degree 4.
     net = Network(depth=1, activation={"name": "leaky_relu", "negative_slope": 4.0}, sigma_w=1.0, input_variance=1.0,
                   width=12, input_width=120)  # fmt: skip
     with mpmath.workdps(60):

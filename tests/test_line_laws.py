@@ -194,6 +194,26 @@ def test_square_of_a_product_with_a_symmetric_law() -> None:
     assert moments(law, 6) == pytest.approx([0, 1, 0, 3, 0, 12])
 
 
+@pytest.mark.parametrize("t", [Fraction(1, 4), 1, 3])
+def test_one_residual_block_by_symmetrised_singular_values(t: Fraction) -> None:
+    # |1 + X| symmetrised is a coin ⊞ |X| symmetrised (Haagerup and Schultz, Proc. Amer. Math. Soc. 135 (2007)).
+    # X = √t Ginibre: squared edges 1 + 5t/2 − t²/8 ± √t (t + 8)^{3/2}/8, the lower one until the gap closes at t = 1.
+    spectrum = free_sum(COIN, Semicircle(t)).spectrum()
+    top = 1 + 2.5 * t - t**2 / 8 + t**0.5 * (t + 8) ** 1.5 / 8
+    low = 1 + 2.5 * t - t**2 / 8 - t**0.5 * (t + 8) ** 1.5 / 8
+    assert spectrum.support()[1] ** 2 == pytest.approx(float(top), rel=1e-13)
+    if t < 1:
+        assert spectrum.bulks[1][0] ** 2 == pytest.approx(float(low), rel=1e-12)
+    # E s² = 1 + t, E s⁴ = 1 + 4t + 2t²
+    assert [spectrum.moment(2), spectrum.moment(4)] == pytest.approx([float(1 + t), float(1 + 4 * t + 2 * t**2)])
+    # X = √t Haar: the squares have an arcsine law on 1 + t ± 2√t.
+    spectrum = free_sum(COIN, affine(COIN, Fraction(1, 2))).spectrum()
+    x = np.array([0.51, 0.9, 1.3, 1.49])
+    expected = 1 / (np.pi * np.sqrt(1 - (x**2 - 1.25) ** 2))
+    assert spectrum.pdf(x) == pytest.approx(x * expected, rel=1e-11)
+    assert np.array(spectrum.bulks) == pytest.approx(np.array([[-1.5, -0.5], [0.5, 1.5]]), rel=1e-14)
+
+
 # ---- equations in 40 digits ----------------------------------------------------------------------------------------
 
 

@@ -14,13 +14,14 @@ from mpmath import mp
 from networks import law_of, layer
 
 from spectra.activations import get_activation
+from spectra.laws import SquaredSlope
 from spectra.laws.marchenko_pastur import MarchenkoPastur
 from spectra.network import Network
 from spectra.network.correlation import CorrelationMap
 from spectra.network.criticality import critical_point
 from spectra.network.meanfield import mean_field
 from spectra.prediction import predict
-from spectra.transforms import density, s_transform
+from spectra.transforms import density, psi, s_transform
 
 PENNINGTON_ERF = {"expr": "sqrt(pi/2)*erf(x/sqrt(2))"}
 
@@ -71,6 +72,23 @@ def test_pennington_2018_rows_of_the_supplement(q: float) -> None:
     assert point.sigma_w**2 == pytest.approx(math.sqrt(1 + 2 * q), rel=1e-14)
     net = Network(depth=5, activation=PENNINGTON_ERF, weights="orthogonal", sigma_w="critical", q_star=q)
     assert predict(net).moments(2)[1] - 1 == pytest.approx(5 * ((1 + 2 * q) / math.sqrt(1 + 4 * q) - 1), rel=1e-12)
+
+
+@pytest.mark.parametrize("z", [1.3, 4.0, -2.0 + 0.5j])
+def test_generating_function_of_the_arctangent_of_pennington_2018(z: complex) -> None:
+    """(2/π) atan(πx/2), supplement, section 5: M(z) = −√2/(π^{3/2} q √z) [f(z_+) − f(z_−)].
+
+    f(z) = e^{z/2} erfc(√(z/2))/√z, z_± = 4 (√z ± 1)/(π² q √z).
+    """
+    q = mp.mpf("0.4")
+
+    def part(sign: int) -> mp.mpc:
+        at = 4 * (mp.sqrt(z) + sign) / (mp.pi**2 * q * mp.sqrt(z))
+        return mp.exp(at / 2) * mp.erfc(mp.sqrt(at / 2)) / mp.sqrt(at)
+
+    expected = -mp.sqrt(2) / (mp.pi ** mp.mpf("1.5") * q * mp.sqrt(z)) * (part(1) - part(-1))
+    law = SquaredSlope({"expr": "2/pi*atan(pi*x/2)"}, 0.4)
+    assert psi(law, 1 / z) == pytest.approx(complex(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize(("activation", "weights", "variance"), [

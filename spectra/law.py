@@ -16,6 +16,7 @@ import numpy as np
 
 from ._types import Array
 from .errors import ConvergenceError
+from .laws.nodes import LawStack, NodeLaw
 from .line.factors import trace_of_factors
 from .line.trace import Trace
 from .master import Factor, MasterEquation, combine
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .assembly import Assembly
     from .distribution import Distribution
     from .exact.power_series import Ring
-    from .laws.nodes import NodeLaw
     from .spectrum import Spectrum
 
 # Mass integrated from the density; the engine reaches 1e-12, and a lost bulk or atom shows at once.
@@ -84,6 +84,11 @@ class Law(ABC):
     def residual(self) -> float:
         """Largest residual of the equations at the points the spectrum was made of."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the spectrum."""
+        return ()
+
 
 @dataclass(frozen=True)
 class PositiveLaw(Law):
@@ -132,8 +137,12 @@ class PositiveLaw(Law):
     # -- as a curve: over w or ζ = w/(1 + w), and the v_k of the factors -------------------------------------------
 
     @cached_property
-    def _parts(self) -> tuple[tuple[tuple[float, float], ...], tuple[Factor, ...]]:
-        return self.shifts(), combine(self.factors())
+    def _parts(self) -> tuple[tuple[tuple[float, float], ...], tuple[Factor, ...], LawStack]:
+        from .assembly import FINEST_LEVEL
+
+        # Beside its cut a law of D² needs its finest nodes, and curves come near.
+        factors = combine(self.factors(FINEST_LEVEL))
+        return self.shifts(), factors, LawStack([factor.law for factor in factors])
 
     @property
     def unknowns(self) -> int:

@@ -78,9 +78,8 @@ class LawReport:
             record["free_cumulants_exact"] = [str(k) for k in self.free_cumulants[:order]]
         missing: list[str] = []
         record = finite(record, missing)
-        record["checks"]["notes"] = [
-            f"`{path}` is null: the density diverges there." for path in dict.fromkeys(missing)
-        ]
+        diverges = [f"`{path}` is null: the density diverges there." for path in dict.fromkeys(missing)]
+        record["checks"]["notes"] = [*self.law.notes, *diverges]
         return record
 
     def _moment_defects(self) -> list[float]:

@@ -82,12 +82,12 @@ def test_generating_function_of_the_arctangent_of_pennington_2018(z: complex) ->
     """
     q = mp.mpf("0.4")
 
-    def part(sign: int) -> mp.mpc:
+    def part(sign: int):
         at = 4 * (mp.sqrt(z) + sign) / (mp.pi**2 * q * mp.sqrt(z))
         return mp.exp(at / 2) * mp.erfc(mp.sqrt(at / 2)) / mp.sqrt(at)
 
     expected = -mp.sqrt(2) / (mp.pi ** mp.mpf("1.5") * q * mp.sqrt(z)) * (part(1) - part(-1))
-    law = SquaredSlope({"expr": "2/pi*atan(pi*x/2)"}, 0.4)
+    law = SquaredSlope(get_activation({"expr": "2/pi*atan(pi*x/2)"}), 0.4)
     assert psi(law, 1 / z) == pytest.approx(complex(expected), rel=1e-12)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,12 +26,17 @@ FINER, ATTEMPTS = 4, 4
 GAPS = 50
 
 
-def spectrum_of(law: Law) -> tuple[Spectrum | LineSpectrum, float]:
-    """Find the bulks, chart each, and look closer where their mass and that of the atoms is not 1.
+@dataclass(frozen=True)
+class Found:
+    """The law on the real axis, the largest residual at the points it was made of, and what is to be said of it."""
 
-    Returns
-    -------
-    The law, and the largest residual at the points it was made of, relative to the terms of its equations.
+    spectrum: Spectrum | LineSpectrum
+    residual: float
+    notes: tuple[str, ...]
+
+
+def spectrum_of(law: Law) -> Found:
+    """Find the bulks, chart each, and look closer where their mass and that of the atoms is not 1.
 
     Raises
     ------
@@ -39,13 +45,13 @@ def spectrum_of(law: Law) -> tuple[Spectrum | LineSpectrum, float]:
     reason: ConvergenceError | None = None
     for attempt in range(ATTEMPTS):
         try:
-            found, residual = _attempt(law, FIRST * FINER**attempt)
+            found = _attempt(law, FIRST * FINER**attempt)
         except ConvergenceError as error:
             reason = error
             continue
-        defect = abs(found.total_mass - 1.0)
+        defect = abs(found.spectrum.total_mass - 1.0)
         if defect < MASS_TOLERANCE:
-            return found, residual
+            return found
         reason = ConvergenceError(
             f"`{type(law).__name__}.spectrum()`: the mass is off: a bulk was missed, or a density not resolved",
             residual=defect,
@@ -55,17 +61,18 @@ def spectrum_of(law: Law) -> tuple[Spectrum | LineSpectrum, float]:
     raise reason
 
 
-def _attempt(law: Law, count: int) -> tuple[Spectrum | LineSpectrum, float]:
+def _attempt(law: Law, count: int) -> Found:
     atoms = [(place, mass) for place, mass in law.marks if mass > 0.0]
     coordinate: Coordinate = OnLine()
     arcs: list[Chart] = []
+    notes: tuple[str, ...] = ()
     if sum(mass for _, mass in atoms) < 1.0 - 1e-14:
         search = Search(law)
         search.first(count)
-        coordinate, arcs = _charts(law, search)
+        coordinate, arcs, notes = _charts(law, search)
     residual = max((arc.residual for arc in arcs), default=0.0)
     if isinstance(coordinate, OnLogarithm):
-        return _on_half_line(law, arcs, atoms), residual
+        return Found(_on_half_line(law, arcs, atoms), residual, notes)
     if not arcs and sum(mass for _, mass in atoms) < 1.0 - MASS_TOLERANCE:
         raise ConvergenceError("no point of the density was found")
     ends = [end for arc in arcs for end in (-arc.low, -arc.high)] + [place for place, _ in atoms]
@@ -77,7 +84,7 @@ def _attempt(law: Law, count: int) -> tuple[Spectrum | LineSpectrum, float]:
         log_scaled_moments=_nothing,
         log_mean=math.nan,
     )
-    return LineSpectrum(exponential, partial(moments_in_doubles, law)), residual
+    return Found(LineSpectrum(exponential, partial(moments_in_doubles, law)), residual, notes)
 
 
 def _on_half_line(law: Law, arcs: list[Chart], atoms: list[tuple[float, float]]) -> Spectrum:
@@ -99,13 +106,18 @@ def _on_half_line(law: Law, arcs: list[Chart], atoms: list[tuple[float, float]])
     )
 
 
-def _charts(law: Law, search: Search) -> tuple[Coordinate, list[Chart]]:
+def _charts(law: Law, search: Search) -> tuple[Coordinate, list[Chart], tuple[str, ...]]:
     """Charts of all bulks in the coordinate they need; where one turns out to be two, the search goes on from there."""
     for _ in range(GAPS):
         try:
             every = [Solutions(law, bulk) for bulk in search.bulks()]
             coordinate = OnLogarithm() if any(_needs_logarithm(law, one) for one in every) else OnLine()
-            return coordinate, sorted((chart(one, coordinate) for one in every), key=lambda arc: arc.low)
+            arcs = sorted((chart(one, coordinate) for one in every), key=lambda arc: arc.low)
+            faint = [edge.place for one in every for edge in (one.bulk.low, one.bulk.high) if edge.faint]
+            notes = tuple(
+                f"at {place:.6g} the density fades; what is beyond cannot be told from zero" for place in faint
+            )
+            return coordinate, arcs, notes
         except GapInside as found:
             search.look(found.places)
     raise ConvergenceError(f"more than {GAPS} gaps turned up where a bulk was thought to be")

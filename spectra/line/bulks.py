@@ -18,20 +18,27 @@ FIRST = 32
 # Beside a mark points stand at these distances, in widths of the law: what is still nearer is the mark.  Beside an
 # atom, where G has a pole, there mostly is a gap, whose size is that of its mass.
 BESIDE, BESIDE_ATOM = (1e-2, 1e-4, 1e-7, 1e-10), (1e-2, 1e-4)
-# Halvings of the bracket of an edge, and its width, in those of the law, at which a mark inside is the edge.
-MOST_HALVINGS, MARKED = 60, 1e-6
+# Rounds in which the bracket of an edge is divided into parts, and its width, in those of the law, at which a mark
+# inside is the edge.
+MOST_ROUNDS, PARTS, MARKED = 20, 8, 1e-6
+# Im g relative to g below which a density that ends without an edge has faded.
+FAINT = 1e-10
 # Steps of the difference that gives the slope of a determinant, relative.
 DIFFERENCE = 1e-6
-EDGE_STEPS = 40
+EDGE_STEPS = 25
 
 
 @dataclass(frozen=True)
 class Edge:
-    """An end of a bulk: `soft` where it is a critical point, a `cut` where the density goes on beyond a mark."""
+    """An end of a bulk: `soft` where it is a critical point, a `cut` where the density goes on beyond a mark.
+
+    `faint` where it is none, but the density is so thin that it cannot be told from zero.
+    """
 
     place: float
     soft: bool
     cut: bool = False
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,12 @@ class Search:
         return found
 
     def _edge(self, within: int, beyond: int) -> Edge:
-        """The end of a bulk between these two points: the bracket is halved until Newton's method succeeds."""
+        """The end of a bulk between these two points: the bracket is divided until Newton's method succeeds."""
         ends: dict[bool, tuple[float, Array]] = {
             True: (self.x[within], self.t[:, within]),
             False: (self.x[beyond], self.t[:, beyond]),
         }
-        for _ in range(MOST_HALVINGS):
+        for _ in range(MOST_ROUNDS):
             bracket = sorted((ends[True][0], ends[False][0]))
             for _, t in (ends[False], ends[True]):
                 place = critical_point(self.law, t.real, bracket)
@@ -112,14 +119,22 @@ class Search:
             marked = [m for m, _ in self.law.marks if bracket[0] < m < bracket[1]]
             if marked and bracket[1] - bracket[0] < MARKED * self.width:
                 return Edge(marked[0], False)
-            middle = 0.5 * (bracket[0] + bracket[1])
-            if not bracket[0] < middle < bracket[1] or middle in marked:
+            # From the outer end inwards, the first that is in.
+            x = np.linspace(ends[False][0], ends[True][0], PARTS + 1)[1:-1]
+            x = x[(x > bracket[0]) & (x < bracket[1]) & ~np.isin(x, marked)]
+            points = descend(self.law, x)
+            x, t, risen = x[points.good], points.t[:, points.good], inside(points)[points.good]
+            if not x.size:
                 break
-            points = descend(self.law, np.array([middle]))
-            if not points.good[0]:
-                break
-            side = bool(inside(points)[0])
-            ends[side] = middle, points.t[:, 0]
+            first = int(np.argmax(risen)) if risen.any() else x.size
+            if first > 0:
+                ends[False] = float(x[first - 1]), t[:, first - 1]
+            if first < x.size:
+                ends[True] = float(x[first]), t[:, first]
+        place, t = ends[True]
+        trace = self.law.trace(t[:, None])
+        if -trace.g[0].imag < FAINT * abs(trace.g[0]):
+            return Edge(place, False, faint=True)
         raise ConvergenceError(f"an edge of the density between {bracket[0]} and {bracket[1]} was not found")
 
 

@@ -155,8 +155,8 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     ConvergenceError : a power other than ±1/2 and 0.
     """
     edge = bulk.high if upper else bulk.low
-    if edge.soft:
-        return 0.5
+    if edge.soft or edge.faint:
+        return 0.5 if edge.soft else 0.0
     slope = measured_exponent(solutions, bulk, upper=upper)
     if edge.cut and np.isnan(slope):
         # Beside an atom inside a bulk equations have too few digits to tell; the density mostly is smooth there.

@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._types import Array
-from ..laws.nodes import LawStack
 from .trace import FLAT, Trace
 
 if TYPE_CHECKING:
+    from ..laws.nodes import LawStack
     from ..master import Factor
 
 
 def trace_of_factors(
-    shifts: Sequence[tuple[float, float]], factors: Sequence[Factor], log_mean: float, t: Array, *, rank: float | None
+    shifts: Sequence[tuple[float, float]],
+    factors: Sequence[Factor],
+    stack: LawStack,
+    log_mean: float,
+    t: Array,
+    *,
+    rank: float | None,
 ) -> Trace:
     """−log z = −log m_1 + log ζ + Σ e_i log(1 + r_i w) + Σ n_k log S_k(r_k w), over v_k and w, or ζ = w/(rank + w).
 
-    S_k = v_k (1 + ψ_k(v_k))/ψ_k(v_k), ψ_k(v_k) = r_k w.  Principal logarithms: their sum must be one, too (the
-    summed-argument condition; Belinschi and Bercovici, J. Anal. Math. 101 (2007), 357-365, step by step).
+    S_k = v_k (1 + ψ_k(v_k))/ψ_k(v_k), ψ_k(v_k) = r_k w; `stack` is that of the factors.  Principal logarithms: their
+    sum must be one, too (the summed-argument condition; Belinschi and Bercovici, J. Anal. Math. 101 (2007), 357-365,
+    step by step).
     """
     # Sums over nodes are for the upper half plane of w and v, which is the lower one of z.
     below = t[0].imag < 0.0
@@ -46,7 +53,7 @@ def trace_of_factors(
     equations = np.zeros((count, points), complex)
     slopes = np.zeros((count, 1 + count, points), complex)
     if count:
-        psi, _, _, (steepness,) = LawStack([factor.law for factor in factors]).evaluate(v)
+        psi, _, _, (steepness,) = stack.evaluate(v)
     for k, factor in enumerate(factors):
         r, n = factor.ratio, factor.count
         total = total + n * (np.log(v[k]) + np.log(1.0 + r * w) - np.log(r * w))

@@ -18,9 +18,8 @@ from .newton import along_ray, descend
 
 if TYPE_CHECKING:
     from ..distribution import Distribution
-    from ..spectrum import Spectrum
+    from .assembly import Found
     from .newton import Points
-    from .spectrum import LineSpectrum
 
 
 class LineLaw(Law):
@@ -35,15 +34,20 @@ class LineLaw(Law):
         ------
         ConvergenceError : a point failed its certificate, or the mass does not come to 1.
         """
-        return self._found[0]
+        return self._found.spectrum
 
     @property
     def residual(self) -> float:
         """Largest residual of the equations at the points the spectrum was made of, relative to their terms."""
-        return self._found[1]
+        return self._found.residual
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the spectrum."""
+        return self._found.notes
 
     @cached_property
-    def _found(self) -> tuple[Spectrum | LineSpectrum, float]:
+    def _found(self) -> Found:
         from .assembly import spectrum_of
 
         return spectrum_of(self)

@@ -27,7 +27,7 @@ SLOWEST = 0.99
 MAX_LEVELS = 60
 RAY_STEPS = 400
 # Im g relative to g, above which a point is in, but for rounding.
-RISEN = 1e-9
+RISEN = 1e-12
 # This close to the axis, in widths, the axis itself is tried.
 NEAR = 0.05
 

@@ -78,6 +78,11 @@ class Product(LineLaw):
         return self._square.residual if self._square else super().residual
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the spectrum, or of that of the square."""
+        return self._square.notes if self._square else super().notes
+
+    @property
     def mean(self) -> float:
         """Product of the means."""
         return self.positive.mean * self.other.mean

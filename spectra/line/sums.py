@@ -243,6 +243,11 @@ class Affine(LineLaw):
         """That of X."""
         return self.law.residual
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Those of X."""
+        return self.law.notes
+
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """Through free cumulants: κ_1 → s κ_1 + b, κ_k → s^k κ_k."""
         scale, shift = ring.number(exactly(self.scale)), ring.number(exactly(self.shift))

@@ -36,6 +36,10 @@ STILL_FINER = (2, 3, 4)
 LEVEL_BESIDE = 7
 # Finer laws that move the solutions by less than this leave arcs, edges and atoms where they are, but for polishing.
 SAME_SHAPE = 1e-5
+# A density that finitely many values of φ'² make is algebraic, and no valley of it is a factor e^DEPTH deep: that is a
+# gap whose edges were not found.
+DEPTH = 18.0
+VALLEY = "a gap of the law was taken for a part of a bulk"
 DOUBTFUL = "whether the law has an edge in one of its thin tails, and where, could not be told"
 # So many finer laws in a row that do no better mean that none will.
 STALLS = 2
@@ -207,6 +211,8 @@ def _assembled(found: _Found) -> Assembly:
     blur = _blur(equation)
     if blur > CERTIFIED:
         flaws.append(f"what few units with φ' = 0 do beside widths that grow is known to {blur:.1e} only")
+    if all(f.law.cut_density is None for f in equation.factors) and any(_has_valley(c) for c in charts):
+        flaws.append(VALLEY)
     uncertified = sum(c.uncertified for c in charts) + len(flaws)
     notes = (*flaws, *_neglected(equation))
     thin = sum(c.thin for c in charts)
@@ -215,6 +221,15 @@ def _assembled(found: _Found) -> Assembly:
     atoms = tuple((float(u), float(m)) for u, m in found.survey.atoms)
     law = _law(equation, charts, atoms, _log_support(equation, found.survey, charts))
     return Assembly(law, equation, residual, uncertified, notes)
+
+
+def _has_valley(chart: Chart | MarginalArc) -> bool:
+    """Whether the density between two places where it counts is next to nothing."""
+    if not isinstance(chart, Chart) or chart.breaks.size < 4:
+        return False
+    height = chart.log_density(chart.breaks[1:-1])
+    left, right = np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1]
+    return bool(np.any(height < np.minimum(left, right) - DEPTH))
 
 
 def _blur(equation: MasterEquation) -> float:

@@ -20,12 +20,12 @@ from .laws.nodes import LawStack, NodeLaw
 from .line.factors import trace_of_factors
 from .line.trace import Trace
 from .master import Factor, MasterEquation, combine
+from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     from .assembly import Assembly
     from .distribution import Distribution
     from .exact.power_series import Ring
-    from .spectrum import Spectrum
 
 # Mass integrated from the density; the engine reaches 1e-12, and a lost bulk or atom shows at once.
 MASS_TOLERANCE = 1e-10
@@ -164,20 +164,6 @@ class PositiveLaw(Law):
         first = w if self._rank is None else w / (self._rank + w)
         return np.stack([first, *(factor.ratio * w for factor in self._parts[1])])
 
-    @property
-    def hull(self) -> tuple[float, float]:
-        """The support."""
-        return self.spectrum().support()
-
-    @cached_property
-    def marks(self) -> tuple[tuple[float, float], ...]:
-        """Atoms, and 0 where the density diverges."""
-        law = self.spectrum()
-        found = [(atom.location, atom.mass) for atom in law.atoms]
-        if law.bulks and law.bulks[0][0] == 0.0 and law.atom_at_zero == 0.0:
-            found.append((0.0, 0.0))
-        return tuple(found)
-
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """m_1 … m_order of the law, by Lagrange inversion in doubles."""
         from .transforms import moments
@@ -188,6 +174,14 @@ class PositiveLaw(Law):
     def is_rational(self) -> bool:
         """False: doubles."""
         return False
+
+    @cached_property
+    def _by_its_curve(self) -> Spectrum:
+        from .line.assembly import spectrum_of
+
+        found = spectrum_of(self, logarithmic=True).spectrum
+        assert isinstance(found, Spectrum), "a law on the half-line is held in log λ; please report"
+        return found
 
     @cached_property
     def _assembly(self) -> Assembly:
@@ -203,13 +197,19 @@ class PositiveLaw(Law):
     def spectrum(self) -> Spectrum:
         """Law on the real axis: density, distribution function, quantiles, bulks and atoms; computed once.
 
+        Where a point failed its certificate, as beside gaps in which G vanishes, found from the law's curve.
+
         Raises
         ------
-        ConvergenceError : a root failed its certificate, or the mass does not come to 1.
+        ConvergenceError : a root failed its certificate, or the mass does not come to 1, in both.
         """
         built = self._assembly
         defect = abs(built.spectrum.total_mass - 1.0)
         if built.uncertified or not defect < MASS_TOLERANCE:
+            try:
+                return self._by_its_curve
+            except ConvergenceError:
+                pass
             raise ConvergenceError(
                 f"`{type(self).__name__}.spectrum()`: {built.uncertified} points without certificate, "
                 f"mass off by {defect:.1e}",

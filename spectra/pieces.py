@@ -92,7 +92,8 @@ class Pieces:
         if span.exponent_high:
             y = y - span.exponent_high * np.log(self._to_high)
         # Rounded once, at the end: the first coefficient stands for the mass of the piece.
-        self.coefficients = (y @ FIT.T).astype(float)
+        with np.errstate(invalid="ignore"):
+            self.coefficients = (y @ FIT.T).astype(float)
         self.roughness = np.max(np.abs(self.coefficients[:, -3:]), axis=1)
         self._most, self._least = np.max(y, axis=1).astype(float), np.min(y, axis=1).astype(float)
         self.held = np.exp(np.max(self._log_p, axis=1)) / self._equation.rank * (self.high - self.low)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 from .law import PositiveLaw
+from .line.marks import hull_of_power, marks_of_power, multiplied
 from .line.numbers import Number, exactly
 from .line.series import moments_from_s, power_of_s, s_from_moments
 from .master import Factor
@@ -49,6 +51,16 @@ class FreeProduct(PositiveLaw):
     def log_mean(self) -> float:
         """Σ log m_1."""
         return math.fsum(law.log_mean for law in self.laws)
+
+    @property
+    def hull(self) -> tuple[float, float]:
+        """Products of the ends."""
+        return math.prod(law.hull[0] for law in self.laws), math.prod(law.hull[1] for law in self.laws)
+
+    @cached_property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """Those of all factors, together."""
+        return reduce(multiplied, (law.marks for law in self.laws))
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """From the product of all S."""
@@ -110,6 +122,16 @@ class FreePower(PositiveLaw):
     def log_mean(self) -> float:
         """Logarithm of m_1^t."""
         return float(self.exponent) * self.law.log_mean
+
+    @property
+    def hull(self) -> tuple[float, float]:
+        """Powers of the ends."""
+        return hull_of_power(self.law.hull, float(self.exponent))
+
+    @property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """a^t of mass 1 − t (1 − p)."""
+        return marks_of_power(self.law.marks, float(self.exponent))
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """From S^t; a power of the mean that is not whole is taken in doubles."""

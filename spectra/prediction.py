@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .assembly import point_mass, spectrum_of
+from .assembly import VALLEY, Assembly, point_mass, spectrum_of
 from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
 from .network.config import Network
@@ -168,6 +168,16 @@ def predict(net: Network, *, dps: int | None = None, certify: bool = False) -> P
         return replace(_predict(net), digits=dps, certify=certify)
 
 
+def _mended(built: Assembly) -> Assembly:
+    """The law by its curve, if that finds it; else as it was, with its flaw."""
+    from .line.equation import mended
+
+    try:
+        return mended(built)
+    except ConvergenceError:
+        return built
+
+
 def _predict(net: Network) -> Prediction:
     if not isinstance(net, Network):
         raise ConfigError(f"`predict({net!r:.40})`: `net` must be a `spectra.Network`, not {type(net).__name__}.")
@@ -181,6 +191,8 @@ def _predict(net: Network) -> Prediction:
             raise
         width = f"the law is only {math.sqrt(spread):.1e} wide, relative to its place, and shown as a point"
         built = point_mass(equation, f"{width} ({error})")
+    if VALLEY in built.notes:
+        built = _mended(built)
     law = built.spectrum
     k = np.arange(1.0, 5.0)
     difference = law.log_moments_by_quadrature(k) - k * law.log_mean - log_scaled_moments(built.equation, k.size)

@@ -23,6 +23,8 @@ BLUNT = 1e-14
 MAX_STEPS = 4000
 # d log u/d log ζ that may be rounding.
 LEVEL = 1e-5
+# Steps of the search that meets the constraints at every one, and how long, in log ζ, they may be.
+PROJECTIONS, NEARBY = 15, 0.5
 # An edge that moves by more than this when the laws of D² become finer is another one.
 MOVED = 1e-4
 
@@ -123,7 +125,8 @@ class Walker:
         return self._critical_in(zeta, v, logarithmic=False) or self._critical_in(zeta, v, logarithmic=True)
 
     def _critical_in(self, zeta: complex, v: Array, *, logarithmic: bool) -> Edge | None:
-        found = self._critical_point(complex(zeta), v.reshape(-1).astype(complex), logarithmic)
+        start = v.reshape(-1).astype(complex)
+        found = self._critical_point(complex(zeta), start, logarithmic) or self._by_projection(complex(zeta), start)
         if found is None:
             return None
         zeta, v = found
@@ -168,6 +171,28 @@ class Walker:
             # Steps that no longer shrink are rounding, unless the slope is still there: next to the cut of a law the
             # scale of everything may be less than 1e-8.
             if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last and abs(point.slope * zeta) < LEVEL):
+                return zeta, v
+        return None
+
+    def _by_projection(self, zeta: complex, v: Array) -> tuple[complex, Array] | None:
+        """The same in log ζ alone, the constraints met at every step: near w = −1 they bend d log u/dζ most."""
+        size = math.inf
+        for _ in range(PROJECTIONS if v.size else 0):
+            projected = self._project(zeta, v)
+            if projected is None:
+                return None
+            v = projected
+            point = self._point(zeta, v)
+            first = point.slope * zeta
+            second = point.bend * zeta**2 + first
+            if second == 0 or not np.isfinite(abs(first) + abs(second)):
+                return None
+            move = -first / second
+            last, size = size, abs(move)
+            if size > NEARBY:
+                return None
+            zeta *= np.exp(move)
+            if size < 1e-13 or (size < 1e-8 and size >= 0.5 * last and abs(first) < LEVEL):
                 return zeta, v
         return None
 

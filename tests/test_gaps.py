@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from networks import equation_of, layer
 
-from spectra import ConvergenceError, Network, bulk, predict
+from spectra import ConvergenceError, Network, bulk, free_product, predict
+from spectra.laws import Discrete, MarchenkoPastur
 from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.sweep import survey
@@ -114,3 +115,51 @@ def test_a_sweep_that_creeps_gives_up(monkeypatch) -> None:
     monkeypatch.setattr(bulk, "MOST_JUMPS", 0)
     with pytest.raises(ConvergenceError, match="creeps"):
         survey(equation_of([layer("softsign", 1.0, "orthogonal", 100)]))
+
+
+def silverstein_edges(ratio: float, squares: tuple[float, ...]) -> list[float]:
+    """Edges of MP(c) ⊠ Σ δ_t/n: z = −1/m + c Σ p t/(1 + t m) at the real roots of 1/m² = c Σ p t²/(1 + t m)².
+
+    Silverstein and Choi, J. Multivariate Anal. 54 (1995), 295-309.
+    """
+    share = 1.0 / len(squares)
+    left, right = np.poly1d([1.0]), np.poly1d([0.0])
+    for t in squares:
+        others = np.poly1d([1.0])
+        for s in squares:
+            others = others * np.poly1d([s, 1.0]) ** 2 if s != t else others
+        left, right = left * np.poly1d([t, 1.0]) ** 2, right + others * np.poly1d([ratio * share * t**2, 0.0, 0.0])
+    roots = [float(m.real) for m in (left - right).roots if abs(m.imag) < 1e-9]
+    return sorted(-1.0 / m + ratio * sum(share * t / (1.0 + t * m) for t in squares) for m in roots)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "squares"),
+    [
+        *((c, (1.0, 2.0)) for c in (0.0998, 0.0999, 0.09999, 0.1, 0.10001, 0.1001, 0.101, 0.15)),
+        *((c, (2.0, 6.0)) for c in (0.1999, 0.2, 0.2001)),
+        *((c, (1.0, 2.0, 4.0)) for c in (0.0235, 0.104, 0.1453, 0.146)),
+    ],
+)
+def test_no_gap_is_lost_where_the_stieltjes_transform_vanishes_beside_its_edge(ratio, squares) -> None:
+    # There w = −1, and ζ is infinite: at c = 1/10 in the middle of δ_1 + δ_2 exactly at the edge 1.35.
+    spectrum = free_product(MarchenkoPastur(ratio), Discrete(squares)).spectrum()
+    found = [end for bulk in spectrum.bulks for end in bulk]
+    assert found == pytest.approx(silverstein_edges(ratio, squares), rel=1e-12)
+    assert spectrum.total_mass == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("width", [998, 1000, 1001, 1010])
+def test_networks_with_such_gaps_are_certified_with_all_their_edges(width: int) -> None:
+    leaky = {"name": "leaky_relu", "negative_slope": 2.0}
+    keys = {"sigma_w": 1.0, "input_variance": 1.0, "input_width": 10000}
+    pred = predict(Network(depth=1, activation=leaky, width=width, **keys))
+    assert pred.checks.certified
+    edges = silverstein_edges(width / 10000, (1.0, 4.0))
+    assert [end for bulk in pred.spectrum.bulks for end in bulk] == pytest.approx(edges, rel=1e-12)
+    # φ'² is 1 and 2 but for the rounding of √2: the gap whose edge is where G vanishes.
+    leaky["negative_slope"] = 2.0**0.5
+    pred = predict(Network(depth=1, activation=leaky, width=width, **keys))
+    assert pred.checks.certified
+    edges = silverstein_edges(width / 10000, (1.0, leaky["negative_slope"] ** 2))
+    assert [end for bulk in pred.spectrum.bulks for end in bulk] == pytest.approx(edges, rel=1e-12)

@@ -37,6 +37,16 @@ class Dirac(PositiveLaw):
         """The location a."""
         return float(self.location)
 
+    @property
+    def hull(self) -> tuple[float, float]:
+        """A."""
+        return self.mean, self.mean
+
+    @property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """a, of mass 1."""
+        return ((self.mean, 1.0),)
+
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """a^k, exactly."""
         a = ring.number(exactly(self.location))

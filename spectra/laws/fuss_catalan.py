@@ -47,6 +47,17 @@ class FussCatalan(PositiveLaw):
         """(1 + w)^{−s}."""
         return ((1.0, -float(self.order)),)
 
+    @property
+    def hull(self) -> tuple[float, float]:
+        """[0, (s + 1)^{s+1}/s^s], the support."""
+        s = float(self.order)
+        return 0.0, (s + 1.0) * (1.0 + 1.0 / s) ** s
+
+    @property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """0, where the density diverges."""
+        return ((0.0, 0.0),)
+
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """binom((s + 1)k, k − 1)/k, exactly."""
         return [ring.number(m) for m in _binomials_over_k(exactly(self.order) + 1, order, Fraction(1))]

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from ..activations import Activation, get_activation
 from ..law import NodalLaw
+from ..line.marks import kept
 from .nodes import NodeLaw
 from .pushforward import slope_law
 
@@ -38,6 +39,23 @@ class SquaredSlope(NodalLaw):
     def __repr__(self) -> str:
         # An activation's own form spells out its branches.
         return f"SquaredSlope({self.activation.name!r}, variance={self.variance})"
+
+    @property
+    def hull(self) -> tuple[float, float]:
+        """Infimum and supremum of φ'²."""
+        law = self.node_law()
+        low = law.smallest if law.infimum is None else law.infimum
+        high = law.largest if law.supremum is None else law.supremum
+        scale = law.mean / law.rank
+        return 0.0 if law.lost > 0.0 else low * scale, high * scale
+
+    @property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """Values that φ'² takes on intervals, and both ends."""
+        law = self.node_law()
+        scale = law.mean / law.rank
+        found = [(t * scale, p * law.rank) for t, p in law.atoms]
+        return kept([*found, (0.0, law.lost), *((end, 0.0) for end in self.hull)])
 
     def node_law(self, level: int = 0) -> NodeLaw:
         """Complex nodes, scaled to mean one, with the atoms where φ' is constant."""

@@ -35,8 +35,12 @@ class Found:
     notes: tuple[str, ...]
 
 
-def spectrum_of(law: Law) -> Found:
+def spectrum_of(law: Law, *, logarithmic: bool = False) -> Found:
     """Find the bulks, chart each, and look closer where their mass and that of the atoms is not 1.
+
+    Parameters
+    ----------
+    logarithmic : whether a law on [0, ∞) is to be held in log λ, as a `Spectrum`.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def spectrum_of(law: Law) -> Found:
     reason: ConvergenceError | None = None
     for attempt in range(ATTEMPTS):
         try:
-            found = _attempt(law, FIRST * FINER**attempt)
+            found = _attempt(law, FIRST * FINER**attempt, logarithmic=logarithmic)
         except ConvergenceError as error:
             reason = error
             continue
@@ -61,15 +65,15 @@ def spectrum_of(law: Law) -> Found:
     raise reason
 
 
-def _attempt(law: Law, count: int) -> Found:
+def _attempt(law: Law, count: int, *, logarithmic: bool) -> Found:
     atoms = [(place, mass) for place, mass in law.marks if mass > 0.0]
-    coordinate: Coordinate = OnLine()
+    coordinate: Coordinate = OnLogarithm() if logarithmic else OnLine()
     arcs: list[Chart] = []
     notes: tuple[str, ...] = ()
     if sum(mass for _, mass in atoms) < 1.0 - 1e-14:
         search = Search(law)
         search.first(count)
-        coordinate, arcs, notes = _charts(law, search)
+        coordinate, arcs, notes = _charts(law, search, logarithmic=logarithmic)
     residual = max((arc.residual for arc in arcs), default=0.0)
     if isinstance(coordinate, OnLogarithm):
         return Found(_on_half_line(law, arcs, atoms), residual, notes)
@@ -100,18 +104,22 @@ def _on_half_line(law: Law, arcs: list[Chart], atoms: list[tuple[float, float]])
         arcs=tuple(arcs),
         log_atoms=off_zero,
         atom_at_zero=at_zero,
-        log_support=(math.inf, min([arcs[0].low, *(u for u, _ in off_zero)])),
+        log_support=(
+            math.inf if at_zero or arcs[-1].slope < 0.0 else max([arcs[-1].high, *(u for u, _ in off_zero)]),
+            min([arcs[0].low, *(u for u, _ in off_zero)]),
+        ),
         log_scaled_moments=log_scaled_moments,
         log_mean=math.log(law.mean),
     )
 
 
-def _charts(law: Law, search: Search) -> tuple[Coordinate, list[Chart], tuple[str, ...]]:
+def _charts(law: Law, search: Search, *, logarithmic: bool) -> tuple[Coordinate, list[Chart], tuple[str, ...]]:
     """Charts of all bulks in the coordinate they need; where one turns out to be two, the search goes on from there."""
     for _ in range(GAPS):
         try:
             every = [Solutions(law, bulk) for bulk in search.bulks()]
-            coordinate = OnLogarithm() if any(_needs_logarithm(law, one) for one in every) else OnLine()
+            on_logarithm = logarithmic or any(_needs_logarithm(law, one) for one in every)
+            coordinate = OnLogarithm() if on_logarithm else OnLine()
             arcs = sorted((chart(one, coordinate) for one in every), key=lambda arc: arc.low)
             faint = [edge.place for one in every for edge in (one.bulk.low, one.bulk.high) if edge.faint]
             notes = tuple(

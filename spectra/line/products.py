@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..law import Law, PositiveLaw
 from ..powers import FreeProduct
 from .assembly import moments_in_doubles
 from .law import LineLaw
-from .marks import kept
+from .marks import hull_of_power, kept, marks_of_power, multiplied
 from .numbers import Number, exactly
 from .series import moments_from_s, power_of_s, s_from_moments
 from .symmetric import SymmetricSpectrum, square_of_symmetric
@@ -153,9 +152,7 @@ class Product(LineLaw):
     @cached_property
     def marks(self) -> tuple[tuple[float, float], ...]:
         """Off zero products a b of mass p + q − 1; at zero the larger of the two masses."""
-        a, b = self.positive.marks, self.other.marks
-        found = [(x * y, p + q - 1.0) for (x, p), (y, q) in product(a, b) if x != 0.0 and y != 0.0]
-        return kept([*found, *((0.0, p) for x, p in (*a, *b) if x == 0.0)])
+        return multiplied(self.positive.marks, self.other.marks)
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """From w = ψ_B(u/S_A(w)), of any mean of B."""
@@ -229,16 +226,13 @@ class ProductPower(LineLaw):
 
     @cached_property
     def hull(self) -> tuple[float, float]:
-        """Powers of the ends, as for any product of so many."""
-        low, high = self.law.hull
-        up = float(np.ceil(float(self.exponent)))
-        return max(low, 0.0) ** (up if low < 1.0 else 1.0), max(high, 1.0) ** up
+        """Powers of the ends."""
+        return hull_of_power(self.law.hull, float(self.exponent))
 
     @cached_property
     def marks(self) -> tuple[tuple[float, float], ...]:
         """a^t of mass 1 − t(1 − p); at zero the mass stays."""
-        t = float(self.exponent)
-        return kept((a**t, p if a == 0.0 else 1.0 - t * (1.0 - p)) for a, p in self.law.marks)
+        return marks_of_power(self.law.marks, float(self.exponent))
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """From t log S; the mean to a power that is whole, or in doubles."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import overload
 
-from .law import Law, PositiveLaw
+from .law import Law
 from .laws.atomic import constant, point
 from .laws.dirac import Dirac
 from .laws.marchenko_pastur import MarchenkoPastur
@@ -17,6 +17,7 @@ from .laws.semicircle import Semicircle
 from .line.numbers import Number, exactly
 from .line.products import CompoundPoisson, Product, ProductPower
 from .line.sums import Affine, Divisible, FreeSum, sum_of
+from .positive_law import PositiveLaw
 from .powers import FreePower, FreeProduct
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
-from .law import PositiveLaw
 from .line.marks import hull_of_power, marks_of_power, multiplied
 from .line.numbers import Number, exactly
 from .line.series import moments_from_s, power_of_s, s_from_moments
 from .master import Factor
+from .positive_law import PositiveLaw
 
 if TYPE_CHECKING:
     from .exact.power_series import Ring

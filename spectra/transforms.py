@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike
 
 from ._types import Array
 from .assembly import FINEST_LEVEL
-from .law import Law, NodalLaw, PositiveLaw
+from .law import Law
 from .laws.nodes import LawStack, NodeLaw
+from .positive_law import NodalLaw, PositiveLaw
 from .series import IN_DOUBLES, log_scaled_moments, scaled_moments
 from .subordination import along_rays, inverse_psi, roots
 

@@ -24,9 +24,9 @@ from spectra import (
     s_transform,
     stieltjes,
 )
-from spectra.law import PositiveLaw
 from spectra.laws import Bernoulli, Dirac, Discrete, FussCatalan, MarchenkoPastur, SquaredSlope
 from spectra.network.meanfield import mean_field
+from spectra.positive_law import PositiveLaw
 from spectra.transforms import density, psi
 
 FUNCTIONS = {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..law import PositiveLaw
 from ..line.atoms import AtomsCurve
 from ..line.numbers import Number, exactly
+from ..positive_law import PositiveLaw
 from ..ratio import Ratio
 from ..transforms import moments, stieltjes
 

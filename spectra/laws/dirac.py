@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..law import PositiveLaw
 from ..line.numbers import Number, exactly
+from ..positive_law import PositiveLaw
 from ..transforms import moments, r_transform, stieltjes
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..law import NodalLaw
 from ..line.atoms import AtomsCurve
 from ..line.numbers import Number, exactly
+from ..positive_law import NodalLaw
 from ..transforms import moments, stieltjes
 from .nodes import NodeLaw
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..law import PositiveLaw
 from ..line.numbers import Number, exactly
+from ..positive_law import PositiveLaw
 from ..transforms import free_cumulants, moments
 
 if TYPE_CHECKING:

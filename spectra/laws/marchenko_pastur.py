@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from .._types import Array
 from ..exact.chain import moments_from_cumulants
-from ..law import PositiveLaw
 from ..line.numbers import Number, exactly
+from ..positive_law import PositiveLaw
 from ..transforms import density, free_cumulants, moments, r_transform, stieltjes
 
 if TYPE_CHECKING:

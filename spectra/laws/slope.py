@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..activations import Activation, get_activation
-from ..law import NodalLaw
 from ..line.marks import kept
+from ..positive_law import NodalLaw
 from .nodes import NodeLaw
 from .pushforward import slope_law
 

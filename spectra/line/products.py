@@ -13,7 +13,8 @@ import numpy as np
 
 from .._types import Array
 from ..exact.chain import moments_from_cumulants, moments_from_psi, psi_from_moments
-from ..law import Law, PositiveLaw
+from ..law import Law
+from ..positive_law import PositiveLaw
 from ..powers import FreeProduct
 from .assembly import moments_in_doubles
 from .law import LineLaw

@@ -211,7 +211,8 @@ def _assembled(found: _Found) -> Assembly:
     blur = _blur(equation)
     if blur > CERTIFIED:
         flaws.append(f"what few units with φ' = 0 do beside widths that grow is known to {blur:.1e} only")
-    if all(f.law.cut_density is None for f in equation.factors) and any(_has_valley(c) for c in charts):
+    algebraic = bool(equation.factors) and all(f.law.cut_density is None for f in equation.factors)
+    if algebraic and any(_has_valley(c) for c in charts):
         flaws.append(VALLEY)
     uncertified = sum(c.uncertified for c in charts) + len(flaws)
     notes = (*flaws, *_neglected(equation))

@@ -25,6 +25,8 @@ MAX_STEPS = 4000
 LEVEL = 1e-5
 # Steps of the search that meets the constraints at every one, and how long, in log ζ, they may be.
 PROJECTIONS, NEARBY = 15, 0.5
+# From this |ζ| on, near w = −1, it is worth its price.
+BENT = 3.0
 # An edge that moves by more than this when the laws of D² become finer is another one.
 MOVED = 1e-4
 
@@ -126,7 +128,9 @@ class Walker:
 
     def _critical_in(self, zeta: complex, v: Array, *, logarithmic: bool) -> Edge | None:
         start = v.reshape(-1).astype(complex)
-        found = self._critical_point(complex(zeta), start, logarithmic) or self._by_projection(complex(zeta), start)
+        found = self._critical_point(complex(zeta), start, logarithmic)
+        if found is None and abs(zeta) > BENT:
+            found = self._by_projection(complex(zeta), start)
         if found is None:
             return None
         zeta, v = found

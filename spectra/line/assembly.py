@@ -75,10 +75,10 @@ def _attempt(law: Law, count: int, *, logarithmic: bool) -> Found:
         search.first(count)
         coordinate, arcs, notes = _charts(law, search, logarithmic=logarithmic)
     residual = max((arc.residual for arc in arcs), default=0.0)
-    if isinstance(coordinate, OnLogarithm):
-        return Found(_on_half_line(law, arcs, atoms), residual, notes)
     if not arcs and sum(mass for _, mass in atoms) < 1.0 - MASS_TOLERANCE:
         raise ConvergenceError("no point of the density was found")
+    if arcs and isinstance(coordinate, OnLogarithm):
+        return Found(_on_half_line(law, arcs, atoms), residual, notes)
     ends = [end for arc in arcs for end in (-arc.low, -arc.high)] + [place for place, _ in atoms]
     exponential = Spectrum(
         arcs=tuple(arcs),

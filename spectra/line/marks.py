@@ -22,6 +22,11 @@ def kept(found: Iterable[tuple[float, float]]) -> Marks:
     return tuple(sorted(merged.items()))
 
 
+def added(first: Marks, second: Marks) -> Marks:
+    """Of ⊞: a + b of mass p + q − 1."""
+    return kept((x + y, p + q - 1.0) for (x, p), (y, q) in product(first, second))
+
+
 def multiplied(first: Marks, second: Marks) -> Marks:
     """Of ⊠: off zero a b of mass p + q − 1, at zero the larger of the two masses."""
     off = [(x * y, p + q - 1.0) for (x, p), (y, q) in product(first, second) if x != 0.0 and y != 0.0]

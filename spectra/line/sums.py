@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from itertools import product
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,7 +20,7 @@ from ..laws.atomic import constant, point
 from .affine_spectrum import AffineSpectrum
 from .assembly import moments_in_doubles
 from .law import LineLaw
-from .marks import kept
+from .marks import added, kept
 from .numbers import Number, exactly
 from .trace import Trace, same_side, side_by_side
 
@@ -155,10 +154,9 @@ class FreeSum(LineLaw):
     @cached_property
     def marks(self) -> tuple[tuple[float, float], ...]:
         """Σ t_i a_i of mass 1 − Σ t_i (1 − p_i)."""
-        every = []
-        for law, t in self.terms:
-            every.append([(float(t) * a, float(t) * (1.0 - p)) for a, p in law.marks])
-        return kept((sum(a for a, _ in pick), 1.0 - sum(q for _, q in pick)) for pick in product(*every))
+        # Term by term: what has lost its mass is dropped, or there would be products of all.
+        powers = (kept((float(t) * a, 1.0 - float(t) * (1.0 - p)) for a, p in law.marks) for law, t in self.terms)
+        return reduce(added, powers)
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """From κ_k = Σ t_i κ_k(μ_i)."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,8 +35,8 @@ from .laws.atomic import point
 from .network.schema import nearest
 
 MAX_LENGTH, MAX_DEPTH, MAX_NODES = 2000, 60, 500
-MAX_EXPONENT, MAX_DIGITS = 64, 60
-MAX_EIGENVALUES = 20_000
+MAX_EXPONENT, MAX_DIGITS, MAX_BITS, LEAST = 64, 60, 3300, Fraction(1, 10**60)
+MAX_EIGENVALUES = 2000
 
 
 def parse_law(text: str) -> Law:
@@ -53,13 +55,22 @@ def parse_law(text: str) -> Law:
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"the law has {len(text)} characters; at most {MAX_LENGTH} are allowed.")
     try:
-        tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
+        with warnings.catch_warnings():
+            # Python's own remarks on what is refused below.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(_in_python(text), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"`{text}`: not an expression ({error.args[0]}).") from None
     found = _Reader(text).read(tree.body, 0)
     if not isinstance(found, Law):
         return _point(text, found)
     return found
+
+
+def _in_python(text: str) -> str:
+    """The text with `**` for `^`, but not inside quotes."""
+    parts = re.split(r"""("[^"]*"|'[^']*')""", text.strip())
+    return "".join(part if k % 2 else part.replace("^", "**") for k, part in enumerate(parts))
 
 
 def _point(text: str, found: Any) -> Law:
@@ -91,7 +102,7 @@ class _Reader:
         try:
             match node:
                 case ast.Constant(value=value):
-                    return self.constant(value, ast.get_source_segment(self.text.strip().replace("^", "**"), node))
+                    return self.constant(value, ast.get_source_segment(_in_python(self.text), node))
                 case ast.UnaryOp(op=ast.USub(), operand=operand):
                     return self.negated(self.read(operand, depth + 1))
                 case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -102,13 +113,10 @@ class _Reader:
                     return self.call(name, [self.read(argument, depth + 1) for argument in arguments])
                 case ast.List(elts=items) | ast.Tuple(elts=items):
                     return [self.read(item, depth + 1) for item in items]
-                case ast.Dict(keys=keys, values=values) if all(key is not None for key in keys):
-                    pairs = [
-                        (self.read(k, depth + 1), self.read(v, depth + 1))
-                        for k, v in zip(keys, values, strict=True)
-                        if k
-                    ]
-                    return dict(pairs)
+                case ast.Dict(keys=keys, values=values):
+                    return self.pairs(
+                        [self.read(k, depth + 1) for k in keys if k], [self.read(v, depth + 1) for v in values]
+                    )
                 case ast.Name(id=name):
                     return _Name(name)
         except ConfigError:
@@ -130,6 +138,16 @@ class _Reader:
         if len(digits) > MAX_DIGITS or abs(value) > 1e60 or (value and abs(value) < 1e-60):
             raise self.refuse(f"`{digits[:20]}…`: numbers have at most {MAX_DIGITS} characters and lie within 1e±60")
         return Fraction(digits.replace("_", ""))
+
+    def pairs(self, places: list[Any], masses: list[Any]) -> dict[Fraction, Fraction]:
+        found: dict[Fraction, Fraction] = {}
+        if len(places) != len(masses):
+            raise self.refuse("in braces every location has a mass: {1: 1/2, 10: 1/2}")
+        for place, mass in zip(places, masses, strict=True):
+            if self.number(place) in found:
+                raise self.refuse(f"the location {place} stands twice")
+            found[place] = self.number(mass)
+        return found
 
     def negated(self, x: Any) -> Any:
         return affine(x, -1) if isinstance(x, Law) else -self.number(x)
@@ -170,7 +188,11 @@ class _Reader:
         if isinstance(op, ast.Pow):
             if b.denominator != 1 or abs(b) > MAX_EXPONENT:
                 raise self.refuse(f"numbers have whole powers up to {MAX_EXPONENT} only")
-            return a ** int(b)
+            if abs(int(b)) * max(a.numerator.bit_length(), a.denominator.bit_length()) > MAX_BITS:
+                raise self.refuse("a number is too long")
+            if a == 0 and b < 0:
+                raise self.refuse("divided by zero")
+            return self.sensible(a ** int(b))
         operations: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
             ast.Add: operator.add,
             ast.Sub: operator.sub,
@@ -179,7 +201,14 @@ class _Reader:
         }
         if type(op) not in operations:
             raise self.refuse(f"`{type(op).__name__.lower()}` is no operation here")
-        return operations[type(op)](a, b)
+        return self.sensible(operations[type(op)](a, b))
+
+    def sensible(self, x: Fraction) -> Fraction:
+        if max(x.numerator.bit_length(), x.denominator.bit_length()) > MAX_BITS or not (
+            x == 0 or LEAST < abs(x) < 1 / LEAST
+        ):
+            raise self.refuse("numbers lie within 1e±60 and have at most a thousand digits")
+        return x
 
     def scaled(self, law: Law, factor: Fraction) -> Law:
         return point(Fraction(0)) if factor == 0 else affine(law, factor)
@@ -212,6 +241,8 @@ class _Entry:
 
 
 def _discrete(atoms: Any, masses: list[Fraction] | None = None) -> Law:
+    if isinstance(atoms, dict) and masses is not None:
+        raise ValueError("`discrete`: masses stand in the braces, or in a list of their own, not in both")
     places = list(atoms)
     weights = list(atoms.values()) if isinstance(atoms, dict) else masses
     if not all(isinstance(x, Fraction) for x in [*places, *(weights or [])]):
@@ -231,16 +262,20 @@ def _slope(activation: _Name | str, variance: Fraction) -> Law:
 def _empirical(path: str) -> Law:
     """Eigenvalues of a file: .npy, or text with numbers."""
     try:
-        values = np.load(path, allow_pickle=False) if path.endswith(".npy") else np.loadtxt(path)
-        values = np.asarray(values, float).ravel()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = np.asarray(np.load(path, allow_pickle=False) if path.endswith(".npy") else np.loadtxt(path))
+        if values.dtype.kind not in "iuf":
+            raise ValueError(f"dtype {values.dtype}")
+        values = values.astype(float).ravel()
     except OSError as error:
         raise ConfigError(f"`empirical({path!r})`: {error.strerror or str(error).rstrip('.')}.") from None
     except ValueError as error:
         raise ConfigError(f"`empirical({Path(path).name!r})`: not an array of real numbers ({error}).") from None
     if not 0 < values.size <= MAX_EIGENVALUES:
         raise ConfigError(f"`empirical`: {values.size} numbers; between 1 and {MAX_EIGENVALUES} are allowed.")
-    if not np.isfinite(values).all():
-        raise ConfigError("`empirical`: every number must be finite.")
+    if not (np.isfinite(values).all() and np.abs(values).max() < 1e60):
+        raise ConfigError("`empirical`: every number must be finite, and below 1e60.")
     nonnegative = values.min() >= 0.0 and values.max() > 0.0
     return (Discrete if nonnegative else Atomic)(values.tolist())
 

@@ -144,7 +144,10 @@ class FreePower(PositiveLaw):
     @property
     def is_rational(self) -> bool:
         """Whether μ is, and m_1^t."""
-        return self.law.is_rational and (exactly(self.exponent).denominator == 1 or self.law.mean == 1.0)
+        from .exact.power_series import rationals
+
+        whole = exactly(self.exponent).denominator == 1
+        return self.law.is_rational and (whole or self.law.moment_list(rationals(), 1)[0] == 1)
 
     def shifts(self) -> tuple[tuple[float, float], ...]:
         """Those of μ, t times."""

@@ -88,6 +88,11 @@ def test_grammar(text: str, law: Any) -> None:
         ("MP(1) % 2", "between laws there are"),
         ("7 % 2 * MP(1)", "no operation here"),
         ("MP(1e70)", "within 1e±60"),
+        ("(1e50)^50 * MP(1)", "too long"),
+        ("((((9^64)^64)^64)^64) * MP(1)", "within 1e±60"),
+        ("discrete({1: 1/2, 1: 1})", "stands twice"),
+        ("discrete({1: 1/2, 3: 1/2}, [9, 9])", "not in both"),
+        ("discrete({[1]: 1})", "expected a number"),
         ("semicircle(1) * semicircle(1)", "two of these do"),
         ("discrete({1: 1/2})", "they sum to 0.5"),
         ("discrete([MP(1)])", "must be numbers"),
@@ -103,6 +108,9 @@ def test_what_is_no_law_is_refused_with_a_reason(text: str, message: str) -> Non
 
 
 def test_numbers_are_exact() -> None:
+    # m_1 = 1 in doubles, but not 1: its power 3/2 is no rational number.
+    assert not parse_law("MP(1/2, 1.00000000000000000000001)^(3/2)").is_rational
+    assert parse_law("MP(1/2)^(3/2)").is_rational
     law = parse_law("MP(1/3) + 0.1")
     assert law == affine(MarchenkoPastur(F(1, 3)), 1, F(1, 10))
     assert law.is_rational
@@ -118,6 +126,11 @@ def test_eigenvalues_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("no numbers")
     with pytest.raises(ConfigError, match="not an array of real numbers"):
         parse_law(f"empirical('{tmp_path}/words.txt')")
+    np.save(tmp_path / "a^b.npy", values)
+    assert parse_law(f"empirical('{tmp_path}/a^b.npy')") == expected
+    np.save(tmp_path / "complex.npy", values + 1j)
+    with pytest.raises(ConfigError, match="not an array of real numbers"):
+        parse_law(f"empirical('{tmp_path}/complex.npy')")
     np.save(tmp_path / "nan.npy", np.array([np.nan]))
     with pytest.raises(ConfigError, match="must be finite"):
         parse_law(f"empirical('{tmp_path}/nan.npy')")

@@ -34,6 +34,8 @@ class Arcsine(LineLaw):
     low: Number = -2
     high: Number = 2
 
+    is_formula = True
+
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"`Arcsine(low={self.low}, high={self.high})`: `low` must be below `high`, both finite.")

@@ -33,6 +33,8 @@ class Semicircle(LineLaw):
 
     variance: Number = 1
 
+    is_formula = True
+
     def __post_init__(self) -> None:
         if not (math.isfinite(self.variance) and self.variance > 0):
             raise ValueError(f"`Semicircle(variance={self.variance})`: `variance` must be positive and finite.")

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._types import Array
 from ..distribution import Atom, Distribution
+from .spectrum import moment_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +56,14 @@ class AffineSpectrum(Distribution):
     def icdf(self, p: ArrayLike) -> Array:
         """Smallest x with cdf(x) ≥ p; nan for p outside [0, 1]."""
         p = np.asarray(p, float)
-        return self._there(self.inner.icdf(p if self.scale > 0.0 else 1.0 - p))[()]
+        if self.scale < 0.0:
+            # Where the distribution function is level it is the far end of the level that is asked for.
+            p = np.where(p <= 1.0, np.minimum(np.nextafter(1.0 - p, 2.0), 1.0), np.nan)
+        return self._there(self.inner.icdf(p))[()]
 
     def moment(self, k: int) -> float:
         """m_k, whole k ≥ 0, by exact series."""
-        return self.moments_up_to(k)[-1] if k else 1.0
+        return moment_of(self.moments_up_to, k)
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes x and weights of the continuous part."""

@@ -84,8 +84,7 @@ class Search:
             for s in (-1.0, 1.0)
         ]
         x = np.unique(np.concatenate([x, beside, [self.low - margin, self.high + margin]]))
-        nearest = min((abs(a) for a, _ in self.law.marks), default=np.inf)
-        self.look(x[np.array([all(v != a for a, _ in self.law.marks) for v in x])] if nearest < np.inf else x)
+        self.look(x[~np.isin(x, [a for a, _ in self.law.marks])])
 
     def bulks(self) -> list[Bulk]:
         """Maximal runs of points that are in, ended by edges, and cut at marks inside."""

@@ -25,7 +25,9 @@ FARTHER = 8e3
 # Where steps are shorter than this factor a point is given up.
 SLOWEST = 0.99
 MAX_LEVELS = 60
-RAY_STEPS = 400
+# Rays are followed in steps in the logarithm of g or w; a solution may be off the tangent's by this share of the way,
+# or hardly move at all.
+RAY_STEPS, RAY_STEP, SHORTEST_STEP, STRAYED, STILL = 4000, 0.3, 1e-6, 0.1, 1e-4
 # Im g relative to g, above which a point is in, but for rounding.
 RISEN = 1e-12
 # This close to the axis, in widths, the axis itself is tried.
@@ -90,7 +92,8 @@ def judged(
     value, _ = of(trace)
     misses = np.concatenate([trace.equations, (value - goal)[None]])
     sizes = np.concatenate([trace.sizes[:-1], np.maximum(trace.sizes[-1] if on_z else 0.0, np.abs(goal))[None]])
-    residual = np.max(np.abs(misses) / sizes, axis=0)
+    # At z = 0 the size may be 0, too.
+    residual = np.max(np.abs(misses) / np.where(misses == 0.0, 1.0, sizes), axis=0)
     return Points(t, trace, residual, (residual < small) & trace.valid & np.isfinite(residual))
 
 
@@ -175,14 +178,15 @@ def descend(law: Law, z: Array) -> Points:
     return replace(points, good=points.good & done)
 
 
-def _powers(points: Points) -> Array:
-    """D log t/d log z along the curve."""
+def _powers(points: Points, of: Callable[[Trace], tuple[Array, Array]] | None = None) -> Array:
+    """D log t/d log z along the curve, or of g or w in place of z."""
     trace = points.trace
+    value, slope = (trace.z, trace.dz) if of is None else of(trace)
     right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
     right[:, -1] = 1.0
     with np.errstate(all="ignore"):
-        drift = _solved(jacobian(trace, trace.dz), right).T
-        return np.where(np.isfinite(drift), drift * trace.z / points.t, 0.0)
+        drift = _solved(jacobian(trace, slope), right).T
+        return np.where(np.isfinite(drift), drift * value / points.t, 0.0)
 
 
 def along_ray(law: Law, goal: Array, *, of: str) -> Points:
@@ -200,24 +204,29 @@ def along_ray(law: Law, goal: Array, *, of: str) -> Points:
     first = np.where(np.abs(first) < np.abs(goal), first, goal)
     share = np.log(np.abs(goal / first))
     t = law.start((law.mean / first) if of == "w" else 1.0 / first + law.mean)
-    done, step = np.zeros(goal.size), np.full(goal.size, 1.0)
     points = solve(law, t, first, of=pick)
     if not (points.residual < SMALL).all():
         raise ConvergenceError(f"the law's curve was not found for small {of}")
-    t = points.t
+    t, powers = points.t, _powers(points, pick)
+    done, step = np.zeros(goal.size), np.full(goal.size, RAY_STEP)
     for _ in range(RAY_STEPS):
         rest = np.flatnonzero(done < share)
         if not rest.size:
             break
-        if (step[rest] < 1e-6).any():
+        if (step[rest] < SHORTEST_STEP).any():
             raise ConvergenceError(f"the ray to {of} = {goal[rest][np.argmin(step[rest])]} meets a branch point")
         new = np.minimum(done[rest] + step[rest], share[rest])
-        tried = solve(law, t[:, rest], first[rest] * np.exp(new), of=pick)
-        # Solutions go like powers of g or w: where one changes by more than that, another branch was taken.
-        change = np.max(np.abs(np.log(np.abs(tried.t / t[:, rest]))), axis=0)
-        ok = (tried.residual < SMALL) & (change < 3.0 * (new - done[rest]) + 0.1)
+        with np.errstate(all="ignore"):
+            start = t[:, rest] * np.exp((new - done[rest]) * powers[:, rest])
+        tried = solve(law, start, first[rest] * np.exp(new), of=pick)
+        # Where the solution is not where the tangent leads, the step was too long to know the branch.
+        with np.errstate(all="ignore"):
+            strayed = np.max(np.abs(tried.t - start) / np.abs(tried.t - t[:, rest]), axis=0)
+        still = np.max(np.abs(tried.t / t[:, rest] - 1.0), axis=0) < STILL
+        ok = (tried.residual < SMALL) & ((strayed < STRAYED) | still)
         t[:, rest[ok]], done[rest[ok]] = tried.t[:, ok], new[ok]
-        step[rest] = np.where(ok, np.minimum(2.0 * step[rest], 1.0), 0.3 * step[rest])
+        powers[:, rest[ok]] = _powers(tried, pick)[:, ok]
+        step[rest] = np.where(ok, np.minimum(1.5 * step[rest], RAY_STEP), 0.3 * step[rest])
     else:
         raise ConvergenceError(f"the rays in {of} were not followed in {RAY_STEPS} steps")
     return solve(law, t, goal, of=pick)

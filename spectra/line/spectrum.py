@@ -60,9 +60,7 @@ class LineSpectrum(Distribution):
         ------
         ValueError : another k.
         """
-        if k < 0 or int(k) != k:
-            raise ValueError(f"`moment({k})`: the order must be a whole number ≥ 0 for a law on the line.")
-        return self.moments_up_to(int(k))[-1] if k else 1.0
+        return moment_of(self.moments_up_to, k)
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes x and weights of the continuous part."""
@@ -101,3 +99,15 @@ class LineSpectrum(Distribution):
         """Interval with all but 1e-12 of the mass, half of the rest on each side."""
         low, high = self.icdf(np.array([5e-13, 1.0 - 5e-13]))
         return float(low), float(high)
+
+
+def moment_of(moments_up_to: Callable[[int], list[float]], k: int) -> float:
+    """m_k from the series.
+
+    Raises
+    ------
+    ValueError : k is not a whole number ≥ 0.
+    """
+    if k < 0 or int(k) != k:
+        raise ValueError(f"`moment({k})`: the order must be a whole number ≥ 0 for a law on the line.")
+    return moments_up_to(int(k))[-1] if k else 1.0

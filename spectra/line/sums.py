@@ -17,6 +17,8 @@ from .._types import Array
 from ..exact.chain import cumulants_from_moments, moments_from_cumulants
 from ..law import Law
 from ..laws.atomic import constant, point
+from ..laws.marchenko_pastur import MarchenkoPastur
+from ..laws.semicircle import Semicircle
 from .affine_spectrum import AffineSpectrum
 from .assembly import moments_in_doubles
 from .law import LineLaw
@@ -261,6 +263,15 @@ class Affine(LineLaw):
         return self.law.is_rational
 
 
+def _power(law: Law, t: Number) -> Law:
+    """μ^{⊞t} where it is a law of the same name, else μ."""
+    if t != 1 and isinstance(law, Semicircle):
+        return Semicircle(exactly(law.variance) * exactly(t))
+    if t != 1 and isinstance(law, MarchenkoPastur):
+        return MarchenkoPastur(exactly(law.ratio) / exactly(t), exactly(law.scale) * exactly(t))
+    return law
+
+
 def _beside(
     pick: Array, places: Sequence[tuple[Array, Array]], rests: Sequence[tuple[Array, Array]], total: tuple[Array, Array]
 ) -> tuple[Array, Array]:
@@ -306,6 +317,7 @@ def sum_of(terms: Sequence[tuple[Law, Number]]) -> Law:
             merged[law] = merged.get(law, 0) + t
     if not merged:
         return point(shift)
+    merged = {plain: 1 if plain is not law else t for law, t in merged.items() for plain in (_power(law, t),)}
     if len(merged) == 1 and next(iter(merged.values())) == 1:
         whole: Law = next(iter(merged))
     else:

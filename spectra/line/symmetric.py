@@ -19,6 +19,7 @@ from ..laws.discrete import Discrete
 from ..laws.marchenko_pastur import MarchenkoPastur
 from ..laws.semicircle import Semicircle
 from .numbers import Number
+from .spectrum import moment_of
 
 
 def square_of_symmetric(law: Law) -> Law | None:
@@ -66,7 +67,7 @@ class SymmetricSpectrum(Distribution):
         # Beside 0 the square would vanish before the density does.
         y = np.maximum(x**2, np.where(x == 0.0, SMALLEST, 0.0))
         with np.errstate(over="ignore", invalid="ignore"):
-            value = np.sqrt(y) * np.asarray(self.square.pdf(y))
+            value = np.where(np.isinf(x), 0.0, np.sqrt(y) * np.asarray(self.square.pdf(y)))
         return np.where(x == 0.0, _limit_at_zero(value, self.square), value)[()]
 
     def cdf(self, x: ArrayLike) -> Array:
@@ -82,12 +83,14 @@ class SymmetricSpectrum(Distribution):
     def icdf(self, p: ArrayLike) -> Array:
         """Smallest x with cdf(x) ≥ p; nan for p outside [0, 1]."""
         p = np.asarray(p, float)
-        beyond = np.where(p >= 0.5, 2.0 * p - 1.0, 1.0 - 2.0 * p)
-        return (np.sign(p - 0.5) * np.sqrt(np.asarray(self.square.icdf(beyond))))[()]
+        # Below 0 where the distribution function is level it is the far end of the level that is asked for.
+        beyond = np.where(p > 0.5, 2.0 * p - 1.0, np.minimum(np.nextafter(1.0 - 2.0 * p, 2.0), 1.0))
+        root = np.sqrt(np.asarray(self.square.icdf(np.where((p >= 0.0) & (p <= 1.0), beyond, np.nan))))
+        return (np.where(p > 0.5, 1.0, -1.0) * root + 0.0)[()]
 
     def moment(self, k: int) -> float:
         """m_k, whole k ≥ 0, by exact series."""
-        return self.moments_up_to(k)[-1] if k else 1.0
+        return moment_of(self.moments_up_to, k)
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes x and weights of the continuous part."""

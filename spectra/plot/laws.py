@@ -39,9 +39,9 @@ def law_figure(law: Distribution, title: str) -> Figure:
         margin = 0.06 * ((high - low) or max(abs(high), 1.0))
         low, high = low - margin, high + margin
     axes.set_xlim(low, high)
-    _draw_density(axes, law, low, logarithmic=logarithmic)
     axes.set_xlabel("x")
     axes.set_ylabel("density of ln x" if logarithmic else "density")
+    _draw_density(axes, law, low, logarithmic=logarithmic)
     axes.grid(visible=True, color="0.92", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -460,6 +460,8 @@ def test_equal_terms_constants_and_signs_are_gathered() -> None:
     assert free_product(Dirac(2), COIN) == affine(COIN, 2)
     assert affine(affine(COIN, 2, 1), HALF, 3) == affine(COIN, 1, Fraction(7, 2))
     assert affine(Semicircle(1), -1) == Semicircle(1)
+    assert free_sum(Semicircle(1), Semicircle(HALF)) == Semicircle(Fraction(3, 2))
+    assert free_sum_power(MarchenkoPastur(HALF), Fraction(1, 4)) == MarchenkoPastur(2, Fraction(1, 4))
     assert free_product(Dirac(3), affine(MarchenkoPastur(1), -1)) == affine(MarchenkoPastur(1), -3)
 
 

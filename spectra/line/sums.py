@@ -265,8 +265,6 @@ class Affine(LineLaw):
 
 def _power(law: Law, t: Number) -> Law:
     """μ^{⊞t} where it is a law of the same name, else μ."""
-    if t != 1 and isinstance(law, Semicircle):
-        return Semicircle(exactly(law.variance) * exactly(t))
     if t != 1 and isinstance(law, MarchenkoPastur):
         return MarchenkoPastur(exactly(law.ratio) / exactly(t), exactly(law.scale) * exactly(t))
     return law
@@ -300,7 +298,10 @@ def _reflected(trace: Trace) -> Trace:
 
 
 def sum_of(terms: Sequence[tuple[Law, Number]]) -> Law:
-    """The terms as one law: sums among them opened, equal ones counted, shifts gathered, a single law left as it is."""
+    """The terms as one law: sums among them opened, equal ones counted, shifts gathered, a single law left as it is.
+
+    Semicircles are one semicircle.
+    """
     merged: dict[Law, Any] = {}
     shift: Any = 0
     stack = list(reversed(list(terms)))
@@ -317,7 +318,11 @@ def sum_of(terms: Sequence[tuple[Law, Number]]) -> Law:
             merged[law] = merged.get(law, 0) + t
     if not merged:
         return point(shift)
-    merged = {plain: 1 if plain is not law else t for law, t in merged.items() for plain in (_power(law, t),)}
+    variance = sum(exactly(law.variance) * exactly(t) for law, t in merged.items() if isinstance(law, Semicircle))
+    terms_left = [(law, t) for law, t in merged.items() if not isinstance(law, Semicircle)]
+    merged = {plain: 1 if plain is not law else t for law, t in terms_left for plain in (_power(law, t),)}
+    if variance:
+        merged[Semicircle(variance)] = 1
     if len(merged) == 1 and next(iter(merged.values())) == 1:
         whole: Law = next(iter(merged))
     else:

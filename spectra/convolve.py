@@ -14,9 +14,11 @@ from .laws.atomic import constant, point
 from .laws.dirac import Dirac
 from .laws.marchenko_pastur import MarchenkoPastur
 from .laws.semicircle import Semicircle
+from .line.affine import Affine
+from .line.compound import CompoundPoisson
 from .line.numbers import Number, exactly
-from .line.products import CompoundPoisson, Product, ProductPower
-from .line.sums import Affine, Divisible, FreeSum, sum_of
+from .line.products import Product, ProductPower
+from .line.sums import Divisible, FreeSum, sum_of
 from .positive_law import PositiveLaw
 from .powers import FreePower, FreeProduct
 

@@ -58,12 +58,13 @@ def parse_law(text: str) -> Law:
         with warnings.catch_warnings():
             # Python's own remarks on what is refused below.
             warnings.simplefilter("ignore")
-            tree = ast.parse(_in_python(text), mode="eval")
+            source = _in_python(text)
+            tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"`{text}`: not an expression ({error.args[0]}).") from None
-    found = _Reader(text).read(tree.body, 0)
+    found = _Reader(text, source).read(tree.body, 0)
     if not isinstance(found, Law):
-        return _point(text, found)
+        raise _no_law(text, found)
     return found
 
 
@@ -73,10 +74,10 @@ def _in_python(text: str) -> str:
     return "".join(part if k % 2 else part.replace("^", "**") for k, part in enumerate(parts))
 
 
-def _point(text: str, found: Any) -> Law:
+def _no_law(text: str, found: Any) -> ConfigError:
     if isinstance(found, Fraction):
-        raise ConfigError(f"`{text}`: a number, not a law; the point mass is `dirac({text.strip()})`.")
-    raise ConfigError(f"`{text}`: not a law; a law has its parameters in parentheses, as in `MP(1/2)`.")
+        return ConfigError(f"`{text}`: a number, not a law; the point mass is `dirac({text.strip()})`.")
+    return ConfigError(f"`{text}`: not a law; a law has its parameters in parentheses, as in `MP(1/2)`.")
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ class _Name:
 class _Reader:
     """One walk over the syntax tree, counting nodes and refusing whatever is not listed."""
 
-    def __init__(self, text: str) -> None:
-        self.text, self.nodes = text, 0
+    def __init__(self, text: str, source: str) -> None:
+        self.text, self.source, self.nodes = text, source, 0
 
     def refuse(self, why: str) -> ConfigError:
         return ConfigError(f"`{self.text.strip()}`: {why}.")
@@ -102,7 +103,7 @@ class _Reader:
         try:
             match node:
                 case ast.Constant(value=value):
-                    return self.constant(value, ast.get_source_segment(_in_python(self.text), node))
+                    return self.constant(value, ast.get_source_segment(self.source, node))
                 case ast.UnaryOp(op=ast.USub(), operand=operand):
                     return self.negated(self.read(operand, depth + 1))
                 case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -214,11 +215,10 @@ class _Reader:
         return point(Fraction(0)) if factor == 0 else affine(law, factor)
 
     def call(self, name: str, arguments: list[Any]) -> Any:
-        known = {alias: entry for entry in _LAWS for alias in entry.names}
-        if name not in known:
+        if name not in _BY_NAME:
             names = sorted(entry.names[0] for entry in _LAWS)
-            raise self.refuse(f"no law `{name}`{nearest(name, sorted(known))}; there are {', '.join(names)}")
-        entry = known[name]
+            raise self.refuse(f"no law `{name}`{nearest(name, sorted(_BY_NAME))}; there are {', '.join(names)}")
+        entry = _BY_NAME[name]
         if not entry.least <= len(arguments) <= len(entry.kinds):
             raise self.refuse(f"`{name}` is written {entry.usage}")
         for argument, kind in zip(arguments, entry.kinds, strict=False):
@@ -301,3 +301,4 @@ _LAWS = (
     _Entry(("slope",), "slope(tanh, variance): φ′(√variance z)², z normal", (_WORD, _NUMBER), _slope, least=2),
     _Entry(("empirical",), 'empirical("eigenvalues.npy")', ((str,),), _empirical),
 )
+_BY_NAME = {alias: entry for entry in _LAWS for alias in entry.names}

@@ -32,7 +32,7 @@ class Law(ABC):
 
     @abstractmethod
     def trace(self, t: Array) -> Trace:
-        """Z and G(z) at the unknowns t (n, m)."""
+        """The curve, z and G(z), at the unknowns t (n, m)."""
 
     @abstractmethod
     def start(self, z: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .distribution import Distribution
 from .exact.chain import cumulants_from_moments
-from .exact.power_series import rationals
+from .exact.power_series import fractions_of, rationals
 from .law import Law
 from .record import SCHEMA, density_points, finite
 
@@ -43,12 +43,12 @@ class LawReport:
     @cached_property
     def moments(self) -> list[Fraction]:
         """m_1 … m_order; exact where `law.is_rational`."""
-        return [Fraction(int(m.p), int(m.q)) for m in self.law.moment_list(rationals(), max(self.order, 2))]
+        return fractions_of(self.law.moment_list(rationals(), max(self.order, 2)))
 
     @cached_property
     def free_cumulants(self) -> list[Fraction]:
         """κ_1 … κ_order."""
-        return [Fraction(int(k.p), int(k.q)) for k in cumulants_from_moments(rationals(), self.moments)]
+        return fractions_of(cumulants_from_moments(rationals(), self.moments))
 
     @cached_property
     def record(self) -> dict[str, Any]:

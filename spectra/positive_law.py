@@ -87,11 +87,11 @@ class PositiveLaw(Law):
 
     @property
     def unknowns(self) -> int:
-        """W or ζ, and one for every factor known through its ψ."""
+        """One for w or ζ, and one for every factor known through its ψ."""
         return 1 + len(self._parts[1])
 
     def trace(self, t: Array) -> Trace:
-        """Z = 1/u(w, v) and (1 + w) u, with ψ_k(v_k) = r_k w."""
+        """At z = 1/u(w, v) and (1 + w) u, with ψ_k(v_k) = r_k w."""
         return trace_of_factors(*self._parts, self.log_mean, t, rank=self._rank)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""⊠ of laws known by the factors of their S-transforms: S_{μ⊠ν} = S_μ S_ν, and powers; laws of the same kind."""
+"""⊠ of laws known by the factors of their S-transforms: S_{μ⊠ν} = S_μ S_ν, and their powers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .line.marks import hull_of_power, marks_of_power, multiplied
 from .line.numbers import Number, exactly
-from .line.series import moments_from_s, power_of_s, s_from_moments
+from .line.series import moments_from_s, moments_of_power, s_from_moments
 from .master import Factor
 from .positive_law import PositiveLaw
 
@@ -135,11 +135,7 @@ class FreePower(PositiveLaw):
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """From S^t; a power of the mean that is not whole is taken in doubles."""
-        t = exactly(self.exponent)
-        own = self.law.moment_list(ring, order)
-        whole = t.denominator == 1 or own[0] == 1
-        mean = own[0] ** int(t) if whole else ring.number(exactly(self.mean))
-        return moments_from_s(power_of_s(s_from_moments(ring, own), ring.number(t), mean))
+        return moments_of_power(ring, self.law.moment_list(ring, order), self.exponent, self.mean)
 
     @property
     def is_rational(self) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
-from spectra import Law, free_power, free_product
+from spectra import Law, free_power, free_product, parse_law
 from spectra.laws import Bernoulli, Dirac, Discrete, FussCatalan, MarchenkoPastur, SquaredSlope
 
 
@@ -86,3 +87,9 @@ LAWS = {
         free_product(Dirac(4.0), MarchenkoPastur(0.5)), 4.0, 8.0, ((4 * (1 - ROOT) ** 2, 4 * (1 + ROOT) ** 2),)
     ),
 }
+
+
+@cache
+def law_of(text: str) -> Law:
+    """The law of an expression, made once, so that its spectrum is found once."""
+    return parse_law(text)

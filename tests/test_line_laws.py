@@ -1,21 +1,17 @@
-"""Free sums, products and powers on the real line: closed forms, equations in 40 digits, and one battery for all."""
+"""Free sums, products and powers on the real line: one battery for all, closed forms, samples, and what cannot be."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from fractions import Fraction
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import mpmath
 import numpy as np
 import pytest
-from mpmath import mp
+from laws import law_of
 
 from spectra import (
     ConvergenceError,
-    Law,
     affine,
     compound_poisson,
     compression,
@@ -26,14 +22,11 @@ from spectra import (
     free_sum,
     free_sum_power,
     moments,
-    parse_law,
-    r_transform,
     s_transform,
     stieltjes,
 )
 from spectra.laws import Arcsine, Atomic, Bernoulli, Dirac, Discrete, FussCatalan, MarchenkoPastur, Semicircle
-from spectra.line.products import Product, ProductPower
-from spectra.transforms import psi
+from spectra.line.products import Product
 
 HALF = Fraction(1, 2)
 COIN = Atomic((-1, 1))
@@ -65,11 +58,6 @@ TABLE = (
     "sum_power(bernoulli(1/4), 5/2)",
     "1 - 2 * MP(1/2)",
 )
-
-
-@cache
-def law_of(text: str) -> Law:
-    return parse_law(text)
 
 
 # ---- one battery ---------------------------------------------------------------------------------------------------
@@ -216,255 +204,6 @@ def test_one_residual_block_by_symmetrised_singular_values(t: Fraction) -> None:
     assert np.array(spectrum.bulks) == pytest.approx(np.array([[-1.5, -0.5], [0.5, 1.5]]), rel=1e-14)
 
 
-# ---- equations in 40 digits ----------------------------------------------------------------------------------------
-
-
-HEIGHTS = [8 * mp.mpf("0.7") ** k for k in range(40)] + [mp.mpf(10) ** -k for k in (6, 7, 9, 12, 17, 25, 36)]
-
-
-def sum_by_continuation(first: Any, second: Any, x: Fraction, heights: Any = None) -> Any:
-    """Density of a sum of two laws: G_1(ω) = G_2(z + 1/G_1(ω) − ω), led down from far above, where ω ~ z.
-
-    All solutions on the way lie in the upper half plane, where there is one for every z (Belinschi and Bercovici, J.
-    Anal. Math. 101 (2007), 357-365).
-    """
-    omega = mp.mpc(0, 10)
-    for height in heights or HEIGHTS:
-        z = mp.mpf(x.numerator) / x.denominator + mp.mpc(0, height)
-        omega = mp.findroot(lambda o, z=z: 1 / first(o) - 1 / second(z + 1 / first(o) - o), omega, maxsteps=100)
-        assert mp.im(omega) > 0
-        assert mp.im(z + 1 / first(omega) - omega) > 0
-    return -mp.im(first(omega)) / mp.pi
-
-
-def atoms_in_mp(*pairs: tuple[Any, Any]) -> Any:
-    return lambda z: mpmath.fsum(
-        mp.mpf(p.numerator) / p.denominator / (z - mp.mpf(a.numerator) / a.denominator) for a, p in pairs
-    )
-
-
-def arcsine_in_mp(r: Fraction) -> Any:
-    end = mp.mpf(r.numerator) / r.denominator
-    return lambda z: 1 / (mp.sqrt(z - end) * mp.sqrt(z + end))
-
-
-def semicircle_in_mp(v: Fraction) -> Any:
-    end = 2 * mp.sqrt(mp.mpf(v.numerator) / v.denominator)
-    return lambda z: 2 / (z + mp.sqrt(z - end) * mp.sqrt(z + end))
-
-
-F = Fraction
-THIRD = F(1, 3)
-
-
-@pytest.mark.parametrize(
-    ("text", "first", "second", "points"),
-    [
-        (
-            "semicircle(1) + bernoulli(1/2)",
-            lambda: semicircle_in_mp(F(1)),
-            lambda: atoms_in_mp((F(0), HALF), (F(1), HALF)),
-            (F(-3, 2), F(-1, 3), F(1, 7), F(9, 4)),
-        ),
-        (
-            "semicircle(1/10) + discrete([-1, 0, 2])",
-            lambda: semicircle_in_mp(F(1, 10)),
-            lambda: atoms_in_mp((F(-1), THIRD), (F(0), THIRD), (F(2), THIRD)),
-            (F(-5, 4), F(-3, 10), F(1, 3), F(7, 4), F(23, 10)),
-        ),
-        (
-            "discrete([-1, 0, 2]) + discrete({-1: 1/10, 0: 4/5, 2.5: 1/10})",
-            lambda: atoms_in_mp((F(-1), THIRD), (F(0), THIRD), (F(2), THIRD)),
-            lambda: atoms_in_mp((F(-1), F(1, 10)), (F(0), F(4, 5)), (F(5, 2), F(1, 10))),
-            (F(-3, 2), F(-9, 10), F(-1, 10), F(1, 5), F(7, 4), F(7, 2)),
-        ),
-        (
-            "arcsine(17/20) - discrete([0, 1, 3])",
-            lambda: arcsine_in_mp(F(17, 20)),
-            lambda: atoms_in_mp((F(0), THIRD), (F(-1), THIRD), (F(-3), THIRD)),
-            (F(-36, 10), F(-3), F(-3, 2), F(-1, 2), F(-2, 5), F(1, 2)),
-        ),
-        (
-            "bernoulli(3/5) + bernoulli(7/10)",
-            lambda: atoms_in_mp((F(0), F(2, 5)), (F(1), F(3, 5))),
-            lambda: atoms_in_mp((F(0), F(3, 10)), (F(1), F(7, 10))),
-            (F(1, 20), F(1, 2), F(17, 20), F(6, 5), F(19, 10)),
-        ),
-    ],
-)
-def test_densities_of_sums_are_those_of_subordination_in_40_digits(
-    text: str, first: Any, second: Any, points: tuple[Fraction, ...]
-) -> None:
-    with mp.workdps(40):
-        expected = [float(sum_by_continuation(first(), second(), x)) for x in points]
-    assert law_of(text).spectrum().pdf([float(x) for x in points]) == pytest.approx(expected, rel=1e-10)
-
-
-def silverstein(x: float, ratio: Fraction, atoms: Any) -> Any:
-    """Density of √T XXᵀ/n √T by its companion transform m, led down from m ~ −1/z; one root has Im m > 0."""
-    c = mp.mpf(ratio.numerator) / ratio.denominator
-    pairs = [(mp.mpf(a.numerator) / a.denominator, mp.mpf(p.numerator) / p.denominator) for a, p in atoms]
-    m = -1 / mp.mpc(x, 80)
-    for height in (80, 60, 40, 30, 20, 14, 10, *HEIGHTS):
-        z = mp.mpc(x, height)
-        for _ in range(200):
-            miss = -1 / m + c * mpmath.fsum(p * a / (1 + a * m) for a, p in pairs) - z
-            slope = 1 / m**2 - c * mpmath.fsum(p * (a / (1 + a * m)) ** 2 for a, p in pairs)
-            m -= miss / slope
-            if abs(miss) < mp.mpf(10) ** -34 * abs(z):
-                break
-        else:
-            raise AssertionError("Newton's method did not arrive")
-        assert mp.im(m) > 0
-    return mp.im(m) / (c * mp.pi)
-
-
-@pytest.mark.parametrize(
-    ("text", "ratio", "atoms"),
-    [
-        ("MP(1/10) * discrete([-1, 10])", F(1, 10), ((F(-1), HALF), (F(10), HALF))),
-        ("MP(2) * discrete({-1: 1/4, 1/2: 1/2, 3: 1/4})", F(2), ((F(-1), F(1, 4)), (HALF, HALF), (F(3), F(1, 4)))),
-    ],
-)
-def test_products_with_signed_laws_solve_the_equation_of_silverstein(text: str, ratio: Fraction, atoms: Any) -> None:
-    # √T XXᵀ/n √T, X of size cn×n: the companion transform m solves z = −1/m + c Σ p a/(1 + a m), one root with
-    # Im m > 0 (Silverstein and Choi, J. Multivariate Anal. 54 (1995)); density = Im m/(c π), x ≠ 0.
-    spectrum = law_of(text).spectrum()
-    for low, high in spectrum.bulks:
-        for share in (0.07, 0.4, 0.9):
-            x = low + share * (high - low)
-            if abs(x) < 1e-3:
-                continue
-            with mp.workdps(40):
-                expected = float(silverstein(x, ratio, atoms))
-            assert spectrum.pdf(x) == pytest.approx(expected, rel=1e-9)
-
-
-# ---- two engines, and the algebra ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "factors",
-    [
-        (MarchenkoPastur(HALF), MarchenkoPastur(Fraction(1, 5))),
-        (MarchenkoPastur(Fraction(1, 10)), Discrete((1, 10))),
-        (Bernoulli(Fraction(2, 5)), MarchenkoPastur(Fraction(1, 3))),
-    ],
-    ids=str,
-)
-def test_products_by_their_curves_are_those_of_their_s_transforms(factors: tuple[Any, Any]) -> None:
-    curves, known = Product(*factors).spectrum(), free_product(*factors).spectrum()
-    assert np.array(curves.bulks) == pytest.approx(np.array(known.bulks), rel=1e-12)
-    for low, high in known.bulks:
-        x = low + (high - low) * np.linspace(0.01, 0.99, 23)
-        assert curves.pdf(x) == pytest.approx(known.pdf(x), rel=1e-10)
-    power = ProductPower(factors[0], Fraction(5, 2)).spectrum()
-    known = free_power(factors[0], Fraction(5, 2)).spectrum()
-    x = known.icdf(np.linspace(0.7, 0.99, 5))
-    assert power.pdf(x) == pytest.approx(known.pdf(x), rel=1e-9)
-
-
-def test_r_transforms_add_up_and_s_transforms_multiply() -> None:
-    a, b = Atomic((-1, 0, 2)), MarchenkoPastur(HALF)
-    g = np.array([0.05, -0.08, 0.03 + 0.1j, 0.02 - 0.05j])
-    assert r_transform(free_sum(a, b), g) == pytest.approx(r_transform(a, g) + r_transform(b, g), rel=1e-11)
-    assert r_transform(Semicircle(3), g) == pytest.approx(3 * g)
-    w = np.array([0.04, -0.06, 0.02 + 0.03j])
-    shifted = affine(Semicircle(1), 1, 3)
-    assert s_transform(free_product(b, shifted), w) == pytest.approx(
-        s_transform(b, w) * s_transform(shifted, w), rel=1e-11
-    )
-    # w = g R(g), g = w S(w): the semicircle shifted by 3 has w = 3g + g².
-    assert s_transform(shifted, w) == pytest.approx((-3 + np.sqrt(9 + 4 * w)) / (2 * w), rel=1e-12)
-
-
-def r_of_bernoulli(p: float, g: Any) -> Any:
-    """R = (g − 1 + √((g − 1)² + 4pg))/(2g): on the real line no branch point is met."""
-    return (g - 1 + np.sqrt((g - 1) ** 2 + 4 * p * g)) / (2 * g)
-
-
-def test_r_transforms_are_continued_along_their_rays_as_far_as_one_likes() -> None:
-    quarter, half = Bernoulli(Fraction(1, 4)), Bernoulli(HALF)
-    g = np.array([1.5, 2.0, 10.0])
-    twice = r_transform(free_sum(quarter, quarter), g)
-    assert twice == pytest.approx(2 * r_of_bernoulli(0.25, g), rel=1e-10)
-    assert r_transform(free_sum(Semicircle(1), half), g) == pytest.approx(g + r_of_bernoulli(0.5, g), rel=1e-10)
-    expected = 1 / (1 - 0.5 * g[:1]) + r_of_bernoulli(0.25, g[:1])
-    assert r_transform(free_sum(MarchenkoPastur(HALF), quarter), g[:1]) == pytest.approx(expected, rel=1e-10)
-    assert r_transform(affine(quarter, -1), -g) == pytest.approx(-r_of_bernoulli(0.25, g), rel=1e-10)
-    # A coin: R = (√(1 + 4g²) − 1)/(2g), branch points ±i/2.
-    g = np.array([2.0 - 0.5j, -3.0 + 0.2j])
-    assert r_transform(COIN, g) == pytest.approx((np.sqrt(1 + 4 * g**2) - 1) / (2 * g), rel=1e-10)
-
-
-def test_transforms_on_the_axis_are_limits_from_above() -> None:
-    law = law_of("semicircle(1) + bernoulli(1/2)")
-    x = np.array([-1.0, 0.5, 2.0])
-    assert -stieltjes(law, x).imag / np.pi == pytest.approx(law.spectrum().pdf(x), rel=1e-10)
-    # ψ(u) = zG(z) − 1 at z = 1/u, from above in u: from below in z.
-    assert psi(law, 1 / x) == pytest.approx(x * stieltjes(law, x).conj() - 1, rel=1e-10)
-    assert stieltjes(Semicircle(1), 0.0) == pytest.approx(-1j)
-
-
-def test_quantiles_are_the_smallest_points_with_as_much_below() -> None:
-    law = affine(Bernoulli(HALF), -1).spectrum()
-    assert law.icdf([0.0, 0.25, 0.5, 0.75, 1.0]) == pytest.approx([-1.0, -1.0, -1.0, 0.0, 0.0])
-    assert law.cdf([-1.5, -1.0, -0.5, 0.0]) == pytest.approx([0.0, 0.5, 0.5, 1.0])
-    law = free_product(MarchenkoPastur(HALF), COIN).spectrum()
-    assert law.icdf(0.5) == pytest.approx(law.bulks[0][1], abs=1e-9)
-    assert law.bulks[0][1] < -0.1
-    assert law.cdf([-np.inf, 0.0, np.inf]) == pytest.approx([0.0, 0.5, 1.0])
-    assert law.pdf(np.inf) == 0.0
-    law = free_product(Bernoulli(HALF), Atomic((-1, 0, 1), (Fraction(3, 8), Fraction(1, 4), Fraction(3, 8)))).spectrum()
-    assert [(atom.location, atom.mass) for atom in law.atoms] == [(0.0, pytest.approx(0.5))]
-
-
-@pytest.mark.parametrize(
-    ("text", "atoms"),
-    [
-        ("compound(1/2, bernoulli(1/2))", [(0.0, 0.75)]),
-        ("MP(1/2) * (discrete({-1: 1/4, 0: 1/2, 2: 1/4}) + 0)", [(0.0, 0.5)]),
-        ("discrete({1: 9/10, 2: 1/10}) * discrete({-3: 4/5, 1: 1/5})", [(-3.0, 0.7), (1.0, 0.1)]),
-        ("-(bernoulli(3/4) + bernoulli(3/4))", [(-2.0, 0.5)]),
-        ("sum_power(MP(1/2), 1/4)", [(0.0, 0.5)]),
-    ],
-)
-def test_atoms_have_the_masses_of_bercovici_and_voiculescu(text: str, atoms: Any) -> None:
-    spectrum = law_of(text).spectrum()
-    found = [(atom.location, atom.mass) for atom in spectrum.atoms]
-    assert np.array(found) == pytest.approx(np.array(atoms), abs=1e-14)
-    for place, mass in atoms:
-        assert spectrum.cdf(place) - spectrum.cdf(np.nextafter(place, -9)) == pytest.approx(mass, abs=1e-10)
-
-
-def test_a_bulk_of_next_to_no_mass_far_out_is_not_passed_over() -> None:
-    # Its mass is 1e-11, a tenth of what the mass may be off by; m_4 tells.
-    law = parse_law("semicircle(1/10000) + discrete({0: 99999999999/100000000000, 10: 1/100000000000})")
-    found = None
-    with suppress(ConvergenceError):
-        found = law.spectrum()
-    assert found is None or found.support()[1] > 9.9
-
-
-def test_moments_are_exact_fractions() -> None:
-    law = free_sum(Bernoulli(Fraction(1, 3)), Semicircle(Fraction(1, 7)))
-    # m_2 = κ_2 + κ_1² with κ_2 = p(1 − p) + v
-    assert moments(law, 2) == pytest.approx([1 / 3, 2 / 9 + 1 / 7 + 1 / 9], rel=1e-15)
-    assert free_cumulants(Arcsine(-2, 2), 6) == pytest.approx([0, 2, 0, -2, 0, 4])
-    assert moments(compound_poisson(1, COIN), 6) == pytest.approx([0, 1, 0, 3, 0, 12])
-
-
-def test_equal_terms_constants_and_signs_are_gathered() -> None:
-    assert free_sum(COIN, Dirac(2), COIN) == affine(free_sum_power(COIN, 2), 1, 2)
-    assert free_sum(Dirac(1), Dirac(2)) == Dirac(3)
-    assert free_product(Dirac(2), COIN) == affine(COIN, 2)
-    assert affine(affine(COIN, 2, 1), HALF, 3) == affine(COIN, 1, Fraction(7, 2))
-    assert affine(Semicircle(1), -1) == Semicircle(1)
-    assert free_sum(Semicircle(1), Semicircle(HALF)) == Semicircle(Fraction(3, 2))
-    assert free_sum_power(MarchenkoPastur(HALF), Fraction(1, 4)) == MarchenkoPastur(2, Fraction(1, 4))
-    assert free_product(Dirac(3), affine(MarchenkoPastur(1), -1)) == affine(MarchenkoPastur(1), -3)
-
-
 # ---- samples -------------------------------------------------------------------------------------------------------
 
 
@@ -511,20 +250,6 @@ def test_a_tail_that_fades_is_followed_as_far_as_it_can_be_told_and_said() -> No
     assert spectrum.total_mass == pytest.approx(1.0, abs=1e-11)
     assert spectrum.bulks[0][0] < 0.4
     assert "the density fades" in law.notes[0]
-
-
-def test_laws_of_slopes_are_as_fine_as_their_sums_need() -> None:
-    # With the coarsest nodes of φ'² of softsign this is off by 8e-11; by mpmath: G = E 1/(ω − φ'²).
-    law, q = law_of("slope(softsign, 1/2) + bernoulli(1/2)"), mp.mpf(1) / 2
-    with mp.workdps(20):
-
-        def first(z: Any) -> Any:
-            return 2 * mp.quad(lambda h: mp.npdf(h, 0, mp.sqrt(q)) / (z - (1 + h) ** -4), [0, 0.2, 0.5, 1, 2, 4, 8])
-
-        second = atoms_in_mp((F(0), HALF), (F(1), HALF))
-        heights = [mp.mpf(h) for h in ("8", "3", "1", "0.4", "0.15", "0.05", "0.01", "1e-3", "1e-6", "1e-17")]
-        expected = float(sum_by_continuation(first, second, F(17, 10), heights))
-    assert law.spectrum().pdf(1.7) == pytest.approx(expected, rel=1e-11)
 
 
 # ---- what cannot be ------------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from .options import NumberList, output_options
+from .options import NumberList, output_options, points_option
 from .outputs import Outputs, say_notes
 
-MAX_POINTS, MAX_MOMENTS = 1_000_000, 200
+MAX_MOMENTS = 200
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -22,13 +22,7 @@ MAX_POINTS, MAX_MOMENTS = 1_000_000, 200
     show_default=True,
     help="Number of moments and free cumulants.",
 )
-@click.option(
-    "--points",
-    type=click.IntRange(1, MAX_POINTS),
-    default=400,
-    show_default=True,
-    help="Number of density points where --at is not given.",
-)
+@points_option
 @output_options
 def law(
     expression: str,

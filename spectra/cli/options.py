@@ -14,6 +14,8 @@ from ..network.toml import parse_change
 if TYPE_CHECKING:
     from ..network.config import Network
 
+MAX_POINTS = 1_000_000
+
 
 class NumberList(click.ParamType):
     """Numbers separated by commas, every one finite."""
@@ -97,6 +99,17 @@ def set_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="KEY=VALUE",
         callback=_changes,
         help="Change a key of the configuration; dotted keys reach inside (layers.0.width=64); KEY= takes it out.",
+    )(command)
+
+
+def points_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--points`."""
+    return click.option(
+        "--points",
+        type=click.IntRange(1, MAX_POINTS),
+        default=400,
+        show_default=True,
+        help="Number of density points where --at is not given.",
     )(command)
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from ..digits import MOST_DIGITS
-from .options import NumberList, load, output_options, set_option
+from .options import NumberList, load, output_options, points_option, set_option
 from .outputs import Outputs, say_notes
 
-MAX_POINTS = 1_000_000
 MAX_MOMENTS = 1000
 
 
@@ -21,13 +20,7 @@ MAX_MOMENTS = 1000
 @click.option(
     "--moments", type=click.IntRange(1, MAX_MOMENTS), default=6, show_default=True, help="Number of moments of JJᵀ."
 )
-@click.option(
-    "--points",
-    type=click.IntRange(1, MAX_POINTS),
-    default=400,
-    show_default=True,
-    help="Number of density points where --at is not given.",
-)
+@points_option
 @click.option(
     "--dps",
     type=click.IntRange(1, MOST_DIGITS),

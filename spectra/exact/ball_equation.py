@@ -18,7 +18,7 @@ from typing import Any
 from flint import acb, arb
 
 from .ball_field import BallField
-from .decimals import ball_of
+from .rational_balls import ball_of
 from .slope_balls import SlopeBalls
 from .widths import exact_shifts, ratio_of
 

@@ -13,11 +13,12 @@ from flint import arb, ctx
 
 from ..activations import Activation
 from ..errors import ConfigError, ConvergenceError
+from ..line.numbers import exactly
 from ..network.config import Network
 from ..network.resolve import ResolvedRun, Start, resolved_runs, start
-from .decimals import ball_of, decimal
 from .enclosures import enclosed_zero
 from .gaussian_balls import GaussianBalls, pieces_of
+from .rational_balls import ball_of
 from .slope_balls import SlopeBalls, value_at_zero
 
 # Layers on the way to a fixed point that are followed one by one, at most.
@@ -145,7 +146,7 @@ def ball_field(net: Network) -> BallField:
     q_star = _fixed_point(resolved[0], begin)
     made, fan_in = [], net.input_width
     at_rest: dict[Activation, SlopeBalls] = {}
-    second = ball_of(decimal(begin.input_variance))
+    second = ball_of(exactly(begin.input_variance))
     for one in resolved:
         fan_out = one.run.spec.width or fan_in
         if begin.at_fixed_point or one.activation.is_homogeneous:
@@ -183,7 +184,7 @@ class _Resolved:
 
 def _square(number: Any) -> arb:
     """The square of a decimal; 0 where it is left out."""
-    return ball_of(decimal(float(number or 0.0)) ** 2)
+    return ball_of(exactly(float(number or 0.0)) ** 2)
 
 
 def _resolved(run: ResolvedRun, before: _Resolved | None) -> _Resolved:
@@ -197,7 +198,7 @@ def _resolved(run: ResolvedRun, before: _Resolved | None) -> _Resolved:
     if run.q_star == 0.0:
         return _Resolved(run, 1 / SlopeBalls(spec.activation, arb(0)).mean, arb(0), arb(0))
     if run.given:
-        q = ball_of(decimal(run.q_star))
+        q = ball_of(exactly(run.q_star))
         here = _Variance(spec.activation, q)
         sigma_w2 = 1 / here.law.mean
         options = [q - sigma_w2 * here.second]

@@ -12,7 +12,7 @@ from typing import Any
 import sympy
 
 from ..activations import Activation
-from .decimals import decimal
+from ..line.numbers import exactly
 
 K = sympy.Symbol("k", integer=True, positive=True)
 Q = sympy.Symbol("q", positive=True)
@@ -60,7 +60,7 @@ def _atoms(activation: Activation) -> dict[sympy.Expr, sympy.Expr] | None:
     slopes = [slope for _, slope in activation._formulas()]
     if any(s.free_symbols for s in slopes):
         return None
-    ends = [-sympy.oo, *(sympy.Rational(decimal(k)) for k in activation.kinks), sympy.oo]
+    ends = [-sympy.oo, *(sympy.Rational(exactly(k)) for k in activation.kinks), sympy.oo]
     found: dict[sympy.Expr, sympy.Expr] = {}
     for slope, low, high in zip(slopes, ends, ends[1:], strict=False):
         mass = (_erf(high) - _erf(low)) / 2

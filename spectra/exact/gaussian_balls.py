@@ -18,10 +18,11 @@ from flint import acb, arb, ctx
 
 from ..activations import Activation
 from ..errors import ConvergenceError
+from ..line.numbers import exactly
 from .ball_functions import BallFunction, constant
 from .budget import spend
-from .decimals import ball_of, decimal
 from .power_series import working_precision
+from .rational_balls import ball_of
 
 # Evaluations of one integrand on one interval, at most.
 MOST_EVALUATIONS = 60_000
@@ -52,7 +53,7 @@ def pieces_of(activation: Activation) -> tuple[_Piece, ...]:
     NotImplementedError : φ is a callable, has no enclosure, or a kink that is no decimal.
     """
     formulas = activation._formulas()
-    ends = [None, *map(decimal, activation.kinks), None]
+    ends = [None, *map(exactly, activation.kinks), None]
     pieces = []
     for (lower, upper), (value, slope) in zip(pairwise(ends), formulas, strict=True):
         steady = slope if not slope.free_symbols else None

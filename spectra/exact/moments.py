@@ -8,14 +8,14 @@ from fractions import Fraction
 from typing import Any
 
 from ..activations import Activation
+from ..line.numbers import exactly
 from ..network.config import Network
 from ..network.resolve import resolved_runs
 from .ball_field import BallField, ball_field
 from .ball_moments import PER_ORDER, ball_moments
-from .decimals import decimal
 from .moment_series import Layers, log_generator, scaled_moments
 from .narrowing import narrowed
-from .power_series import rationals
+from .power_series import fractions_of, rationals
 from .widths import exact_shifts, ratio_of
 
 # Fractions of more bits than this are no answer.
@@ -119,7 +119,7 @@ def exact_runs(net: Network) -> list[ExactRun] | None:
         slopes = _rational_slopes(run.spec.activation)
         if slopes is None:
             return None
-        sigma_w2 = 2 / (slopes[0] ** 2 + slopes[1] ** 2) if run.critical else decimal(float(run.spec.sigma_w)) ** 2
+        sigma_w2 = 2 / (slopes[0] ** 2 + slopes[1] ** 2) if run.critical else exactly(float(run.spec.sigma_w)) ** 2
         fan_out = run.spec.width or fan_in
         made.append(ExactRun(slopes, sigma_w2, run.spec.weights, fan_in, fan_out, run.spec.repeat))
         fan_in = fan_out
@@ -148,4 +148,4 @@ def _rational_moments(runs: Sequence[ExactRun], order: int) -> list[Fraction]:
         mean *= (r.sigma_w2 * r.slope_moments(1)[0]) ** r.repeat
     generator = log_generator(ring, [(ring.number(r), e) for r, e in shifts.items()], laws, order)
     scaled = scaled_moments(generator)
-    return [Fraction(int(m.p), int(m.q)) * mean**k for k, m in enumerate(scaled, 1)]
+    return [m * mean**k for k, m in enumerate(fractions_of(scaled), 1)]

@@ -7,7 +7,7 @@ leaves rationals and balls to FLINT, whose algorithms are faster by orders of ma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -275,6 +275,11 @@ def rationals() -> Ring:
         return x if isinstance(x, fmpq) else fmpq(*Fraction(x).as_integer_ratio())
 
     return Ring(number, lambda a: FlintSeries(fmpq_series, a))
+
+
+def fractions_of(values: Iterable[Any]) -> list[Fraction]:
+    """Elements of `rationals()` as Python's own."""
+    return [Fraction(int(x.p), int(x.q)) for x in values]
 
 
 def balls() -> Ring:

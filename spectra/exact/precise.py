@@ -17,6 +17,7 @@ from flint import arb
 from .._types import Array
 from ..continuation import locate
 from ..errors import ConvergenceError
+from ..line.numbers import exactly
 from ..master import MasterEquation
 from ..network.config import Network
 from ..network.jacobian import jacobian_equation
@@ -29,8 +30,8 @@ from .ball_equation import BallEquation, ball_equation
 from .ball_field import BallField, ball_field
 from .ball_moments import PER_ORDER, ball_moments
 from .budget import budget
-from .decimals import ball_of, decimal
 from .narrowing import narrowed
+from .rational_balls import ball_of
 
 # The power of the distance with which a density begins at a critical point.
 SQUARE_ROOT = 0.5
@@ -115,7 +116,7 @@ class PreciseNetwork:
         ConvergenceError : no root was found there: λ lies in a gap, or outside the support.
         """
         if location not in self._densities:
-            exact = decimal(location)
+            exact = exactly(location)
 
             def enclosed(_: BallField, equation: BallEquation) -> arb:
                 return enclosed_density(equation, _start(self._engine, equation, location), ball_of(exact))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..digits import DOUBLE_DIGITS
 from ..errors import ConfigError
 from ..network.config import Network
-from .decimals import ball_of
 from .moments import Moments, jacobian_moments
+from .rational_balls import ball_of
 from .record import digits as digits_of
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from .ball_moments import PER_ORDER
 from .moment_series import Layers, log_generator, log_s_of_slopes, scaled_moments_by_lagrange
 from .moments import exact_runs
 from .narrowing import bits_for
-from .power_series import polynomials, rationals, working_precision
+from .power_series import fractions_of, polynomials, rationals, working_precision
 from .widths import exact_shifts, ratio_of
 
 # How often the precision is doubled.
@@ -195,7 +195,7 @@ def _with_symbols(runs: list[_Run], order: int, digits: int | None) -> DepthMome
     numbers = rationals()
     for r, n in zip(runs, symbols, strict=True):
         one = Layers(tuple(map(numbers.number, r.slopes)), numbers.number(ratio_of(last, r.fan_out)), 1)
-        law = [Fraction(int(c.p), int(c.q)) for c in log_s_of_slopes(numbers, one, order).coefficients]
+        law = fractions_of(log_s_of_slopes(numbers, one, order).coefficients)
         generator = generator + ring.series([ring.number(c) for c in law]) * n
     values = dict(zip(names, depths, strict=True))
     rounded = sympy.Rational if digits is None else lambda p, q: sympy.Rational(p, q).evalf(digits)

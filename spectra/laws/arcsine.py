@@ -47,7 +47,7 @@ class Arcsine(LineLaw):
 
     @property
     def unknowns(self) -> int:
-        """Z."""
+        """One: z itself."""
         return 1
 
     def trace(self, t: Array) -> Trace:
@@ -60,7 +60,7 @@ class Arcsine(LineLaw):
         return leaf(z, 1.0 / root, w, -0.5 / root * (1.0 / (z - a) + 1.0 / (z - b)), w_size)
 
     def start(self, z: Array) -> Array:
-        """Z."""
+        """The point z itself."""
         return z[None]
 
     @property

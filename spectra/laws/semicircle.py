@@ -46,7 +46,7 @@ class Semicircle(LineLaw):
 
     @property
     def unknowns(self) -> int:
-        """Z."""
+        """One: z itself."""
         return 1
 
     def trace(self, t: Array) -> Trace:
@@ -58,7 +58,7 @@ class Semicircle(LineLaw):
         return leaf(z, g, v * g**2, -g / root)
 
     def start(self, z: Array) -> Array:
-        """Z."""
+        """The point z itself."""
         return z[None]
 
     def r_and_slope(self, g: Array) -> tuple[Array, Array]:

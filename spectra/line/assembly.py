@@ -10,7 +10,7 @@ import numpy as np
 
 from ..chart import Chart
 from ..errors import ConvergenceError
-from ..exact.power_series import rationals
+from ..exact.power_series import fractions_of, rationals
 from ..law import Law
 from ..spectrum import Spectrum
 from .bulks import FIRST, Search
@@ -168,7 +168,7 @@ def _needs_logarithm(law: Law, solutions: Solutions) -> bool:
 
 def moments_in_doubles(law: Law, order: int) -> list[float]:
     """m_1 … m_order, rounded once."""
-    return [int(m.p) / int(m.q) for m in law.moment_list(rationals(), order)]
+    return [float(m) for m in fractions_of(law.moment_list(rationals(), order))]
 
 
 def _nothing(order: int) -> np.ndarray:

@@ -20,7 +20,7 @@ class AtomsCurve:
 
     @property
     def unknowns(self) -> int:
-        """Z."""
+        """One: z itself."""
         return 1
 
     def trace(self, t: Array) -> Trace:
@@ -28,7 +28,7 @@ class AtomsCurve:
         return trace_of_atoms(self.locations, self.masses, t[0])
 
     def start(self, z: Array) -> Array:
-        """Z."""
+        """The point z itself."""
         return z[None]
 
     @property

@@ -52,20 +52,18 @@ class Bulk:
 
 
 class Search:
-    """Real points in ascending order, each in, out or failed; refined until the edges are known."""
+    """Real points in ascending order, each in or out; refined until the edges are known."""
 
     def __init__(self, law: Law) -> None:
         self.law = law
         self.low, self.high = law.hull
         self.width = self.high - self.low
         self.x, self.t, self.inside = np.empty(0), np.empty((law.unknowns, 0), complex), np.empty(0, bool)
-        self.failed: list[float] = []
 
     def look(self, x: Array) -> None:
         """Solve at x and keep what is certified."""
         points = descend(self.law, x)
         risen, good = inside(points), points.good
-        self.failed += x[~good].tolist()
         t = np.where(risen, points.t, points.t.real)
         order = np.argsort(np.concatenate([self.x, x[good]]), kind="stable")
         self.x = np.concatenate([self.x, x[good]])[order]
@@ -138,7 +136,7 @@ class Search:
 
 
 def critical_point(law: Law, t: Array, bracket: Sequence[float]) -> float | None:
-    """Z in the bracket where dz = 0 along the curve, from real unknowns t (n,); None where Newton's method finds none.
+    """Where dz = 0 in the bracket, along the curve, from real unknowns t (n,); None where Newton's method finds none.
 
     The equations and det J = 0, J the matrix of their slopes and of z's; the slope of the determinant by differences.
     """

@@ -171,7 +171,7 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
 
 
 def measured_exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
-    """D log ρ/d log distance beside an edge."""
+    """Slope d log ρ/d log distance beside an edge."""
     distances = np.array(PROBES) * (bulk.high.place - bulk.low.place)
     x = bulk.high.place - distances if upper else bulk.low.place + distances
     log_p = np.log(solutions.density(x)[0])

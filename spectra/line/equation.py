@@ -52,7 +52,7 @@ class EquationCurve(LineLaw):
 
     @property
     def unknowns(self) -> int:
-        """W and all v_k."""
+        """One for w, and one for every v_k."""
         return 1 + len(self.equation.factors)
 
     def trace(self, t: Array) -> Trace:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .._types import Array
 from ..errors import ConvergenceError
 from ..exact.chain import cumulants_from_moments
-from ..exact.power_series import rationals
+from ..exact.power_series import fractions_of, rationals
 from ..law import Law
 from ..transforms import free_cumulants, moments, psi, r_transform, s_transform, stieltjes
 from .newton import along_ray, descend
@@ -128,10 +128,12 @@ def _(law: LineLaw, w: ArrayLike) -> Array:
 
 @moments.register
 def _(law: LineLaw, order: int) -> Array:
-    return np.array([int(m.p) / int(m.q) for m in law.moment_list(rationals(), order)])
+    from .assembly import moments_in_doubles
+
+    return np.array(moments_in_doubles(law, order))
 
 
 @free_cumulants.register
 def _(law: LineLaw, order: int) -> Array:
     ring = rationals()
-    return np.array([int(k.p) / int(k.q) for k in cumulants_from_moments(ring, law.moment_list(ring, order))])
+    return np.array([float(k) for k in fractions_of(cumulants_from_moments(ring, law.moment_list(ring, order)))])

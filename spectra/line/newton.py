@@ -110,6 +110,14 @@ def _solved(matrices: Array, right: Array) -> Array:
         return found
 
 
+def _drift(trace: Trace, slope: Array) -> Array:
+    """Derivative of the unknowns along the curve by what has this slope."""
+    right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
+    right[:, -1] = 1.0
+    with np.errstate(all="ignore"):
+        return _solved(jacobian(trace, slope), right).T
+
+
 def inside(points: Points) -> Array:
     """Which points lie where the law has a density."""
     return -points.trace.g.imag > RISEN * np.abs(points.trace.g)
@@ -121,10 +129,7 @@ def rising(points: Points) -> Array:
     Then just above the point a solution has all its parts in the upper half plane, and only one has.
     """
     trace = points.trace
-    right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
-    right[:, -1] = 1.0
-    with np.errstate(all="ignore"):
-        drift = _solved(jacobian(trace, trace.dz), right).T
+    drift = _drift(trace, trace.dz)
     found = (trace.dg * drift).sum(axis=0).real < 0.0
     for rows, reference in trace.inner:
         rates = (rows * drift).sum(axis=1).real * (reference * drift).sum(axis=0).real
@@ -179,13 +184,11 @@ def descend(law: Law, z: Array) -> Points:
 
 
 def _powers(points: Points, of: Callable[[Trace], tuple[Array, Array]] | None = None) -> Array:
-    """D log t/d log z along the curve, or of g or w in place of z."""
+    """Rates d log t/d log z along the curve, or of g or w in place of z."""
     trace = points.trace
     value, slope = (trace.z, trace.dz) if of is None else of(trace)
-    right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
-    right[:, -1] = 1.0
+    drift = _drift(trace, slope)
     with np.errstate(all="ignore"):
-        drift = _solved(jacobian(trace, slope), right).T
         return np.where(np.isfinite(drift), drift * value / points.t, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""⊠ where not all is known by factors of S, and compound laws: ψ(1/z) = z G(z) − 1 is what the parts share.
+"""⊠ where not all is known by factors of S: ψ(1/z) = z G(z) − 1 is what the parts share.
 
 w = ψ_A(1/ω_A) = ψ_B(1/ω_B) and z = ω_A ω_B w/(1 + w).
 """
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._types import Array
-from ..exact.chain import moments_from_cumulants, moments_from_psi, psi_from_moments
+from ..exact.chain import moments_from_psi, psi_from_moments
 from ..law import Law
 from ..positive_law import PositiveLaw
 from ..powers import FreeProduct
 from .assembly import moments_in_doubles
 from .law import LineLaw
-from .marks import hull_of_power, kept, marks_of_power, multiplied
+from .marks import hull_of_power, marks_of_power, multiplied
 from .numbers import Number, exactly
-from .series import moments_from_s, power_of_s, s_from_moments
+from .series import moments_of_power, s_from_moments
 from .symmetric import SymmetricSpectrum, square_of_symmetric
 from .trace import FLAT, Trace, same_side, side_by_side
 
@@ -97,7 +97,7 @@ class Product(LineLaw):
         return self.other.hull[0] >= 0.0
 
     def trace(self, t: Array) -> Trace:
-        """Z = ω_A ω_B w/(1 + w), w = ω_A G_A(ω_A) − 1 = ω_B G_B(ω_B) − 1."""
+        """At z = ω_A ω_B w/(1 + w), w = ω_A G_A(ω_A) − 1 = ω_B G_B(ω_B) − 1."""
         here = self.positive.unknowns
         a, b = side_by_side([self.positive.trace(t[:here]), self.other.trace(t[here:])])
         # w/(1 + w) = w/(ω_A G_A).  Near −1 it is 1 + w that has the digits.
@@ -237,79 +237,9 @@ class ProductPower(LineLaw):
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """From t log S; the mean to a power that is whole, or in doubles."""
-        t = exactly(self.exponent)
-        own = self.law.moment_list(ring, order)
-        mean = own[0] ** int(t) if t.denominator == 1 else ring.number(exactly(self.mean))
-        return moments_from_s(power_of_s(s_from_moments(ring, own), ring.number(t), mean))
+        return moments_of_power(ring, self.law.moment_list(ring, order), self.exponent, self.mean)
 
     @property
     def is_rational(self) -> bool:
         """Whether μ is, and t whole."""
         return self.law.is_rational and exactly(self.exponent).denominator == 1
-
-
-@dataclass(frozen=True)
-class CompoundPoisson(LineLaw):
-    """The compound free Poisson law of rate λ and jumps ν: κ_k = λ m_k(ν), g R(g) = λ ψ_ν(g).
-
-    Parameters
-    ----------
-    rate : λ > 0.
-    jumps : ν.
-
-    Source
-    ------
-    Nica and Speicher, Lectures on the Combinatorics of Free Probability (2006), Definition 12.16.
-    """
-
-    rate: Number
-    jumps: Law
-
-    @property
-    def mean(self) -> float:
-        """λ m_1(ν)."""
-        return float(self.rate) * self.jumps.mean
-
-    @property
-    def unknowns(self) -> int:
-        """Those of ν."""
-        return self.jumps.unknowns
-
-    def trace(self, t: Array) -> Trace:
-        """1/g = ω, z = ω (1 + λ w), w = ω G_ν(ω) − 1."""
-        a, rate = self.jumps.trace(t), float(self.rate)
-        w, grown = rate * a.w, 1.0 + rate * a.w
-        z, dz = a.z * grown, a.dz * grown + a.z * rate * a.dw
-        g = 1.0 / a.z
-        inner = (*a.inner, (a.dz[None], dz))
-        size = a.sizes[-1] * (1.0 + rate + rate * np.abs(a.z * a.g))
-        sizes = np.concatenate([a.sizes[:-1], [size]])
-        valid = a.valid & same_side(a.z, a.sizes[-1], z, size)
-        return Trace(z, g, w, dz, -a.dz * g**2, a.equations, a.slopes, valid, inner, sizes, rate * a.w_size)
-
-    def start(self, z: Array) -> Array:
-        """ω = z."""
-        return self.jumps.start(z)
-
-    @cached_property
-    def hull(self) -> tuple[float, float]:
-        """Between those of free Poisson laws whose jumps are all as small, and all as large, as they can be."""
-        a, b = self.jumps.hull
-        reach = (1.0 + float(self.rate) ** 0.5) ** 2
-        return min(0.0, a * reach), max(0.0, b * reach)
-
-    @property
-    def marks(self) -> tuple[tuple[float, float], ...]:
-        """1 − λ(1 − ν{0}) at 0."""
-        still = sum(p for a, p in self.jumps.marks if a == 0.0)
-        return kept([(0.0, 1.0 - float(self.rate) * (1.0 - still))])
-
-    def moment_list(self, ring: Ring, order: int) -> list[Any]:
-        """From κ_k = λ m_k(ν)."""
-        rate = ring.number(exactly(self.rate))
-        return moments_from_cumulants(ring, [m * rate for m in self.jumps.moment_list(ring, order)])
-
-    @property
-    def is_rational(self) -> bool:
-        """Whether ν is."""
-        return self.jumps.is_rational

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._types import Array
 from ..distribution import Atom, Distribution
-from ..spectrum import Spectrum
+from ..spectrum import OUTSIDE, Spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class LineSpectrum(Distribution):
     @cached_property
     def effective_support(self) -> tuple[float, float]:
         """Interval with all but 1e-12 of the mass, half of the rest on each side."""
-        low, high = self.icdf(np.array([5e-13, 1.0 - 5e-13]))
+        low, high = self.icdf(np.array([OUTSIDE, 1.0 - OUTSIDE]))
         return float(low), float(high)
 
 

@@ -7,8 +7,8 @@ g = G_i(ω_i) for all parts, z = 1/g + Σ t_i (ω_i − 1/g).  For z in the uppe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial, reduce
+from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,8 +19,7 @@ from ..law import Law
 from ..laws.atomic import constant, point
 from ..laws.marchenko_pastur import MarchenkoPastur
 from ..laws.semicircle import Semicircle
-from .affine_spectrum import AffineSpectrum
-from .assembly import moments_in_doubles
+from .affine import Affine
 from .law import LineLaw
 from .marks import added, kept
 from .numbers import Number, exactly
@@ -76,7 +75,7 @@ class FreeSum(LineLaw):
         return max(1, sum(law.unknowns for law, _ in self._ordered[0]))
 
     def trace(self, t: Array) -> Trace:
-        """Z = 1/g + Σ t_i (ω_i − 1/g), g = G_i(ω_i)."""
+        """At z = 1/g + Σ t_i (ω_i − 1/g), g = G_i(ω_i)."""
         bases, formulas = self._ordered
         starts = np.cumsum([0, *(law.unknowns for law, _ in bases)])
         traces = side_by_side([law.trace(t[a:b]) for (law, _), a, b in zip(bases, starts, starts[1:], strict=False)])
@@ -174,95 +173,6 @@ class FreeSum(LineLaw):
         return all(law.is_rational for law, _ in self.terms)
 
 
-@dataclass(frozen=True)
-class Affine(LineLaw):
-    """The law of sX + b: G(z) = G_X((z − b)/s)/s.
-
-    Parameters
-    ----------
-    law : that of X.
-    scale : s ≠ 0.
-    shift : b.
-    """
-
-    law: Law
-    scale: Number = 1
-    shift: Number = 0
-
-    @property
-    def mean(self) -> float:
-        """S m_1 + b."""
-        return float(self.scale) * self.law.mean + float(self.shift)
-
-    @property
-    def unknowns(self) -> int:
-        """Those of X."""
-        return self.law.unknowns
-
-    def trace(self, t: Array) -> Trace:
-        """Z = s z_X + b, g = g_X/s; of −X by reflection, so that limits from above stay what they are."""
-        s, b = float(self.scale), float(self.shift)
-        if s < 0.0:
-            # Adding nothing turns −0 into 0: on the axis the limit is from above on both sides of the reflection.
-            trace = _reflected(self.law.trace(t.conj() + 0.0))
-            s = -s
-        else:
-            trace = self.law.trace(t)
-        sizes = np.concatenate([trace.sizes[:-1], [s * trace.sizes[-1] + abs(b)]])
-        extra = (b / s) * trace.g
-        w, w_size = trace.w + extra, trace.w_size + np.abs(extra)
-        return replace(
-            trace, sizes=sizes, w=w, w_size=w_size, z=s * trace.z + b, g=trace.g / s, dz=s * trace.dz, dg=trace.dg / s
-        )
-
-    def start(self, z: Array) -> Array:
-        """Those of X at (z − b)/s."""
-        s, b = float(self.scale), float(self.shift)
-        inner = (z - b) / s
-        return self.law.start(inner.conj() * 1.0).conj() if s < 0.0 else self.law.start(inner)
-
-    @property
-    def hull(self) -> tuple[float, float]:
-        """s·hull + b."""
-        ends = sorted(float(self.scale) * x + float(self.shift) for x in self.law.hull)
-        return ends[0], ends[1]
-
-    @property
-    def marks(self) -> tuple[tuple[float, float], ...]:
-        """Those of X, moved."""
-        return tuple((float(self.scale) * a + float(self.shift), p) for a, p in self.law.marks)
-
-    def spectrum(self) -> AffineSpectrum:
-        """That of X, moved."""
-        return AffineSpectrum(
-            self.law.spectrum(), float(self.scale), float(self.shift), partial(moments_in_doubles, self)
-        )
-
-    @property
-    def residual(self) -> float:
-        """That of X."""
-        return self.law.residual
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Those of X."""
-        return self.law.notes
-
-    def moment_list(self, ring: Ring, order: int) -> list[Any]:
-        """Through free cumulants: κ_1 → s κ_1 + b, κ_k → s^k κ_k."""
-        scale, shift = ring.number(exactly(self.scale)), ring.number(exactly(self.shift))
-        found, power = [], ring.number(1)
-        for kappa in cumulants_from_moments(ring, self.law.moment_list(ring, order)):
-            power = power * scale
-            found.append(kappa * power)
-        return moments_from_cumulants(ring, [found[0] + shift, *found[1:]])
-
-    @property
-    def is_rational(self) -> bool:
-        """Whether X is."""
-        return self.law.is_rational
-
-
 def _power(law: Law, t: Number) -> Law:
     """μ^{⊞t} where it is a law of the same name, else μ."""
     if t != 1 and isinstance(law, MarchenkoPastur):
@@ -280,21 +190,6 @@ def _beside(
         index = pick.reshape((1,) * (sums.ndim - 1) + (-1,))
         found.append(whole + np.take_along_axis(sums, index, axis=0)[0])
     return found[0], found[1]
-
-
-def _reflected(trace: Trace) -> Trace:
-    """That of −X, at the conjugates of the unknowns: z → −z̄, g → −ḡ."""
-    return replace(
-        trace,
-        z=-trace.z.conj(),
-        g=-trace.g.conj(),
-        w=trace.w.conj(),
-        dz=-trace.dz.conj(),
-        dg=-trace.dg.conj(),
-        equations=trace.equations.conj(),
-        slopes=trace.slopes.conj(),
-        inner=tuple((rows.conj(), reference.conj()) for rows, reference in trace.inner),
-    )
 
 
 def sum_of(terms: Sequence[tuple[Law, Number]]) -> Law:

@@ -18,6 +18,7 @@ from ..laws.dirac import Dirac
 from ..laws.discrete import Discrete
 from ..laws.marchenko_pastur import MarchenkoPastur
 from ..laws.semicircle import Semicircle
+from ..spectrum import OUTSIDE
 from .numbers import Number
 from .spectrum import moment_of
 
@@ -131,7 +132,7 @@ class SymmetricSpectrum(Distribution):
     @property
     def effective_support(self) -> tuple[float, float]:
         """Interval with all but 1e-12 of the mass, half of the rest on each side."""
-        end = float(np.sqrt(self.square.icdf(1.0 - 1e-12)))
+        end = float(np.sqrt(self.square.icdf(1.0 - 2.0 * OUTSIDE)))
         return -end, end
 
 

@@ -152,4 +152,25 @@ def test_equal_terms_constants_and_signs_are_gathered() -> None:
     assert affine(Semicircle(1), -1) == Semicircle(1)
     assert free_sum(Semicircle(1), Semicircle(HALF)) == Semicircle(Fraction(3, 2))
     assert free_sum_power(MarchenkoPastur(HALF), Fraction(1, 4)) == MarchenkoPastur(2, Fraction(1, 4))
+    # Free Poisson laws of rates 1/c and the jump c v: MP(1/4, 2) is twice MP(1/2), and must not stand for it.
+    for terms in ("MP(1/4, 2) + MP(1/2) + MP(1/2)", "MP(1/2) + MP(1/4, 2) + MP(1/2)", "MP(1/2) + MP(1/2) + MP(1/4, 2)"):
+        assert parse_law(terms) == MarchenkoPastur(Fraction(1, 8), 4)
+    assert parse_law("MP(1/2) + MP(1/3, 3/2) + MP(1/2, 2)") == free_sum(
+        MarchenkoPastur(Fraction(1, 5), Fraction(5, 2)), MarchenkoPastur(HALF, 2)
+    )
     assert free_product(Dirac(3), affine(MarchenkoPastur(1), -1)) == affine(MarchenkoPastur(1), -3)
+
+
+def test_however_terms_are_gathered_their_cumulants_add_up() -> None:
+    # Many laws here are sums of others: what is gathered under one name must be counted, not replaced.
+    pool = [
+        *(MarchenkoPastur(Fraction(1, 2 * k), k) for k in (1, 2, 3, 4)),
+        *(Semicircle(v) for v in (HALF, 1)),
+        free_sum_power(COIN, 2),
+        affine(COIN, 1, 1),
+    ]
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        terms = [pool[k] for k in rng.integers(len(pool), size=rng.integers(2, 9))]
+        expected = sum(free_cumulants(law, 5) for law in terms)
+        assert free_cumulants(free_sum(*terms), 5) == pytest.approx(expected, rel=1e-13, abs=1e-13), terms

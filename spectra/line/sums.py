@@ -173,11 +173,24 @@ class FreeSum(LineLaw):
         return all(law.is_rational for law, _ in self.terms)
 
 
-def _power(law: Law, t: Number) -> Law:
-    """μ^{⊞t} where it is a law of the same name, else μ."""
-    if t != 1 and isinstance(law, MarchenkoPastur):
-        return MarchenkoPastur(exactly(law.ratio) / exactly(t), exactly(law.scale) * exactly(t))
+def _family(law: Law) -> Any:
+    """What laws have in common whose sum is one law of the same name; the law itself where there is no such name."""
+    if isinstance(law, Semicircle):
+        return Semicircle
+    if isinstance(law, MarchenkoPastur):
+        return MarchenkoPastur, exactly(law.ratio) * exactly(law.scale)
     return law
+
+
+def _sum_in_family(group: Sequence[tuple[Any, Number]]) -> tuple[Law, Number]:
+    """Semicircles add up their variances, free Poisson laws of rates 1/c and the same jump c v their rates."""
+    law, t = group[0]
+    if isinstance(law, Semicircle):
+        return Semicircle(sum(exactly(one.variance) * exactly(times) for one, times in group)), 1
+    if isinstance(law, MarchenkoPastur) and (len(group) > 1 or t != 1):
+        rate = sum(exactly(times) / exactly(one.ratio) for one, times in group)
+        return MarchenkoPastur(1 / rate, rate * exactly(law.ratio) * exactly(law.scale)), 1
+    return law, t
 
 
 def _beside(
@@ -195,7 +208,7 @@ def _beside(
 def sum_of(terms: Sequence[tuple[Law, Number]]) -> Law:
     """The terms as one law: sums among them opened, equal ones counted, shifts gathered, a single law left as it is.
 
-    Semicircles are one semicircle.
+    Semicircles are one semicircle, and free Poisson laws of the same jump one free Poisson law.
     """
     merged: dict[Law, Any] = {}
     shift: Any = 0
@@ -213,13 +226,9 @@ def sum_of(terms: Sequence[tuple[Law, Number]]) -> Law:
             merged[law] = merged.get(law, 0) + t
     if not merged:
         return point(shift)
-    variance = sum(exactly(law.variance) * exactly(t) for law, t in merged.items() if isinstance(law, Semicircle))
-    terms_left = [(law, t) for law, t in merged.items() if not isinstance(law, Semicircle)]
-    merged = {plain: 1 if plain is not law else t for law, t in terms_left for plain in (_power(law, t),)}
-    if variance:
-        merged[Semicircle(variance)] = 1
-    if len(merged) == 1 and next(iter(merged.values())) == 1:
-        whole: Law = next(iter(merged))
-    else:
-        whole = FreeSum(tuple(merged.items()))
+    families: dict[Any, list[tuple[Law, Any]]] = {}
+    for law, t in merged.items():
+        families.setdefault(_family(law), []).append((law, t))
+    gathered = [_sum_in_family(group) for group in families.values()]
+    whole = gathered[0][0] if len(gathered) == 1 and gathered[0][1] == 1 else FreeSum(tuple(gathered))
     return whole if shift == 0 else Affine(whole, 1, shift)

@@ -10,6 +10,7 @@ from ._types import Array
 from .continuation import locate
 from .errors import ConvergenceError
 from .master import MasterEquation
+from .native import NATIVE
 from .solve import Roots, solve
 from .walker import Arc
 
@@ -44,7 +45,8 @@ class Guess:
         if u.size < 2:
             raise ConvergenceError(f"the sweep left an arc of the spectrum where it had begun, log u = {low:.6g}")
         self.s = self._opened(u)
-        self.table, self.slopes, self.turns = logarithms(zeta, v), slopes, turns
+        self.table = logarithms(zeta, v)
+        self.slopes, self.turns = (np.ascontiguousarray(x, complex) for x in (slopes, turns))
 
     def _opened(self, u: Array) -> Array:
         to_low, to_high = np.maximum(u - self.low, 0.0), np.maximum(self.high - u, 0.0)
@@ -70,6 +72,10 @@ class Guess:
     def __call__(self, u: Array) -> tuple[Array, Array]:
         """ζ and v at `u`."""
         s = self._opened(u)
+        if NATIVE is not None:
+            rows = np.empty((len(self.table), s.size), complex)
+            NATIVE.guess(self.s, self.table, self.slopes, self.turns, s, rows)
+            return rows[0], rows[1:]
         index = np.clip(np.searchsorted(self.s, s) - 1, 0, self.s.size - 2)
         gap = np.diff(self.s)
         rise = np.diff(self.table)
@@ -98,8 +104,8 @@ class Guess:
         s = np.concatenate([self.s, self._opened(u[good])])
         table = np.concatenate([self.table, logarithms(roots.zeta[good], roots.v[:, good])], axis=1)
         order = np.argsort(s, kind="stable")
-        self.s, self.table = s[order], table[:, order]
-        self.slopes = self.turns = np.full(self.table.shape, np.nan)
+        self.s, self.table = s[order], np.ascontiguousarray(table[:, order])
+        self.slopes = self.turns = np.full(self.table.shape, np.nan, complex)
 
 
 def logarithms(zeta: Array, v: Array) -> Array:

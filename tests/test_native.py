@@ -16,9 +16,12 @@ import pytest
 from networks import SOME_OF_EACH, equation_of, golden_layers
 
 from spectra import Network
+from spectra import guess as guess_module
 from spectra._types import Array
 from spectra.activations import get_activation
 from spectra.beside import LocalEquation, LocalRoots
+from spectra.guess import Guess, solve_nodes
+from spectra.laws import panels as panels_module
 from spectra.laws import sums as sums_module
 from spectra.laws.nodes import NodeLaw
 from spectra.laws.pushforward import slope_law
@@ -29,6 +32,7 @@ from spectra.network.meanfield import mean_field
 from spectra.pointwise import PointEvaluator
 from spectra.pole import heaviest_pole
 from spectra.solve import _improve, improve, measure
+from spectra.sweep import survey
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
 
@@ -259,3 +263,36 @@ def test_equations_of_unequal_terms_and_laws_at_zero_are_refused() -> None:
     nodes: Any = np.zeros(8, complex)
     with pytest.raises(ValueError, match="zero"):
         NATIVE.table(nodes, nodes)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", COMPILED)
+def test_starting_values_agree_with_arrays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At both ends and beyond, where slopes are not known, and after roots were added."""
+    equation = equation_of(golden_layers(name))
+    arc = survey(equation).arcs[0]
+    low, high = (float(arc.log_u[0] if arc.first is None else arc.first.log_u), float(arc.log_u[-1]))
+    guess = Guess(arc, low, high, arc.first is not None and bool(arc.first.exponent), False)
+    u = np.linspace(low, high, 57)
+    roots = solve_nodes(equation, *guess(u[20:30]), u[20:30], u[20:30])
+    for _ in range(2):
+        zeta, v = guess(u)
+        with monkeypatch.context() as patch:
+            patch.setattr(guess_module, "NATIVE", None)
+            other_zeta, other_v = guess(u)
+        np.testing.assert_allclose(zeta, other_zeta, rtol=1e-12)
+        np.testing.assert_allclose(v, other_v, rtol=1e-12)
+        guess.refine(u[20:30], roots)
+
+
+@needs_compiler
+@pytest.mark.parametrize("level", [0, 3, 8])
+@pytest.mark.parametrize("name", ["tanh", "sin", "gelu", "elu", "smoothed_relu"])
+def test_panels_agree_with_arrays(name: str, level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    law = slope_law(get_activation(name), 1.7, level=level)
+    with monkeypatch.context() as patch:
+        patch.setattr(panels_module, "NATIVE", None)
+        other = slope_law(get_activation(name), 1.7, level=level)
+    assert law.points.size == other.points.size
+    np.testing.assert_allclose(law.points, other.points, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(law.weights, other.weights, rtol=1e-9, atol=1e-15)

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from .._types import Array
+from ..native import NATIVE
 from .path import STEEPNESS, MonotonePiece, square_at
 
 # From this level on the ends of the pieces are resolved to all digits.
@@ -95,6 +96,10 @@ class Path:
         spare = self._spare[first:last] + max(0.0, 1.0 - level / FULL_LEVEL) * self._beside[first:last]
         rho = np.exp((36.0 - np.minimum(spare, FADED)) / 32.0)
         rate = np.maximum(0.5 * (rho - 1.0 / rho), 0.5) / height
+        if NATIVE is not None:
+            ends = lower if begin is None else begin, upper if stop is None else stop
+            found = NATIVE.panels(x, height, rate, self._piece.side, *ends, _NODES, _WEIGHTS)
+            return np.frombuffer(found[0], complex), np.frombuffer(found[1], complex)
         counter = np.zeros(x.size)
         # Half of the sum of two rates, which are those of half lengths.
         np.cumsum(0.25 * (rate[1:] + rate[:-1]) * (x[1:] - x[:-1]), out=counter[1:])

@@ -26,6 +26,8 @@ CALL(py_improve);
 CALL(py_solve);
 CALL(py_local);
 CALL(py_locate);
+CALL(py_guess);
+CALL(py_panels);
 
 /* The table or the equation in a capsule. */
 const Table *table_of(PyObject *capsule);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 9
+#define VERSION 10
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {
@@ -48,6 +48,8 @@ static PyMethodDef methods[] = {
     {"solve", FAST(py_solve), "solve(equation, target, zeta, v, residual, state, limits)"},
     {"local", FAST(py_local), "local(equation, mass, s, epsilon, out, state)"},
     {"locate", FAST(py_locate), "locate(equation, how, mass, log_distance, at, s, epsilon, power, residual, state)"},
+    {"guess", FAST(py_guess), "guess(s, table, slopes, turns, at, out)"},
+    {"panels", FAST(py_panels), "panels(x, height, rate, side, begin, stop, nodes, weights)"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,0 +1,196 @@
+/* What is done before solving: starting values between the points of a sweep, and panels along a path. */
+
+#include "calls.h"
+
+#include <math.h>
+
+/* How many entries of the rising `x` are below `at`. */
+static Py_ssize_t count_below(const double *x, Py_ssize_t size, double at)
+{
+    Py_ssize_t low = 0, high = size;
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        if (x[middle] < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The interval of the rising `x` (at least two entries) in which `at` lies. */
+static Py_ssize_t interval(const double *x, Py_ssize_t size, double at)
+{
+    Py_ssize_t i = count_below(x, size, at) - 1;
+    return i < 0 ? 0 : i > size - 2 ? size - 2 : i;
+}
+
+static int is_unknown(double complex z)
+{
+    return isnan(creal(z)) || isnan(cimag(z));
+}
+
+static int is_number(double complex z)
+{
+    return isfinite(creal(z)) && isfinite(cimag(z));
+}
+
+/* t (1 − t) (a (1 − t) + e t + t (1 − t) (m (1 − t) + n t)) and the chord: see `spectra.guess.Guess`. */
+typedef struct {
+    double complex value, rise, a, e, m, n;
+} Quintic;
+
+static Quintic between(double gap, const double complex *value, const double complex *slope, const double complex *turn)
+{
+    double complex rise = value[1] - value[0];
+    double complex slope_0 = slope[0] * gap - rise, slope_1 = slope[1] * gap - rise;
+    double complex turn_0 = turn[0] * gap * gap, turn_1 = turn[1] * gap * gap;
+    double complex guessed_0 = 0.5 * turn_1 - 2.0 * slope_1, guessed_1 = 0.5 * turn_0 + 2.0 * slope_0;
+    Quintic q = {value[0], rise, slope_0, -slope_1, 0.0, 0.0};
+    if (is_unknown(slope_0))
+        q.a = is_unknown(guessed_0) ? -slope_1 : guessed_0;
+    if (is_unknown(slope_1))
+        q.e = is_unknown(guessed_1) ? slope_0 : -guessed_1;
+    if (!(is_number(q.a) && is_number(q.e))) {
+        q.a = q.e = 0.0;
+        return q;
+    }
+    double complex more_0 = turn_0 - 2.0 * (q.e - 2.0 * q.a), more_1 = turn_1 - 2.0 * (q.a - 2.0 * q.e);
+    if (is_number(more_0) && is_number(more_1))
+        q.m = 0.5 * more_0, q.n = 0.5 * more_1;
+    return q;
+}
+
+/* guess(s, table, slopes, turns, at, out): the exponentials of the rows (R, m) at `at`, from those at s; on or above the
+   real axis. */
+CALL(py_guess)
+{
+    Py_buffer view[6];
+    const char *format[6] = {"d", "Zd", "Zd", "Zd", "d", "Zd"};
+    if (expect(nargs, 6, "guess(s, table, slopes, turns, at, out)") < 0)
+        return NULL;
+    Py_ssize_t size = 0, rows = 0, many = 0;
+    int held = 0;
+    while (held < 6) {
+        Py_ssize_t wanted = held == 2 || held == 3 ? rows * size : held == 5 ? rows * many : -1;
+        if (view_of(args[held], &view[held], format[held], wanted, held == 5) < 0)
+            break;
+        Py_ssize_t items = view[held].len / view[held].itemsize;
+        held++;
+        if (held == 1)
+            size = items;
+        else if (held == 2)
+            rows = size ? items / size : 0;
+        else if (held == 5)
+            many = items;
+    }
+    Quintic *piece = held == 6 && size > 1 ? PyMem_Malloc((size - 1) * sizeof(Quintic)) : NULL;
+    if (held == 6 && size < 2)
+        PyErr_SetString(PyExc_ValueError, "at least two points are needed");
+    else if (held == 6 && piece == NULL)
+        PyErr_NoMemory();
+    for (Py_ssize_t k = 0; piece != NULL && k < rows; k++) {
+        const double *s = view[0].buf, *at = view[4].buf;
+        const double complex *value = (double complex *)view[1].buf + k * size;
+        const double complex *slope = (double complex *)view[2].buf + k * size;
+        const double complex *turn = (double complex *)view[3].buf + k * size;
+        double complex *out = (double complex *)view[5].buf + k * many;
+        for (Py_ssize_t i = 0; i < size - 1; i++)
+            piece[i] = between(s[i + 1] - s[i], value + i, slope + i, turn + i);
+        for (Py_ssize_t j = 0; j < many; j++) {
+            Py_ssize_t i = interval(s, size, at[j]);
+            const Quintic *q = piece + i;
+            double gap = s[i + 1] - s[i], t = gap > 0.0 ? (at[j] - s[i]) / gap : 0.0, r = 1.0 - t;
+            double complex bulge = r * q->a + t * q->e + t * r * (r * q->m + t * q->n);
+            double complex z = cexp(q->value + t * q->rise + t * r * bulge);
+            out[j] = CMPLX(creal(z), fabs(cimag(z)));
+        }
+    }
+    PyMem_Free(piece);
+    while (held-- > 0)
+        PyBuffer_Release(&view[held]);
+    return none();
+}
+
+/* Corners of the panels over the points x: its ends, the first and the last point, and in between as the counter rises. */
+static void put_corners(const double *x, const double *height, const double *counter, Py_ssize_t size, Py_ssize_t count,
+                        double side, double complex *corner)
+{
+    for (Py_ssize_t j = 0; j <= count; j++) {
+        double at = j < count ? counter[size - 1] * ((double)j / (double)count) : counter[size - 1];
+        if (size == 1) {
+            corner[j] = CMPLX(x[0], side * height[0]);
+            continue;
+        }
+        Py_ssize_t i = interval(counter, size, at);
+        double gap = counter[i + 1] - counter[i], t = gap > 0.0 ? (at - counter[i]) / gap : 0.0;
+        corner[j] = CMPLX(x[i] + t * (x[i + 1] - x[i]), side * (height[i] + t * (height[i + 1] - height[i])));
+    }
+}
+
+/* panels(x, height, rate, side, begin, stop, nodes, weights): the bytes of the nodes and of their weights on panels from
+   `begin` over (x, height) to `stop`, of which there are as many as ∫ rate dx/2 says; `nodes` and `weights` are those of
+   one panel, on (−1, 1). */
+CALL(py_panels)
+{
+    Py_buffer view[5];
+    const int from[5] = {0, 1, 2, 6, 7};
+    if (expect(nargs, 8, "panels(x, height, rate, side, begin, stop, nodes, weights)") < 0)
+        return NULL;
+    double side = PyFloat_AsDouble(args[3]);
+    double complex begin = number(PyComplex_AsCComplex(args[4])), stop = number(PyComplex_AsCComplex(args[5]));
+    if (PyErr_Occurred())
+        return NULL;
+    Py_ssize_t size = -1, order = -1;
+    int held = 0;
+    while (held < 5 && view_of(args[from[held]], &view[held], "d", held < 3 ? size : order, 0) == 0) {
+        Py_ssize_t items = view[held].len / (Py_ssize_t)sizeof(double);
+        size = held == 0 ? items : size, order = held == 3 ? items : order;
+        held++;
+    }
+    PyObject *result = NULL;
+    if (held == 5 && size < 1)
+        PyErr_SetString(PyExc_ValueError, "a path has at least one point");
+    else if (held == 5) {
+        const double *x = view[0].buf, *height = view[1].buf, *rate = view[2].buf;
+        double *counter = PyMem_Malloc(size * sizeof(double));
+        double complex *corner = NULL;
+        Py_ssize_t count = 1;
+        if (counter != NULL) {
+            counter[0] = 0.0;
+            for (Py_ssize_t i = 1; i < size; i++)
+                counter[i] = counter[i - 1] + 0.25 * (rate[i] + rate[i - 1]) * (x[i] - x[i - 1]);
+            /* Also where it is no number. */
+            if (counter[size - 1] > 1.0 && counter[size - 1] < 1e9)
+                count = (Py_ssize_t)ceil(counter[size - 1]);
+            corner = PyMem_Malloc((count + 3) * sizeof(double complex));
+        }
+        if (corner != NULL) {
+            corner[0] = begin, corner[count + 2] = stop;
+            put_corners(x, height, counter, size, count, side, corner + 1);
+            PyObject *nodes = PyBytes_FromStringAndSize(NULL, (count + 2) * order * (Py_ssize_t)sizeof(double complex));
+            PyObject *weights = PyBytes_FromStringAndSize(NULL, (count + 2) * order * (Py_ssize_t)sizeof(double complex));
+            if (nodes != NULL && weights != NULL) {
+                double complex *at = (double complex *)PyBytes_AS_STRING(nodes);
+                double complex *weight = (double complex *)PyBytes_AS_STRING(weights);
+                for (Py_ssize_t j = 0; j < count + 2; j++) {
+                    double complex half = 0.5 * (corner[j + 1] - corner[j]), middle = corner[j] + half;
+                    for (Py_ssize_t i = 0; i < order; i++) {
+                        *at++ = middle + half * ((double *)view[3].buf)[i];
+                        *weight++ = half * ((double *)view[4].buf)[i];
+                    }
+                }
+                result = PyTuple_Pack(2, nodes, weights);
+            }
+            Py_XDECREF(nodes);
+            Py_XDECREF(weights);
+        }
+        else
+            PyErr_NoMemory();
+        PyMem_Free(counter);
+        PyMem_Free(corner);
+    }
+    while (held-- > 0)
+        PyBuffer_Release(&view[held]);
+    return result;
+}

@@ -30,6 +30,7 @@ from spectra import ConfigError, ConvergenceError, Network, Prediction, predict
 from spectra.chart import Chart
 from spectra.continuation import locate
 from spectra.effort import limited
+from spectra.guess import THIN
 from spectra.master import MasterEquation
 from spectra.network.jacobian import jacobian_equation
 from spectra.sweep import survey
@@ -208,7 +209,9 @@ def _edges_again(found: Prediction, equation: MasterEquation) -> str:
             (chart.high, chart.exponent_high, arc.last, float(arc.log_u[-1])),
         )
         for here, exponent, edge, begun in ends:
-            if edge is None and abs(here - begun) < EDGE * (1.0 + abs(here)):
+            place = begun if edge is None else float(edge.log_u)
+            thin = float(found.spectrum.log_density_at(np.array([here]))[0]) < THIN
+            if (edge is None or (exponent == 0.0 and thin)) and abs(here - place) < EDGE * (1.0 + abs(here)):
                 # In a thin tail the same place is an edge to one resolution, and where a cut begins to another.
                 continue
             if exponent == 0.5 and edge is not None and not abs(here - edge.log_u) < EDGE * (1.0 + abs(here)):

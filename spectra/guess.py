@@ -45,10 +45,12 @@ class Guess:
         if u.size < 2:
             raise ConvergenceError(f"the sweep left an arc of the spectrum where it had begun, log u = {low:.6g}")
         self.s = self._opened(u)
-        self.table = logarithms(zeta, v)
-        self.slopes, self.turns = (np.ascontiguousarray(x, complex) for x in (slopes, turns))
+        self.table, self.slopes, self.turns = (
+            np.ascontiguousarray(x, complex) for x in (logarithms(zeta, v), slopes, turns)
+        )
 
     def _opened(self, u: Array) -> Array:
+        u = np.ascontiguousarray(u, float)
         to_low, to_high = np.maximum(u - self.low, 0.0), np.maximum(self.high - u, 0.0)
         if self.rooted_low and self.rooted_high:
             return np.arctan2(np.sqrt(to_low), np.sqrt(to_high))

@@ -135,6 +135,11 @@ class MasterEquation:
         return list(zip(self._d.ravel().tolist(), self._e.ravel().tolist(), strict=True))  # type: ignore[attr-defined]
 
     @property
+    def arrays(self) -> tuple[Array, Array]:
+        """The d_i and the e_i, each of shape (n, 1), in the arithmetic in use."""
+        return self._d, self._e  # type: ignore[attr-defined]
+
+    @property
     def hides_loss(self) -> bool:
         """Whether what some projection loses must be told from a ratio of widths."""
         return is_hidden((r for r, _ in self.shifts), self._top)  # type: ignore[attr-defined]
@@ -242,9 +247,10 @@ class MasterEquation:
         real = self.constant + math.log(self.rank) + modulus + _total(e, more_modulus)
         imag = angle + _total(e, more_angle)
         half_turns = turns + _total(e, more_turns)
+        pi = np.arccos(self.exact(-1.0))
         if not self.factors:
             none = np.zeros((0, zeta.size), complex)
-            log_u = real + 1j * (imag + math.pi * half_turns)
+            log_u = real + 1j * (imag + pi * half_turns)
             return Point(zeta, v, log_u, slope, bend, none, none, none, none, none)
         psi, plus, excess, derivatives = self.stack.evaluate(v, 2 if curvature else 1, rough=rough)
         first = derivatives[0]
@@ -263,7 +269,7 @@ class MasterEquation:
             curls = (2.0 * omega / away**3 - second * rates**2) / first
             tug = -1.0 / v**2 - second / (psi * plus) + first**2 * (psi + plus) / (psi * plus) ** 2
             bend = bend + _total(n, tug * rates**2 + pull * curls)
-        log_u = real + 1j * (imag + math.pi * half_turns)
+        log_u = real + 1j * (imag + pi * half_turns)
         through = (np.abs(zeta) < CROSSING) & np.all(np.abs(psi) < CROSSING * np.abs(v), axis=0)
         if through.any():
             through_zero = self._through_zero(zeta[through], v[:, through], rates[:, through], curls[:, through])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ._types import Array
 from .effort import spend
 from .master import MasterEquation, Point
+from .native import NATIVE
 
 # Residuals are relative: of log u to 1 + |log u|, of ψ_k to the smaller of ψ_k and 1 + ψ_k.  The floor of double
 # precision here is a few 1e-15 times the conditioning of the sums; 1e-11 separates roots from failures by many orders
@@ -60,6 +62,8 @@ def solve(
     of the last iterate measured; where nothing but rounding was left of it one step has been taken since.
     """
     floor = max(tolerance, 0.5 * equation.precision)
+    if equation.is_explicit and NATIVE is not None:
+        return _explicit(equation, log_u, zeta, max_steps, floor, rough_steps)
     if equation.compiled is None or equation.is_explicit:
         return _solve(equation, log_u, zeta, v, max_steps, floor, rough_steps)
     limits = (max_steps, rough_steps, PATIENCE, floor, CERTIFIED, POLISHED, NEAR, TILTED)
@@ -74,6 +78,19 @@ def solve(
         zeta[rest], v[:, rest], residual[rest] = other.zeta, other.v, other.residual
         roots.certified[rest] = other.certified
     return roots
+
+
+def _explicit(
+    equation: MasterEquation, log_u: Array, zeta: Array, max_steps: int, floor: float, rough_steps: int
+) -> Roots:
+    """The same for an elementary equation, in compiled code."""
+    spend(3 * zeta.size, 0)
+    d, e = (x.ravel() for x in equation.arrays)
+    roots, residual = np.array(zeta, np.clongdouble), np.empty(zeta.size)
+    limits = (max_steps, rough_steps, floor, CERTIFIED, POLISHED, NEAR, equation.precision)
+    target = np.ascontiguousarray(log_u, np.clongdouble)
+    NATIVE.explicit(equation.constant + math.log(equation.rank), d, e, target, roots, residual, limits)
+    return _judged(roots, np.zeros((0, zeta.size), complex), residual)
 
 
 def _solve(

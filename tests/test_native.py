@@ -26,12 +26,13 @@ from spectra.laws import sums as sums_module
 from spectra.laws.nodes import NodeLaw
 from spectra.laws.pushforward import slope_law
 from spectra.laws.sums import NodeSums
+from spectra.master import MasterEquation
 from spectra.native import NATIVE
 from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.pointwise import PointEvaluator
 from spectra.pole import heaviest_pole
-from spectra.solve import _improve, improve, measure
+from spectra.solve import Roots, _explicit, _improve, _solve, improve, measure
 from spectra.sweep import survey
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
@@ -296,3 +297,35 @@ def test_panels_agree_with_arrays(name: str, level: int, monkeypatch: pytest.Mon
     assert law.points.size == other.points.size
     np.testing.assert_allclose(law.points, other.points, rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(law.weights, other.weights, rtol=1e-9, atol=1e-15)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("activation", "weights", "depth"),
+    [("identity", "gaussian", 50), ("relu", "gaussian", 7), ("relu", "orthogonal", 3), ("hardtanh", "orthogonal", 12)],
+)
+def test_elementary_equations_agree_with_arrays(activation: str, weights: str, depth: int) -> None:
+    """To the digits of extended precision, and off the root, too, for want of steps."""
+    net = Network(activation=activation, weights=weights, depth=depth, sigma_w=1.3, input_variance=0.7)
+    equation = jacobian_equation(mean_field(net))
+    arc = survey(equation).arcs[0]
+    zeta, v, log_u = arc.zeta[2:-1], arc.v[:, 2:-1], arc.log_u[2:-1] + 1e-3
+    eps = float(np.finfo(np.longdouble).eps)
+    off_axis = _compiled_roots(equation, log_u + 0.3j, zeta, v, 40, 0.0, 0)
+    np.testing.assert_allclose(equation.evaluate(off_axis.zeta, off_axis.v).log_u.imag.astype(float), 0.3, rtol=1e-15)
+    # The bend of log u over the distance to an edge multiplies rounding.
+    for steps, rough, rtol in ((16, 2, 3e4 * eps), (40, 0, 3e4 * eps), (1, 0, 1e-13), (2, 1, 1e-13)):
+        found, other = (how(equation, log_u, zeta, v, steps, 0.5 * eps, rough) for how in (_compiled_roots, _solve))
+        np.testing.assert_allclose(np.abs(found.zeta / other.zeta - 1.0).astype(float), 0.0, atol=rtol)
+        assert np.array_equal(found.certified, other.certified)
+        if steps > 2:
+            assert found.certified.all()
+            assert found.residual.max() < 1e-13
+            again = measure(equation, equation.evaluate(found.zeta, found.v), log_u).astype(float)
+            assert again.max() < 1e3 * eps
+
+
+def _compiled_roots(
+    equation: MasterEquation, log_u: Array, zeta: Array, v: Array, steps: int, floor: float, rough: int
+) -> Roots:
+    return _explicit(equation, log_u, zeta, steps, floor, rough)

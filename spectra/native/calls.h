@@ -26,6 +26,7 @@ CALL(py_improve);
 CALL(py_solve);
 CALL(py_local);
 CALL(py_locate);
+CALL(py_explicit);
 CALL(py_guess);
 CALL(py_panels);
 

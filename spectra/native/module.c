@@ -48,6 +48,7 @@ static PyMethodDef methods[] = {
     {"solve", FAST(py_solve), "solve(equation, target, zeta, v, residual, state, limits)"},
     {"local", FAST(py_local), "local(equation, mass, s, epsilon, out, state)"},
     {"locate", FAST(py_locate), "locate(equation, how, mass, log_distance, at, s, epsilon, power, residual, state)"},
+    {"explicit", FAST(py_explicit), "explicit(constant, d, e, target, zeta, residual, limits)"},
     {"guess", FAST(py_guess), "guess(s, table, slopes, turns, at, out)"},
     {"panels", FAST(py_panels), "panels(x, height, rate, side, begin, stop, nodes, weights)"},
     {NULL, NULL, 0, NULL},

@@ -28,7 +28,7 @@ ROWS = (
     ("thinning", "refinement", "pushed", "assembly"),
     ("line.trace", "line.numbers", "line.marks", "line.atoms", "line.factors", "line.series"),
     ("law",),
-    ("line.newton", "line.bulks", "line.solutions", "line.density", "line.spectrum", "line.assembly"),
+    ("line.newton", "line.edges", "line.bulks", "line.solutions", "line.density", "line.spectrum", "line.assembly"),
     ("positive_law", "subordination", "transforms"),
     ("line.law",),
     ("laws",),

@@ -26,6 +26,7 @@ from spectra import (
     stieltjes,
 )
 from spectra.laws import Arcsine, Atomic, Bernoulli, Dirac, Discrete, FussCatalan, MarchenkoPastur, Semicircle
+from spectra.line.newton import descend
 from spectra.line.products import Product
 
 HALF = Fraction(1, 2)
@@ -250,6 +251,42 @@ def test_a_tail_that_fades_is_followed_as_far_as_it_can_be_told_and_said() -> No
     assert spectrum.total_mass == pytest.approx(1.0, abs=1e-11)
     assert spectrum.bulks[0][0] < 0.4
     assert "the density fades" in law.notes[0]
+
+
+def test_a_compressed_law_ends_where_its_own_formula_says() -> None:
+    # PXP of rank p has κ_k p^{k−1}, seen from its range: of 4 + MP(c) it is 4 + MP(pc), beside (1 − p) δ_0.
+    c = 0.53 * 3.7
+    low, high = law_of("bernoulli(0.53) * (MP(3.7) + 4)").spectrum().bulks[0]
+    assert low == pytest.approx(4.0 + (1.0 - c**0.5) ** 2, rel=1e-14)
+    assert high == pytest.approx(4.0 + (1.0 + c**0.5) ** 2, rel=1e-14)
+
+
+def eta_over(u: complex, atoms: list[tuple[float, float]]) -> complex:
+    """η(u)/u, η = ψ/(1 + ψ), of some atoms."""
+    total = sum(p / (1.0 - u * a) for a, p in atoms)
+    return (total - 1.0) / (total * u)
+
+
+@pytest.mark.parametrize("x", [3.0004, 3.0008, 3.00083, 3.0009, 3.00115, 3.002])
+def test_one_sheet_only_is_certified_beside_a_narrow_gap(x: float) -> None:
+    # By the fixed point of the subordination functions a little above the axis (Belinschi and Bercovici, 2007); the gap
+    # is 8e-5 wide, and real points of another sheet lie beside it.
+    first, second = [(0.5, 5 / 9), (5.0, 4 / 9)], [(5.0, 1 / 7), (6.0, 3 / 7), (9.0, 3 / 7)]
+    height = 1e-8
+    u = 1.0 / complex(x, height)
+    one = other = u
+    for _ in range(400_000):
+        before, one = one, u * eta_over(other, second)
+        other = u * eta_over(one, first)
+        if abs(one - before) < 1e-15 * abs(one):
+            break
+    g = (sum(p / (1.0 - one * a) for a, p in first)) * u
+    points = descend(
+        law_of("discrete([0.5, 5], [5/9, 4/9]) * (discrete([1, 2, 5], [1/7, 3/7, 3/7]) + 4)"), np.array([x])
+    )
+    assert points.good[0]
+    # What the height does, and that the iteration creeps, is far less than the distance to another sheet.
+    assert abs(points.trace.g[0] - g.conjugate() if g.imag > 0 else points.trace.g[0] - g) < 1e-3 * abs(g)
 
 
 # ---- what cannot be ------------------------------------------------------------------------------------------------

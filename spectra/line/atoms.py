@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .._types import Array
-from .numbers import Number
 from .trace import Trace, leaf
 
 
@@ -25,7 +24,12 @@ class AtomsCurve:
 
     def trace(self, t: Array) -> Trace:
         """G = Σ p/(z − a)."""
-        return trace_of_atoms(self.locations, self.masses, t[0])
+        return trace_of_atoms(*self._rows, t[0])
+
+    @cached_property
+    def _rows(self) -> tuple[Array, Array]:
+        """Locations and masses in doubles."""
+        return np.array([float(a) for a in self.locations]), np.array([float(p) for p in self.masses])
 
     def start(self, z: Array) -> Array:
         """The point z itself."""
@@ -42,10 +46,9 @@ class AtomsCurve:
         return tuple((float(a), float(p)) for a, p in zip(self.locations, self.masses, strict=True))
 
 
-def trace_of_atoms(locations: Sequence[Number], masses: Sequence[Number], z: Array) -> Trace:
+def trace_of_atoms(locations: Array, masses: Array, z: Array) -> Trace:
     """G = Σ p/(z − a) and its derivative."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        parts = 1.0 / (z[:, None] - np.array([float(a) for a in locations]))
-    weights = np.array([float(p) for p in masses])
-    carried = weights * np.array([float(a) for a in locations])
-    return leaf(z, parts @ weights, parts @ carried, -(parts**2) @ weights, np.abs(parts) @ np.abs(carried))
+        parts = 1.0 / (z[:, None] - locations)
+    carried = masses * locations
+    return leaf(z, parts @ masses, parts @ carried, -(parts * parts) @ masses, np.abs(parts) @ np.abs(carried))

@@ -39,8 +39,9 @@ def trace_of_factors(
     # ζ keeps the digits of 1 + w/rank, w those beside a pole.
     top, stretch = 1.0 + w, np.ones_like(w)
     if rank is not None:
-        over = 1.0 / (1.0 - w)
-        w, stretch = rank * w * over, rank * over**2
+        # All of these are limits from above, too, where subtraction and division leave a zero below the axis.
+        over = 1.0 / (1.0 - w) + 0.0j
+        w, stretch = rank * w * over + 0.0j, rank * over**2
         top = 1.0 + w if rank < 1.0 else over
     count, points = len(factors), w.size
     total = -log_mean + np.log(w) - np.log(top)

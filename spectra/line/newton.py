@@ -13,8 +13,11 @@ from ..law import Law
 from .trace import Trace
 
 MAX_STEPS = 30
+# On the way down: what takes more is too far away.
+FEW_STEPS = 12
 # Steps shorter than this, relative to the unknowns, end it; near an edge rounding of z leaves more.
 SHORT = 1e-13
+ROUNDED, STALLED = 1e-7, 0.7
 # The same on the way down, where the next level starts from it, and residuals there.
 ROUGH_STEP, ROUGH = 1e-4, 1e-6
 # Residuals of what is accepted, relative to the terms.
@@ -56,6 +59,7 @@ def solve(
     *,
     of: Callable[[Trace], tuple[Array, Array]] | None = None,
     rough: Array | bool = False,
+    max_steps: int = MAX_STEPS,
 ) -> Points:
     """Newton's method from t (n, m) for `of` = `goal` (m,), z unless told otherwise.
 
@@ -65,23 +69,28 @@ def solve(
     on_z = of is None
     of = of or (lambda trace: (trace.z, trace.dz))
     t = np.array(t, complex)
-    active = np.arange(t.shape[1])
+    active, before = np.arange(t.shape[1]), np.full(t.shape[1], np.inf)
     with np.errstate(all="ignore"):
-        for _ in range(MAX_STEPS):
+        for _ in range(max_steps):
             trace = law.trace(t[:, active])
             value, slope = of(trace)
             misses = np.concatenate([trace.equations, (value - goal[active])[None]]).T
-            step = _solved(jacobian(trace, slope), misses).T
+            step = solved(jacobian(trace, slope), misses).T
             # No step may be as long as the unknown itself: poles and branch points are as far away.
             length = np.max(np.abs(step) / np.abs(t[:, active]), axis=0)
             step = step / np.maximum(1.0, 2.0 * length)
             t[:, active] = t[:, active] - np.where(np.isfinite(step), step, 0.0)
-            going = (length > short[active]) & np.isfinite(length)
+            # The square of a step is what is left of the next: one that is no shorter is rounding, as beside an edge.
+            stalled = (length < ROUNDED) & (length > STALLED * before[active])
+            before[active] = length
+            going = (length > short[active]) & np.isfinite(length) & ~stalled
             active = active[going]
             if not active.size:
                 break
         small = np.where(rough, ROUGH, SMALL)
-        return judged(law, t, goal, of, small, on_z=on_z)
+        found = judged(law, t, goal, of, small, on_z=on_z)
+    # Between two sheets that meet residuals are small long before it is clear which one is met.
+    return replace(found, good=found.good & (before < np.maximum(short, ROUNDED)))
 
 
 def judged(
@@ -97,7 +106,8 @@ def judged(
     return Points(t, trace, residual, (residual < small) & trace.valid & np.isfinite(residual))
 
 
-def _solved(matrices: Array, right: Array) -> Array:
+def solved(matrices: Array, right: Array) -> Array:
+    """Solutions (m, n) of the systems (m, n, n); NaN where a matrix is singular."""
     if matrices.shape[1] == 1:
         return right / matrices[:, 0]
     try:
@@ -115,7 +125,7 @@ def _drift(trace: Trace, slope: Array) -> Array:
     right = np.zeros((trace.z.size, trace.dz.shape[0]), complex)
     right[:, -1] = 1.0
     with np.errstate(all="ignore"):
-        return _solved(jacobian(trace, slope), right).T
+        return solved(jacobian(trace, slope), right).T
 
 
 def inside(points: Points) -> Array:
@@ -137,10 +147,11 @@ def rising(points: Points) -> Array:
     return found
 
 
-def descend(law: Law, z: Array) -> Points:
+def descend(law: Law, z: Array, *, levels: int = MAX_LEVELS) -> Points:
     """Solutions at z in the closed upper half plane, on the axis as limits from above: led down vertical lines.
 
-    A certified point is the only one, so that nothing hangs on the path; what fails is not `good`.
+    A certified point is the only one, so that nothing hangs on the path; what fails, or takes more steps down than
+    `levels`, is not `good`.
     """
     z = np.asarray(z, complex)
     x, bottom = z.real, z.imag
@@ -155,7 +166,7 @@ def descend(law: Law, z: Array) -> Points:
     t, powers = points.t, _powers(points)
     factor = np.full(x.size, DESCENT)
     done, refused = np.zeros(x.size, bool), np.zeros(x.size, bool)
-    for _ in range(MAX_LEVELS):
+    for _ in range(levels):
         rest = np.flatnonzero(~done & (factor < SLOWEST))
         if not rest.size:
             break
@@ -168,7 +179,7 @@ def descend(law: Law, z: Array) -> Points:
         with np.errstate(all="ignore"):
             start = t[:, rest] * ratio ** powers[:, rest]
         start = np.where(np.isfinite(start) & ~direct, start, t[:, rest])
-        tried = solve(law, start, x[rest] + 1j * new, rough=~last)
+        tried = solve(law, start, x[rest] + 1j * new, rough=~last, max_steps=FEW_STEPS)
         # On the axis itself a root may be real and yet another than the limit from above.
         ok = tried.good & ((new > 0.0) | inside(tried) | rising(tried))
         took = rest[ok]
@@ -180,7 +191,7 @@ def descend(law: Law, z: Array) -> Points:
         failed = rest[~ok & ~direct]
         factor[failed] = factor[failed] ** 0.5
     points = solve(law, t, z)
-    return replace(points, good=points.good & done)
+    return replace(points, good=points.good & done & ((bottom > 0.0) | inside(points) | rising(points)))
 
 
 def _powers(points: Points, of: Callable[[Trace], tuple[Array, Array]] | None = None) -> Array:

@@ -52,20 +52,30 @@ class Solutions:
         ------
         GapInside : a point is certified to lie in a gap.
         """
-        points = solve(self.law, self._guess(x), x.astype(complex))
-        good = points.good & inside(points)
-        density, noise = _density(points)
-        if not good.all():
-            lost = np.flatnonzero(~good)
-            other = descend(self.law, x[lost])
-            gap = other.good & ~inside(other)
-            if gap.any():
-                raise GapInside(x[lost[gap]])
-            points.t[:, lost], points.residual[lost], good[lost] = other.t, other.residual, other.good
-            density[lost], noise[lost] = _density(other)
-        self._keep(x[good], points.t[:, good])
-        self.residual = max([self.residual, *points.residual[good].tolist()])
-        return np.where(good, density, np.nan), noise
+        density, noise, good = np.full(x.size, np.nan), np.full(x.size, np.inf), np.zeros(x.size, bool)
+        # What was found first lies nearer than what was known before.
+        for find in (self._beside, self._beside, self._from_afar):
+            rest = np.flatnonzero(~good)
+            if not rest.size:
+                break
+            points = find(x[rest])
+            ok = points.good & inside(points)
+            here = rest[ok]
+            found, rounding = _density(points)
+            density[here], noise[here], good[here] = found[ok], rounding[ok], True
+            self._keep(x[here], points.t[:, ok])
+            self.residual = max([self.residual, *points.residual[ok].tolist()])
+        return density, noise
+
+    def _beside(self, x: Array) -> Points:
+        return solve(self.law, self._guess(x), x.astype(complex))
+
+    def _from_afar(self, x: Array) -> Points:
+        points = descend(self.law, x)
+        gap = points.good & ~inside(points)
+        if gap.any():
+            raise GapInside(x[gap])
+        return points
 
     def follow_to_zero(self) -> tuple[float, float]:
         """Solve at ever smaller x > 0 until what is below is a power of x; x there, and −d log(xρ)/d log x.

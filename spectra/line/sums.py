@@ -200,8 +200,8 @@ def _beside(
     found = []
     for part, whole in enumerate(total):
         sums = np.array([place[part] - rest[part] for place, rest in zip(places, rests, strict=True)])
-        index = pick.reshape((1,) * (sums.ndim - 1) + (-1,))
-        found.append(whole + np.take_along_axis(sums, index, axis=0)[0])
+        # The picked axis goes first beside the points'.
+        found.append(whole + sums[pick, ..., np.arange(pick.size)].T)
     return found[0], found[1]
 
 

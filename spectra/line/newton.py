@@ -17,7 +17,10 @@ MAX_STEPS = 30
 FEW_STEPS = 12
 # Steps shorter than this, relative to the unknowns, end it; near an edge rounding of z leaves more.
 SHORT = 1e-13
-ROUNDED, STALLED = 1e-7, 0.7
+ROUNDED, STALLED = 1e-4, 0.7
+# The last of all steps, if it is no longer than this, has led to where it was heading for; and at residuals like that
+# there is nothing but rounding between here and there.
+NEARLY, TINY = 1e-7, 1e-14
 # The same on the way down, where the next level starts from it, and residuals there.
 ROUGH_STEP, ROUGH = 1e-4, 1e-6
 # Residuals of what is accepted, relative to the terms.
@@ -69,7 +72,8 @@ def solve(
     on_z = of is None
     of = of or (lambda trace: (trace.z, trace.dz))
     t = np.array(t, complex)
-    active, before = np.arange(t.shape[1]), np.full(t.shape[1], np.inf)
+    active = np.arange(t.shape[1])
+    before, arrived = np.full(active.size, np.inf), np.zeros(active.size, bool)
     with np.errstate(all="ignore"):
         for _ in range(max_steps):
             trace = law.trace(t[:, active])
@@ -83,14 +87,14 @@ def solve(
             # The square of a step is what is left of the next: one that is no shorter is rounding, as beside an edge.
             stalled = (length < ROUNDED) & (length > STALLED * before[active])
             before[active] = length
-            going = (length > short[active]) & np.isfinite(length) & ~stalled
-            active = active[going]
+            arrived[active] = stalled | (length <= short[active])
+            active = active[~arrived[active] & np.isfinite(length)]
             if not active.size:
                 break
         small = np.where(rough, ROUGH, SMALL)
         found = judged(law, t, goal, of, small, on_z=on_z)
     # Between two sheets that meet residuals are small long before it is clear which one is met.
-    return replace(found, good=found.good & (before < np.maximum(short, ROUNDED)))
+    return replace(found, good=found.good & (arrived | (before < NEARLY) | (found.residual < TINY)))
 
 
 def judged(
@@ -140,10 +144,11 @@ def rising(points: Points) -> Array:
     """
     trace = points.trace
     drift = _drift(trace, trace.dz)
-    found = (trace.dg * drift).sum(axis=0).real < 0.0
-    for rows, reference in trace.inner:
-        rates = (rows * drift).sum(axis=1).real * (reference * drift).sum(axis=0).real
-        found &= (rates > 0.0).all(axis=0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = (trace.dg * drift).sum(axis=0).real < 0.0
+        for rows, reference in trace.inner:
+            rates = (rows * drift).sum(axis=1).real * (reference * drift).sum(axis=0).real
+            found &= (rates > 0.0).all(axis=0)
     return found
 
 

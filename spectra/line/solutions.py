@@ -136,7 +136,8 @@ def _density(points: Points) -> tuple[Array, Array]:
     trace = points.trace
     with np.errstate(all="ignore"):
         matrices = jacobian(trace, trace.dz)
-        regular = np.isfinite(np.linalg.cond(matrices)) if matrices.shape[1] > 1 else np.ones(trace.z.size, bool)
+        # At an edge they are singular, but for rounding that no condition number sees.
+        regular = np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
         reach = np.abs(np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1]))))
         moved = (reach @ (np.finfo(float).eps * trace.sizes.T[..., None]))[..., 0].T
         noise = (np.abs(trace.dg) * moved).sum(axis=0) / np.abs(trace.g.imag)

@@ -100,18 +100,20 @@ class Product(LineLaw):
         """At z = ω_A ω_B w/(1 + w), w = ω_A G_A(ω_A) − 1 = ω_B G_B(ω_B) − 1."""
         here = self.positive.unknowns
         a, b = side_by_side([self.positive.trace(t[:here]), self.other.trace(t[here:])])
-        # w/(1 + w) = w/(ω_A G_A).  Near −1 it is 1 + w that has the digits.
-        w, dw = b.w, b.dw
+        # w/(1 + w) = w/(ω_A G_A).  Near −1 it is 1 + w that has the digits; near 0, where ω_A is infinite, the w of A.
+        sharper = a.w_size * np.abs(b.w) < b.w_size * np.abs(a.w)
+        w, w_size = np.where(sharper, a.w, b.w), np.where(sharper, a.w_size, b.w_size)
+        dw = np.where(sharper, a.dw, b.dw)
         low = np.abs(1.0 + w) < 0.5
-        miss = np.where(low, a.z * a.g - b.z * b.g, a.w - w)
+        miss = np.where(low, a.z * a.g - b.z * b.g, a.w - b.w)
         terms = np.where(low, a.sizes[-1] * np.abs(a.g) + b.sizes[-1] * np.abs(b.g), a.w_size + b.w_size)
         z = b.z * w / a.g
         dz = z * (b.dz / b.z + dw / w - a.dg / a.g)
         g = b.z * b.g / z
         dg = dw / z - dz * g / z
-        size = np.abs(z) * (a.sizes[-1] / np.abs(a.z) + b.sizes[-1] / np.abs(b.z) + b.w_size / np.abs(w))
+        size = np.abs(z) * (a.sizes[-1] / np.abs(a.z) + b.sizes[-1] / np.abs(b.z) + w_size / np.abs(w))
         # Where w is lost in its terms, z is, and anything would pass.
-        valid = (np.abs(w) > LOST * b.w_size) & a.valid & b.valid & same_side(b.z, b.sizes[-1], z, size)
+        valid = (np.abs(w) > LOST * w_size) & a.valid & b.valid & same_side(b.z, b.sizes[-1], z, size)
         valid &= same_side(-g, np.abs(g) * size / np.abs(z), z, size)
         if self._both_positive:
             valid &= same_side(a.z, a.sizes[-1], z, size)
@@ -124,11 +126,11 @@ class Product(LineLaw):
             dz,
             dg,
             np.concatenate([a.equations, b.equations, miss[None]]),
-            np.concatenate([a.slopes, b.slopes, (a.dw - dw)[None]]),
+            np.concatenate([a.slopes, b.slopes, (a.dw - b.dw)[None]]),
             valid,
             inner,
             np.concatenate([a.sizes[:-1], b.sizes[:-1], [terms], [size]]),
-            b.w_size,
+            w_size,
         )
 
     def start(self, z: Array) -> Array:

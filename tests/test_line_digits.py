@@ -135,7 +135,7 @@ def test_products_with_signed_laws_solve_the_equation_of_silverstein(text: str, 
             assert spectrum.pdf(x) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("distance", [F(1, 100), F(1, 10**6), F(1, 10**8), F(1, 10**12), F(1, 10**14)])
+@pytest.mark.parametrize("distance", [F(1, 100), F(1, 10**6), F(1, 10**8), F(1, 10**12), F(0)])
 def test_digits_stay_where_z_times_g_is_one(distance: Fraction) -> None:
     # At z = −4 w = zG − 1 vanishes, and one subordination point is infinite.  S of MP(c) is 1/(1 + c w), so that
     # w = ω G(ω) − 1 of the other factor at ω = z/(1 + c w).
@@ -150,7 +150,7 @@ def test_digits_stay_where_z_times_g_is_one(distance: Fraction) -> None:
         w = mp.re(mp.findroot(miss, mp.mpf(z + 4) / 40 + mp.mpf(10) ** -25))
         expected = float((1 + w) / mp.mpf(z))
     found = stieltjes(law_of("MP(1/10) * (semicircle(1) + 1/4)"), z)
-    assert found == pytest.approx(expected, rel=1e-11)
+    assert found == pytest.approx(expected, rel=1e-13)
 
 
 def test_laws_of_slopes_are_as_fine_as_their_sums_need() -> None:

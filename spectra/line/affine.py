@@ -59,7 +59,15 @@ class Affine(LineLaw):
         extra = (b / s) * trace.g
         w, w_size = trace.w + extra, trace.w_size + np.abs(extra)
         return replace(
-            trace, sizes=sizes, w=w, w_size=w_size, z=s * trace.z + b, g=trace.g / s, dz=s * trace.dz, dg=trace.dg / s
+            trace,
+            sizes=sizes,
+            w=w,
+            w_size=w_size,
+            z=s * trace.z + b,
+            g=trace.g / s,
+            dz=s * trace.dz,
+            dg=trace.dg / s,
+            turn=None,
         )
 
     def start(self, z: Array) -> Array:

@@ -45,11 +45,12 @@ def trace_of_factors(
         top = 1.0 + w if rank < 1.0 else over
     count, points = len(factors), w.size
     total = -log_mean + np.log(w) - np.log(top)
-    rate = 1.0 / (w * top)
+    rate, turn = 1.0 / (w * top), np.zeros((1 + count, points), complex)
     for ratio, exponent in shifts:
         base = over if rank is not None and ratio * rank == 1.0 else 1.0 + ratio * w
         total = total + exponent * np.log(base)
         rate = rate + exponent * ratio / base
+        turn[0] -= exponent * ratio / base
     rates = np.zeros((1 + count, points), complex)
     equations = np.zeros((count, points), complex)
     slopes = np.zeros((count, 1 + count, points), complex)
@@ -58,11 +59,13 @@ def trace_of_factors(
     for k, factor in enumerate(factors):
         r, n = factor.ratio, factor.count
         total = total + n * (np.log(v[k]) + np.log(1.0 + r * w) - np.log(r * w))
-        rate = rate + n * (r / (1.0 + r * w) - 1.0 / w)
+        beside = n * (r / (1.0 + r * w) - 1.0 / w)
+        rate = rate + beside
+        turn[0], turn[1 + k] = turn[0] - beside, -n / v[k]
         rates[1 + k] = n / v[k]
         equations[k] = psi[k] - r * w
         slopes[k, 0], slopes[k, 1 + k] = -r, steepness[k]
-    rates[0] = rate * stretch
+    rates[0], turn[0] = rate * stretch, turn[0] * stretch
     slopes[:, 0] *= stretch
     z = np.exp(-total)
     g = top / z
@@ -77,7 +80,7 @@ def trace_of_factors(
         inner[k, 1 + k] = -1.0
     oriented = ((inner, dz),) if count else ()
     sizes = np.abs(np.stack([*(factor.ratio * w for factor in factors), z]))
-    trace = Trace(z, g, w, dz, dg, equations, slopes, valid, oriented, sizes, np.abs(w))
+    trace = Trace(z, g, w, dz, dg, equations, slopes, valid, oriented, sizes, np.abs(w), turn)
     return _conjugated(trace, below)
 
 
@@ -87,6 +90,6 @@ def _conjugated(trace: Trace, below: Array) -> Trace:
     def back(part: Array) -> Array:
         return np.where(below, part.conj(), part)
 
-    names = ("z", "g", "w", "dz", "dg", "equations", "slopes")
+    names = ("z", "g", "w", "dz", "dg", "equations", "slopes", "turn")
     parts = {name: back(getattr(trace, name)) for name in names}
     return replace(trace, inner=tuple((back(rows), back(other)) for rows, other in trace.inner), **parts)

@@ -78,14 +78,14 @@ def solve(
         for _ in range(max_steps):
             trace = law.trace(t[:, active])
             value, slope = of(trace)
-            misses = np.concatenate([trace.equations, (value - goal[active])[None]]).T
-            step = solved(jacobian(trace, slope), misses).T
+            misses, residual = _misses(trace, value, goal[active], on_z=on_z)
+            step = solved(jacobian(trace, slope), misses.T).T
             # No step may be as long as the unknown itself: poles and branch points are as far away.
             length = np.max(np.abs(step) / np.abs(t[:, active]), axis=0)
             step = step / np.maximum(1.0, 2.0 * length)
             t[:, active] = t[:, active] - np.where(np.isfinite(step), step, 0.0)
             # The square of a step is what is left of the next: one that is no shorter is rounding, as beside an edge.
-            stalled = (length < ROUNDED) & (length > STALLED * before[active])
+            stalled = (length < ROUNDED) & (length > STALLED * before[active]) & (residual < TINY)
             before[active] = length
             arrived[active] = stalled | (length <= short[active])
             active = active[~arrived[active] & np.isfinite(length)]
@@ -97,16 +97,20 @@ def solve(
     return replace(found, good=found.good & (arrived | (before < NEARLY) | (found.residual < TINY)))
 
 
+def _misses(trace: Trace, value: Array, goal: Array, *, on_z: bool) -> tuple[Array, Array]:
+    """What the equations, and `value` = `goal`, miss by (n, m), and the largest of that relative to the terms (m,)."""
+    misses = np.concatenate([trace.equations, (value - goal)[None]])
+    sizes = np.concatenate([trace.sizes[:-1], np.maximum(trace.sizes[-1] if on_z else 0.0, np.abs(goal))[None]])
+    # At z = 0 the size may be 0, too.
+    return misses, np.max(np.abs(misses) / np.where(misses == 0.0, 1.0, sizes), axis=0)
+
+
 def judged(
     law: Law, t: Array, goal: Array, of: Callable[[Trace], tuple[Array, Array]], small: Array, *, on_z: bool
 ) -> Points:
     """The points with residuals relative to the terms they are what is left of, and certificates."""
     trace = law.trace(t)
-    value, _ = of(trace)
-    misses = np.concatenate([trace.equations, (value - goal)[None]])
-    sizes = np.concatenate([trace.sizes[:-1], np.maximum(trace.sizes[-1] if on_z else 0.0, np.abs(goal))[None]])
-    # At z = 0 the size may be 0, too.
-    residual = np.max(np.abs(misses) / np.where(misses == 0.0, 1.0, sizes), axis=0)
+    _, residual = _misses(trace, of(trace)[0], goal, on_z=on_z)
     return Points(t, trace, residual, (residual < small) & trace.valid & np.isfinite(residual))
 
 

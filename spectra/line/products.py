@@ -108,7 +108,9 @@ class Product(LineLaw):
         miss = np.where(low, a.z * a.g - b.z * b.g, a.w - b.w)
         terms = np.where(low, a.sizes[-1] * np.abs(a.g) + b.sizes[-1] * np.abs(b.g), a.w_size + b.w_size)
         z = b.z * w / a.g
-        dz = z * (b.dz / b.z + dw / w - a.dg / a.g)
+        dz = z * (
+            b.dz / b.z + (dw / w - a.dg / a.g if a.turn is None else np.where(sharper, a.turn, dw / w - a.dg / a.g))
+        )
         g = b.z * b.g / z
         dg = dw / z - dz * g / z
         size = np.abs(z) * (a.sizes[-1] / np.abs(a.z) + b.sizes[-1] / np.abs(b.z) + w_size / np.abs(w))

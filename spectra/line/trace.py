@@ -33,6 +33,7 @@ class Trace:
         the support.
     sizes : (n, m) of the terms of the equations, and of z: what rounding is relative to.
     w_size : (m,) the same of w.
+    turn : (n, m) d log(w/g), where a formula keeps its digits at w = 0.
     """
 
     z: Array
@@ -46,6 +47,7 @@ class Trace:
     inner: tuple[tuple[Array, Array], ...]
     sizes: Array
     w_size: Array
+    turn: Array | None = None
 
     @property
     def dw(self) -> Array:
@@ -87,7 +89,9 @@ def side_by_side(traces: Sequence[Trace]) -> list[Trace]:
             return padded
 
         inner = tuple((wide(rows), wide(reference)) for rows, reference in trace.inner)
-        found.append(replace(trace, dz=wide(trace.dz), dg=wide(trace.dg), slopes=wide(trace.slopes), inner=inner))
+        turn = None if trace.turn is None else wide(trace.turn)
+        slopes = wide(trace.slopes)
+        found.append(replace(trace, dz=wide(trace.dz), dg=wide(trace.dg), slopes=slopes, inner=inner, turn=turn))
     return found
 
 

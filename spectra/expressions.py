@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .activations import get_activation
 from .convolve import (
     affine,
     compound_poisson,
@@ -256,7 +257,9 @@ def _arcsine(a: Fraction, b: Fraction | None = None) -> Law:
 
 
 def _slope(activation: _Name | str, variance: Fraction) -> Law:
-    return SquaredSlope(activation.text if isinstance(activation, _Name) else activation, float(variance))
+    if isinstance(activation, _Name) or re.fullmatch(r"[\w-]{2,}", activation):
+        return SquaredSlope(activation.text if isinstance(activation, _Name) else activation, float(variance))
+    return SquaredSlope(get_activation({"expr": activation}), float(variance))
 
 
 def _empirical(path: str) -> Law:
@@ -298,7 +301,13 @@ _LAWS = (
     _Entry(("compound",), "compound(rate, law of the jumps)", (_NUMBER, _LAW), compound_poisson, least=2),
     _Entry(("compress",), "compress(law, share)", (_LAW, _NUMBER), compression, least=2),
     _Entry(("sum_power",), "sum_power(law, t): law ⊞ … ⊞ law, t times", (_LAW, _NUMBER), free_sum_power, least=2),
-    _Entry(("slope",), "slope(tanh, variance): φ′(√variance z)², z normal", (_WORD, _NUMBER), _slope, least=2),
+    _Entry(
+        ("slope",),
+        'slope(tanh, variance) or slope("x**2/2", 1): φ′(√variance z)², z normal',
+        (_WORD, _NUMBER),
+        _slope,
+        least=2,
+    ),
     _Entry(("empirical",), 'empirical("eigenvalues.npy")', ((str,),), _empirical),
 )
 _BY_NAME = {alias: entry for entry in _LAWS for alias in entry.names}

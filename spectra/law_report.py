@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -78,7 +79,7 @@ class LawReport:
             record["free_cumulants_exact"] = [str(k) for k in self.free_cumulants[:order]]
         missing: list[str] = []
         record = finite(record, missing)
-        diverges = [f"`{path}` is null: the density diverges there." for path in dict.fromkeys(missing)]
+        diverges = [f"`{path}` is null: {_why(path)}." for path in dict.fromkeys(missing)]
         record["checks"]["notes"] = [*self.law.notes, *diverges]
         return record
 
@@ -86,6 +87,7 @@ class LawReport:
         """By how much the density's m_1 … m_4 miss the series', relative to E |x|^k or its like."""
         law = self.spectrum
         reach = max(abs(end) for end in law.support())
+        reach = reach if math.isfinite(reach) else max(abs(end) for end in law.effective_support)
         x, weights = law.quadrature()
         found = []
         for k, moment in enumerate(self.moments[: min(self.order, 4)], 1):
@@ -93,6 +95,10 @@ class LawReport:
             scale = max(abs(float(moment)), 1e-3 * reach**k) or 1.0
             found.append((value - float(moment)) / scale)
         return found
+
+
+def _why(path: str) -> str:
+    return "the density diverges there" if path.startswith("density") else "it is infinite"
 
 
 def _double(x: Fraction) -> float:

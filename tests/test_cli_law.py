@@ -181,3 +181,31 @@ def test_plot_and_bad_input(capsys, tmp_path: Path) -> None:
     capsys.readouterr()
     assert "`ratio` must be positive" in refused(capsys, "law", "MP(-1)", "--json", str(tmp_path / "none.json"))
     assert not (tmp_path / "none.json").exists()
+
+
+def test_the_help_shows_the_examples_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["law", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert '\n  "semicircle(1) + bernoulli(1/2)"    free sum\n' in shown
+    assert "\\b" not in shown
+
+
+def test_quoted_text_is_a_name_or_an_expression() -> None:
+    assert parse_law('slope("tanh", 1/2)') == SquaredSlope("tanh", 0.5)
+    assert parse_law('slope("x", 2)').spectrum().atoms[0].location == 1.0
+    refused = {'slope("tanhh", 1)': "did you mean 'tanh'", 'slope("open(1)", 1)': "unknown function 'open'"}
+    for text, message in refused.items():
+        with pytest.raises(ConfigError, match=message):
+            parse_law(text)
+
+
+def test_laws_that_reach_to_infinity_are_drawn_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "chi.png"
+    assert main(["law", 'slope("x**2/2", 1)', "--plot", str(picture), "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    record = json.loads(out)
+    assert record["support"] == [[0.0, None]]
+    assert "`support` is null: it is infinite" in err
+    assert picture.stat().st_size > 5000
+    assert main(["law", 'slope("x**2/2", 1)']) == 0
+    assert "[0, ∞)" in capsys.readouterr().out

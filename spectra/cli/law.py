@@ -32,7 +32,7 @@ def law(
     json_path: str | None,
     plot_path: str | None,
 ) -> None:
-    r"""Support, atoms, moments, free cumulants and density of the law in EXPRESSION.
+    """Support, atoms, moments, free cumulants and density of the law in EXPRESSION.
 
     \b
     "MP(1/2) * MP(1/5)"                 free product, of sample covariance matrices
@@ -41,8 +41,8 @@ def law(
 
     Laws: MP(ratio, scale), semicircle(variance), arcsine(r) or (a, b), bernoulli(p), discrete({a: p, …}) or ([a, …]),
     dirac(a), FC(order), free_poisson(rate, jump), compound(rate, law), compress(law, share), sum_power(law, t),
-    slope(activation, variance), empirical("file.npy").
-    """
+    slope(activation or "x**2/2", variance), empirical("file.npy").
+    """  # noqa: D301 (click's mark is the character itself)
     outputs = Outputs(json_path, plot_path)
 
     from ..expressions import parse_law

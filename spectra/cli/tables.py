@@ -54,7 +54,9 @@ def number(value: float | None, digits: int = 6) -> str:
 
 
 def interval(pair: Sequence[float | None]) -> str:
-    """Two numbers as an interval."""
+    """Two numbers as an interval; without an upper one it has no end, or one beyond the range of doubles."""
+    if pair[1] is None:
+        return f"[{number(pair[0])}, ∞)"
     return f"[{number(pair[0])}, {number(pair[1])}]"
 
 

@@ -286,7 +286,7 @@ def _extremes(activation: Activation) -> tuple[float, float]:
         with np.errstate(over="ignore", invalid="ignore"):
             slopes = branch.slope(ends)
             values += [t for t in slopes**2 if not math.isnan(t)]
-        if slopes.min() * slopes.max() < 0.0:
+        if slopes.min() < 0.0 < slopes.max():
             values.append(0.0)
     return float(min(values)), float(max(values))
 

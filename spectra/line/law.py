@@ -53,7 +53,13 @@ class LineLaw(Law):
     def _found(self) -> Found:
         from .assembly import spectrum_of
 
+        _refuse_unbounded(self)
         return spectrum_of(self)
+
+
+def _refuse_unbounded(law: Law) -> None:
+    if not np.isfinite(law.hull).all():
+        raise ConvergenceError(f"`{type(law).__name__}`: the law reaches to infinity; only bounded ones are found here")
 
 
 def _found(law: Law, z: Array) -> Points:
@@ -63,6 +69,7 @@ def _found(law: Law, z: Array) -> Points:
     ------
     ConvergenceError : some could not be certified.
     """
+    _refuse_unbounded(law)
     points = descend(law, z)
     if not points.good.all():
         worst = z[~points.good][0]

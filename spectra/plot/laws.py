@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 POINTS = 800
 # A law whose bulk on [0, ∞) has all but this share of its mass on so many decades is drawn against log x.
 SHARE, DECADES = 0.05, 2.5
+# Share of the mass beyond the picture where a law reaches to infinity.
+FARTHEST = 1e-6
 # Where a density diverges the picture ends at this multiple of the median density.
 HIGHEST = 6.0
 # Labels of atoms stand in rows of their own, this many points apart.
@@ -28,7 +30,8 @@ def law_figure(law: Distribution, title: str) -> Figure:
     """Density over the bulks, stems for atoms on a scale of their own at the right, broken lines at the edges."""
     figure, (axes,) = page(1)
     axes.set_title("\n".join(textwrap.wrap(title.replace("$", r"\$"), 88)[:2]), fontsize=11)
-    places = [end for bulk in law.bulks for end in bulk] + [atom.location for atom in law.atoms]
+    bulks = _drawn(law)
+    places = [end for bulk in bulks for end in bulk] + [atom.location for atom in law.atoms]
     low, high = min(places), max(places)
     logarithmic = bool(law.bulks) and low >= 0.0 and _decades(law) > DECADES
     if logarithmic:
@@ -41,12 +44,18 @@ def law_figure(law: Distribution, title: str) -> Figure:
     axes.set_xlim(low, high)
     axes.set_xlabel("x")
     axes.set_ylabel("density of ln x" if logarithmic else "density")
-    _draw_density(axes, law, low, logarithmic=logarithmic)
+    _draw_density(axes, law, bulks, low, logarithmic=logarithmic)
     axes.grid(visible=True, color="0.92", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     _draw_atoms(axes, law, low, high, logarithmic=logarithmic)
     return figure
+
+
+def _drawn(law: Distribution) -> list[tuple[float, float]]:
+    """The bulks, of those that reach to infinity all but a millionth of the mass."""
+    tops = iter(law.icdf(np.array([1.0 - FARTHEST])))
+    return [(a, b if np.isfinite(b) else float(next(tops))) for a, b in law.bulks]
 
 
 def _share_at(law: Distribution) -> float:
@@ -57,14 +66,16 @@ def _share_at(law: Distribution) -> float:
 
 def _decades(law: Distribution) -> float:
     """Decades between the lower end of what is drawn and the upper end of the law."""
-    start, end = law.icdf(np.array([_share_at(law), 1.0]))
+    start, end = law.icdf(np.array([_share_at(law), 1.0 - FARTHEST]))
     return float(np.log10(end / start)) if start > 0.0 else 0.0
 
 
-def _draw_density(axes: Axes, law: Distribution, left: float, *, logarithmic: bool) -> None:
+def _draw_density(
+    axes: Axes, law: Distribution, bulks: list[tuple[float, float]], left: float, *, logarithmic: bool
+) -> None:
     crowded = 0.5 - 0.5 * np.cos(np.pi * np.arange(POINTS + 1) / POINTS)
     peak, values = 0.0, []
-    for a, b in law.bulks:
+    for (a, b), ends in zip(bulks, law.bulks, strict=True):
         start = max(a, left)
         x = start * (b / start) ** crowded if logarithmic else start + (b - start) * crowded
         y = np.asarray(law.pdf(x)) * (x if logarithmic else 1.0)
@@ -75,8 +86,8 @@ def _draw_density(axes: Axes, law: Distribution, left: float, *, logarithmic: bo
         inner = y[(crowded > 0.001) & (crowded < 0.999) & np.isfinite(y)]
         peak = max(peak, float(inner.max(initial=0.0)))
         values += inner.tolist()
-        for end in (a, b):
-            if not logarithmic or end > left:
+        for end in ends:
+            if np.isfinite(end) and (not logarithmic or end > left):
                 axes.axvline(end, color="0.55", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     if not law.bulks:
         axes.set_yticks([])

@@ -312,3 +312,17 @@ def test_mass_beyond_the_reach_is_bounded() -> None:
         over = GaussianBalls(get_activation("tanh"), arb(1))
         # Without the tails the ball would be narrower than P(|z| > R) times the bound.
         assert float(over.of_slope(lambda t: t, arb(1)).real.rad()) >= float(over.outside.lower())
+
+
+@pytest.mark.parametrize("name", ["hardtanh", "shifted_relu", "relu6", "hardswish", "leaky_relu", "erf"])
+def test_every_enclosure_is_as_narrow_as_was_asked_for(name: str) -> None:
+    net = Network(activation=name, weights="orthogonal", depth=3, sigma_w=1.1, sigma_b=0.1, input_variance=0.3)
+    found = predict(net, dps=40, certify=True).to_dict()["certified"]
+    assert {"sigma_w", "chi_layer_1", "mu_1", "mu_2", "m_1", "m_6"} <= found.keys()
+    for middle, radius in found.values():
+        assert mpmath.mpf(radius) <= mpmath.mpf("1e-39") * abs(mpmath.mpf(middle))
+    if name == "hardtanh":
+        # P(|√q z| < 1), q = 1.21·0.3 + 0.01
+        with mpmath.workdps(45):
+            exact = mpmath.erf(1 / mpmath.sqrt(2 * (mpmath.mpf("1.1") ** 2 * mpmath.mpf("0.3") + mpmath.mpf("0.01"))))
+            assert abs(mpmath.mpf(found["mu_1"][0]) - exact) <= mpmath.mpf(found["mu_1"][1])

@@ -30,18 +30,19 @@ class SlopeBalls:
     ----------
     activation : φ, with a symbolic form.
     q : variance ≥ 0, a ball or an exact number; 0 is the limit q → 0⁺.
+
+    Attributes
+    ----------
+    atoms : pairs (mass, φ'²) where these are all there is, else None.
     """
 
     def __init__(self, activation: Activation, q: arb) -> None:
         self.activation, self.q = activation, arb(q)
         self._over = None if self.q.is_zero() else GaussianBalls(activation, self.q)
-
-    @cached_property
-    def atoms(self) -> list[tuple[arb, arb]] | None:
-        """Pairs (mass, φ'²) where these are all there is."""
-        if self._over is None:
-            return [(arb(1) / 2, s * s) for s in _slopes_at_zero(self.activation)]
-        return self._over.atoms
+        # Now, at this precision, and not where they are first asked for.
+        self.atoms = (
+            [(arb(1) / 2, s * s) for s in _slopes_at_zero(activation)] if self._over is None else self._over.atoms
+        )
 
     @property
     def proven(self) -> bool:

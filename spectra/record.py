@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .digits import DOUBLE_DIGITS
+from .spectrum import OUTSIDE
 
 if TYPE_CHECKING:
     from .distribution import Distribution
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-# Mass left out at each end of a bulk by the default points; half of what `effective_support` leaves out in all.
-TAIL_MASS = 5e-13
 # A bulk whose ends differ by more than this factor gets its points on a logarithmic scale.
 WIDE = 100.0
 # A law may reach beyond the range of doubles; its points, and its density there, of order 1/λ at most, cannot.
@@ -150,7 +149,7 @@ def _crowded(number: int) -> np.ndarray:
 
 
 def _span(law: Distribution, low: float, high: float) -> tuple[float, float, float, float]:
-    """Part of a bulk that doubles reach and that holds all but `TAIL_MASS` at each end, and its mass.
+    """Part of a bulk that doubles reach and that holds all but `OUTSIDE` at each end, and its mass.
 
     Returns
     -------
@@ -160,9 +159,9 @@ def _span(law: Distribution, low: float, high: float) -> tuple[float, float, flo
     high = min(high, LARGEST)
     before = float(law.cdf(SMALLEST if low == 0.0 else low))
     mass = float(law.cdf(high)) - atoms.get(high, 0.0) - before
-    if mass <= 4 * TAIL_MASS:
+    if mass <= 4 * OUTSIDE:
         return low, high, before, max(mass, 0.0)
-    before, mass = before + TAIL_MASS, mass - 2 * TAIL_MASS
+    before, mass = before + OUTSIDE, mass - 2 * OUTSIDE
     start, end = (float(x) for x in law.icdf(np.array([before, before + mass])))
     return max(low, start, SMALLEST if low >= 0.0 else low), min(high, end), before, mass
 

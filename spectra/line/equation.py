@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from .._types import Array
 from ..assembly import VALLEY, Assembly
 from ..laws.nodes import LawStack
 from ..master import Factor, MasterEquation
+from ..series import log_scaled_moments
 from .factors import trace_of_factors
 from .law import LineLaw
 from .trace import Trace
@@ -76,8 +78,9 @@ class EquationCurve(LineLaw):
         return tuple(found) if self.known.atom_at_zero > 0.0 else ((0.0, 0.0), *found)
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
-        """By the series in doubles."""
-        raise NotImplementedError(f"`EquationCurve.moment_list({ring}, {order})`: the equation's own series has them.")
+        """By the equation's own series, in doubles."""
+        scaled = np.arange(1, order + 1) * -self.equation.constant + log_scaled_moments(self.equation, order)
+        return [ring.number(Fraction(m)) for m in np.exp(scaled).tolist()]
 
 
 def mended(built: Assembly) -> Assembly:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .convolve import free_product as free_product
     from .convolve import free_sum as free_sum
     from .convolve import free_sum_power as free_sum_power
+    from .elsewhere import measured as measured
     from .expressions import parse_law as parse_law
     from .law import Law as Law
     from .network.config import Network as Network
@@ -55,6 +56,7 @@ _HOMES = {
     "free_sum": "convolve",
     "free_sum_power": "convolve",
     "mean_field": "network.meanfield",
+    "measured": "elsewhere",
     "moments": "transforms",
     "parse_law": "expressions",
     "predict": "prediction",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .distances import ROUNDING, Grid
+from .elsewhere import measured
 from .errors import ConfigError
 from .extrapolation import Intercept, extrapolate
 from .sampling import Ensemble, Progress
@@ -124,7 +125,7 @@ class CrossCheck:
 
 def crosscheck(
     pred: Prediction,
-    ensemble: Ensemble | Sequence[Ensemble],
+    ensemble: Ensemble | Sequence[Ensemble] | np.ndarray,
     *,
     moments: int = 4,
     companions: bool = True,
@@ -135,7 +136,8 @@ def crosscheck(
     Parameters
     ----------
     pred : the prediction, a law in the limit of infinite width.
-    ensemble : samples of the same network, at one width or at several (widths in fixed proportion).
+    ensemble : samples of the same network, at one width or at several (widths in fixed proportion); or singular values
+        from elsewhere, (samples, n), as `spectra.measured` takes them.
     moments : number of moments compared.
     companions : with a single width, also sample at N/2 and N/4 (`spectra.sampling.companions`, ¾ of the cost again)
         to measure the finite-width bias. Without them it is only allowed for, and the distances are not judged.
@@ -179,6 +181,8 @@ def crosscheck(
     Gaussian concentration: Ledoux, Talagrand, Probability in Banach Spaces (1991), section 3.1.
     """
     notes: list[str] = []
+    if isinstance(ensemble, np.ndarray):
+        ensemble = measured(pred.network, ensemble)
     ensembles = _validated(ensemble, moments)
     if companions and len(ensembles) == 1:
         ensembles = (*ensembles, *draw_companions(ensembles[0], progress=progress))

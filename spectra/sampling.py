@@ -121,7 +121,7 @@ def sample(
     refuse_beyond_memory(net, width, f"sample(width={width})")
     state = mean_field(net)
     specs: list[LayerSpec] = [run.spec for run in state.runs for _ in range(run.repeat)]
-    widths = _scaled_widths(net, width)
+    widths = scaled_widths(net, width)
     for spec in specs:
         if spec.kind != "dense":
             raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")
@@ -178,7 +178,7 @@ def refuse_beyond_memory(net: Network, width: int | None, name: str) -> None:
     if memory is None:
         return
     # The width by itself first: where it is no double, neither are the others.
-    if (isinstance(width, int) and 8 * width > memory) or _least_bytes(_scaled_widths(net, width)) > memory:
+    if (isinstance(width, int) and 8 * width > memory) or _least_bytes(scaled_widths(net, width)) > memory:
         size = "its own width" if width is None else f"width {width}"
         raise ConfigError(
             f"`{name}`: the matrices of one network of {size} are more than the {memory / 2**30:.3g} GiB of memory of "
@@ -232,7 +232,7 @@ def _count(name: str, value: Any, lowest: int) -> int:
     return int(value)
 
 
-def _scaled_widths(net: Network, width: int | None) -> tuple[int, ...]:
+def scaled_widths(net: Network, width: int | None) -> tuple[int, ...]:
     """N_0 … N_L with the largest set to `width` and the ratios kept; equal widths where the net states none."""
     if width is not None:
         width = _count("width", width, 1)

@@ -36,7 +36,7 @@ ROWS = (
     ("convolve",),
     ("network",),
     ("exact",),
-    ("graded", "sampling", "reading", "record", "files"),
+    ("graded", "sampling", "elsewhere", "reading", "record", "files"),
     ("plot",),
     ("prediction", "expressions", "law_report"),
     ("extrapolation", "shape", "distances"),

@@ -18,6 +18,12 @@ DEFAULT_WIDTH = 500
 @click.option("--width", type=click.IntRange(1), help="Largest width; the configuration's own, or else 500.")
 @click.option("--widths", type=CountList(), metavar="N,N,…", help="Several widths instead of one.")
 @click.option("--samples", type=click.IntRange(2), default=8, show_default=True, help="Networks sampled per width.")
+@click.option(
+    "--singular-values",
+    "measured_path",
+    metavar="FILE",
+    help="Compare singular values measured elsewhere (.npy of shape (samples, n), or text) instead of sampling.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sampling.")
 @set_option
 @output_options
@@ -26,6 +32,7 @@ def check(
     width: int | None,
     widths: tuple[int, ...] | None,
     samples: int,
+    measured_path: str | None,
     seed: int,
     changes: dict[str, Any],
     json_path: str | None,
@@ -36,23 +43,31 @@ def check(
         raise click.UsageError("give `--width` or `--widths`, not both.")
     if widths is not None and len(set(widths)) < len(widths):
         raise click.UsageError("`--widths` names a width twice.")
+    if measured_path is not None and (width is not None or widths is not None):
+        raise click.UsageError("`--singular-values` have a width of their own: leave `--width` and `--widths` out.")
     outputs = Outputs(json_path, plot_path)
     net = load(config, changes)
     own = None if net.widths is not None else DEFAULT_WIDTH
     sampled_widths: tuple[int | None, ...] = widths or (width or own,)
 
     from ..agreement import crosscheck
+    from ..elsewhere import measured, read_singular_values
     from ..prediction import predict
     from ..sampling import refuse_beyond_memory, sample
 
-    for n in sampled_widths:
+    given = None if measured_path is None else measured(net, read_singular_values(measured_path))
+    for n in sampled_widths if given is None else ():
         refuse_beyond_memory(net, n, "--width" if widths is None else "--widths")
     pred = predict(net)
     with progress("sampling") as start:
-        ensembles = [
-            sample(net, width=n, samples=samples, seed=seed, progress=start("" if n is None else f"width {n}"))
-            for n in sampled_widths
-        ]
+        ensembles = (
+            [given]
+            if given is not None
+            else [
+                sample(net, width=n, samples=samples, seed=seed, progress=start("" if n is None else f"width {n}"))
+                for n in sampled_widths
+            ]
+        )
         result = crosscheck(pred, ensembles, progress=start("smaller widths") if len(ensembles) == 1 else None)
 
     record = pred.to_dict()

@@ -15,6 +15,7 @@ from .errors import ConvergenceError
 from .master import MasterEquation
 from .pointwise import Spot, lifted
 from .pole import MARGINAL, marginal_places
+from .series import relative_variance
 from .solve import CERTIFIED, solve
 from .thin import LARGEST_V, LOST, THIN, TailWalker, columns
 from .walker import FLAT, Arc, Edge
@@ -28,6 +29,8 @@ NOTHING = -55.0
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
+# Standard deviations, relative to the mean, that an arc of a narrow law is long, or more.
+NARROWS = 2.0
 # Distances in log u from an edge at which a solution is sought without a starting value; beside an atom the farthest
 # first.
 BESIDE_EDGE = (1e-4, 1e-3, 0.01, 0.03, 0.1)
@@ -134,6 +137,11 @@ class BulkWalker(TailWalker):
         until = self._edge_before(float(zeta[0]), v.ravel())
         self._keep(first, None, rows[:count], min(fading, -1.0), max(until, float(u[-1])))
         return "gap", place
+
+    @cached_property
+    def _breadth(self) -> float:
+        """How broad the law is in log λ, where it is narrow, else 1."""
+        return min(1.0, NARROWS * math.sqrt(relative_variance(self.equation)))
 
     @cached_property
     def _marginal(self) -> list[float]:
@@ -247,8 +255,9 @@ class BulkWalker(TailWalker):
     def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float] | None:
         pole = self._pole(edge.v)
         found: list[tuple[float, tuple[complex, Array, float]]] = []
-        for distance in LEAVING if pole is not None else ():
+        for far in LEAVING if pole is not None else ():
             assert pole is not None
+            distance = far * self._breadth
             start = pole.leave(distance)
             spot = start and self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), BESIDE)
             if spot:

@@ -14,6 +14,7 @@ import numpy as np
 from .assembly import VALLEY, Assembly, point_mass, spectrum_of
 from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
+from .master import MasterEquation
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
@@ -168,14 +169,38 @@ def predict(net: Network, *, dps: int | None = None, certify: bool = False) -> P
         return replace(_predict(net), digits=dps, certify=certify)
 
 
-def _mended(built: Assembly) -> Assembly:
-    """The law by its curve, if that finds it; else as it was, with its flaw."""
-    from .line.equation import mended
+def _built(field: MeanField, equation: MasterEquation, spread: float) -> Assembly:
+    """The law of the equation: by the engine, or where that fails by its curve, or as a point.
 
+    Raises
+    ------
+    ConvergenceError : by none of these.
+    """
+    from .line.equation import by_atoms, is_of_atoms, mended
+
+    built: Assembly | None = None
+    failed: ConvergenceError | None = None
     try:
-        return mended(built)
-    except ConvergenceError:
+        built = spectrum_of(equation, partial(jacobian_equation, field))
+    except ConvergenceError as error:
+        failed = error
+    if built is not None and not built.uncertified:
         return built
+    try:
+        if is_of_atoms(equation):
+            return by_atoms(equation)
+        if built is not None and VALLEY in built.notes:
+            return mended(built)
+    except ConvergenceError:
+        # What the engine has said of it stands.
+        pass
+    if built is not None:
+        return built
+    assert failed is not None
+    if not 0.0 < spread < NARROW:
+        raise failed
+    width = f"the law is only {math.sqrt(spread):.1e} wide, relative to its place, and shown as a point"
+    return point_mass(equation, f"{width} ({failed})")
 
 
 def _predict(net: Network) -> Prediction:
@@ -184,15 +209,7 @@ def _predict(net: Network) -> Prediction:
     field = mean_field(net)
     equation = jacobian_equation(field)
     spread = relative_variance(equation)
-    try:
-        built = spectrum_of(equation, partial(jacobian_equation, field))
-    except ConvergenceError as error:
-        if not 0.0 < spread < NARROW:
-            raise
-        width = f"the law is only {math.sqrt(spread):.1e} wide, relative to its place, and shown as a point"
-        built = point_mass(equation, f"{width} ({error})")
-    if VALLEY in built.notes:
-        built = _mended(built)
+    built = _built(field, equation, spread)
     law = built.spectrum
     k = np.arange(1.0, 5.0)
     difference = law.log_moments_by_quadrature(k) - k * law.log_mean - log_scaled_moments(built.equation, k.size)

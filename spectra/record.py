@@ -90,7 +90,7 @@ def prediction_to_dict(
     if pred.certify:
         from .exact.record import certified
 
-        result["certified"], more = certified(pred.precise, moments, at, field.chi_1)
+        result["certified"], more = certified(pred.precise, moments, at, has_chi_1=field.chi_1 is not None)
         notes += more
     result["checks"]["notes"] = list(dict.fromkeys(notes + _null_notes(missing, notes)))
     return result

@@ -163,3 +163,49 @@ def test_networks_with_such_gaps_are_certified_with_all_their_edges(width: int) 
     assert pred.checks.certified
     edges = silverstein_edges(width / 10000, (1.0, leaky["negative_slope"] ** 2))
     assert [end for bulk in pred.spectrum.bulks for end in bulk] == pytest.approx(edges, rel=1e-12)
+
+
+def two_slopes(slope: float, depth: int) -> Network:
+    activation = {"name": "leaky_relu", "negative_slope": slope}
+    return Network(
+        depth=depth, activation=activation, weights="orthogonal", sigma_w=1.0, sigma_b=0.0, input_variance=1.0
+    )
+
+
+@pytest.mark.parametrize("slope", [0.5, 0.95, 0.98875, 0.99, 0.999, 1.00001, 1.000003, 1.001, 1.01, 1.3])
+def test_two_orthogonal_layers_of_two_slopes_are_an_arcsine_law_in_disguise(slope: float) -> None:
+    # D² U D² Uᵀ, D² = 1 or b at random: by the angle between two free projections of trace ½, whose cosine squared t
+    # has the arcsine law (Voiculescu, Dykema, Nica 1992, §3.6); det and trace of the 2×2 blocks give
+    # t = (λ − b)²/(λ (1 − b)²) for eigenvalues λ and b²/λ.
+    found = predict(two_slopes(slope, 2))
+    assert found.checks.certified
+    b = slope**2
+    low, high = sorted((1.0, b * b))
+    assert found.spectrum.bulks[0] == pytest.approx((low, high), rel=1e-12)
+    x = low + (high - low) * np.array([0.03, 0.21, 0.44, 0.7, 0.96])
+    t = (x - b) ** 2 / (x * (b - 1) ** 2)
+    slope_of_t = np.abs(2 * (x - b) / (x * (b - 1) ** 2) - (x - b) ** 2 / (x * (b - 1)) ** 2)
+    expected = 0.5 * slope_of_t / (np.pi * np.sqrt(t * (1 - t)))
+    # Places are known to their rounding, which is the width's share.
+    assert found.spectrum.pdf(x) == pytest.approx(expected, rel=1e-10 + 1e-14 / abs(b - 1))
+
+
+def test_narrow_laws_of_atoms_have_their_lower_end() -> None:
+    found = predict(two_slopes(1.0000001, 5))
+    assert found.checks.certified
+    assert 1.0 <= found.spectrum.support()[0] < found.spectrum.support()[1] < 1.0000001**10 + 1e-15
+
+
+@pytest.mark.parametrize(("bend", "q"), [(0.08113, 0.9995), (0.04283, 0.1013), (0.03277, 0.9882)])
+def test_atoms_between_narrow_bulks_are_found(bend: float, q: float) -> None:
+    activation = {"expr": f"x+{bend}*clip(x,-1,1)"}
+    found = predict(
+        Network(depth=2, activation=activation, weights="orthogonal", sigma_w=1.0, sigma_b=0.0, input_variance=q)
+    )
+    assert found.checks.certified
+    # p + p' − 1 of the masses at each layer (Bercovici and Voiculescu 1998).
+    second = float(found.mean_field.q[1])
+    shares = [math.erf(1 / math.sqrt(2 * v)) for v in (q, second)]
+    tops = {a.location: a.mass for a in found.spectrum.atoms}
+    assert tops[max(tops)] == pytest.approx(shares[0] + shares[1] - 1, rel=1e-11)
+    assert sum(tops.values()) < 1.0

@@ -80,11 +80,13 @@ class BallField:
     runs : equal layers merged.
     numbers : σ_w² and σ_b² of every run as configured.
     q_star : fixed point of the variance map, None where there is none.
+    chi_1 : σ_w² E φ'² of the first activation there; of a positively homogeneous one at any variance.
     """
 
     runs: tuple[BallRun, ...]
     numbers: tuple[tuple[arb, arb], ...]
     q_star: arb | None
+    chi_1: arb | None
 
     @property
     def proven(self) -> bool:
@@ -166,7 +168,8 @@ def ball_field(net: Network) -> BallField:
             numbers = one.sigma_w2, one.sigma_b2, fan_in, fan_out, repeat, critical
             made.append(BallRun(one.activation, spec.weights, law, law.q if first is None else first, *numbers))
             fan_in = fan_out
-    return BallField(tuple(made), tuple((one.sigma_w2, one.sigma_b2) for one in resolved), q_star)
+    numbers = tuple((one.sigma_w2, one.sigma_b2) for one in resolved)
+    return BallField(tuple(made), numbers, q_star, _chi_1(resolved[0], q_star))
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,16 @@ def _fixed_point(first: _Resolved, begin: Start) -> arb | None:
         return first.sigma_w2 * _Variance(first.activation, q).gain - 1
 
     return enclosed_zero(excess, slope, arb(begin.q_star), f"q* of {first.activation.name}")
+
+
+def _chi_1(first: _Resolved, q_star: arb | None) -> arb | None:
+    """χ at the fixed point, which need not be that of any layer."""
+    free = first.activation.is_homogeneous
+    if not free and q_star is None:
+        return None
+    if first.run.critical and (free or q_star is first.q):
+        return arb(1)
+    return first.sigma_w2 * SlopeBalls(first.activation, arb(1) if free or q_star is None else q_star).mean
 
 
 def _followed(one: _Resolved, second: arb) -> tuple[list[tuple[SlopeBalls, int]], arb]:

@@ -60,7 +60,11 @@ class PreciseNetwork:
 
     @cached_property
     def _mean_field(self) -> BallField:
-        return self._narrow(lambda field, _: field, lambda field: [x for r in field.runs for x in (r.q, r.chi)])
+        def numbers(field: BallField) -> list[arb]:
+            found = [x for run in field.runs for x in (run.q, run.chi)]
+            return found if field.chi_1 is None else [*found, field.chi_1]
+
+        return self._narrow(lambda field, _: field, numbers)
 
     def moments(self, order: int) -> list[arb]:
         """m_1 … m_n of JJᵀ."""

@@ -102,9 +102,8 @@ def _into_mean_field(record: dict[str, Any], field: BallField, count: int) -> No
     table["chi"] = [digits(run.chi, count) for run in field.runs for _ in range(run.repeat)]
     if field.q_star is not None:
         table["q_star"] = digits(field.q_star, count)
-    chi_1 = _reference_chi(field, table["chi_1"])
-    if chi_1 is not None:
-        table["chi_1"] = digits(chi_1, count)
+    if table["chi_1"] is not None and field.chi_1 is not None:
+        table["chi_1"] = digits(field.chi_1, count)
     layers = record["network"].get("layers", [record["network"]])
     if len(layers) == len(field.numbers):
         with working_precision(bits):
@@ -112,18 +111,10 @@ def _into_mean_field(record: dict[str, Any], field: BallField, count: int) -> No
                 keys["sigma_w"], keys["sigma_b"] = digits(weights.sqrt(), count), digits(biases.sqrt(), count)
 
 
-def _reference_chi(field: BallField, known: float | None) -> arb | None:
-    """χ_1 at q*, which need not be that of any layer; of those layers that are there."""
-    if known is None:
-        return None
-    at_rest = [run.chi for run in field.runs if field.q_star is None or run.law.q.overlaps(field.q_star)]
-    return next((chi for chi in at_rest if abs(float(chi.mid()) - known) <= SAME * abs(known)), None)
-
-
 def certified(
-    precise: PreciseNetwork, order: int, at: Sequence[float] | None, chi: float | None
+    precise: PreciseNetwork, order: int, at: Sequence[float] | None, *, has_chi_1: bool
 ) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """Proven enclosures by name, and notes on what could not be proved; `chi` is χ_1 in doubles.
+    """Proven enclosures by name, and notes on what could not be proved; `has_chi_1`: whether χ_1 is defined.
 
     q_star and chi_1 belong to the network, chi_layer_1, sigma_w, mu_1 and mu_2 (E φ'², E φ'⁴) to its first layer.
     """
@@ -135,9 +126,8 @@ def certified(
     first = field.runs[0]
     if field.q_star is not None:
         found["q_star"] = enclosure(field.q_star, count)
-    chi_1 = _reference_chi(field, chi)
-    if chi_1 is not None:
-        found["chi_1"] = enclosure(chi_1, count)
+    if has_chi_1 and field.chi_1 is not None:
+        found["chi_1"] = enclosure(field.chi_1, count)
     found["chi_layer_1"] = enclosure(first.chi, count)
     with working_precision(bits_for(count)):
         found["sigma_w"] = enclosure(first.sigma_w2.sqrt(), count)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._types import Array
 from ..assembly import VALLEY, Assembly
+from ..law import Law
+from ..laws import Discrete
 from ..laws.nodes import LawStack
 from ..master import Factor, MasterEquation
 from ..series import log_scaled_moments
 from .factors import trace_of_factors
 from .law import LineLaw
+from .products import Product, ProductPower
 from .trace import Trace
 
 if TYPE_CHECKING:
@@ -90,11 +94,40 @@ def mended(built: Assembly) -> Assembly:
     ------
     ConvergenceError : as `spectra.line.assembly.spectrum_of`.
     """
+    notes = tuple(note for note in built.notes if note != VALLEY)
+    return _assembled(EquationCurve(built.equation, built.spectrum), built.equation, notes)
+
+
+def is_of_atoms(equation: MasterEquation) -> bool:
+    """Whether the law is a free product of laws of finitely many atoms off zero, and of nothing else."""
+    factors = equation.factors
+    plain = dict(equation.shifts) == {1.0: -1.0} and all(f.ratio == 1.0 and f.count >= 1.0 for f in factors)
+    return bool(factors) and plain and all(f.law.cut_density is None for f in factors)
+
+
+def by_atoms(equation: MasterEquation) -> Assembly:
+    """The law of an equation `is_of_atoms`, as that product: however narrow it is, its hull is.
+
+    Raises
+    ------
+    ConvergenceError : as `spectra.line.assembly.spectrum_of`.
+    """
+    scale = math.exp(-equation.constant / equation.factors[0].count)
+    law: Law | None = None
+    for factor in equation.factors:
+        places = (factor.law.points.real * scale).tolist()
+        one: Law = Discrete(places, factor.law.weights.real.tolist())
+        scale = 1.0
+        one = one if factor.count == 1.0 else ProductPower(one, factor.count)
+        law = one if law is None else Product(law, one)
+    assert law is not None
+    return _assembled(law, equation, ())
+
+
+def _assembled(curve: Law, equation: MasterEquation, notes: tuple[str, ...]) -> Assembly:
     from .assembly import spectrum_of
 
-    found = spectrum_of(EquationCurve(built.equation, built.spectrum), logarithmic=True)
+    found = spectrum_of(curve, logarithmic=True)
     law: Any = found.spectrum
-    old = built.spectrum
-    law = replace(law, log_scaled_moments=old.log_scaled_moments, log_mean=old.log_mean)
-    notes = tuple(note for note in built.notes if note != VALLEY)
-    return Assembly(law, built.equation, found.residual, 0, (*notes, *found.notes))
+    law = replace(law, log_scaled_moments=partial(log_scaled_moments, equation), log_mean=-equation.constant)
+    return Assembly(law, equation, found.residual, 0, (*notes, *found.notes))

@@ -48,8 +48,13 @@ def free_product(*laws: Law) -> Law:
     0.028350136391 4.409149863609
     """
     known, others = [], []
-    for law in _laws("free_product", laws):
-        (known if isinstance(law, PositiveLaw) else others).append(law)
+    stack = list(reversed(_laws("free_product", laws)))
+    while stack:
+        law = stack.pop()
+        if isinstance(law, Product):
+            stack += [law.other, law.positive]
+        else:
+            (known if isinstance(law, PositiveLaw) else others).append(law)
     if not known and not others:
         raise ValueError("`free_product()`: at least one law is needed; the neutral one is `Dirac(1)`.")
     if not others:

@@ -7,6 +7,7 @@ Numbers are fractions and decimals, and taken as exactly that.
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 import warnings
@@ -37,7 +38,9 @@ from .network.schema import nearest
 
 MAX_LENGTH, MAX_DEPTH, MAX_NODES = 2000, 60, 500
 MAX_EXPONENT, MAX_DIGITS, MAX_BITS, LEAST = 64, 60, 3300, Fraction(1, 10**60)
-MAX_EIGENVALUES = 2000
+MAX_EIGENVALUES, MAX_BYTES = 2000, 1e6
+# Powers of ten that a whole law may reach, as of dilations of dilations.
+MAX_DECADES = 100
 
 
 def parse_law(text: str) -> Law:
@@ -66,7 +69,19 @@ def parse_law(text: str) -> Law:
     found = _Reader(text, source).read(tree.body, 0)
     if not isinstance(found, Law):
         raise _no_law(text, found)
+    if not _is_of_size(found):
+        raise ConfigError(f"`{text}`: the law reaches beyond 1e±{MAX_DECADES}; scale it.")
     return found
+
+
+def _is_of_size(law: Law) -> bool:
+    """Whether moments of some order, too, have doubles."""
+    try:
+        ends = [abs(end) for end in law.hull if math.isfinite(end)]
+        top = max(ends, default=1.0)
+        return top == 0.0 or 10.0**-MAX_DECADES < top < 10.0**MAX_DECADES
+    except OverflowError:
+        return False
 
 
 def _in_python(text: str) -> str:
@@ -264,6 +279,9 @@ def _slope(activation: _Name | str, variance: Fraction) -> Law:
 
 def _empirical(path: str) -> Law:
     """Eigenvalues of a file: .npy, or text with numbers."""
+    # A device has no end.
+    if Path(path).exists() and not (Path(path).is_file() and Path(path).stat().st_size < MAX_BYTES):
+        raise ConfigError(f"`empirical({path!r})`: not a file of at most {MAX_EIGENVALUES} numbers.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

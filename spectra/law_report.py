@@ -98,7 +98,7 @@ class LawReport:
 
 
 def _why(path: str) -> str:
-    return "the density diverges there" if path.startswith("density") else "it is infinite"
+    return "the density diverges there" if path.startswith("density") else "infinite, or beyond the range of doubles"
 
 
 def _double(x: Fraction) -> float:

@@ -57,11 +57,11 @@ def prediction_to_dict(
             "phase": field.phase,
         },
         "jacobian": {
-            "moments": power_sums[:moments],
-            "variance": pred.variance,
-            "support": law.support(),
-            "effective_support": law.effective_support,
-            "bulks": law.bulks,
+            "moments": [_above_zero(m) for m in power_sums[:moments].tolist()],
+            "variance": _above_zero(pred.variance) if pred.relative_variance > 0.0 else pred.variance,
+            "support": [law.support()[0], _above_zero(law.support()[1])],
+            "effective_support": [law.effective_support[0], _above_zero(law.effective_support[1])],
+            "bulks": [[low, _above_zero(high)] for low, high in law.bulks],
             "atoms": [[atom.location, atom.mass] for atom in law.atoms],
             "atom_at_zero": law.atom_at_zero,
         },
@@ -83,6 +83,8 @@ def prediction_to_dict(
     missing: list[str] = []
     result = finite(result, missing)
     notes = [*field.notes, *checks.notes]
+    if law.bulks and not where.size:
+        notes.append("`density` has no points: the bulks lie beyond the range of doubles")
     if pred.digits is not None and pred.digits > DOUBLE_DIGITS:
         from .exact.record import with_digits
 
@@ -94,6 +96,11 @@ def prediction_to_dict(
         notes += more
     result["checks"]["notes"] = list(dict.fromkeys(notes + _null_notes(missing, notes)))
     return result
+
+
+def _above_zero(x: float) -> float | None:
+    """None for what is positive, but below the range of doubles."""
+    return x if x != 0.0 else None
 
 
 def resolved(net: Network, field: MeanField) -> dict[str, Any]:
@@ -126,9 +133,9 @@ def density_points(law: Distribution, count: int) -> np.ndarray:
     half in probability, so that neither the tail nor the mass is missed.
     """
     spans = [span for span in (_span(law, a, b) for a, b in law.bulks) if span[1] > span[0]]
-    if not spans:
-        return np.empty(0)
     masses = np.array([span[3] for span in spans])
+    if not masses.sum() > 0.0:
+        return np.empty(0)
     edges = np.rint(np.cumsum(masses) / masses.sum() * max(count - 2 * len(spans), 0)).astype(int)
     counts = np.diff(edges, prepend=0) + 2
     grids = []

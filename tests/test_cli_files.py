@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import RELU, refused
+from command_line import RELU, answer, refused
 
 from spectra.cli import main
 from spectra.files import check_writable, write_whole
@@ -180,3 +180,17 @@ def test_interruption_in_the_midst_of_an_import_is_one(monkeypatch, capsys) -> N
     monkeypatch.setattr("spectra.cli.app.run", run)
     assert main([]) == 130
     assert capsys.readouterr().err == "spectra: interrupted; nothing was written\n"
+
+
+@pytest.mark.parametrize(("depth", "known"), [(1000, 0), (500, 1)])
+def test_what_is_below_the_range_of_doubles_is_null_and_said(capsys, tmp_path: Path, depth: int, known: int) -> None:
+    # χ = 0.2437: m_1 = χ^L ≈ 1e-613 and 1e-307, m_2 below all doubles in both.
+    config = tmp_path / "vanishing.toml"
+    config.write_text(f'depth = {depth}\nactivation = "tanh"\nsigma_w = 0.5\nsigma_b = 0.1\n')
+    record = answer(capsys, "predict", str(config))
+    moments, notes = record["jacobian"]["moments"], record["checks"]["notes"]
+    assert [m is not None for m in moments] == [True] * known + [False] * (6 - known)
+    assert record["jacobian"]["variance"] is None
+    assert record["density"]["lambda"] == []
+    assert any("`density` has no points" in note for note in notes)
+    assert any("`jacobian.moments` is null" in note for note in notes)

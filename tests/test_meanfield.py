@@ -1,6 +1,7 @@
 """Mean field: published numbers, fixed points of every kind, the rules of `input_variance`, and what is said."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -286,3 +287,22 @@ def test_zeros_are_found_where_plain_newton_diverges() -> None:
     assert bracketed_newton(steep, -3.0, 2.0) == pytest.approx(0.7, abs=1e-15)
     assert bracketed_zero(lambda x: steep(x)[0], -3.0, 2.0) == pytest.approx(0.7, abs=1e-15)
     assert bracketed_zero(lambda x: x**3 - 2.0, 0.0, 10.0) == pytest.approx(2.0 ** (1.0 / 3.0), rel=4e-16)
+
+
+def test_several_fixed_points_are_all_said() -> None:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(200)
+    weights = weights / weights.sum()
+    field = mean_field(Network(depth=5, activation="silu", sigma_w=1.49776, sigma_b=0.3, input_variance=5.0))
+    (note,) = [note for note in field.notes if "several fixed points" in note]
+    found = re.findall(r"([\d.]+) \((stable|unstable)\)", note)
+    assert [kind for _, kind in found] == ["stable", "unstable"]
+    for text, kind in found:
+        q = float(text)
+
+        def image(q: float) -> float:
+            h = np.sqrt(q) * nodes
+            return 1.49776**2 * float(weights @ (h / (1 + np.exp(-h))) ** 2) + 0.09
+
+        assert image(q) == pytest.approx(q, rel=1e-5)
+        assert (image(1.01 * q) - image(0.99 * q) < 0.02 * q) == (kind == "stable")
+    assert "no fixed point is approached" in field.notes[0]

@@ -53,10 +53,10 @@ def number(value: float | None, digits: int = 6) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def interval(pair: Sequence[float | None]) -> str:
-    """Two numbers as an interval; without an upper one it has no end, or one beyond the range of doubles."""
+def interval(pair: Sequence[float | None], *, missing: str = "–]") -> str:
+    """Two numbers as an interval; `missing`: how it ends without an upper one."""
     if pair[1] is None:
-        return f"[{number(pair[0])}, ∞)"
+        return f"[{number(pair[0])}, {missing}"
     return f"[{number(pair[0])}, {number(pair[1])}]"
 
 
@@ -166,7 +166,7 @@ def print_law(report: LawReport) -> None:
     table.add_column("value", overflow="fold")
     table.add_row("mean", number(record["mean"]))
     table.add_row("variance", number(record["variance"]))
-    table.add_row("bulks", " ∪ ".join(interval(bulk) for bulk in record["support"]) or "none: atoms only")
+    table.add_row("bulks", " ∪ ".join(interval(bulk, missing="∞)") for bulk in record["support"]) or "none: atoms only")
     atoms = ", ".join(f"mass {number(mass)} at {number(place)}" for place, mass in record["atoms"])
     table.add_row("atoms", atoms or "none", end_section=True)
     for level in (0.01, 0.5, 0.99):

@@ -83,9 +83,10 @@ def merged_atoms(name: str, locations: Sequence[Number], masses: Sequence[Number
         )
     if not all(math.isfinite(a) for a in locations):
         raise ValueError(f"`{name}(locations={listed(locations)})`: `locations` must be finite.")
-    known = all(math.isfinite(p) and p >= 0 for p in weights)
-    total = sum((exactly(p) for p in weights), Fraction(0)) if known else math.nan
-    if not (known and abs(total - 1) < MASS_ROUNDING):
+    if not all(math.isfinite(p) and p >= 0 for p in weights):
+        raise ValueError(f"`{name}(masses={listed(weights)})`: `masses` must be finite, and none negative.")
+    total = sum((exactly(p) for p in weights), Fraction(0))
+    if not abs(total - 1) < MASS_ROUNDING:
         raise ValueError(
             f"`{name}(masses={listed(weights)})`: `masses` must be ≥ 0 and sum to 1; they sum to {float(total)}."
         )

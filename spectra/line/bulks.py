@@ -67,6 +67,8 @@ class Search:
         """Maximal runs of points that are in, ended by edges, and cut at marks inside."""
         found: list[Bulk] = []
         runs = np.flatnonzero(np.diff(np.concatenate([[False], self.inside, [False]]).astype(int)))
+        if not self.x.size:
+            raise ConvergenceError("no point of the curve was certified")
         if self.inside[0] or self.inside[-1]:
             raise ConvergenceError(f"the density does not end at the hull [{self.low}, {self.high}]")
         ends = [self._bracket(*pair) for a, b in runs.reshape(-1, 2) for pair in ((a, a - 1), (b - 1, b))]

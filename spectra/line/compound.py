@@ -57,7 +57,9 @@ class CompoundPoisson(LineLaw):
         size = a.sizes[-1] * (1.0 + rate + rate * np.abs(a.z * a.g))
         sizes = np.concatenate([a.sizes[:-1], [size]])
         valid = a.valid & same_side(a.z, a.sizes[-1], z, size)
-        return Trace(z, g, w, dz, -a.dz * g**2, a.equations, a.slopes, valid, inner, sizes, rate * a.w_size)
+        return Trace(
+            z, g, w, dz, -a.dz * g**2, rate * a.dw, a.equations, a.slopes, valid, inner, sizes, rate * a.w_size
+        )
 
     def start(self, z: Array) -> Array:
         """ω = z."""

@@ -72,6 +72,8 @@ def trace_of_factors(
     dz = -rates * z
     dg = -dz * (g / z)
     dg[0] += stretch / z
+    dw = np.zeros_like(rates)
+    dw[0] = stretch
     # u = 1/z in the closed upper half plane.
     valid = (total.imag >= -FLAT) & (total.imag <= np.pi + FLAT) & (t.imag >= -FLAT * np.abs(t)).all(axis=0)
     # Where u rises, so do all v.
@@ -80,7 +82,7 @@ def trace_of_factors(
         inner[k, 1 + k] = -1.0
     oriented = ((inner, dz),) if count else ()
     sizes = np.abs(np.stack([*(factor.ratio * w for factor in factors), z]))
-    trace = Trace(z, g, w, dz, dg, equations, slopes, valid, oriented, sizes, np.abs(w), turn)
+    trace = Trace(z, g, w, dz, dg, dw, equations, slopes, valid, oriented, sizes, np.abs(w), turn)
     return _conjugated(trace, below)
 
 
@@ -90,6 +92,6 @@ def _conjugated(trace: Trace, below: Array) -> Trace:
     def back(part: Array) -> Array:
         return np.where(below, part.conj(), part)
 
-    names = ("z", "g", "w", "dz", "dg", "equations", "slopes", "turn")
+    names = ("z", "g", "w", "dz", "dg", "dw", "equations", "slopes", "turn")
     parts = {name: back(getattr(trace, name)) for name in names}
     return replace(trace, inner=tuple((back(rows), back(other)) for rows, other in trace.inner), **parts)

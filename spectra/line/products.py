@@ -111,8 +111,9 @@ class Product(LineLaw):
         dz = z * (
             b.dz / b.z + (dw / w - a.dg / a.g if a.turn is None else np.where(sharper, a.turn, dw / w - a.dg / a.g))
         )
-        g = b.z * b.g / z
-        dg = dw / z - dz * g / z
+        ends, drifts = [one.z * one.g for one in (a, b)], [one.dz * one.g + one.z * one.dg for one in (a, b)]
+        g = ends[1] / z
+        dg = drifts[1] / z - dz * g / z
         size = np.abs(z) * (a.sizes[-1] / np.abs(a.z) + b.sizes[-1] / np.abs(b.z) + w_size / np.abs(w))
         # Where w is lost in its terms, z is, and anything would pass.
         valid = (np.abs(w) > LOST * w_size) & a.valid & b.valid & same_side(b.z, b.sizes[-1], z, size)
@@ -127,8 +128,9 @@ class Product(LineLaw):
             w,
             dz,
             dg,
+            dw,
             np.concatenate([a.equations, b.equations, miss[None]]),
-            np.concatenate([a.slopes, b.slopes, (a.dw - b.dw)[None]]),
+            np.concatenate([a.slopes, b.slopes, np.where(low, drifts[0] - drifts[1], a.dw - b.dw)[None]]),
             valid,
             inner,
             np.concatenate([a.sizes[:-1], b.sizes[:-1], [terms], [size]]),
@@ -223,7 +225,7 @@ class ProductPower(LineLaw):
         valid &= same_side(-g, np.abs(g) * relative, z, np.abs(z) * relative)
         inner = (*a.inner, (a.dz[None], dz))
         sizes = np.concatenate([a.sizes[:-1], [np.abs(z) * relative]])
-        return Trace(z, g, w, dz, dg, a.equations, a.slopes, valid, inner, sizes, a.w_size)
+        return Trace(z, g, w, dz, dg, dw, a.equations, a.slopes, valid, inner, sizes, a.w_size)
 
     def start(self, z: Array) -> Array:
         """ω = z/m_1^{t−1}."""

@@ -85,20 +85,21 @@ class FreeSum(LineLaw):
         else:
             g, dg = t[0], np.ones((1, points), complex)
         f, df = 1.0 / g, -dg / g**2
-        w, w_size = np.zeros(points, complex), np.zeros(points)
+        w, dw, w_size = np.zeros(points, complex), np.zeros_like(df), np.zeros(points)
         total, slope = np.zeros(points, complex), np.zeros_like(df)
         # ω − 1/g = w/g: the terms of the sum keep their digits where ω and 1/g are large.
         places, rests = [(f, df)], [(total, slope)]
         for trace, (_, times) in zip(traces, bases, strict=True):
             rest = trace.w / trace.g, (trace.dw - trace.w * trace.dg / trace.g) / trace.g
             total, slope = total + times * rest[0], slope + times * rest[1]
-            w, w_size = w + times * trace.w, w_size + times * trace.w_size
+            w, dw, w_size = w + times * trace.w, dw + times * trace.dw, w_size + times * trace.w_size
             places.append((trace.z, trace.dz))
             rests.append(rest)
         for law, times in formulas:
             r, dr = law.r_and_slope(g)
             total, slope = total + times * r, slope + times * dr * dg
             w, w_size = w + times * g * r, w_size + times * np.abs(g * r)
+            dw = dw + times * (r + g * dr) * dg
             places.append((f + times * r, df + times * dr * dg))
             rests.append((times * r, times * dr * dg))
         # What is left stands beside the smallest of 1/g and all ω.
@@ -126,6 +127,7 @@ class FreeSum(LineLaw):
             w,
             dz,
             dg,
+            dw,
             np.concatenate([none, *equations]),
             np.concatenate([np.empty((0, *dz.shape), complex), *slopes]),
             valid,

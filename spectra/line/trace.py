@@ -24,7 +24,7 @@ class Trace:
     Attributes
     ----------
     z, g, w : (m,) complex, g = G(z), w = ψ(1/z) = z g − 1, without cancellation.
-    dz, dg : (n, m), derivatives in the unknowns.
+    dz, dg, dw : (n, m), derivatives in the unknowns, off the curve, too, where w need not be z g − 1.
     equations : (n − 1, m), zero on the curve.
     slopes : (n − 1, n, m), their derivatives.
     valid : (m,) whether all parts are on their principal sheets, on the side of the real axis where z is.  For z off
@@ -41,6 +41,7 @@ class Trace:
     w: Array
     dz: Array
     dg: Array
+    dw: Array
     equations: Array
     slopes: Array
     valid: Array
@@ -48,11 +49,6 @@ class Trace:
     sizes: Array
     w_size: Array
     turn: Array | None = None
-
-    @property
-    def dw(self) -> Array:
-        """Derivatives of w (n, m)."""
-        return self.dz * self.g + self.z * self.dg
 
 
 def leaf(z: Array, g: Array, w: Array, slope: Array, w_size: Array | None = None) -> Trace:
@@ -64,6 +60,7 @@ def leaf(z: Array, g: Array, w: Array, slope: Array, w_size: Array | None = None
         w,
         one,
         slope[None],
+        (g + z * slope)[None],
         nothing,
         np.empty((0, 1, z.size)),
         np.ones(z.size, bool),
@@ -90,8 +87,8 @@ def side_by_side(traces: Sequence[Trace]) -> list[Trace]:
 
         inner = tuple((wide(rows), wide(reference)) for rows, reference in trace.inner)
         turn = None if trace.turn is None else wide(trace.turn)
-        slopes = wide(trace.slopes)
-        found.append(replace(trace, dz=wide(trace.dz), dg=wide(trace.dg), slopes=slopes, inner=inner, turn=turn))
+        parts = {name: wide(getattr(trace, name)) for name in ("dz", "dg", "dw", "slopes")}
+        found.append(replace(trace, inner=inner, turn=turn, **parts))
     return found
 
 

@@ -132,10 +132,18 @@ def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:
         )  # fmt: skip
         return Start(variance, False, first.map.sigma_w**2 * variance, 1.0, notes)
     if asked is None or isinstance(asked, str):
-        return _at_fixed_point(asked, found, first)
+        begin = _at_fixed_point(asked, found, first)
+        return replace(begin, notes=(*begin.notes, *_several(found)))
     chosen = _basin(found, first, float(asked))
     notes = () if chosen else (f"no fixed point is approached{_reason(found)}",)
+    notes = (*notes, *_several(found))
     return Start(float(asked), False, chosen.q if chosen else None, chosen.slope if chosen else None, notes)
+
+
+def _several(found: FixedPoints) -> tuple[str, ...]:
+    """What is to be said where there is more than one fixed point q* > 0."""
+    listed = [f"{p.q:.6g} ({'stable' if p.stable else 'unstable'})" for p in found.points if p.q > 0.0]
+    return (f"the variance has several fixed points: q* = {', '.join(listed)}",) if len(listed) > 1 else ()
 
 
 def _at_fixed_point(asked: Literal["fixed-point"] | None, found: FixedPoints, run: ResolvedRun) -> Start:

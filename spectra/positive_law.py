@@ -24,7 +24,6 @@ from .master import Factor, MasterEquation, combine
 from .spectrum import Spectrum
 
 if TYPE_CHECKING:
-    from .assembly import Assembly
     from .exact.power_series import Ring
 
 # Mass integrated from the density; the engine reaches 1e-12, and a lost bulk or atom shows at once.
@@ -116,25 +115,6 @@ class PositiveLaw(Law):
         """False: doubles."""
         return False
 
-    @cached_property
-    def _by_its_curve(self) -> Spectrum:
-        from .line.assembly import spectrum_of
-
-        found = spectrum_of(self, logarithmic=True).spectrum
-        assert isinstance(found, Spectrum), "a law on the half-line is held in log λ; please report"
-        return found
-
-    @cached_property
-    def _assembly(self) -> Assembly:
-        from .assembly import spectrum_of
-
-        return spectrum_of(self.equation, self._equation_at)
-
-    @property
-    def residual(self) -> float:
-        """Largest relative residual of the equation at the points the spectrum was made of."""
-        return self._assembly.residual
-
     def spectrum(self) -> Spectrum:
         """Law on the real axis: density, distribution function, quantiles, bulks and atoms; computed once.
 
@@ -144,20 +124,42 @@ class PositiveLaw(Law):
         ------
         ConvergenceError : a root failed its certificate, or the mass does not come to 1, in both.
         """
-        built = self._assembly
-        defect = abs(built.spectrum.total_mass - 1.0)
-        if built.uncertified or not defect < MASS_TOLERANCE:
-            try:
-                return self._by_its_curve
-            except ConvergenceError:
-                pass
-            raise ConvergenceError(
+        return self._found[0]
+
+    @property
+    def residual(self) -> float:
+        """Largest relative residual of the equations at the points the spectrum was made of."""
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[Spectrum, float]:
+        from .assembly import spectrum_of
+
+        try:
+            built = spectrum_of(self.equation, self._equation_at)
+            defect = abs(built.spectrum.total_mass - 1.0)
+            if not built.uncertified and defect < MASS_TOLERANCE:
+                return built.spectrum, built.residual
+            failed = ConvergenceError(
                 f"`{type(self).__name__}.spectrum()`: {built.uncertified} points without certificate, "
                 f"mass off by {defect:.1e}",
                 residual=built.residual,
                 tolerance=MASS_TOLERANCE,
             )
-        return built.spectrum
+        except ConvergenceError as error:
+            failed = error
+        try:
+            return self._otherwise()
+        except ConvergenceError:
+            raise failed from None
+
+    def _otherwise(self) -> tuple[Spectrum, float]:
+        """The law and its residual where the engine has failed: from its curve."""
+        from .line.assembly import spectrum_of
+
+        found = spectrum_of(self, logarithmic=True)
+        assert isinstance(found.spectrum, Spectrum), "a law on the half-line is held in log λ; please report"
+        return found.spectrum, found.residual
 
 
 @dataclass(frozen=True)

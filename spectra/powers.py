@@ -15,10 +15,23 @@ from .positive_law import PositiveLaw
 
 if TYPE_CHECKING:
     from .exact.power_series import Ring
+    from .spectrum import Spectrum
+
+
+class _OfFactors(PositiveLaw):
+    """What products and powers share."""
+
+    def _otherwise(self) -> tuple[Spectrum, float]:
+        from .line.equation import by_atoms, is_of_atoms
+
+        if not is_of_atoms(self.equation):
+            return super()._otherwise()
+        built = by_atoms(self.equation)
+        return built.spectrum, built.residual
 
 
 @dataclass(frozen=True)
-class FreeProduct(PositiveLaw):
+class FreeProduct(_OfFactors):
     """μ_1 ⊠ μ_2 ⊠ …: the law of √A B √A and so on, for free A, B ≥ 0; S = Π S_i.
 
     Parameters
@@ -85,7 +98,7 @@ class FreeProduct(PositiveLaw):
 
 
 @dataclass(frozen=True)
-class FreePower(PositiveLaw):
+class FreePower(_OfFactors):
     """μ^{⊠t}, t ≥ 1 real: S = S_μ^t.
 
     Parameters

@@ -174,3 +174,35 @@ def test_however_terms_are_gathered_their_cumulants_add_up() -> None:
         terms = [pool[k] for k in rng.integers(len(pool), size=rng.integers(2, 9))]
         expected = sum(free_cumulants(law, 5) for law in terms)
         assert free_cumulants(free_sum(*terms), 5) == pytest.approx(expected, rel=1e-13, abs=1e-13), terms
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arcsine(1/10, 27/20) + FC(2)",
+        "(7/4 * (arcsine(1/10, 27/20) + FC(2)) + 7/10)^2",
+        "(arcsine(11/20, 11/4) + free_poisson(3/2, -13/10)) * MP(9/4, 19/20)",
+        "bernoulli(1/10) * (semicircle(1) + discrete([0, 1]) + 2)",
+        "compound(3/2, MP(1/2) + bernoulli(1/3))",
+        "slope(tanh, 1/2) + bernoulli(1/3) + semicircle(1)",
+        "-(MP(1/2) * (bernoulli(1/2) + MP(2)))",
+    ],
+)
+def test_derivatives_are_right_off_the_curve_too(text: str) -> None:
+    # Newton's method goes by them between solutions; by central differences, relative to the largest of each kind.
+    law, rng = law_of(text), np.random.default_rng(11)
+    z = np.array([3.0 + 2.0j, -1.0 + 4.0j, 9.0 + 0.5j])
+    t = law.start(z)
+    t = t * (1 + 0.05 * rng.normal(size=t.shape))
+    trace = law.trace(t)
+    for k in range(len(t)):
+        h = 1e-5 * t[k]
+        ahead, behind = (law.trace(np.where(np.arange(len(t))[:, None] == k, t + s * h, t)) for s in (1, -1))
+        for name in ("z", "g", "w"):
+            expected = (getattr(ahead, name) - getattr(behind, name)) / (2 * h)
+            found = getattr(trace, f"d{name}")
+            scale = np.abs(getattr(trace, name) / t[k]) + np.abs(found[k])
+            assert np.all(np.abs(found[k] - expected) < 1e-7 * scale), (name, k)
+        for row, (a, b) in enumerate(zip(ahead.equations, behind.equations, strict=True)):
+            expected = (a - b) / (2 * h)
+            assert trace.slopes[row, k] == pytest.approx(expected, rel=1e-6, abs=1e-7 * float(np.max(np.abs(expected))))

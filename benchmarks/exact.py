@@ -1,8 +1,8 @@
 """Exact and certified numbers: what they cost, beside sympy alone, and a sweep that no enclosure may fail.
 
 Run `python benchmarks/exact.py`.  `--sweep N` networks, drawn with a seed: every ball of 15 digits must overlap that of
-60, for q, χ, m_k and the density at one point; exit status 1 where one does not.  The largest errors of the same
-numbers in doubles are reported beside.
+60, for q, χ, q*, χ_1, σ_w, μ_k, m_k and the density at one point, and λ_max of every tenth; exit status 1 where one
+does not.  The largest errors of the same numbers in doubles are reported beside.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ NAMES = (
     "softsign", "tanh", "hardtanh", "sigmoid", "hardsigmoid", "hardswish", "erf", "sin", "shifted_relu",
 )  # fmt: skip
 ROUGH, FINE = 15, 60
+HOMOGENEOUS = ("identity", "relu", "leaky_relu", "prelu")
+# λ_max takes seconds: of one network in so many.
+TENTH = 10
 
 
 def seconds(action: Callable[[], Any], repeats: int = 3) -> float:
@@ -94,7 +97,12 @@ def costs() -> list[dict[str, Any]]:
 
 
 def random_network(rng: np.random.Generator) -> Network:
-    """One to four layers of any kind."""
+    """One to four layers of any kind; a third of them alike, critical at some q*."""
+    if rng.random() < 1 / 3:
+        name, q_star = str(rng.choice(NAMES)), round(float(10.0 ** rng.uniform(-2.0, 0.5)), 4)
+        weights, depth = str(rng.choice(["gaussian", "orthogonal"])), int(rng.integers(1, 20))
+        at = {"sigma_b": 0.0} if name in HOMOGENEOUS else {"q_star": q_star}
+        return Network(activation=name, weights=weights, depth=depth, sigma_w="critical", **at)
     layers = []
     for _ in range(int(rng.integers(1, 5))):
         layers.append({"activation": str(rng.choice(NAMES)), "weights": str(rng.choice(["gaussian", "orthogonal"]))})
@@ -109,17 +117,29 @@ def random_network(rng: np.random.Generator) -> Network:
     return Network(sigma_w=sigma_w, sigma_b=sigma_b, input_variance=variance, **shape)
 
 
-def disagreements(net: Network, worst: dict[str, float]) -> list[str]:
-    """Names of what 15 digits enclose and 60 do not; the largest errors of doubles so far are kept in `worst`."""
+def disagreements(net: Network, worst: dict[str, float], *, largest: bool) -> list[str]:
+    """Names of what 15 digits enclose and 60 do not, λ_max among them where `largest`.
+
+    The largest errors of doubles so far are kept in `worst`.
+    """
     rough, fine = PreciseNetwork(net, ROUGH), PreciseNetwork(net, FINE)
     pairs = []
-    for k, (a, b) in enumerate(zip(rough.mean_field().runs, fine.mean_field().runs, strict=True)):
-        pairs += [(f"q_{k}", a.law.q, b.law.q), (f"chi_{k}", a.chi, b.chi)]
+    coarse, exact = rough.mean_field(), fine.mean_field()
+    for k, (a, b) in enumerate(zip(coarse.runs, exact.runs, strict=True)):
+        pairs += [(f"q_{k}", a.law.q, b.law.q), (f"chi_{k}", a.chi, b.chi), (f"sigma_w2_{k}", a.sigma_w2, b.sigma_w2)]
+        for order in (1, 2):
+            with working_precision(400):
+                pairs.append((f"mu_{order} of {k}", a.law.moment(order), b.law.moment(order)))
+    for name, a, b in (("q_star", coarse.q_star, exact.q_star), ("chi_1", coarse.chi_1, exact.chi_1)):
+        if a is not None and b is not None:
+            pairs.append((name, a, b))
     pairs += [(f"m_{k}", a, b) for k, (a, b) in enumerate(zip(rough.moments(4), fine.moments(4), strict=True), 1)]
     pred = predict(net)
     law = pred.spectrum
-    location = float(law.icdf(0.5 * (1.0 + float(law.cdf(0.0)))))
-    field, exact = pred.mean_field, fine.mean_field()
+    # (Half of the mass often ends at an edge, where the density is as uncertain as its place.)
+    zero = float(law.cdf(0.0))
+    location = float(law.icdf(zero + 0.4 * (1.0 - zero)))
+    field = pred.mean_field
     known = [
         ("mean field", x, q) for x, q in zip(field.q, (q for run in exact.runs for q in run.variances), strict=True)
     ]
@@ -130,10 +150,13 @@ def disagreements(net: Network, worst: dict[str, float]) -> list[str]:
         pairs.append((f"density at {location}", rough.density(location), fine.density(location)))
         kind = "density" if pred.checks.certified else "density, uncertified"
         known.append((kind, law.pdf(location), pairs[-1][2]))
+    if largest:
+        pairs.append(("lambda_max", rough.largest(), fine.largest()))
     with working_precision(400):
         for kind, value, ball in known:
             error = abs(float(arb(float(value)) / ball.mid() - 1)) if not ball.contains(0) else 0.0
             worst[kind] = max(worst.get(kind, 0.0), error)
+        # Balls of 60 digits are 1e-45 as wide as those that are to hold them.
         return [name for name, a, b in pairs if not a.overlaps(b)]
 
 
@@ -145,7 +168,7 @@ def sweep(count: int, seed: int) -> dict[str, Any]:
     for index in range(count):
         net = random_network(rng)
         try:
-            wrong = disagreements(net, worst)
+            wrong = disagreements(net, worst, largest=index % TENTH == TENTH - 1)
         except ConfigError:
             outcome["refused"] += 1
         except ConvergenceError as error:

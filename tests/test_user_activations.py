@@ -1,5 +1,6 @@
 """User expressions and callables: kinks found, nonsense refused, and no text can run code or hang."""
 
+import math
 import time
 from typing import Any
 
@@ -378,3 +379,10 @@ def test_a_derivative_that_is_not_analytic_is_refused_where_that_is_needed(slope
     with pytest.raises(ConfigError, match="'mine', must accept complex arrays") as refused:
         _predicted(activation)
     assert "\n" not in str(refused.value)
+
+
+def test_functions_that_do_not_take_arrays_are_refused() -> None:
+    with pytest.raises(ConfigError, match="raised TypeError for an array"):
+        Activation.from_callable(lambda x: math.sinh(x), lambda x: math.cosh(x))
+    with pytest.raises(ConfigError, match="raised ZeroDivisionError"):
+        Activation.from_callable(lambda x: 1 // 0, lambda x: x)

@@ -75,7 +75,13 @@ class _Checked:
         if np.iscomplexobj(x):
             raise TypeError(f"φ of activation {self.name!r} was made from a callable and is known for real x only")
         x = np.asarray(x, dtype=float)
-        result = np.asarray(self.function(x))
+        try:
+            result = np.asarray(self.function(x))
+        except Exception as error:
+            raise ConfigError(
+                f"`Activation.from_callable`: {self.what} of {self.name!r} raised {type(error).__name__} for an array "
+                f"of shape {x.shape}: {error}"
+            ) from error
         if result.shape != x.shape:
             why = f"returned shape {result.shape} for input of shape {x.shape}; it must work elementwise on arrays"
         elif result.dtype.kind not in "fiub":

@@ -115,7 +115,7 @@ def _refuse_saturated(share: float, activation: Activation, variance: float) -> 
     if share < NO_RANK:
         raise ConfigError(
             f"`sigma_w`, `input_variance`: a layer of {activation.name} is reached with variance {variance:.3g}, where "
-            f"{share:.1g} of its units carry all of E φ'²: the others are saturated; lower `sigma_w` or the depth."
+            f"{share:.1g} of its units carry all of E φ'²: too few for any network; lower `sigma_w` or the depth."
         )
 
 

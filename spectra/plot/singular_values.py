@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -33,6 +34,7 @@ SMALLEST, LARGEST = 1e-290, 1e290
 # Peaks that differ by more than this factor do not show together on a linear scale.
 FLATTENED = 10.0
 # Sampled log s this close to an atom's sit on it, but for rounding.
+SHARED = "0.35"
 SAME_PLACE = 1e-8
 # Labels of edges: rows of them, and the width of a letter as a share of the axis.
 LABEL_ROWS, CHARACTER = 4, 0.0115
@@ -66,7 +68,7 @@ def prediction_figure(pred: Prediction) -> Figure:
     figure, axes = page(1)
     axes[0].set_title(_title(pred), fontsize=11)
     window = _window([pred])
-    _draw_law(axes[0], pred, window, COLOURS[0], "prediction", said=set())
+    _draw_law(axes[0], pred, window, COLOURS[0], "prediction")
     _finish(axes[0], window, [pred])
     _mark_edges(axes[0], pred, window)
     return figure
@@ -77,10 +79,11 @@ def comparison_figure(labelled: Sequence[tuple[str, Prediction]]) -> Figure:
     figure, axes = page(1, height=5.0)
     predictions = [pred for _, pred in labelled]
     window = _window(predictions)
-    said: set[str] = set()
+    # An atom that several laws share is nobody's colour.
+    shared = Counter(_text_of(atom) for pred in predictions for atom in _atoms(pred))
     for index, (label, pred) in enumerate(labelled):
         dash = DASHES[index // len(COLOURS) % len(DASHES)]
-        _draw_law(axes[0], pred, window, COLOURS[index % len(COLOURS)], label, dash, said=said)
+        _draw_law(axes[0], pred, window, COLOURS[index % len(COLOURS)], label, dash, shared=shared)
     axes[0].set_title("Singular values of the input-output Jacobian", fontsize=11)
     _finish(axes[0], window, predictions, legend=True)
     return figure
@@ -93,7 +96,7 @@ def check_figure(pred: Prediction, ensembles: Sequence[Ensemble]) -> Figure:
     figure.suptitle(_title(pred), fontsize=11)
     for panel, ensemble in zip(axes, sorted(ensembles, key=lambda e: -e.width), strict=True):
         highest = _draw_histogram(panel, pred, ensemble, window)
-        _draw_law(panel, pred, window, COLOURS[1], "prediction", said=set())
+        _draw_law(panel, pred, window, COLOURS[1], "prediction")
         panel.set_title(f"width {ensemble.width}, {ensemble.samples} networks", fontsize=10)
         _finish(panel, window, [pred], legend=True)
         top = panel.get_ylim()[1]
@@ -141,7 +144,14 @@ def _density(pred: Prediction, s: np.ndarray, logarithmic: bool) -> np.ndarray:
 
 
 def _draw_law(
-    axes: Axes, pred: Prediction, window: _Window, colour: str, label: str, dash: str = "-", *, said: set[str]
+    axes: Axes,
+    pred: Prediction,
+    window: _Window,
+    colour: str,
+    label: str,
+    dash: str = "-",
+    *,
+    shared: dict[str, int] | None = None,
 ) -> None:
     if pred.spectrum.bulks:
         s = window.grid()
@@ -153,28 +163,31 @@ def _draw_law(
         axes.plot(s, _density(pred, s, window.logarithmic), color=colour, linestyle=dash, linewidth=1.8, label=label)
     else:
         axes.plot([], [], color=colour, linestyle=dash, linewidth=1.8, label=label)
-    _draw_atoms(axes, pred, window, colour, said)
+    _draw_atoms(axes, pred, window, colour, shared or {})
 
 
-def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str, said: set[str]) -> None:
+def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, own: str, shared: dict[str, int]) -> None:
     """Draw stems whose height is the mass, on the scale at the right; a logarithmic axis shows 0 at its left end.
 
-    `said` collects the labels, so that an atom several laws share is labelled once.
+    `shared` counts the laws that have an atom of one label, which is then drawn and labelled once.
     """
     atoms = _atoms(pred)
     if not atoms:
         return
     scale = _mass_axis(axes)
     for atom in atoms:
+        text = _text_of(atom)
+        owners = shared.get(text, 1)
+        if owners == 0:
+            continue
+        colour = own if owners == 1 else SHARED
         at_zero = atom.location == 0.0
         place = window.low if at_zero else atom.location
         scale.plot([place, place], [0.0, atom.mass], color=colour, linewidth=1.6, clip_on=False, zorder=4)
         marker = "<" if at_zero and window.logarithmic else "o"
         scale.plot([place], [atom.mass], marker, color=colour, markersize=6, clip_on=False, zorder=5)
-        text = f"mass {atom.mass:.4g} at s = {atom.location:.4g}"
-        if text in said:
-            continue
-        said.add(text)
+        if owners > 1:
+            text, shared[text] = f"{text} ({owners} curves)", 0
         left = _left_half(window, place)
         scale.annotate(
             text,
@@ -187,6 +200,10 @@ def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, colour: str, said
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.95},
             zorder=6,
         )
+
+
+def _text_of(atom: Atom) -> str:
+    return f"mass {atom.mass:.4g} at s = {atom.location:.4g}"
 
 
 def _atoms(pred: Prediction) -> list[Atom]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import mpmath
 import pytest
 from command_line import answer, refused
+
+from spectra.cli import main
 
 HE = 'depth = 5\nactivation = "relu"\nweights = "gaussian"\nsigma_w = "critical"\nsigma_b = 0.0\n'
 TANH = 'depth = 4\nactivation = "tanh"\nweights = "orthogonal"\nsigma_w = "critical"\nsigma_b = 0.05\n'
@@ -13,7 +17,7 @@ TANH = 'depth = 4\nactivation = "tanh"\nweights = "orthogonal"\nsigma_w = "criti
 
 def test_moments_are_exact_where_they_are_rational(net, capsys) -> None:
     found = answer(capsys, "moments", net(HE), "--order", "4", "--exact")
-    assert found == {"schema": 1, "order": 4, "exact": True, "moments": ["1", "11", "171", "3101"]}
+    assert found == {"schema": 1, "order": 4, "exact": True, "moments": ["1", "11", "171", "3101"], "notes": []}
     assert answer(capsys, "moments", net(HE), "--order", "3")["moments"] == [1.0, 11.0, 171.0]
 
 
@@ -111,3 +115,27 @@ def test_strings_are_the_numbers_that_doubles_give(net, capsys, text) -> None:
     for found, expected in pairs:
         assert float(found["sigma_w"]) == expected["sigma_w"]
         assert float(found["sigma_b"]) == expected["sigma_b"]
+
+
+@pytest.mark.parametrize("sigma_w", [3.0, 0.2])
+def test_moments_beyond_doubles_are_null_and_said(capsys, tmp_path: Path, sigma_w: float) -> None:
+    config = tmp_path / "far.toml"
+    config.write_text(f'depth = 900\nactivation = "relu"\nsigma_w = {sigma_w}\nsigma_b = 0.0\ninput_variance = 1.0\n')
+    assert main(["moments", str(config), "--order", "3", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    record = json.loads(out)
+    # m_1 = (σ_w²/2)^900: beyond 1e±308 in both.
+    assert record["moments"] == [None] * 3
+    assert "`moments` is null 3 times" in record["notes"][0]
+    assert "null 3 times" in err
+
+
+def test_rational_moments_have_as_many_digits_as_asked_for(capsys, tmp_path: Path) -> None:
+    config = tmp_path / "third.toml"
+    config.write_text('depth = 7\nactivation = "relu"\nsigma_w = 1.1\nsigma_b = 0.0\ninput_variance = 1.0\n')
+    found = answer(capsys, "moments", str(config), "--order", "2", "--dps", "40")["moments"]
+    # m_1 = (σ_w²/2)^L, m_2 = m_1² (1 + 2L), by mpmath.
+    with mpmath.workdps(60):
+        first = (mpmath.mpf(121) / 200) ** 7
+        for text, exact in zip(found, (first, first**2 * 15), strict=True):
+            assert abs(mpmath.mpf(text) / exact - 1) < mpmath.mpf("1e-39")

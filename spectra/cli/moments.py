@@ -8,7 +8,7 @@ import click
 
 from ..digits import DOUBLE_DIGITS, MOST_DIGITS
 from .options import json_option, load, set_option
-from .outputs import Outputs
+from .outputs import Outputs, say_notes
 
 MAX_ORDER, MAX_SYMBOLIC = 1000, 100
 
@@ -57,3 +57,5 @@ def moments(
         from .tables import print_moments
 
         print_moments(report, latex=latex)
+    if json_path is not None:
+        say_notes(report.record["notes"])

@@ -12,11 +12,15 @@ from ..digits import DOUBLE_DIGITS
 from ..errors import ConfigError
 from ..network.config import Network
 from .moments import Moments, jacobian_moments
+from .narrowing import bits_for
+from .power_series import working_precision
 from .rational_balls import ball_of
 from .record import digits as digits_of
 
 if TYPE_CHECKING:
     from .symbolic import DepthMoments
+
+BEYOND = f"beyond the range of doubles; strings, with `--dps {DOUBLE_DIGITS + 1}` or more, have no range"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,11 @@ class MomentReport:
         """The moments as text."""
         if self.values.exact and self.fractions:
             return [_fraction(x) for x in self.values.values]
-        return [digits_of(ball_of(x) if self.values.exact else x, self.digits) for x in self.values.values]
+        if not self.values.exact:
+            return [digits_of(x, self.digits) for x in self.values.values]
+        with working_precision(bits_for(self.digits + 2)):
+            balls = [ball_of(x) for x in self.values.values]
+        return [digits_of(x, self.digits) for x in balls]
 
     @property
     def record(self) -> dict[str, Any]:
@@ -54,6 +62,8 @@ class MomentReport:
         }
         if self.polynomials is not None:
             found["polynomials"] = [str(p) for p in self.polynomials.moments]
+        lost = sum(m is None for m in found["moments"])
+        found["notes"] = [f"`moments` is null {lost} times: {BEYOND}"] if lost else []
         return found
 
 
@@ -87,5 +97,6 @@ def _fraction(x: Fraction) -> str:
 
 
 def _double(text: str) -> float | None:
+    """None for what has no double; moments are positive."""
     value = float(text)
-    return value if math.isfinite(value) else None
+    return value if 0.0 < value < math.inf else None

@@ -263,6 +263,19 @@ def test_a_compressed_law_ends_where_its_own_formula_says() -> None:
     assert high == pytest.approx(4.0 + (1.0 + c**0.5) ** 2, rel=1e-14)
 
 
+@pytest.mark.parametrize(("rate", "c", "v"), [(0.3, 0.95, 0.45), (0.7, 0.9, 1.0), (1.4, 0.5, 1.0)])
+def test_edges_beside_an_atom_at_zero_are_not_taken_for_it(rate: float, c: float, v: float) -> None:
+    # R of the compound law of jumps J at 1/ω is λ ω ψ_J(1/ω); S of J = MP(c)² v² is (1 + c w)^−2 v^−2, so that
+    # z = v² (1 + w)(1 + λ w)(1 + c w)²/w, and edges are its critical values.
+    z = np.polynomial.Polynomial([1.0, 1.0]) * [1.0, rate] * [1.0, c] * [1.0, c] * v**2
+    w = (z.deriv() * [0.0, 1.0] - z).roots()
+    values = np.sort((z(w) / w).real[np.abs(w.imag) < 1e-9])
+    spectrum = parse_law(f"compound({rate}, MP({c}, {v})^2)").spectrum()
+    for end in spectrum.bulks[0]:
+        assert np.min(np.abs(values / end - 1.0)) < 1e-9
+    assert spectrum.total_mass == pytest.approx(1.0, abs=1e-10)
+
+
 def eta_over(u: complex, atoms: list[tuple[float, float]]) -> complex:
     """η(u)/u, η = ψ/(1 + ψ), of some atoms."""
     total = sum(p / (1.0 - u * a) for a, p in atoms)

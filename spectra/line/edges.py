@@ -54,7 +54,7 @@ class Bracket:
     @property
     def _marked(self) -> list[float]:
         low, high = sorted((self._within[0], self._beyond[0]))
-        return [mark for mark, _ in self._law.marks if low < mark < high]
+        return [mark for mark, _ in self._law.marks if low <= mark <= high]
 
     def settle(self, places: Sequence[float]) -> None:
         """Take the first critical point that lies inside, or the mark that is all there is."""
@@ -63,7 +63,7 @@ class Bracket:
         for place in places:
             if low - margin <= place <= high + margin:
                 # At a mark G may have a pole instead: what the density does there tells.
-                near = [mark for mark, _ in self._law.marks if abs(mark - place) < MARKED * self._width]
+                near = [mark for mark in self._marked if abs(mark - place) < MARKED * self._width]
                 self.edge = Edge(near[0], False) if near else Edge(place, True)
                 return
         marked = self._marked

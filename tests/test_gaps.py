@@ -172,7 +172,7 @@ def two_slopes(slope: float, depth: int) -> Network:
     )
 
 
-@pytest.mark.parametrize("slope", [0.5, 0.95, 0.98875, 0.99, 0.999, 1.00001, 1.000003, 1.001, 1.01, 1.3])
+@pytest.mark.parametrize("slope", [0.5, 0.95, 0.98875, 0.99, 0.999, 1.00001, 1.000003, 1.0002, 1.001, 1.01, 1.3])
 def test_two_orthogonal_layers_of_two_slopes_are_an_arcsine_law_in_disguise(slope: float) -> None:
     # D² U D² Uᵀ, D² = 1 or b at random: by the angle between two free projections of trace ½, whose cosine squared t
     # has the arcsine law (Voiculescu, Dykema, Nica 1992, §3.6); det and trace of the 2×2 blocks give

@@ -166,7 +166,7 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
             return power
     raise ConvergenceError(
         f"at {edge.place} the density goes like the distance to the power {slope:.3f}; other powers than ±1/2 are "
-        "resolved at 0 only"
+        "resolved only where a law on [0, ∞) ends at 0"
     )
 
 

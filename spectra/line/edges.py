@@ -20,6 +20,8 @@ FAINT = 1e-10
 # Steps of the difference that gives the slope of a determinant, relative.
 DIFFERENCE = 1e-6
 EDGE_STEPS = 25
+# How far beside a mark, in widths of the law, it may be rounding that a point is in, or not.
+BLURRED = 1e-9
 # Steps down to a point that divides a bracket: others do, too, and those that take more are beside the edge.
 FEW_LEVELS = 6
 
@@ -53,8 +55,10 @@ class Bracket:
 
     @property
     def _marked(self) -> list[float]:
+        """Marks inside, or so near that beside them rounding decides what is in."""
         low, high = sorted((self._within[0], self._beyond[0]))
-        return [mark for mark, _ in self._law.marks if low <= mark <= high]
+        margin = BLURRED * self._width
+        return [mark for mark, _ in self._law.marks if low - margin <= mark <= high + margin]
 
     def settle(self, places: Sequence[float]) -> None:
         """Take the first critical point that lies inside, or the mark that is all there is."""

@@ -62,12 +62,15 @@ def _isolated(function: Callable[[Any], Any], t: float, noise: float) -> bool:
 
 def _touching(function: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, noise: float) -> list[float]:
     """Zeros without a sign change: local minima of |y| that reach zero against their neighbours."""
-    from scipy.optimize import minimize_scalar
-
     modulus, sign = np.abs(y), np.sign(y)
     lowest = (modulus[1:-1] < modulus[:-2]) & (modulus[1:-1] < modulus[2:])
     inner = lowest & (sign[:-2] == sign[2:]) & (sign[1:-1] == sign[2:])
-    found = []
+    if not inner.any():
+        return []
+    # Half a second, on a cold start, that most functions do not need.
+    from scipy.optimize import minimize_scalar
+
+    found: list[float] = []
     for i in np.flatnonzero(inner) + 1:
         bound = min(modulus[i - 1], modulus[i + 1])
         best: Any = minimize_scalar(

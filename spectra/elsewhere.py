@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .errors import ConfigError
+from .files import read_numbers
 from .network.config import Network
 from .sampling import Ensemble, scaled_widths
 
@@ -59,9 +59,7 @@ def read_singular_values(path: str | os.PathLike[str]) -> np.ndarray:
     ConfigError : the file cannot be read, or holds no numbers.
     """
     try:
-        if Path(path).suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        return np.loadtxt(path, ndmin=2)
+        return read_numbers(path)
     except OSError as error:
         raise ConfigError(f"`{os.fspath(path)}`: {error.strerror or error}.") from None
     except ValueError as error:

@@ -31,6 +31,7 @@ from .convolve import (
     free_sum_power,
 )
 from .errors import ConfigError
+from .files import read_numbers
 from .law import Law
 from .laws import Arcsine, Atomic, Bernoulli, Discrete, FussCatalan, MarchenkoPastur, Semicircle, SquaredSlope
 from .laws.atomic import point
@@ -272,20 +273,18 @@ def _arcsine(a: Fraction, b: Fraction | None = None) -> Law:
 
 
 def _slope(activation: _Name | str, variance: Fraction) -> Law:
-    if isinstance(activation, _Name) or re.fullmatch(r"[\w-]{2,}", activation):
-        return SquaredSlope(activation.text if isinstance(activation, _Name) else activation, float(variance))
-    return SquaredSlope(get_activation({"expr": activation}), float(variance))
+    text = activation.text if isinstance(activation, _Name) else activation
+    # In quotes stands a name, too, or an expression in x.
+    quoted = not isinstance(activation, _Name) and not re.fullmatch(r"[\w-]{2,}", text)
+    return SquaredSlope(get_activation({"expr": text} if quoted else text), float(variance))
 
 
 def _empirical(path: str) -> Law:
     """Eigenvalues of a file: .npy, or text with numbers."""
-    # A device has no end.
-    if Path(path).exists() and not (Path(path).is_file() and Path(path).stat().st_size < MAX_BYTES):
+    if Path(path).is_file() and Path(path).stat().st_size > MAX_BYTES:
         raise ConfigError(f"`empirical({path!r})`: not a file of at most {MAX_EIGENVALUES} numbers.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values = np.asarray(np.load(path, allow_pickle=False) if path.endswith(".npy") else np.loadtxt(path))
+        values = read_numbers(path)
         if values.dtype.kind not in "iuf":
             raise ValueError(f"dtype {values.dtype}")
         values = values.astype(float).ravel()

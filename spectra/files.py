@@ -1,4 +1,4 @@
-"""Result files, written whole or not at all."""
+"""Files: results, written whole or not at all, and arrays of numbers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import errno
 import os
 import secrets
 import stat
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+import numpy as np
 
 Path = str | os.PathLike[str]
 
@@ -78,3 +81,21 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from None
+
+
+def read_numbers(path: Path) -> np.ndarray:
+    """The array in a .npy file, or that of a text file with numbers, a row a line.
+
+    Raises
+    ------
+    OSError : the file cannot be read, or is none: a device has no end.
+    ValueError : it holds no numbers.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    with warnings.catch_warnings():
+        # Numpy's own remarks on files without numbers.
+        warnings.simplefilter("ignore")
+        if os.fspath(path).endswith(".npy"):
+            return np.asarray(np.load(path, allow_pickle=False))
+        return np.loadtxt(path, ndmin=2)

@@ -176,8 +176,6 @@ def _built(field: MeanField, equation: MasterEquation, spread: float) -> Assembl
     ------
     ConvergenceError : by none of these.
     """
-    from .line.equation import by_atoms, is_of_atoms, mended
-
     built: Assembly | None = None
     failed: ConvergenceError | None = None
     try:
@@ -186,6 +184,8 @@ def _built(field: MeanField, equation: MasterEquation, spread: float) -> Assembl
         failed = error
     if built is not None and not built.uncertified:
         return built
+    from .line.equation import by_atoms, is_of_atoms, mended
+
     try:
         if is_of_atoms(equation):
             return by_atoms(equation)

@@ -83,7 +83,7 @@ def prediction_to_dict(
     missing: list[str] = []
     result = finite(result, missing)
     notes = [*field.notes, *checks.notes]
-    if law.bulks and not where.size:
+    if at is None and law.bulks and not where.size:
         notes.append("`density` has no points: the bulks lie beyond the range of doubles")
     if pred.digits is not None and pred.digits > DOUBLE_DIGITS:
         from .exact.record import with_digits
@@ -92,7 +92,7 @@ def prediction_to_dict(
     if pred.certify:
         from .exact.record import certified
 
-        result["certified"], more = certified(pred.precise, moments, at, has_chi_1=field.chi_1 is not None)
+        result["certified"], more = certified(pred.precise, moments, at)
         notes += more
     result["checks"]["notes"] = list(dict.fromkeys(notes + _null_notes(missing, notes)))
     return result

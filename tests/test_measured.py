@@ -94,3 +94,11 @@ def test_check_takes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ):
         assert main([*command, *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_device_is_no_array(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = tmp_path / "net.toml"
+    config.write_text(CONFIG)
+    assert main(["check", str(config), "--singular-values", "/dev/zero"]) == 2
+    assert main(["law", 'empirical("/dev/zero")']) == 2
+    assert capsys.readouterr().err.count("not a regular file") == 2

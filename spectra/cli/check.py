@@ -55,19 +55,17 @@ def check(
     from ..prediction import predict
     from ..sampling import refuse_beyond_memory, sample
 
-    given = None if measured_path is None else measured(net, read_singular_values(measured_path))
-    for n in sampled_widths if given is None else ():
+    ensembles = []
+    if measured_path is not None:
+        ensembles, sampled_widths = [measured(net, read_singular_values(measured_path))], ()
+    for n in sampled_widths:
         refuse_beyond_memory(net, n, "--width" if widths is None else "--widths")
     pred = predict(net)
     with progress("sampling") as start:
-        ensembles = (
-            [given]
-            if given is not None
-            else [
-                sample(net, width=n, samples=samples, seed=seed, progress=start("" if n is None else f"width {n}"))
-                for n in sampled_widths
-            ]
-        )
+        ensembles += [
+            sample(net, width=n, samples=samples, seed=seed, progress=start("" if n is None else f"width {n}"))
+            for n in sampled_widths
+        ]
         result = crosscheck(pred, ensembles, progress=start("smaller widths") if len(ensembles) == 1 else None)
 
     record = pred.to_dict()

@@ -15,7 +15,7 @@ from ..activations import Activation
 from ..errors import ConfigError, ConvergenceError
 from ..line.numbers import exactly
 from ..network.config import Network
-from ..network.resolve import ResolvedRun, Start, resolved_runs, start
+from ..network.resolve import ResolvedRun, Start, are_alike, resolved_runs, start
 from .enclosures import enclosed_zero
 from .gaussian_balls import GaussianBalls, pieces_of
 from .rational_balls import ball_of
@@ -80,7 +80,8 @@ class BallField:
     runs : equal layers merged.
     numbers : σ_w² and σ_b² of every run as configured.
     q_star : fixed point of the variance map, None where there is none.
-    chi_1 : σ_w² E φ'² of the first activation there; of a positively homogeneous one at any variance.
+    chi_1 : σ_w² E φ'² of the first activation there; of a positively homogeneous one at any variance.  None as in
+        `spectra.network.MeanField`.
     """
 
     runs: tuple[BallRun, ...]
@@ -168,8 +169,9 @@ def ball_field(net: Network) -> BallField:
             numbers = one.sigma_w2, one.sigma_b2, fan_in, fan_out, repeat, critical
             made.append(BallRun(one.activation, spec.weights, law, law.q if first is None else first, *numbers))
             fan_in = fan_out
-    numbers = tuple((one.sigma_w2, one.sigma_b2) for one in resolved)
-    return BallField(tuple(made), numbers, q_star, _chi_1(resolved[0], q_star))
+    has_chi_1 = begin.q_star is not None or are_alike(runs)
+    chi_1 = _chi_1(resolved[0], q_star) if has_chi_1 else None
+    return BallField(tuple(made), tuple((one.sigma_w2, one.sigma_b2) for one in resolved), q_star, chi_1)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _into_mean_field(record: dict[str, Any], field: BallField, count: int) -> No
     table["chi"] = [digits(run.chi, count) for run in field.runs for _ in range(run.repeat)]
     if field.q_star is not None:
         table["q_star"] = digits(field.q_star, count)
-    if table["chi_1"] is not None and field.chi_1 is not None:
+    if field.chi_1 is not None:
         table["chi_1"] = digits(field.chi_1, count)
     layers = record["network"].get("layers", [record["network"]])
     if len(layers) == len(field.numbers):
@@ -112,9 +112,9 @@ def _into_mean_field(record: dict[str, Any], field: BallField, count: int) -> No
 
 
 def certified(
-    precise: PreciseNetwork, order: int, at: Sequence[float] | None, *, has_chi_1: bool
+    precise: PreciseNetwork, order: int, at: Sequence[float] | None
 ) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """Proven enclosures by name, and notes on what could not be proved; `has_chi_1`: whether χ_1 is defined.
+    """Proven enclosures by name, and notes on what could not be proved.
 
     q_star and chi_1 belong to the network, chi_layer_1, sigma_w, mu_1 and mu_2 (E φ'², E φ'⁴) to its first layer.
     """
@@ -126,7 +126,7 @@ def certified(
     first = field.runs[0]
     if field.q_star is not None:
         found["q_star"] = enclosure(field.q_star, count)
-    if has_chi_1 and field.chi_1 is not None:
+    if field.chi_1 is not None:
         found["chi_1"] = enclosure(field.chi_1, count)
     found["chi_layer_1"] = enclosure(first.chi, count)
     with working_precision(bits_for(count)):

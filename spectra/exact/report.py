@@ -50,7 +50,7 @@ class MomentReport:
             balls = [ball_of(x) for x in self.values.values]
         return [digits_of(x, self.digits) for x in balls]
 
-    @property
+    @cached_property
     def record(self) -> dict[str, Any]:
         """The JSON object of `spectra moments`."""
         as_text = (self.values.exact and self.fractions) or self.digits > DOUBLE_DIGITS

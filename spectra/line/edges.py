@@ -10,7 +10,7 @@ import numpy as np
 from .._types import Array
 from ..errors import ConvergenceError
 from ..law import Law
-from .newton import descend, inside, jacobian, solved
+from .newton import MAX_LEVELS, descend, inside, jacobian, solved
 
 # Rounds in which the bracket of an edge is divided into parts, and its width, in those of the law, at which a mark
 # inside is the edge.
@@ -49,6 +49,12 @@ class Bracket:
         self.edge: Edge | None = None
 
     @property
+    def _ends(self) -> tuple[float, float]:
+        """The lower end and the upper one."""
+        low, high = sorted((self._within[0], self._beyond[0]))
+        return low, high
+
+    @property
     def starts(self) -> list[Array]:
         """Real unknowns from which Newton's method may find the critical point."""
         return [self._beyond[1].real, self._within[1].real]
@@ -56,13 +62,13 @@ class Bracket:
     @property
     def _marked(self) -> list[float]:
         """Marks inside, or so near that beside them rounding decides what is in."""
-        low, high = sorted((self._within[0], self._beyond[0]))
+        low, high = self._ends
         margin = BLURRED * self._width
         return [mark for mark, _ in self._law.marks if low - margin <= mark <= high + margin]
 
     def settle(self, places: Sequence[float]) -> None:
         """Take the first critical point that lies inside, or the mark that is all there is."""
-        low, high = sorted((self._within[0], self._beyond[0]))
+        low, high = self._ends
         margin = 1e-13 * (abs(low) + abs(high))
         for place in places:
             if low - margin <= place <= high + margin:
@@ -77,7 +83,7 @@ class Bracket:
     def parts(self) -> Array:
         """Points that divide the bracket, from the outer end inwards."""
         x = np.linspace(self._beyond[0], self._within[0], PARTS + 1)[1:-1]
-        low, high = sorted((self._within[0], self._beyond[0]))
+        low, high = self._ends
         return x[(x > low) & (x < high) & ~np.isin(x, self._marked)]
 
     def narrow(self, x: Array, t: Array, risen: Array) -> None:
@@ -98,8 +104,7 @@ class Bracket:
         place, t = self._within
         trace = self._law.trace(t[:, None])
         if not -trace.g[0].imag < FAINT * abs(trace.g[0]):
-            low, high = sorted((place, self._beyond[0]))
-            raise ConvergenceError(f"an edge of the density between {low} and {high} was not found")
+            raise ConvergenceError("an edge of the density between {} and {} was not found".format(*self._ends))
         self.edge = Edge(place, False, faint=True)
 
 
@@ -121,23 +126,31 @@ def find_edges(law: Law, brackets: Sequence[Bracket]) -> list[Edge]:
         rest = [one for one in rest if one.edge is None]
         if not rest:
             break
-        parts = [one.parts() for one in rest]
-        x = np.concatenate([np.empty(0), *parts])
-        points = descend(law, x, levels=FEW_LEVELS)
-        if not points.good.any():
-            points = descend(law, x)
-        begin = 0
-        for one, part in zip(rest, parts, strict=True):
-            here = np.flatnonzero(points.good[begin : begin + part.size]) + begin
-            begin += part.size
-            if here.size:
-                one.narrow(x[here], points.t[:, here], inside(points)[here])
-            else:
-                one.give_up()
+        _narrow(law, rest)
     for one in brackets:
         if one.edge is None:
             one.give_up()
     return [one.edge for one in brackets if one.edge is not None]
+
+
+def _narrow(law: Law, brackets: Sequence[Bracket]) -> None:
+    """Divide every bracket once; one of which no point can be certified has faded."""
+    parts = [one.parts() for one in brackets]
+    x = np.concatenate([np.empty(0), *parts])
+    owner = np.repeat(np.arange(len(parts)), [part.size for part in parts])
+    for levels in (FEW_LEVELS, MAX_LEVELS):
+        points = descend(law, x, levels=levels)
+        risen = inside(points)
+        for k in np.unique(owner[points.good]).tolist():
+            here = np.flatnonzero(points.good & (owner == k))
+            brackets[k].narrow(x[here], points.t[:, here], risen[here])
+        rest = ~np.isin(owner, owner[points.good])
+        x, owner = x[rest], owner[rest]
+        if not x.size:
+            break
+    lost = {k for k, part in enumerate(parts) if not part.size} | set(owner.tolist())
+    for k in lost:
+        brackets[k].give_up()
 
 
 def critical_points(law: Law, t: Array) -> Array:
@@ -149,13 +162,13 @@ def critical_points(law: Law, t: Array) -> Array:
     n, m = t.shape
     places = np.full(m, np.nan)
     active = np.arange(m)
+    shifts = np.concatenate([np.zeros((1, n)), np.eye(n), -np.eye(n)]).T
     with np.errstate(all="ignore"):
         for _ in range(EDGE_STEPS):
             here = t[:, active]
             scale = np.maximum(np.abs(here), 1e-300)
             h = DIFFERENCE * scale
-            shifts = np.concatenate([np.zeros((1, n)), np.eye(n), -np.eye(n)])
-            around = here[:, None] + shifts.T[:, :, None] * h[:, None]
+            around = here[:, None] + shifts[:, :, None] * h[:, None]
             trace = law.trace(around.reshape(n, -1).astype(complex))
             determinants = np.linalg.det(jacobian(trace, trace.dz).real).reshape(2 * n + 1, -1)
             slope = (determinants[1 : n + 1] - determinants[n + 1 :]) / (2.0 * h)

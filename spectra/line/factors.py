@@ -45,12 +45,11 @@ def trace_of_factors(
         top = 1.0 + w if rank < 1.0 else over
     count, points = len(factors), w.size
     total = -log_mean + np.log(w) - np.log(top)
-    rate, turn = 1.0 / (w * top), np.zeros((1 + count, points), complex)
+    rate = np.zeros(points, complex)
     for ratio, exponent in shifts:
         base = over if rank is not None and ratio * rank == 1.0 else 1.0 + ratio * w
         total = total + exponent * np.log(base)
         rate = rate + exponent * ratio / base
-        turn[0] -= exponent * ratio / base
     rates = np.zeros((1 + count, points), complex)
     equations = np.zeros((count, points), complex)
     slopes = np.zeros((count, 1 + count, points), complex)
@@ -59,13 +58,14 @@ def trace_of_factors(
     for k, factor in enumerate(factors):
         r, n = factor.ratio, factor.count
         total = total + n * (np.log(v[k]) + np.log(1.0 + r * w) - np.log(r * w))
-        beside = n * (r / (1.0 + r * w) - 1.0 / w)
-        rate = rate + beside
-        turn[0], turn[1 + k] = turn[0] - beside, -n / v[k]
+        rate = rate + n * (r / (1.0 + r * w) - 1.0 / w)
         rates[1 + k] = n / v[k]
         equations[k] = psi[k] - r * w
         slopes[k, 0], slopes[k, 1 + k] = -r, steepness[k]
-    rates[0], turn[0] = rate * stretch, turn[0] * stretch
+    rates[0] = rate * stretch
+    turn = -rates
+    # w/g = w/((1 + w) u): of log u only w/(1 + w) is left.
+    rates[0] += stretch / (w * top)
     slopes[:, 0] *= stretch
     z = np.exp(-total)
     g = top / z

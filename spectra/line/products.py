@@ -108,9 +108,10 @@ class Product(LineLaw):
         miss = np.where(low, a.z * a.g - b.z * b.g, a.w - b.w)
         terms = np.where(low, a.sizes[-1] * np.abs(a.g) + b.sizes[-1] * np.abs(b.g), a.w_size + b.w_size)
         z = b.z * w / a.g
-        dz = z * (
-            b.dz / b.z + (dw / w - a.dg / a.g if a.turn is None else np.where(sharper, a.turn, dw / w - a.dg / a.g))
-        )
+        turn = dw / w - a.dg / a.g
+        if a.turn is not None:
+            turn = np.where(sharper, a.turn, turn)
+        dz = z * (b.dz / b.z + turn)
         ends, drifts = [one.z * one.g for one in (a, b)], [one.dz * one.g + one.z * one.dg for one in (a, b)]
         g = ends[1] / z
         dg = drifts[1] / z - dz * g / z

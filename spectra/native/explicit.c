@@ -69,7 +69,7 @@ static double rough_step(const Explicit *equation, double complex zeta, double c
         log_modulus += e * log(cabs(base));
         /* Below the axis, or on it as seen from below. */
         double turned = carg(base);
-        angle += e * (turned == 3.14159265358979323846 ? -turned : turned);
+        angle += e * (turned == PI ? -turned : turned);
     }
     double complex miss = target - CMPLX(log_modulus, angle), step = miss / slope;
     double far = 2.0 * cabs(step) / cabs(zeta);

@@ -4,24 +4,10 @@
 
 #include <math.h>
 
-/* How many entries of the rising `x` are below `at`. */
-static Py_ssize_t count_below(const double *x, Py_ssize_t size, double at)
-{
-    Py_ssize_t low = 0, high = size;
-    while (low < high) {
-        Py_ssize_t middle = (low + high) / 2;
-        if (x[middle] < at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* The interval of the rising `x` (at least two entries) in which `at` lies. */
 static Py_ssize_t interval(const double *x, Py_ssize_t size, double at)
 {
-    Py_ssize_t i = count_below(x, size, at) - 1;
+    Py_ssize_t i = count_up_to(x, size, at) - 1;
     return i < 0 ? 0 : i > size - 2 ? size - 2 : i;
 }
 

@@ -229,8 +229,7 @@ static void add_above(const double complex *c, double scale, double complex v, i
         out[i] += times(sum[i], y);
 }
 
-/* How many entries of the rising `x` are at most `limit`. */
-static ptrdiff_t count_up_to(const double *x, ptrdiff_t size, double limit)
+ptrdiff_t count_up_to(const double *x, ptrdiff_t size, double limit)
 {
     ptrdiff_t low = 0, high = size;
     while (low < high) {

@@ -43,4 +43,7 @@ void node_sums(const Table *table, double complex v, int order, double complex *
 /* Σ W t /((1 − at)(1 − vt)), a real. */
 double complex divided_difference(const Table *table, double a, double complex v);
 
+/* How many entries of the rising `x` are at most `limit`. */
+ptrdiff_t count_up_to(const double *x, ptrdiff_t size, double limit);
+
 #endif

@@ -21,7 +21,7 @@ from spectra.network.correlation import CorrelationMap
 from spectra.network.expectations import gaussian_moments
 from spectra.network.gaussian import Moments
 from spectra.network.qmap import CRITICAL_TOLERANCE
-from spectra.network.resolve import ResolvedRun, Start, resolved_runs, start
+from spectra.network.resolve import ResolvedRun, Start, are_alike, resolved_runs, start
 from spectra.quadrature import Array
 
 # Variances outside are not carried on: their squares and reciprocals leave the range of doubles.
@@ -148,7 +148,7 @@ def mean_field(net: Network) -> MeanField:
     notes = (*notes, *begin.notes)
     states, more = _propagated(net, runs, begin)
     first = runs[0]
-    shared = len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs}) == 1
+    shared = are_alike(runs)
     chi_1 = _reference_chi(first, begin.q_star) if shared or begin.q_star is not None else None
     if chi_1 is None:
         growth = sum(s.repeat * (math.log(s.chi) if s.chi > 0.0 else -math.inf) for s in states)

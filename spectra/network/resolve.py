@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -102,6 +103,11 @@ def _joined(runs: list[ResolvedRun], notes: list[str]) -> tuple[tuple[ResolvedRu
     return tuple(joined), (*notes, text)
 
 
+def are_alike(runs: Sequence[ResolvedRun]) -> bool:
+    """Whether the layers have one variance map."""
+    return len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs}) == 1
+
+
 def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:
     """Input variance and reference fixed point, by the rules of `input_variance`.
 
@@ -111,7 +117,7 @@ def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:
     """
     asked = net.input_variance
     first = runs[0]
-    if len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs}) > 1:
+    if not are_alike(runs):
         return _mixed(asked, runs)
     if first.critical and first.q_star is not None:
         q = first.q_star

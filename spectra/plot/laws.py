@@ -54,8 +54,7 @@ def law_figure(law: Distribution, title: str) -> Figure:
 
 def _drawn(law: Distribution) -> list[tuple[float, float]]:
     """The bulks, of those that reach to infinity all but a millionth of the mass."""
-    tops = iter(law.icdf(np.array([1.0 - FARTHEST])))
-    return [(a, b if np.isfinite(b) else float(next(tops))) for a, b in law.bulks]
+    return [(a, b if np.isfinite(b) else float(law.icdf(1.0 - FARTHEST))) for a, b in law.bulks]
 
 
 def _share_at(law: Distribution) -> float:

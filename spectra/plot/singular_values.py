@@ -33,8 +33,9 @@ LEFT_OUT = 1e-2
 SMALLEST, LARGEST = 1e-290, 1e290
 # Peaks that differ by more than this factor do not show together on a linear scale.
 FLATTENED = 10.0
-# Sampled log s this close to an atom's sit on it, but for rounding.
+# Colour of an atom that several curves have.
 SHARED = "0.35"
+# Sampled log s this close to an atom's sit on it, but for rounding.
 SAME_PLACE = 1e-8
 # Labels of edges: rows of them, and the width of a letter as a share of the axis.
 LABEL_ROWS, CHARACTER = 4, 0.0115
@@ -187,7 +188,8 @@ def _draw_atoms(axes: Axes, pred: Prediction, window: _Window, own: str, shared:
         marker = "<" if at_zero and window.logarithmic else "o"
         scale.plot([place], [atom.mass], marker, color=colour, markersize=6, clip_on=False, zorder=5)
         if owners > 1:
-            text, shared[text] = f"{text} ({owners} curves)", 0
+            shared[text] = 0
+            text = f"{text} ({owners} curves)"
         left = _left_half(window, place)
         scale.annotate(
             text,

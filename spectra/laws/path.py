@@ -7,9 +7,10 @@ cut.  How high it may be is known piece by piece (here); `panels` puts a rule on
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import cycle, pairwise
 from typing import cast
 
 import numpy as np
@@ -62,20 +63,34 @@ def monotone_pieces(activation: Activation, reach: float, folded: bool) -> tuple
             continue
         low, high = max(branch.lower, -reach), min(branch.upper, reach)
         if activation.slope_period is not None:
-            ends = _period_ends(branch, activation.slope_period)
-            if not folded:
-                count = math.ceil(reach / activation.slope_period) + 1
-                shifts = activation.slope_period * np.arange(-count, count + 1)
-                every = sorted({float(x) for end in ends[:-1] for x in end + shifts if abs(x) < reach})
-                ends = [-reach, *every, reach]
-        else:
-            middle = [0.0] if activation.even_slope else []
-            ends = sorted({x for x in (low, *branch.turning_points, *middle, high) if low <= x <= high})
+            pieces += _periodic(branch, activation.slope_period, None if folded else reach)
+            continue
+        middle = [0.0] if activation.even_slope else []
+        ends = sorted({x for x in (low, *branch.turning_points, *middle, high) if low <= x <= high})
         for lower, upper in pairwise(ends):
             lower, upper = _where_slope_counts(branch, lower, upper)
             if upper > lower:
                 pieces.append(_piece(branch, lower, upper))
     return tuple(pieces)
+
+
+def _periodic(branch: Branch, period: float, reach: float | None) -> list[MonotonePiece]:
+    """The pieces of one period, or what of its repetitions lies within |x| ≤ `reach`.
+
+    Repetitions are copies: far from 0 the rounding of x leaves φ' beside its zeros without digits to find a path by.
+    """
+    ends = _period_ends(branch, period)
+    first = [_piece(branch, lower, upper) for lower, upper in pairwise(ends)]
+    if reach is None:
+        return first
+    count = math.ceil(reach / period) + 1
+    places = [x + period * k for k in range(-count, count + 1) for x in ends[:-1]]
+    copies = zip(cycle(first), pairwise(places), strict=False)
+    return [
+        replace(piece, lower=lower, upper=upper, grid=piece.grid + (lower - piece.lower))
+        for piece, (lower, upper) in copies
+        if lower < reach and upper > -reach
+    ]
 
 
 def around_zero(lower: float, upper: float) -> Array:
@@ -193,18 +208,22 @@ def _period_ends(branch: Branch, period: float) -> list[float]:
     """Critical points of φ'² over one period, from one of them to its repetition."""
     from scipy.optimize import brentq
 
-    def derivative(x: float) -> float:
-        here = np.array([x])
-        return float((branch.slope(here) * branch.curvature(here))[0])
-
     grid = np.linspace(-0.5 * period, 0.5 * period, 401) + 0.123456789e-3 * period
-    values = [derivative(x) for x in grid]
-    roots = [
-        cast(float, brentq(derivative, a, b, xtol=1e-15, maxiter=1000))
-        for a, b, fa, fb in zip(grid, grid[1:], values, values[1:], strict=False)
-        if fa * fb < 0
-    ]
+    roots: list[float] = []
+    # One by one: of a triple zero of φ'φ'' a third of the digits could be told.
+    for function in (branch.curvature, branch.slope):
+        values = function(grid)
+        for k in np.flatnonzero(values[:-1] * values[1:] < 0):
+            at = partial(_at, function)
+            root = cast(float, brentq(at, grid[k], grid[k + 1], xtol=1e-15, maxiter=1000))
+            if all(abs(root - other) > 1e-9 * period for other in roots):
+                roots.append(root)
+    roots.sort()
     return [*roots, roots[0] + period]
+
+
+def _at(function: Callable[[Array], Array], x: float) -> float:
+    return float(function(np.array([x]))[0])
 
 
 @lru_cache(maxsize=256)

@@ -33,7 +33,7 @@ from spectra.effort import limited
 from spectra.guess import THIN
 from spectra.master import MasterEquation
 from spectra.network.jacobian import jacobian_equation
-from spectra.sweep import survey
+from spectra.survey import survey
 
 ACTIVATIONS: tuple[Any, ...] = (
     "identity", "relu", "leaky_relu", {"name": "leaky_relu", "negative_slope": 0.3}, "prelu", "relu6", "elu", "selu",

@@ -22,8 +22,9 @@ from .refinement import moved
 from .series import log_scaled_moments, relative_variance
 from .solve import CERTIFIED
 from .spectrum import ArcDensity, Spectrum
-from .sweep import Survey, resurvey, survey
+from .survey import resurvey, survey
 from .thinning import STABLE, along, is_thinned, is_told, widened
+from .walker import Survey
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -125,7 +126,7 @@ class _Ladder:
     @property
     def is_exact(self) -> bool:
         """Whether finer laws would be the same."""
-        return self._refined is None or all(factor.law.cut_density is None for factor in self.equation.factors)
+        return self._refined is None or self.equation.is_algebraic
 
     def _at(self, level: int) -> MasterEquation:
         assert self._refined is not None
@@ -211,8 +212,7 @@ def _assembled(found: _Found) -> Assembly:
     blur = _blur(equation)
     if blur > CERTIFIED:
         flaws.append(f"what few units with φ' = 0 do beside widths that grow is known to {blur:.1e} only")
-    algebraic = bool(equation.factors) and all(f.law.cut_density is None for f in equation.factors)
-    if algebraic and any(_has_valley(c) for c in charts):
+    if equation.factors and equation.is_algebraic and any(_has_valley(c) for c in charts):
         flaws.append(VALLEY)
     uncertified = sum(c.uncertified for c in charts) + len(flaws)
     notes = (*flaws, *_neglected(equation))

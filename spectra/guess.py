@@ -164,7 +164,8 @@ def solve_nodes(
     lost = ~roots.certified
     if not lost.any():
         return roots
-    thin = lost & (equation.log_share(zeta) < THIN)
+    # Where no tail is thin, a start that is must be wrong.
+    thin = lost & (equation.log_share(zeta) < THIN) & (not equation.is_algebraic)
     beside = _from_neighbours(equation, roots, lost, u, exact)
     if beside is not None:
         thin &= ~roots.certified & (equation.log_share(beside[0]) < THIN)

@@ -165,6 +165,11 @@ class MasterEquation:
         return not self.factors
 
     @property
+    def is_algebraic(self) -> bool:
+        """No law has a density of its own: none of the tails is exponentially thin."""
+        return all(factor.law.cut_density is None for factor in self.factors)
+
+    @property
     def precision(self) -> float:
         """Rounding unit of the arithmetic in use."""
         return float(np.finfo(np.longdouble if self.is_explicit else float).eps)

@@ -16,8 +16,8 @@ from .guess import THIN
 from .marginal import MarginalArc
 from .master import MasterEquation
 from .shift import as_shift
-from .sweep import Survey, survey
-from .walker import Arc, Edge, Walker
+from .survey import survey
+from .walker import Arc, Edge, Survey, Walker
 
 
 @dataclass(frozen=True)

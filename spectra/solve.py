@@ -20,6 +20,8 @@ CERTIFIED = 1e-11
 POLISHED = 1e-13
 # Iterates as near as this are followed by one in full precision.
 NEAR = 1e-6
+# Imaginary parts of real roots come out as rounding; those of others, beside edges, are square roots.
+REAL = 1e-12
 # In a thin tail an imaginary part is less than residuals can tell: the last step must turn none by more than this part
 # of it, or so many are taken beyond.
 TILTED, PATIENCE = 1e-5, 3
@@ -70,7 +72,7 @@ def solve(
     # Three steps are the usual number.
     spend(3 * equation.stack.size * zeta.size, 3 * len(equation.factors))
     zeta, v, residual, done, close = equation.compiled.solve(log_u, zeta, v, limits)
-    roots = _judged(zeta, v, residual)
+    roots = _judged(equation, zeta, v, residual)
     if not done.all():
         rest = ~done
         rough_steps = 0 if close[rest].all() else min(rough_steps, 1)
@@ -90,7 +92,7 @@ def _explicit(
     limits = (max_steps, rough_steps, floor, CERTIFIED, POLISHED, NEAR, equation.precision)
     target = np.ascontiguousarray(log_u, np.clongdouble)
     NATIVE.explicit(equation.constant + math.log(equation.rank), d, e, target, roots, residual, limits)
-    return _judged(roots, np.zeros((0, zeta.size), complex), residual)
+    return _judged(equation, roots, np.zeros((0, zeta.size), complex), residual)
 
 
 def _solve(
@@ -135,7 +137,7 @@ def _solve(
                 next_zeta, next_v = next_zeta[going], next_v[:, going]
             here_zeta, here_v = next_zeta, next_v
             previous = size
-    return _judged(zeta, v, residual)
+    return _judged(equation, zeta, v, residual)
 
 
 def _tilt(zeta: Array, v: Array, new_zeta: Array, new_v: Array) -> Array:
@@ -145,9 +147,11 @@ def _tilt(zeta: Array, v: Array, new_zeta: Array, new_v: Array) -> Array:
     return np.fmax(turned, np.fmax.reduce(rows, axis=0))
 
 
-def _judged(zeta: Array, v: Array, residual: Array) -> Roots:
+def _judged(equation: MasterEquation, zeta: Array, v: Array, residual: Array) -> Roots:
     """With the verdict: a small residual, and all variables in the upper half plane."""
-    above = (zeta.imag > 0) & np.all(v.imag > 0, axis=0)
+    # Laws of atoms alone have no thin tails: what is this near to the axis is a real root, of another sheet.
+    height = REAL * np.abs(v) if equation.is_algebraic else 0.0
+    above = (zeta.imag > 0) & np.all(v.imag > height, axis=0)
     return Roots(zeta, v, residual, above & (residual < CERTIFIED))
 
 
@@ -171,7 +175,7 @@ def certify(equation: MasterEquation, log_u: Array, zeta: Array, v: Array) -> Ro
     with np.errstate(all="ignore"):
         point = equation.evaluate(zeta, v)
         residual = measure(equation, point, log_u)
-    return _judged(zeta, v, np.where(np.isfinite(residual), residual, np.inf))
+    return _judged(equation, zeta, v, np.where(np.isfinite(residual), residual, np.inf))
 
 
 def improve(

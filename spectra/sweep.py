@@ -8,25 +8,15 @@ is an atom.  The sweep gives the shape of the law and starting values; precision
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ._types import Array
 from .bulk import BulkWalker
 from .errors import ConvergenceError
-from .master import MasterEquation
 from .pole import MARGINAL
-from .walker import Arc, Edge, Walker
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a sweep found: arcs in order of increasing u, atoms off zero as (log u, mass), u-steps taken."""
-
-    arcs: tuple[Arc, ...]
-    atoms: tuple[tuple[float, float], ...]
-    steps: int
+from .walker import Edge, Survey
 
 
 class Sweep(BulkWalker):
@@ -113,29 +103,3 @@ class Sweep(BulkWalker):
                 if slope > 0.0:
                     return self._gap(zeta, found.real, landing)
         return "edge", 1.0, landing.v.real, landing
-
-
-def survey(equation: MasterEquation) -> Survey:
-    """Gaps, edges, atoms and bulks of the law that `equation` describes."""
-    with np.errstate(all="ignore"):
-        return Sweep(equation).run()
-
-
-def resurvey(equation: MasterEquation, known: Survey) -> Survey:
-    """The survey of nearly the same equation: the edges found again from those known, everything else kept.
-
-    A sweep of its own where an edge is not found, or is another one.
-    """
-    walker = Walker(equation)
-    arcs: list[Arc] = []
-    with np.errstate(all="ignore"):
-        for arc in known.arcs:
-            ends = [walker.polished(end) for end in (arc.first, arc.last)]
-            if any(new is None for new, old in zip(ends, (arc.first, arc.last), strict=True) if old is not None):
-                return survey(equation)
-            low = -math.inf if ends[0] is None else ends[0].log_u
-            high = math.inf if ends[1] is None else ends[1].log_u
-            if not np.all((arc.log_u > low) & (arc.log_u < high)):
-                return survey(equation)
-            arcs.append(replace(arc, first=ends[0], last=ends[1]))
-    return replace(known, arcs=tuple(arcs))

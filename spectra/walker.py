@@ -77,6 +77,15 @@ class Arc:
         return float(self.first.log_u if self.first is not None else self.log_u[0])
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What a sweep found: arcs in order of increasing u, atoms off zero as (log u, mass), u-steps taken."""
+
+    arcs: tuple[Arc, ...]
+    atoms: tuple[tuple[float, float], ...]
+    steps: int
+
+
 class Walker:
     """Elementary moves on the curve of solutions of one equation; counts its steps."""
 

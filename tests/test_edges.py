@@ -21,7 +21,7 @@ from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.pieces import TAIL_RESOLUTION
 from spectra.ratio import Ratio
-from spectra.sweep import survey
+from spectra.survey import survey
 from spectra.walker import Arc
 
 

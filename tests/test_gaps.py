@@ -12,7 +12,7 @@ from spectra import ConvergenceError, Network, bulk, free_product, predict
 from spectra.laws import Discrete, MarchenkoPastur
 from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
-from spectra.sweep import survey
+from spectra.survey import survey
 from spectra.walker import Walker
 
 SLOPE = 0.01

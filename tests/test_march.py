@@ -13,7 +13,7 @@ from spectra.compiled import CompiledEquation
 from spectra.laws.pushforward import slope_law
 from spectra.master import Factor, MasterEquation
 from spectra.native import NATIVE
-from spectra.sweep import survey
+from spectra.survey import survey
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
 

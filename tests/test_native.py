@@ -33,7 +33,7 @@ from spectra.network.meanfield import mean_field
 from spectra.pointwise import PointEvaluator
 from spectra.pole import heaviest_pole
 from spectra.solve import Roots, _explicit, _improve, _solve, improve, measure
-from spectra.sweep import survey
+from spectra.survey import survey
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
 

@@ -19,7 +19,7 @@ from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.refinement import moved
 from spectra.solve import CERTIFIED
-from spectra.sweep import survey
+from spectra.survey import survey
 
 
 def equation(level: int, **keys: object) -> MasterEquation:

@@ -22,7 +22,7 @@ from spectra.laws.nodes import LawStack
 from spectra.laws.pushforward import slope_law
 from spectra.network.jacobian import jacobian_equation
 from spectra.prediction import Prediction
-from spectra.sweep import resurvey, survey
+from spectra.survey import resurvey, survey
 from spectra.tail import with_exact_tail
 
 

@@ -12,7 +12,7 @@ from spectra.assembly import spectrum_of
 from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.network.rule import FAR, gauss_rule, position, variance_at
-from spectra.sweep import survey
+from spectra.survey import survey
 from spectra.thinning import _Along, along, is_thinned
 
 DRIFTING = [{"sigma_w": 1.2 + 0.4 * i / 40} for i in range(40)]

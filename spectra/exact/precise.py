@@ -22,7 +22,7 @@ from ..master import MasterEquation
 from ..network.config import Network
 from ..network.jacobian import jacobian_equation
 from ..network.meanfield import mean_field
-from ..sweep import survey
+from ..survey import survey
 from ..walker import Edge
 from .ball_density import enclosed_density
 from .ball_edges import enclosed_edge, enclosed_largest

@@ -101,7 +101,7 @@ def is_of_atoms(equation: MasterEquation) -> bool:
     """Whether the law is a free product of laws of finitely many atoms off zero, and of nothing else."""
     factors = equation.factors
     plain = dict(equation.shifts) == {1.0: -1.0} and all(f.ratio == 1.0 and f.count >= 1.0 for f in factors)
-    return bool(factors) and plain and all(f.law.cut_density is None for f in factors)
+    return bool(factors) and plain and equation.is_algebraic
 
 
 def by_atoms(equation: MasterEquation) -> Assembly:

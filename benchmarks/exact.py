@@ -50,6 +50,12 @@ def relu(depth: int) -> Network:
     return Network(depth=depth, activation="relu", sigma_w="critical", sigma_b=0.0)
 
 
+def leaky(slope: float) -> Network:
+    """Gaussian, critical, ten layers: all moments are rational."""
+    activation = {"name": "leaky_relu", "negative_slope": slope}
+    return Network(depth=10, activation=activation, sigma_w="critical", sigma_b=0.0)
+
+
 def by_sympy(order: int, depth: int) -> list[Any]:
     """Moments of the same network by sympy's own polynomials: m_k = (1/k) [w^{k−1}] (1 + w)^k (1 + 2w)^{Lk}."""
     w = sympy.Symbol("w")
@@ -73,6 +79,10 @@ def costs() -> list[dict[str, Any]]:
         if order <= 200:
             row["sympy"] = seconds(lambda n=order: by_sympy(n, 10), 1)
         rows.append(row)
+    for slope, text in ((0.2, "1/5"), (0.01, "1/100")):
+        for order in (200, 1000):
+            ours = seconds(lambda n=order, s=slope: jacobian_moments(leaky(s), n))
+            rows.append({"case": f"leaky ReLU, slope {text}, L = 10, m_1 … m_{order}, exact", "ours": ours})
     rows.append({"case": "polynomials in L with symbols, order 6", "ours": seconds(lambda: moment_polynomials(6))})
     rows.append({"case": "polynomials in L, ReLU, order 30", "ours": seconds(lambda: depth_moments(relu(1), 30))})
     net = Network(depth=10, activation="tanh", weights="orthogonal", sigma_w="critical", sigma_b=0.05)

@@ -23,36 +23,17 @@ class Layers:
     slopes : μ_1 … μ_n, moments of D².
     ratio : ρ.
     count : number of layers, or a symbol for it.
-    pair : the two values of a D² that has each with probability ½: then S is known in closed form.
     """
 
     slopes: tuple[Any, ...]
     ratio: Any
     count: Any
-    pair: tuple[Any, Any] | None = None
 
 
 def log_s_of_slopes(ring: Ring, layers: Layers, order: int) -> PowerSeries:
     """log(S/S(0)) of D² at ρ w, `order` coefficients; S(0) = 1/μ_1."""
-    if layers.pair is not None:
-        return _log_s_of_pair(ring, layers.pair, order).at_multiple(layers.ratio)
     psi = psi_from_moments(ring, layers.slopes[:order])
     return log_s_from_s(s_from_chi(chi_from_psi(psi))).at_multiple(layers.ratio)
-
-
-def _log_s_of_pair(ring: Ring, pair: tuple[Any, Any], order: int) -> PowerSeries:
-    """log(S/S(0)) of (δ_a + δ_b)/2: S = 2 (1 + w)/(s + √(s² − 4 w (1 + w) a b)), s = (w + ½)(a + b).
-
-    From ψ(y) = w, a quadratic equation for y.
-    """
-    a, b = pair
-    total = a + b
-    x, one = ring.variable(order), ring.number(1)
-    double = x * 2 + one
-    # Both roots over their values at 0.
-    inner = double * double + (x * x + x) * (a * b * -16 / (total * total))
-    below = (double + inner.power(ring.number(Fraction(1, 2)))) * ring.number(Fraction(1, 2))
-    return (x + one).log() - below.log()
 
 
 def log_generator(ring: Ring, shifts: Sequence[tuple[Any, Any]], laws: Sequence[Layers], order: int) -> PowerSeries:

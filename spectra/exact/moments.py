@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from flint import fmpz
 
 from ..activations import Activation
 from ..line.numbers import exactly
@@ -13,9 +16,9 @@ from ..network.config import Network
 from ..network.resolve import resolved_runs
 from .ball_field import BallField, ball_field
 from .ball_moments import PER_ORDER, ball_moments
-from .moment_series import Layers, log_generator, scaled_moments
+from .integer_moments import HomogeneousEquation, integer_moments
 from .narrowing import narrowed
-from .power_series import fractions_of, rationals
+from .power_series import coprime_fraction
 from .widths import exact_shifts, ratio_of
 
 # Fractions of more bits than this are no answer.
@@ -60,6 +63,11 @@ class ExactRun:
     fan_out: int | None
     repeat: int
 
+    @property
+    def gain(self) -> Fraction:
+        """σ_w² μ_1, by which the layer multiplies m_1."""
+        return self.sigma_w2 * self.slope_moments(1)[0]
+
     def slope_moments(self, order: int) -> list[Fraction]:
         """μ_k = (s_−^{2k} + s_+^{2k})/2, k = 1 … n."""
         left, right = (s * s for s in self.slopes)
@@ -87,8 +95,10 @@ def jacobian_moments(net: Network, order: int, digits: int = 30) -> Moments:
     if order < 1:
         raise ValueError(f"`jacobian_moments(order={order})`: `order` must be at least 1.")
     runs = exact_runs(net)
-    if runs is not None and _size(runs, order) < MOST_BITS:
-        return Moments(tuple(_rational_moments(runs, order)), True)
+    if runs is not None:
+        equation = _equation(runs)
+        if _size(runs, equation, order) < MOST_BITS:
+            return Moments(tuple(_rational_moments(runs, equation, order)), True)
     field, found = narrowed(lambda: _with_field(net, order), lambda pair: pair[1], digits, more=PER_ORDER * order)
     return Moments(tuple(found), False, field.proven)
 
@@ -98,13 +108,14 @@ def _with_field(net: Network, order: int) -> tuple[BallField, list[Any]]:
     return field, ball_moments(field, order)
 
 
-def _size(runs: Sequence[ExactRun], order: int) -> float:
-    """Bits of the fractions, roughly: of the powers of σ_w² and of the slopes in m_n."""
-    per_layer = sum(
-        r.repeat * sum(x.numerator.bit_length() + x.denominator.bit_length() for x in (r.sigma_w2, *r.slopes))
-        for r in runs
-    )
-    return float(order * per_layer)
+def _size(runs: Sequence[ExactRun], equation: HomogeneousEquation, order: int) -> float:
+    """Bits of the largest fraction, roughly: of the powers of m_1 and of q in m_n, which grows slowly itself."""
+    of_mean = sum(r.repeat * (_bits(r.gain.numerator) + _bits(r.gain.denominator)) for r in runs)
+    return float(order * (of_mean + 2 * _bits(equation.denominator)))
+
+
+def _bits(number: int) -> int:
+    return abs(number).bit_length() - 1 if number else 0
 
 
 def exact_runs(net: Network) -> list[ExactRun] | None:
@@ -135,17 +146,39 @@ def _rational_slopes(activation: Activation) -> tuple[Fraction, Fraction] | None
     return Fraction(int(slopes[0].p), int(slopes[0].q)), Fraction(int(slopes[-1].p), int(slopes[-1].q))
 
 
-def _rational_moments(runs: Sequence[ExactRun], order: int) -> list[Fraction]:
-    ring, last = rationals(), runs[-1].fan_out
+def _rational_moments(runs: Sequence[ExactRun], equation: HomogeneousEquation, order: int) -> list[Fraction]:
+    mean = math.prod((r.gain**r.repeat for r in runs), start=Fraction(1))
+    # m_k = V_k m_1 (m_1/q)^{k−1}, V_k = q^{k−1} m_k/m_1^k.
+    step = mean / equation.denominator
+    above, below, base = fmpz(mean.numerator), fmpz(mean.denominator), fmpz(mean.denominator * step.denominator)
+    found = []
+    for scaled in integer_moments(equation, order):
+        found.append(_lowest(scaled * above, below, base))
+        above, below = above * step.numerator, below * step.denominator
+    return found
+
+
+def _equation(runs: Sequence[ExactRun]) -> HomogeneousEquation:
+    """What ψ_{JJᵀ} solves; S of D² is constant where φ'² is, and S/S(0) = (1 + v)/(1 + 2 v) where half of it is 0."""
+    last = runs[-1].fan_out
     shifts = exact_shifts(((r.weights, r.fan_in, r.fan_out, r.repeat) for r in runs), last)
-    laws = [
-        Layers((), ring.number(ratio_of(last, r.fan_out)), r.repeat, tuple(ring.number(s * s) for s in r.slopes))
-        for r in runs
-        if abs(r.slopes[0]) != abs(r.slopes[1])
-    ]
-    mean = Fraction(1)
+    pairs: dict[tuple[Fraction, Fraction], int] = {}
     for r in runs:
-        mean *= (r.sigma_w2 * r.slope_moments(1)[0]) ** r.repeat
-    generator = log_generator(ring, [(ring.number(r), e) for r, e in shifts.items()], laws, order)
-    scaled = scaled_moments(generator)
-    return [m * mean**k for k, m in enumerate(fractions_of(scaled), 1)]
+        a, b = (s * s for s in r.slopes)
+        if a == b:
+            continue
+        ratio, kappa = ratio_of(last, r.fan_out), 4 * a * b / (a + b) ** 2
+        if kappa == 0:
+            shifts[ratio] = shifts.get(ratio, 0) + r.repeat
+            shifts[2 * ratio] = shifts.get(2 * ratio, 0) - r.repeat
+        else:
+            pairs[kappa, ratio] = pairs.get((kappa, ratio), 0) + r.repeat
+    return HomogeneousEquation({r: e for r, e in shifts.items() if e}, pairs)
+
+
+def _lowest(numerator: fmpz, denominator: fmpz, base: fmpz) -> Fraction:
+    """The fraction in lowest terms, where every prime of the denominator is one of `base`, a small number."""
+    # Of two large numbers the divisor would take most of the time.
+    while (common := numerator.gcd(denominator.gcd(base))) != 1:
+        numerator, denominator, base = numerator // common, denominator // common, base * base
+    return coprime_fraction(int(numerator), int(denominator))

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeVar
+from numbers import Rational
+from typing import Any, NamedTuple, TypeVar, cast
 
 Series = TypeVar("Series", bound="PowerSeries")
 
@@ -279,7 +280,20 @@ def rationals() -> Ring:
 
 def fractions_of(values: Iterable[Any]) -> list[Fraction]:
     """Elements of `rationals()` as Python's own."""
-    return [Fraction(int(x.p), int(x.q)) for x in values]
+    return [coprime_fraction(int(x.p), int(x.q)) for x in values]
+
+
+@Rational.register
+class _LowestTerms(NamedTuple):
+    """What `Fraction` takes for a rational number: these it copies, where two integers are reduced."""
+
+    numerator: int
+    denominator: int
+
+
+def coprime_fraction(numerator: int, denominator: int) -> Fraction:
+    """p/q of coprime integers, q > 0, which Python would reduce at a cost quadratic in their digits."""
+    return Fraction(cast(Rational, _LowestTerms(numerator, denominator)))
 
 
 def balls() -> Ring:

@@ -91,9 +91,10 @@ def moment_report(net: Network, order: int, digits: int, *, exact: bool, symboli
 
 def _fraction(x: Fraction) -> str:
     # Python refuses to print integers of many digits; FLINT does not.
-    from flint import fmpq
+    from flint import fmpz
 
-    return fmpq(x.numerator, x.denominator).str()
+    numerator = fmpz(x.numerator).str()
+    return numerator if x.denominator == 1 else f"{numerator}/{fmpz(x.denominator).str()}"
 
 
 def _double(text: str) -> float | None:

@@ -248,13 +248,14 @@ def _refuse_jumps(text: str, pieces: tuple[Piece, ...]) -> None:
 def _branch(text: str, piece: Piece, period: float | None) -> Branch:
     lower, upper, formula = piece
     slope = sympy.diff(formula, X)
-    if slope.has(X) and np.ptp(_checked_values(text, "slope", slope, lower, upper)) < 1e-12:
+    if np.ptp(_checked_values(text, "slope", slope, lower, upper)) < 1e-12 and slope.has(X):
         simpler = sympy.simplify(slope) if slope.count_ops() < 60 else slope
-        slope = simpler if not simpler.has(X) else slope
-    curvature = sympy.diff(slope, X)
-    named = {"value": formula, "slope": slope, "curvature": curvature}
-    for what, e in named.items():
-        _checked_values(text, what, e, lower, upper)
+        if not simpler.has(X):
+            slope = simpler
+            _checked_values(text, "slope", slope, lower, upper)
+    named = {"value": formula, "slope": slope, "curvature": sympy.diff(slope, X)}
+    for what in ("value", "curvature"):
+        _checked_values(text, what, named[what], lower, upper)
     value, derivative, second = (
         accurate_at_zero(source.function(e, what), e, lower, upper) for what, e in named.items()
     )

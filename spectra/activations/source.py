@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ def lines(expression: Any) -> list[str]:
     return [*body, f"return {_Writer(temporaries).write(expression, 0)}"]
 
 
+@lru_cache(maxsize=1024)
 def function(expression: Any, name: str) -> Callable[[Any], Any]:
     """Compiled numpy function of x for a parameter-free expression.
 

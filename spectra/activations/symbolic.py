@@ -146,6 +146,7 @@ def _guarded(function: Callable[[Any], Any], mpmath: Any) -> Callable[[Any], Any
     return guarded
 
 
+@lru_cache(maxsize=1024)
 def mpmath_function(expression: Any) -> Callable[[Any], Any]:
     """`expression` in x as a function of one mpmath number, evaluated at the working precision plus a few digits.
 

@@ -21,11 +21,11 @@ def turning_points(slope: Any, lower: float, upper: float) -> tuple[float, ...]:
     ConfigError : more than 200 of them.
     """
     found: set[float] = set()
-    for expression in (slope, sympy.diff(slope, symbolic.X)):
+    for what, expression in (("slope", slope), ("curvature", sympy.diff(slope, symbolic.X))):
         if not expression.has(symbolic.X):
             continue
         exact = symbolic.mpmath_function(expression)
-        candidates = roots.real_zeros(source.function(expression, "factor"), lower, upper)
+        candidates = roots.real_zeros(source.function(expression, what), lower, upper)
         found |= {t for t in (_confirmed(exact, c) for c in candidates) if t is not None and lower < t < upper}
     if len(found) > MAX_COUNT:
         raise ConfigError(

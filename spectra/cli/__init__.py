@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED and arguments is None:
         # The interpreter would wait for threads that are busy with matrices; everything of ours is cleaned up.
         os._exit(status)
+    if arguments is None:
+        # All goes with the process: the interpreter need not search it for cycles, which takes as long as a prediction.
+        gc.freeze()
     return status
 
 

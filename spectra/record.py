@@ -178,6 +178,9 @@ def finite(value: Any, missing: list[str], path: str = "") -> Any:
     if isinstance(value, dict):
         return {key: finite(item, missing, f"{path}.{key}" if path else key) for key, item in value.items()}
     if isinstance(value, np.ndarray):
+        # Of a million layers all numbers are there as a rule: asked of each alone that would take a second.
+        if value.dtype == float and np.isfinite(value).all():
+            return value.tolist()
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [finite(item, missing, path) for item in value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import closed_forms
@@ -13,6 +14,7 @@ from mpmath import mp
 from networks import law_of, layer
 
 from spectra import Network, predict
+from spectra.record import finite
 
 EPS = float(np.finfo(float).eps)
 
@@ -189,3 +191,25 @@ def test_variance_is_that_of_the_moments_for_any_shape(weights: str, widths: tup
     found = predict(Network(**keys, input_width=widths[0], layers=layers))
     one, two = found.moments(2)
     assert found.variance == pytest.approx(two - one**2, rel=1e-12)
+
+
+def test_layers_are_not_written_one_by_one() -> None:
+    """Lists of a million layers are made as a whole; what is not finite in them is null and said."""
+    pred = predict(Network(depth=5000, activation="tanh", sigma_w=0.9, sigma_b=0.3))
+    pred.to_dict()  # what is derived only once is
+    calls = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    record = pred.to_dict()
+    sys.setprofile(None)
+    assert calls < 4000
+    assert record["mean_field"]["q"] == [float(q) for q in pred.mean_field.q]
+    assert {type(q) for q in record["mean_field"]["chi"]} == {float}
+    missing: list[str] = []
+    value = {"a": np.array([1.0, np.nan, -np.inf]), "b": np.array([[1, 2], [3, 4]])}
+    assert finite(value, missing) == {"a": [1.0, None, None], "b": [[1, 2], [3, 4]]}
+    assert missing == ["a", "a"]

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from .convolve import free_product as free_product
     from .convolve import free_sum as free_sum
     from .convolve import free_sum_power as free_sum_power
-    from .elsewhere import measured as measured
     from .expressions import parse_law as parse_law
     from .law import Law as Law
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field
     from .prediction import Prediction as Prediction
     from .prediction import predict as predict
+    from .sampling import measured as measured
     from .sampling import sample as sample
     from .spectrum import Spectrum as Spectrum
     from .transforms import free_cumulants as free_cumulants
@@ -56,7 +56,7 @@ _HOMES = {
     "free_sum": "convolve",
     "free_sum_power": "convolve",
     "mean_field": "network.meanfield",
-    "measured": "elsewhere",
+    "measured": "sampling",
     "moments": "transforms",
     "parse_law": "expressions",
     "predict": "prediction",

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .distances import ROUNDING, Grid
-from .elsewhere import measured
 from .errors import ConfigError
 from .extrapolation import Intercept, extrapolate
-from .sampling import Ensemble, Progress
+from .sampling import Ensemble, Progress, measured
 from .sampling import companions as draw_companions
 from .shape import LINEAR, amplification, clip, shape_of_law, shape_of_samples
 

@@ -85,7 +85,7 @@ def test_interruption_while_sampling_does_not_wait_for_the_matrices(net) -> None
     code = """if True:
         import os, signal, sys
         import numpy as np
-        import spectra.graded
+        import spectra.sampling.graded
         from spectra.cli import main
         slow = np.linalg.qr
         sent = []

@@ -6,9 +6,11 @@ import pytest
 
 from spectra.activations import Activation
 from spectra.errors import ConfigError
-from spectra.graded import GradedProduct
 from spectra.network import Network
-from spectra.sampling import _layers, companions, random_weights, sample
+from spectra.sampling import companions, sample
+from spectra.sampling.forward import forward_pass
+from spectra.sampling.graded import GradedProduct
+from spectra.sampling.weights import random_weights
 
 KINDS = ("gaussian", "orthogonal", "uniform", "rademacher")
 
@@ -105,8 +107,8 @@ def test_windows_agree_with_one_jacobi(monkeypatch):
 
     whole = values()
     assert np.ptp(whole) > 60
-    monkeypatch.setattr("spectra.graded._RANGE", 30.0)
-    monkeypatch.setattr("spectra.graded._MARGIN", 8.0)
+    monkeypatch.setattr("spectra.sampling.graded._RANGE", 30.0)
+    monkeypatch.setattr("spectra.sampling.graded._MARGIN", 8.0)
     np.testing.assert_allclose(values(), whole, rtol=0, atol=1e-8)
 
 
@@ -120,7 +122,7 @@ def test_sampled_product_is_the_derivative_of_the_network():
     activation = Activation.from_callable(value, lambda x: np.cos(x) + 1 / 3, name="recorded")
     spec = net(depth=3, activation=activation).layers[0]
     seen.clear()  # the activation may have been tried out on construction
-    layers = list(_layers([spec] * 3, (5, 7, 4, 6), 0.7, np.random.default_rng(5)))
+    layers = list(forward_pass([spec] * 3, (5, 7, 4, 6), 0.7, np.random.default_rng(5)))
     weights, h = [layer[0] for layer in layers], [x for x in seen if x.size > 1][-3:]
     biases = [h[1] - weights[1] @ (np.sin(h[0]) + h[0] / 3), h[2] - weights[2] @ (np.sin(h[1]) + h[1] / 3)]
     assert all(np.any(np.abs(b) > 1e-3) for b in biases)
@@ -205,7 +207,7 @@ def test_a_thousand_chaotic_layers_stay_in_range():
 def test_rescaling_a_homogeneous_net_changes_nothing(monkeypatch):
     biased = net(depth=12, activation="relu", sigma_w=2.5, sigma_b=1.0)
     plain = sample(biased, 20, 3)
-    monkeypatch.setattr("spectra.sampling._RESCALE", 1.5)
+    monkeypatch.setattr("spectra.sampling.forward.RESCALE", 1.5)
     rescaled = sample(biased, 20, 3)
     np.testing.assert_allclose(rescaled.q, plain.q, rtol=1e-12)
     np.testing.assert_allclose(rescaled.log_singular_values, plain.log_singular_values, atol=1e-8)
@@ -262,7 +264,7 @@ def test_after_an_error_nothing_is_waited_for():
     import threading
     import time
 
-    from spectra.sampling import _parallel
+    from spectra.sampling.parallel import parallel
 
     stopped, begun = threading.Event(), []
 
@@ -274,7 +276,7 @@ def test_after_an_error_nothing_is_waited_for():
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        list(_parallel(task, range(200), stopped))
+        list(parallel(task, range(200), stopped))
     assert time.monotonic() - start < 30
     assert stopped.is_set()
     assert len(begun) < 200
@@ -302,9 +304,9 @@ def test_an_abandoned_sample_ends_at_its_next_layer():
 def test_a_network_larger_than_memory_is_refused_at_once(monkeypatch) -> None:
     net = Network(depth=2, activation="tanh", sigma_w=1.0, sigma_b=0.1)
     # Three matrices of doubles are 2400 bytes at width 10, 2904 at 11.
-    monkeypatch.setattr("spectra.sampling._physical_memory", lambda: 2500)
+    monkeypatch.setattr("spectra.sampling.memory._physical_memory", lambda: 2500)
     assert sample(net, width=10, samples=1).width == 10
     with pytest.raises(ConfigError, match=r"sample\(width=11\).*memory"):
         sample(net, width=11, samples=1)
-    monkeypatch.setattr("spectra.sampling._physical_memory", lambda: None)
+    monkeypatch.setattr("spectra.sampling.memory._physical_memory", lambda: None)
     assert sample(net, width=11, samples=1).width == 11

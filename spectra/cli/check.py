@@ -51,9 +51,8 @@ def check(
     sampled_widths: tuple[int | None, ...] = widths or (width or own,)
 
     from ..agreement import crosscheck
-    from ..elsewhere import measured, read_singular_values
     from ..prediction import predict
-    from ..sampling import refuse_beyond_memory, sample
+    from ..sampling import measured, read_singular_values, refuse_beyond_memory, sample
 
     ensembles = []
     if measured_path is not None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError
-from .files import read_numbers
-from .network.config import Network
-from .sampling import Ensemble, scaled_widths
+from ..errors import ConfigError
+from ..files import read_numbers
+from ..network.config import Network
+from .ensemble import Ensemble
+from .widths import scaled_widths
 
 
 def measured(net: Network, singular_values: Any) -> Ensemble:

@@ -252,7 +252,8 @@ def test_an_enclosure_in_text_holds_the_ball() -> None:
 
 
 def test_where_nothing_is_proven_it_is_said() -> None:
-    net = Network(depth=2, activation={"expr": "tanh(x) + x/10"}, sigma_w="critical", q_star=0.5)
+    # A slope without a bound.
+    net = Network(depth=1, activation={"expr": "x**2/2"}, sigma_w=1.0, input_variance=0.5)
     record = predict(net, certify=True).to_dict(moments=2)
     assert record["certified"] == {}
     assert any("nothing is certified" in note for note in record["checks"]["notes"])
@@ -274,6 +275,19 @@ def test_kinks_are_the_decimals_they_are_written_as() -> None:
         # E φ² = E min(h², 1/100), h of variance ½.
         inside = mpmath.quad(lambda h: h * h * mpmath.exp(-h * h) / mpmath.sqrt(mpmath.pi), [-place, 0, place])
         assert holds(second.q, inside + mpmath.erfc(place) / 100)
+
+
+def test_slopes_of_the_sign_of_x_alone_are_not_homogeneous_with_an_offset() -> None:
+    # E (relu(h) + 1)² = q/2 + 2 √(q/2π) + 1.
+    net = Network(depth=3, activation={"expr": "relu(x) + 1"}, sigma_w=1.1, sigma_b=0.1, input_variance=1.0)
+    runs = PreciseNetwork(net, 30).mean_field().runs
+    found = [q for run in runs for q in run.variances]
+    with mpmath.workdps(45):
+        q = mpmath.mpf("1.22")
+        for ball in found:
+            assert holds(ball, q)
+            q = mpmath.mpf("1.21") * (q / 2 + 2 * mpmath.sqrt(q / (2 * mpmath.pi)) + 1) + mpmath.mpf("0.01")
+    assert len(found) == 3
 
 
 def test_what_is_raised_within_an_integral_is_not_lost() -> None:

@@ -66,7 +66,7 @@ class BallRun:
         """Q of every layer."""
         found = [self.q]
         for _ in range(self.repeat - 1):
-            moves = self.activation.is_homogeneous
+            moves = is_homogeneous(self.activation)
             found.append(self.sigma_w2 * self.law.mean * found[-1] + self.sigma_b2 if moves else found[-1])
         return found
 
@@ -93,6 +93,11 @@ class BallField:
     def proven(self) -> bool:
         """Whether what follows are proven enclosures: the tails of all Gaussian integrals are bounded."""
         return all(run.law.proven for run in self.runs)
+
+
+def is_homogeneous(activation: Activation) -> bool:
+    """Whether φ(ax) = aφ(x), a > 0: E φ² = q E φ'².  Slopes that hang on the sign of x alone allow a φ(0), too."""
+    return activation.is_homogeneous and value_at_zero(activation).is_zero()
 
 
 class _Variance:
@@ -152,7 +157,7 @@ def ball_field(net: Network) -> BallField:
     second = ball_of(exactly(begin.input_variance))
     for one in resolved:
         fan_out = one.run.spec.width or fan_in
-        if begin.at_fixed_point or one.activation.is_homogeneous:
+        if begin.at_fixed_point or is_homogeneous(one.activation):
             law = at_rest.setdefault(one.activation, SlopeBalls(one.activation, arb(1) if q_star is None else q_star))
             laws = [(law, one.run.spec.repeat)]
             first = one.sigma_w2 * second + one.sigma_b2 if q_star is None or not begin.at_fixed_point else q_star
@@ -165,7 +170,7 @@ def ball_field(net: Network) -> BallField:
             first = None
         for law, repeat in laws:
             spec = one.run.spec
-            critical = one.run.critical and (begin.at_fixed_point or one.activation.is_homogeneous)
+            critical = one.run.critical and (begin.at_fixed_point or is_homogeneous(one.activation))
             numbers = one.sigma_w2, one.sigma_b2, fan_in, fan_out, repeat, critical
             made.append(BallRun(one.activation, spec.weights, law, law.q if first is None else first, *numbers))
             fan_in = fan_out
@@ -232,7 +237,7 @@ def _resolved(run: ResolvedRun, before: _Resolved | None) -> _Resolved:
 
 def _fixed_point(first: _Resolved, begin: Start) -> arb | None:
     """The fixed point the other engine refers to, enclosed."""
-    if begin.q_star is None or first.activation.is_homogeneous:
+    if begin.q_star is None or is_homogeneous(first.activation):
         return None
     if first.q is not None:
         return first.q
@@ -250,7 +255,7 @@ def _fixed_point(first: _Resolved, begin: Start) -> arb | None:
 
 def _chi_1(first: _Resolved, q_star: arb | None) -> arb | None:
     """χ at the fixed point, which need not be that of any layer."""
-    free = first.activation.is_homogeneous
+    free = is_homogeneous(first.activation)
     if not free and q_star is None:
         return None
     if first.run.critical and (free or q_star is first.q):

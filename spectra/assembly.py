@@ -188,6 +188,9 @@ def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | 
             if best is None:
                 raise
             return best.coarse
+        if move.begun > STABLE and ladder.level < LEVEL_BESIDE:
+            ladder.climb(LEVEL_BESIDE - ladder.level)
+            continue
         found = _Found(ladder.equation, surveyed, charts, move.size, DOUBTFUL if move.lost else None)
         # What a finer law leaves as it was is rounding.
         if move.size < STABLE or 0.3 * before < move.size < CERTIFIED:

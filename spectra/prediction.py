@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ._types import Array
 from .assembly import VALLEY, Assembly, point_mass, spectrum_of
 from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
+from .line.numbers import exactly
 from .master import MasterEquation
 from .network.config import Network
 from .network.jacobian import jacobian_equation
@@ -34,6 +36,8 @@ MOMENT_TOLERANCE = 1e-9
 NARROW = 1e-12
 # Moments of D² without which there is no prediction: mean and variance.
 LEAST_ORDER = 2
+# Equal layers of which exact products are made, at most.
+MOST_FACTORS = 256
 # As many are shown where no more are asked for.
 SHOWN = 6
 # A mass that is off by more than this is that of no law: something was missed, or counted twice.
@@ -211,6 +215,18 @@ def _built(field: MeanField, equation: MasterEquation, spread: float) -> Assembl
     return point_mass(equation, f"{width} ({failed})")
 
 
+def _places(field: MeanField) -> tuple[float, ...]:
+    """The λ of directions that no layer with φ' of 0 and 1 alone touches: Π σ_w², of σ_w that are given as numbers."""
+    place = Fraction(1)
+    for run in field.runs:
+        spec = run.spec
+        plain = spec.weights == "orthogonal" and spec.activation.is_projection and run.fan_in == run.fan_out
+        if not plain or not isinstance(spec.sigma_w, (int, float)) or run.repeat > MOST_FACTORS:
+            return ()
+        place *= exactly(float(spec.sigma_w)) ** (2 * run.repeat)
+    return (float(place),) if 1e-300 < place < 1e300 else ()
+
+
 def _within(reach: Reach, log_scaled_moments: Callable[[int], Array], order: int) -> Array:
     """Logarithms of m_k/m_1^k; NaN where the slopes behind them are out of reach."""
     return np.where(np.arange(1, order + 1) <= reach.order, log_scaled_moments(order), np.nan)
@@ -226,7 +242,7 @@ def _predict(net: Network) -> Prediction:
     equation = jacobian_equation(field)
     spread = relative_variance(equation)
     built = _built(field, equation, spread)
-    law = built.spectrum
+    law = replace(built.spectrum, places=_places(field))
     k = np.arange(1.0, 5.0)
     difference = law.log_moments_by_quadrature(k) - k * law.log_mean - log_scaled_moments(built.equation, k.size)
     defects = np.where(np.isfinite(difference), np.expm1(difference), np.inf).tolist()

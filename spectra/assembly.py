@@ -40,6 +40,8 @@ SAME_SHAPE = 1e-5
 # A density that finitely many values of φ'² make is algebraic, and no valley of it is a factor e^DEPTH deep: that is a
 # gap whose edges were not found.
 DEPTH = 18.0
+# But one between values s² and 1 is of depth s, and so much more.
+DEEPER = 4.0
 VALLEY = "a gap of the law was taken for a part of a bulk"
 DOUBTFUL = "whether the law has an edge in one of its thin tails, and where, could not be told"
 # So many finer laws in a row that do no better mean that none will.
@@ -189,6 +191,9 @@ def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | 
             if best is None:
                 raise
             return best.coarse
+        if move.begun > STABLE and ladder.level < LEVEL_BESIDE:
+            ladder.climb(LEVEL_BESIDE - ladder.level)
+            continue
         found = _Found(ladder.equation, surveyed, charts, move.size, DOUBTFUL if move.lost else None)
         # What a finer law leaves as it was is rounding.
         if move.size < STABLE or 0.3 * before < move.size < CERTIFIED:
@@ -212,8 +217,10 @@ def _assembled(found: _Found) -> Assembly:
     blur = _blur(equation)
     if blur > CERTIFIED:
         flaws.append(f"what few units with φ' = 0 do beside widths that grow is known to {blur:.1e} only")
-    if equation.factors and equation.is_algebraic and any(_has_valley(c) for c in charts):
-        flaws.append(VALLEY)
+    if equation.factors and equation.is_algebraic:
+        apart = max(math.log(factor.law.largest / factor.law.smallest) for factor in equation.factors)
+        if any(_has_valley(c, max(DEPTH, DEEPER + 0.5 * apart)) for c in charts):
+            flaws.append(VALLEY)
     uncertified = sum(c.uncertified for c in charts) + len(flaws)
     notes = (*flaws, *_neglected(equation))
     thin = sum(c.thin for c in charts)
@@ -224,13 +231,13 @@ def _assembled(found: _Found) -> Assembly:
     return Assembly(law, equation, residual, uncertified, notes)
 
 
-def _has_valley(chart: Chart | MarginalArc) -> bool:
-    """Whether the density between two places where it counts is next to nothing."""
+def _has_valley(chart: Chart | MarginalArc, depth: float) -> bool:
+    """Whether the density between two places where it counts is next to nothing, a factor e^−depth."""
     if not isinstance(chart, Chart) or chart.breaks.size < 4:
         return False
     height = chart.log_density(chart.breaks[1:-1])
     left, right = np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1]
-    return bool(np.any(height < np.minimum(left, right) - DEPTH))
+    return bool(np.any(height < np.minimum(left, right) - depth))
 
 
 def _blur(equation: MasterEquation) -> float:

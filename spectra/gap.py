@@ -19,6 +19,8 @@ BEYOND = 1e3
 SHORT, IMAGINARY = 1e-3, 1e-3
 # How near, relative, v_k must be to the cut of its law for a step that fails to have led there.
 BESIDE_CUT = 1e-6
+# How near it is the cut itself, as far as doubles can tell; steps of Newton's method on the way there, at most.
+AT_CUT, MOST_HALVES = 1e-14, 80
 
 
 def _is_coarse(point: Spot, span: float) -> bool:
@@ -175,18 +177,57 @@ class GapWalker(Walker):
         low, high, v_low, v_high = zeta, new, v, found
         for _ in range(60):
             middle = 0.5 * (low + high)
-            between = self._project(middle, 0.5 * (v_low + v_high))
-            if between is None or abs(high - low) < 1e-13 * abs(high):
+            if abs(high - low) < 1e-13 * abs(high):
                 break
-            if self._on_cut(between):
-                high, v_high = middle, between.real
+            between, in_gap = self._between(middle, v_low, v_high)
+            if in_gap:
+                low, v_low = middle, between
             else:
-                low, v_low = middle, between.real
+                high, v_high = middle, between
         if after is None and low > zeta and self._point(low, v_low).slope.real < 0.0:
             edge = self._bracketed(zeta, v, low, v_low)
             if edge is not None:
                 return "edge", zeta, v, edge
         return "cut", high, v_high, None
+
+    def _between(self, zeta: float, v_low: Array, v_high: Array) -> tuple[Array, bool]:
+        """The real solution at `zeta` between two, and whether it is in the gap that v_low is in.
+
+        What is not is a solution on a cut, or v_low again where none was found.
+        """
+        found = self._project(zeta, 0.5 * (v_low + v_high))
+        if found is None or self._room(found) < AT_CUT:
+            # On a thin cut there may be a root as near as the one in the gap before it.
+            before = self._before_cut(zeta, v_low)
+            if before is None:
+                return (v_low if found is None else found.real), False
+            found = before
+        return found.real, True
+
+    def _room(self, v: Array) -> float:
+        """The distance of the v_k to the cuts before them, relative; negative where one is on its cut."""
+        if self._on_cut(v):
+            return -1.0
+        places = [x.real * law.largest for x, law in zip(v, self.laws, strict=True) if law.cut_density is not None]
+        return min((1.0 - place for place in places if 0.0 < place < 1.0), default=math.inf)
+
+    def _before_cut(self, zeta: float, v: Array) -> Array | None:
+        """The solution at `zeta` beyond real v and before the cuts; None where there is none that doubles can tell.
+
+        There ψ_k is convex: Newton's method oversteps the root, and may overstep the cut.
+        """
+        ends = np.array([law.largest if law.cut_density is not None else 0.0 for law in self.laws])
+        ends[(v * ends <= 0.0) | (v * ends >= 1.0)] = 0.0
+        far = np.where(ends > 0.0, 1.0 / np.where(ends > 0.0, ends, 1.0), math.inf)
+        for _ in range(MOST_HALVES):
+            move = -self._point(zeta, v.astype(complex)).mends.real
+            half_way = 0.5 * (far - v)
+            if not np.all(np.isfinite(move)) or np.min(half_way / np.abs(v)) < AT_CUT:
+                return None
+            v = v + np.minimum(move, half_way)
+            if np.all(np.abs(move) <= np.minimum(1e-14 * np.abs(v) + 1e-9 * half_way, 1e-3 * half_way)):
+                return None if self._on_cut(v) else v
+        return None
 
     def _bracketed(self, low: float, v_low: Array, high: float, v_high: Array) -> Edge | None:
         """The point between real `low` and `high` where d log u/dζ falls through 0."""
@@ -198,13 +239,11 @@ class GapWalker(Walker):
             if within and not self._on_cut(edge.v):  # type: ignore[union-attr]
                 return edge
             middle = 0.5 * (low + high)
-            between = self._project(middle, 0.5 * (v_low + v_high))
-            if between is None:
-                return None
-            if self._point(middle, between).slope.real > 0.0:
-                low, v_low = middle, between.real
+            between, in_gap = self._between(middle, v_low, v_high)
+            if in_gap and self._point(middle, between).slope.real > 0.0:
+                low, v_low = middle, between
             else:
-                high, v_high = middle, between.real
+                high, v_high = middle, between
         return None
 
     def _step_over(self, zeta: float, pole: Pole) -> tuple[float, Array]:

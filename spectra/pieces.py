@@ -109,7 +109,9 @@ class Pieces:
             # In the tails of a narrow law the imaginary parts of v are rounded, with all of v, long before the mass is
             # negligible.
             flatness = _flatness(self._roots).reshape(self.u.shape).max(axis=1)
-            noise += np.minimum(flatness, NEGLIGIBLE / self.held)
+            # Where ψ_k hardly depends on v_k, as between values of φ'² decades apart, its rounding is much of v_k.
+            spread = _spread(self._equation, self._roots).reshape(self.u.shape).max(axis=1)
+            noise += np.minimum(flatness + spread, NEGLIGIBLE / self.held)
         tail = self._tail_noise()
         finished = (self.roughness < RESOLUTION * scale + noise + TAIL_GOOD * tail) | (self.held < NEGLIGIBLE)
         finished |= length < SHORTEST * (1.0 + np.abs(self.low))
@@ -194,6 +196,18 @@ class Pieces:
         v = self._roots.v.reshape(count, *self.u.shape)[:, which]
         zeta, v = in_parts(zeta, v, matrices, edges)
         return zeta.ravel(), v.reshape(count, zeta.size)
+
+
+def _spread(equation: MasterEquation, roots: Roots) -> Array:
+    """What the rounding of all ψ_k does to log u through v_k (n,)."""
+    if not len(roots.v):
+        return np.zeros(roots.zeta.size)
+    zeta = roots.zeta.astype(complex)
+    with np.errstate(all="ignore"):
+        point = equation.evaluate(zeta, roots.v)
+        parts = np.abs(equation.target(zeta)[0]) / np.abs(roots.v * point.steepness)
+        total = _ROUNDING * np.sum(equation.counts * parts, axis=0)
+    return np.where(np.isfinite(total), total, 0.0)
 
 
 def _cancellation(equation: MasterEquation, u: Array, zeta: Array) -> Array:

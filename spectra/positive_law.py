@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from .errors import ConvergenceError
 from .law import Law
 from .laws.nodes import LawStack, NodeLaw
 from .line.factors import trace_of_factors
+from .line.numbers import Number
 from .line.trace import Trace
 from .master import Factor, MasterEquation, combine
 from .spectrum import Spectrum
@@ -124,7 +125,18 @@ class PositiveLaw(Law):
         ------
         ConvergenceError : a root failed its certificate, or the mass does not come to 1, in both.
         """
-        return self._found[0]
+        return self._placed
+
+    @cached_property
+    def _placed(self) -> Spectrum:
+        found = self._found[0]
+        places = tuple(sorted(float(place) for place in set(self.places) if 1e-300 < place < 1e300))
+        return replace(found, places=places) if places else found
+
+    @property
+    def places(self) -> tuple[Number, ...]:
+        """Where atoms can be, exactly, so far as they are few."""
+        return ()
 
     @property
     def residual(self) -> float:

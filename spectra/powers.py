@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .exact.power_series import Ring
     from .spectrum import Spectrum
 
+# Products of atoms are looked at where they are no more than this.
+MOST_PLACES = 256
+
 
 class _OfFactors(PositiveLaw):
     """What products and powers share."""
@@ -69,6 +72,16 @@ class FreeProduct(_OfFactors):
     def hull(self) -> tuple[float, float]:
         """Products of the ends."""
         return math.prod(law.hull[0] for law in self.laws), math.prod(law.hull[1] for law in self.laws)
+
+    @cached_property
+    def places(self) -> tuple[Number, ...]:
+        """Products of those of the factors."""
+        found: set[Number] = {1}
+        for law in self.laws:
+            found = {a * b for a in found for b in law.places}
+            if len(found) > MOST_PLACES:
+                return ()
+        return tuple(found)
 
     @cached_property
     def marks(self) -> tuple[tuple[float, float], ...]:
@@ -140,6 +153,14 @@ class FreePower(_OfFactors):
     def hull(self) -> tuple[float, float]:
         """Powers of the ends."""
         return hull_of_power(self.law.hull, float(self.exponent))
+
+    @property
+    def places(self) -> tuple[Number, ...]:
+        """a^t, where t is whole."""
+        power = exactly(self.exponent)
+        if power.denominator != 1 or not 1 <= power <= MOST_PLACES:
+            return ()
+        return tuple(a ** int(power) for a in self.law.places)
 
     @property
     def marks(self) -> tuple[tuple[float, float], ...]:

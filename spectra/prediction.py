@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._types import Array
 from .assembly import VALLEY, Assembly, point_mass, spectrum_of
 from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
+from .line.numbers import exactly
 from .master import MasterEquation
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
+from .network.reach import Reach, reach_of
 from .series import log_scaled_moments, relative_variance
 from .solve import CERTIFIED
 from .spectrum import SingularValueLaw, Spectrum
@@ -30,6 +34,12 @@ MASS_TOLERANCE = 1e-10
 MOMENT_TOLERANCE = 1e-9
 # Variance, relative to the square of the mean, of laws whose density doubles may be too coarse for.
 NARROW = 1e-12
+# Moments of D² without which there is no prediction: mean and variance.
+LEAST_ORDER = 2
+# Equal layers of which exact products are made, at most.
+MOST_FACTORS = 256
+# As many are shown where no more are asked for.
+SHOWN = 6
 # A mass that is off by more than this is that of no law: something was missed, or counted twice.
 MASS_WRONG = 1e-2
 
@@ -92,6 +102,8 @@ class Prediction:
 
     def moments(self, order: int) -> np.ndarray:
         """m_k = (1/N_L) E tr (JJᵀ)^k, k = 1 … order, (order,), by the exact series; inf beyond the range of doubles.
+
+        NaN where slopes that grow without bound put them out of reach; then a note says so.
 
         Raises
         ------
@@ -203,14 +215,34 @@ def _built(field: MeanField, equation: MasterEquation, spread: float) -> Assembl
     return point_mass(equation, f"{width} ({failed})")
 
 
+def _places(field: MeanField) -> tuple[float, ...]:
+    """The λ of directions that no layer with φ' of 0 and 1 alone touches: Π σ_w², of σ_w that are given as numbers."""
+    place = Fraction(1)
+    for run in field.runs:
+        spec = run.spec
+        plain = spec.weights == "orthogonal" and spec.activation.is_projection and run.fan_in == run.fan_out
+        if not plain or not isinstance(spec.sigma_w, (int, float)) or run.repeat > MOST_FACTORS:
+            return ()
+        place *= exactly(float(spec.sigma_w)) ** (2 * run.repeat)
+    return (float(place),) if 1e-300 < place < 1e300 else ()
+
+
+def _within(reach: Reach, log_scaled_moments: Callable[[int], Array], order: int) -> Array:
+    """Logarithms of m_k/m_1^k; NaN where the slopes behind them are out of reach."""
+    return np.where(np.arange(1, order + 1) <= reach.order, log_scaled_moments(order), np.nan)
+
+
 def _predict(net: Network) -> Prediction:
     if not isinstance(net, Network):
         raise ConfigError(f"`predict({net!r:.40})`: `net` must be a `spectra.Network`, not {type(net).__name__}.")
     field = mean_field(net)
+    reach = reach_of(field)
+    if reach is not None and reach.order < LEAST_ORDER:
+        raise ConvergenceError(f"{reach.reason}; `spectra moments` has the moments")
     equation = jacobian_equation(field)
     spread = relative_variance(equation)
     built = _built(field, equation, spread)
-    law = built.spectrum
+    law = replace(built.spectrum, places=_places(field))
     k = np.arange(1.0, 5.0)
     difference = law.log_moments_by_quadrature(k) - k * law.log_mean - log_scaled_moments(built.equation, k.size)
     defects = np.where(np.isfinite(difference), np.expm1(difference), np.inf).tolist()
@@ -223,6 +255,10 @@ def _predict(net: Network) -> Prediction:
     sound = abs(mass_defect) < MASS_TOLERANCE and all(abs(d) < MOMENT_TOLERANCE for d in defects)
     certified = built.uncertified == 0 and sound and built.residual < CERTIFIED
     notes = built.notes
+    if reach is not None:
+        law = replace(law, log_scaled_moments=partial(_within, reach, law.log_scaled_moments))
+        known = f"`moments`: {reach.reason}: m_k from k = {reach.order + 1} on are null; `spectra moments` has them"
+        notes = (known, *notes) if reach.order < SHOWN else notes
     if not certified:
         worst = max(map(abs, defects))
         reason = (

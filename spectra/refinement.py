@@ -30,11 +30,13 @@ class Move:
         with one of the laws only.
     beside : what of that is beside an atom of mass zero.
     lost : finer laws could not tell whether an edge in a thin tail is there.
+    begun : what the place moves by where a density begins that has no edge: one is hidden there, if it does.
     """
 
     size: float
     beside: float
     lost: bool = False
+    begun: float = 0.0
 
 
 def moved(
@@ -43,8 +45,8 @@ def moved(
     """Compare with `finer` laws; `others`, still finer, where these are too coarse for a sweep of their own."""
     beside = max((c.moved(finer) for c in charts if isinstance(c, MarginalArc)), default=0.0)
     inside = max((_density_moved(finer, c) for c in charts if isinstance(c, Chart)), default=0.0)
-    edges = _edges_moved(finer, others, found)
-    return Move(max(beside, inside, edges or 0.0), beside, edges is None)
+    edges, begun = _edges_moved(finer, others, found)
+    return Move(max(beside, inside, edges or 0.0, begun), beside, edges is None, begun)
 
 
 def _density_moved(finer: MasterEquation, chart: Chart) -> float:
@@ -59,23 +61,27 @@ def _density_moved(finer: MasterEquation, chart: Chart) -> float:
         return float(np.max(as_shift(finer, u, point, step), initial=0.0))
 
 
-def _edges_moved(finer: MasterEquation, others: Iterable[MasterEquation], found: Survey) -> float | None:
-    """By how much edges lie elsewhere, however thin the density there; None where that could not be told."""
+def _edges_moved(finer: MasterEquation, others: Iterable[MasterEquation], found: Survey) -> tuple[float | None, float]:
+    """By how much edges lie elsewhere, however thin the density there, and by how much beginnings without an edge do.
+
+    None where that could not be told.
+    """
     walker = Walker(finer)
     ends = [end for arc in found.arcs for end in (arc.first, arc.last) if end is not None and not end.at_pole]
     with np.errstate(all="ignore"):
         again = [walker.polished(end) for end in ends]
     if None not in again and all(arc.first is not None for arc in found.arcs):
-        return max((_apart(old, new) for old, new in zip(ends, again, strict=True)), default=0.0)
+        return max((_apart(old, new) for old, new in zip(ends, again, strict=True)), default=0.0), 0.0
     # Only a sweep can tell a tail without an end from a thin one with an end, and whether an edge is gone.
     for equation in chain([finer], others):
         try:
-            return _swept(survey(equation).arcs, found.arcs)
+            arcs = survey(equation).arcs
+            return _swept(arcs, found.arcs), _begun(walker, arcs, found.arcs)
         except OutOfWork:
             raise
         except ConvergenceError:
             continue
-    return None
+    return None, 0.0
 
 
 def _swept(again: tuple[Arc, ...], found: tuple[Arc, ...]) -> float:
@@ -85,6 +91,19 @@ def _swept(again: tuple[Arc, ...], found: tuple[Arc, ...]) -> float:
     pairs = [(old.first, new.first) for old, new in zip(found, again, strict=True)]
     pairs += [(old.last, new.last) for old, new in zip(found, again, strict=True)]
     return max((_apart(old, new) for old, new in pairs), default=0.0)
+
+
+def _begun(walker: Walker, again: tuple[Arc, ...], found: tuple[Arc, ...]) -> float:
+    """By how much the first place with a density lies elsewhere, where that is no edge but the end of a law of D²."""
+    if not (again and found) or again[0].first is not None or found[0].first is not None:
+        return 0.0
+    old, new = found[0], again[0]
+    law = min((abs(1.0 - x * law.largest), k) for k, (law, x) in enumerate(zip(walker.laws, old.v[:, 0], strict=True)))
+    ending = walker.laws[law[1]]
+    # Beyond the nodes' reach next to nothing moves it.
+    if ending.supremum is not None and ending.supremum > ending.largest * (1.0 + 1e-12):
+        return 0.0
+    return abs(old.low_u - new.low_u) / (1.0 + abs(old.low_u))
 
 
 def _apart(old: Edge | None, new: Edge | None) -> float:

@@ -19,6 +19,8 @@ from .distribution import Atom, Distribution
 
 # What `effective_support` leaves out at each end.
 OUTSIDE = 5e-13
+# U of a place that is known exactly is off by rounding alone, relative to 1 + |U|.
+SAME = 2e-14
 
 
 class ArcDensity(Protocol):
@@ -68,6 +70,7 @@ class Spectrum(Distribution):
     log_support : (U at λ_min, U at λ_max); U = inf for λ_min = 0.
     log_scaled_moments : order → log m_k/m_1^k, by the exact series.
     log_mean : log m_1.
+    places : λ that are known exactly, as products of atoms: ends and atoms that are these but for rounding are these.
 
     Notes
     -----
@@ -87,6 +90,7 @@ class Spectrum(Distribution):
     log_support: tuple[float, float]
     log_scaled_moments: Callable[[int], Array]
     log_mean: float
+    places: tuple[float, ...] = ()
 
     # -- in U ---------------------------------------------------------------------------------------------------
 
@@ -171,14 +175,13 @@ class Spectrum(Distribution):
         """P(λ ≤ x), atoms included."""
         at, u, _ = _logarithm(x)
         # At an atom its location decides, as `atoms` and `icdf` give it: its logarithm is a rounding away.
-        atoms = [(at >= _exp(-place), mass) for place, mass in self.log_atoms]
+        atoms = [(at >= self._at(place), mass) for place, mass in self.log_atoms]
         inside = np.where(at == 0.0, self.atom_at_zero, self.mass_of(u, atoms))
         return np.where(at >= 0.0, inside, _nowhere(at, 0.0))[()]
 
     def icdf(self, p: ArrayLike) -> Array:
         """Smallest λ with cdf(λ) ≥ p, λ_min for p = 0; nan for p outside [0, 1]."""
-        with np.errstate(over="ignore"):
-            return np.exp(-self.quantile_at(np.asarray(p, float)))[()]
+        return self.location(self.quantile_at(np.asarray(p, float)))[()]
 
     def moment(self, k: float) -> float:
         """m_k = ∫ λ^k dρ: by the exact series for integer k ≥ 1, by quadrature otherwise.
@@ -233,13 +236,31 @@ class Spectrum(Distribution):
     def support(self) -> tuple[float, float]:
         """Smallest interval that holds the whole law, atoms included."""
         low, high = self.log_support
-        return _exp(-low), _exp(-high)
+        return self._at(low), self._at(high)
+
+    @cached_property
+    def _exact(self) -> tuple[tuple[float, float], ...]:
+        """Pairs (U, λ) of atoms and ends whose λ is known exactly."""
+        ends = {u for u, _ in self.log_atoms} | set(self.log_support) | {x for a in self.arcs for x in (a.low, a.high)}
+        known = [(u, place) for u in ends for place in self.places if abs(u + math.log(place)) < SAME * (1.0 + abs(u))]
+        return tuple(known)
+
+    def location(self, u: Array, power: float = 1.0) -> Array:
+        """λ^power at U, exact where it is an atom or an end that is known exactly."""
+        with np.errstate(over="ignore"):
+            result = np.exp(-power * u)
+        for at, place in self._exact:
+            result = np.where(u == at, place**power, result)
+        return result
+
+    def _at(self, u: float) -> float:
+        return float(self.location(np.array(u)))
 
     @cached_property
     def atoms(self) -> tuple[Atom, ...]:
         """Atoms in ascending order, the one at zero first."""
         zero = (Atom(0.0, self.atom_at_zero),) if self.atom_at_zero > 0 else ()
-        return (*zero, *(Atom(_exp(-u), mass) for u, mass in sorted(self.log_atoms, reverse=True)))
+        return (*zero, *(Atom(self._at(u), mass) for u, mass in sorted(self.log_atoms, reverse=True)))
 
     @cached_property
     def bulks(self) -> tuple[tuple[float, float], ...]:
@@ -257,13 +278,13 @@ class Spectrum(Distribution):
             if self.atom_at_zero == 0.0 and math.isinf(self.log_support[0]):
                 # A tail too thin to be followed reaches 0.
                 joined[-1][1] = math.inf
-        return tuple((_exp(-b), _exp(-a)) for a, b in reversed(joined))
+        return tuple((self._at(b), self._at(a)) for a, b in reversed(joined))
 
     @cached_property
     def effective_support(self) -> tuple[float, float]:
         """Interval with all but 1e-12 of the mass, half of the rest on each side."""
         low, high = self.quantile_at(np.array([OUTSIDE, 1.0 - OUTSIDE]))
-        return _exp(-float(low)), _exp(-float(high))
+        return self._at(float(low)), self._at(float(high))
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,14 +323,16 @@ class SingularValueLaw:
         """P(singular value ≤ s)."""
         at, u, _ = _logarithm(s)
         zero = self.spectrum.atom_at_zero
-        atoms = [(at >= _exp(-0.5 * place), mass) for place, mass in self.spectrum.log_atoms]
+        atoms = [(at >= self._at(place), mass) for place, mass in self.spectrum.log_atoms]
         inside = np.where(at == 0, zero, self.spectrum.mass_of(2.0 * u, atoms))
         return np.where(at >= 0, inside, _nowhere(at, 0.0))[()]
 
     def icdf(self, p: ArrayLike) -> Array:
         """Smallest s with cdf(s) ≥ p; nan for p outside [0, 1]."""
-        with np.errstate(over="ignore"):
-            return np.exp(-0.5 * self.spectrum.quantile_at(np.asarray(p, float)))[()]
+        return self.spectrum.location(self.spectrum.quantile_at(np.asarray(p, float)), 0.5)[()]
+
+    def _at(self, u: float) -> float:
+        return float(self.spectrum.location(np.array(u), 0.5))
 
     def moment(self, k: float) -> float:
         """E s^k, real k: `Spectrum.moment(k/2)`, by the exact series where k is even and positive."""
@@ -318,13 +341,13 @@ class SingularValueLaw:
     def support(self) -> tuple[float, float]:
         """Smallest interval with all singular values."""
         low, high = self.spectrum.log_support
-        return _exp(-0.5 * low), _exp(-0.5 * high)
+        return self._at(low), self._at(high)
 
     @property
     def atoms(self) -> tuple[Atom, ...]:
         """Atoms, ascending."""
         zero = (Atom(0.0, self.atom_at_zero),) if self.atom_at_zero > 0 else ()
-        return (*zero, *(Atom(_exp(-0.5 * u), mass) for u, mass in sorted(self.spectrum.log_atoms, reverse=True)))
+        return (*zero, *(Atom(self._at(u), mass) for u, mass in sorted(self.spectrum.log_atoms, reverse=True)))
 
     @property
     def bulks(self) -> tuple[tuple[float, float], ...]:
@@ -350,9 +373,3 @@ def _logarithm(x: ArrayLike) -> tuple[Array, Array, Array]:
 def _nowhere(at: Array, value: float) -> Array:
     """`value`, and NaN for NaN: what a function of a point is off [0, ∞)."""
     return np.where(np.isnan(at), np.nan, value)
-
-
-def _exp(x: float) -> float:
-    # By the same function as arrays of quantiles: the two must agree to the last digit.
-    with np.errstate(over="ignore"):
-        return float(np.exp(x))

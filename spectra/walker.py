@@ -27,6 +27,8 @@ LEVEL = 1e-5
 PROJECTIONS, NEARBY = 15, 0.5
 # From this |ζ| on, near w = −1, it is worth its price.
 BENT = 3.0
+# Moves of v by less than this part of its distance to a cut may be rounding.
+NEARER = 1e-3
 # An edge that moves by more than this when the laws of D² become finer is another one.
 MOVED = 1e-4
 
@@ -102,6 +104,15 @@ class Walker:
         """Some v_k lies where its law has a density."""
         return any(law.has_density_at(x.real) for law, x in zip(self.laws, v.ravel(), strict=True))
 
+    def _of_distance(self, v: Array, moves: Array) -> float:
+        """By what part of its distance to an end of a law's cut, where ψ is not smooth, some v_k moves at most."""
+        parts = [
+            float(move / min(abs(1.0 - x * law.largest), abs(1.0 - x * law.smallest)))
+            for law, x, move in zip(self.laws, v, moves, strict=True)
+            if law.cut_density is not None
+        ]
+        return max(parts, default=0.0)
+
     def _project(self, zeta: complex, v: Array) -> Array | None:
         """v_k with ψ_k(v_k) as ζ demands, by Newton from a nearby v; None on failure."""
         v = v.reshape(-1).astype(complex)
@@ -118,14 +129,15 @@ class Walker:
             dv = -point.mends
             if not np.all(np.isfinite(dv)):
                 return None
-            last, size = size, float(np.max(np.abs(dv) / np.abs(v)))
+            moves = np.abs(dv) / np.abs(v)
+            last, size, near = size, float(np.max(moves)), self._of_distance(v, moves)
             v = v + dv * min(1.0, 0.5 / size) if size > 0 else v
             if real:
                 # Where a law has no density its v is real, and what it has of an imaginary part rounding.
                 off_cut = [not law.has_density_at(x.real) for law, x in zip(self.laws, v, strict=True)]
                 v[off_cut] = v[off_cut].real
-            # Newton's method has arrived, or what is left is rounding.
-            if size < 1e-14 or (size < 1e-10 and size > 0.3 * last):
+            # Newton's method has arrived, or what is left is rounding: unless it is coming from the very end of a cut.
+            if size < 1e-14 or (size < 1e-10 and size > 0.3 * last and near < NEARER):
                 return v
         return v if size < 1e-10 else None
 

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from command_line import answer, refused
 
-from spectra import ConfigError, affine, compression, free_power, free_product, free_sum, parse_law
+from spectra import (
+    ConfigError,
+    Network,
+    affine,
+    compression,
+    free_power,
+    free_product,
+    free_sum,
+    parse_law,
+    predict,
+)
 from spectra.cli import main
 from spectra.laws import (
     Arcsine,
@@ -209,3 +219,35 @@ def test_laws_that_reach_to_infinity_are_drawn_and_written(tmp_path: Path, capsy
     assert picture.stat().st_size > 5000
     assert main(["law", 'slope("x**2/2", 1)']) == 0
     assert "[0, ∞)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "ends", "atoms"),
+    [
+        ("discrete({3: 9/10, 2: 1/10}) * discrete({6: 9/10, 1: 1/10})", [3.0, 12.0], [18.0]),
+        ("discrete([2, 3]) * discrete([6, 1])", [2.0, 3.0, 12.0, 18.0], []),
+        ("discrete({7: 9/10, 2: 1/10}) * discrete({11: 9/10, 1: 1/10})", [7.0, 22.0], [77.0]),
+        ("discrete({1/3: 9/10, 2: 1/10})^3", [], [1 / 27]),
+        ("discrete({7: 9/10, 2: 1/10}) * bernoulli(9/10)", [2.0], [0.0, 7.0]),
+    ],
+)
+def test_places_that_are_products_of_fractions_are_these(text: str, ends: list[float], atoms: list[float]) -> None:
+    """Not e^{log}: 18, not 17.999999999999996; and quantiles, distribution function and atoms agree on it."""
+    law: Any = parse_law(text)
+    spectrum = law.spectrum()
+    assert [atom.location for atom in spectrum.atoms] == atoms
+    assert set(ends) <= {end for bulk in spectrum.bulks for end in bulk}
+    for atom in spectrum.atoms:
+        below = spectrum.cdf(np.nextafter(atom.location, -1.0)) if atom.location else 0.0
+        assert spectrum.cdf(atom.location) - below == pytest.approx(atom.mass, abs=1e-12)
+        assert spectrum.icdf(spectrum.cdf(atom.location) - 0.5 * atom.mass) == atom.location
+
+
+def test_an_exact_place_in_the_json_of_a_law_and_of_a_network(capsys: pytest.CaptureFixture[str]) -> None:
+    record = answer(capsys, "law", "discrete({3: 9/10, 2: 1/10}) * discrete({6: 9/10, 1: 1/10})")
+    assert record["atoms"][0][0] == 18.0
+    net = Network(depth=3, activation="hardtanh", weights="orthogonal", sigma_w=2.0, sigma_b=0.1, input_variance=0.05)
+    found = predict(net)
+    assert found.spectrum.atoms[-1].location == 64.0
+    assert found.spectrum.support()[1] == 64.0
+    assert found.singular_values.icdf(0.999) == found.singular_values.atoms[-1].location == 8.0

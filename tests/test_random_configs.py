@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def test_slice_meets_every_kind_of_network():
     assert max(config.get("depth", 1) for config in configs) > 50
 
 
+class Moved:
+    """A prediction whose upper edge is said to lie elsewhere, or to be none, while all its own checks are content."""
+
+    def __init__(self, found, **changes):
+        self.found, self.checks, self.mean_field, self.moments = found, found.checks, found.mean_field, found.moments
+        self.spectrum = replace(found.spectrum, arcs=tuple(replace(arc, **changes) for arc in found.spectrum.arcs))
+
+
 class Wrong:
     """A prediction whose density is off by a part in a thousand while all its own checks are content."""
 
@@ -85,3 +94,16 @@ def test_examination_catches_a_wrong_density():
     found = predict(Network(depth=3, activation="tanh", sigma_w="critical", q_star=0.5))
     assert random_configs._verdict(found, generator(0))[0] == "certified"
     assert random_configs._verdict(Wrong(found), generator(0))[0] == "false"
+
+
+# An edge at λ_max that shows, and one that a mass of 1e-12 makes, at the very end of its law.
+@pytest.mark.parametrize(("name", "q"), [("tanh", 0.5), ("gelu", 0.0343)])
+def test_examination_catches_a_wrong_edge(name, q):
+    from spectra import Network, predict
+
+    found = predict(Network(depth=2, activation=name, weights="orthogonal", sigma_w="critical", q_star=q))
+    (arc,) = found.spectrum.arcs
+    equation = random_configs.jacobian_equation(found.mean_field, level=random_configs.FINE, extra=1)
+    assert random_configs._edges_again(found, equation) == ""
+    assert "edge at U" in random_configs._edges_again(Moved(found, low=arc.low + 1e-10), equation)
+    assert "edge at U" in random_configs._edges_again(Moved(found, low=arc.low + 1e-7, exponent_low=0.0), equation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mpmath
@@ -12,6 +13,7 @@ from balls import Balls
 from spectra import Network, predict
 from spectra.continuation import locate
 from spectra.network.jacobian import jacobian_equation
+from spectra.sweep import survey
 
 # Activation, weights, depth, q*, λ: within some per cent of an edge, or far out in a tail, densities of e^-12 to e^-21.
 # Where the Gaussian had faded to e^-20 panels were as coarse as that, and the top of φ'² is made there; Newton's method
@@ -99,3 +101,73 @@ def test_what_is_lost_beside_a_width_that_grows() -> None:
             # 1.5e-12 of the units, beside 2: what they do is below the rounding of long doubles, and that is said.
             assert any("widths that grow" in note for note in found.checks.notes)
         assert found.spectrum.bulks[0][1] == pytest.approx(ends[1], rel=1e-12)
+
+
+# Gaussian mass beyond 6 to 7.6 σ makes the top of φ'²: the edge lies within 1e-12 to 1e-7 of where λ would end without
+# that, and coarse laws of D² have none there; the beginning of the cut was taken for it: off by 2e-11 … 9e-7.
+@pytest.mark.parametrize(
+    ("name", "q", "depth"),
+    [
+        ("hardswish", 0.15, 5),
+        ("hardswish", 0.17, 2),
+        ("hardswish", 0.18, 2),
+        ("hardswish", 0.18, 3),
+        ("gelu", 0.0343, 2),
+        ("gelu", 0.036, 5),
+    ],
+)
+def test_an_edge_at_the_very_end_of_a_law(name: str, q: float, depth: int) -> None:
+    found = predict(Network(depth=depth, activation=name, weights="orthogonal", sigma_w="critical", q_star=q))
+    expected = _top(name, q, depth)
+    assert found.checks.certified
+    assert found.spectrum.log_support[1] == pytest.approx(expected, abs=1e-12 * (1.0 + abs(expected)))
+    # And by laws of every fineness that can tell: a root on the cut that is as near was taken for the gap's own.
+    for level in range(7 if name == "hardswish" else 2, 9):
+        first = survey(jacobian_equation(found.mean_field, level=level)).arcs[0].first
+        assert first is not None
+        assert float(first.log_u) == pytest.approx(expected, abs=5e-12)
+
+
+def _top(name: str, q: float, depth: int) -> float:
+    """Log u at the upper edge, by real quadrature: the first maximum of log u(y), THEORY, section 3, edges.
+
+    With y = (1 − e)/max φ'² every 1 − yφ'² = e + (1 − e)(1 − φ'²/max φ'²) is free of cancellation.
+    """
+    nodes, rule = np.polynomial.legendre.leggauss(30)
+    marks = np.concatenate([[0.0], 10.0 ** np.arange(-20, -0.9, 0.25), np.arange(0.15, 6.0, 0.05)])
+    panels = np.stack([marks[:-1], marks[1:]], 1)
+    away = (panels.mean(1)[:, None] + 0.5 * np.diff(panels) * nodes).ravel()
+    weight = (0.5 * np.diff(panels) * rule).ravel()
+    if name == "hardswish":
+        # φ' = x/3 + 1/2 between −3 and 3, 1 beyond.
+        x, top = 3.0 - away, 2.25
+        short = away / 4.5 * (2.0 - away / 4.5)
+        beyond = 0.5 * math.erfc(3.0 / math.sqrt(2.0 * q))
+    else:
+        # φ' = Φ(x) + x N(x), largest at √2.
+        away, weight = np.concatenate([-away, away]), np.tile(weight, 2)
+        with mpmath.workdps(60):
+            peak = mpmath.sqrt(2)
+            slopes = [_gelu_slope(peak + mpmath.mpf(d)) / _gelu_slope(peak) for d in away]
+            short = np.array([float((1 - s) * (1 + s)) for s in slopes])
+            x, top, beyond = away + math.sqrt(2.0), float(_gelu_slope(peak)) ** 2, 0.0
+    weight = weight * np.exp(-(x**2) / (2.0 * q)) / math.sqrt(2.0 * math.pi * q)
+    t = top * (1.0 - short)
+
+    def along(log_e: float) -> tuple[float, float]:
+        e = math.exp(log_e)
+        y, poles = (1.0 - e) / top, e + (1.0 - e) * short
+        w = y * float(weight @ (t / poles)) + beyond * y / (1.0 - y)
+        rate = float(weight @ (t / poles**2)) + beyond / (1.0 - y) ** 2
+        log_u = (1 - depth) * math.log(w / (1.0 + w)) + depth * math.log(y * (float(weight @ t) + beyond))
+        return (1 - depth) * rate / (w * (1.0 + w)) + depth / y, log_u
+
+    low, high = math.log(1e-15), math.log(0.5)
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if along(middle)[0] > 0.0 else (middle, high)
+    return along(low)[1]
+
+
+def _gelu_slope(x: Any) -> Any:
+    return mpmath.ncdf(x) + x * mpmath.npdf(x)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._types import Array
+from .numbers import Number, exactly
 from .trace import Trace, leaf
 
 
@@ -39,6 +40,11 @@ class AtomsCurve:
     def hull(self) -> tuple[float, float]:
         """First and last atom."""
         return float(self.locations[0]), float(self.locations[-1])
+
+    @property
+    def places(self) -> tuple[Number, ...]:
+        """The atoms, exactly."""
+        return tuple(exactly(a) for a in self.locations)
 
     @property
     def marks(self) -> tuple[tuple[float, float], ...]:

@@ -151,6 +151,17 @@ int follow(const Equation *equation, double target, double tolerance, double cer
     return STRAYED;
 }
 
+/* Moves by less than this part of the distance to a cut may be rounding. */
+#define NEARER 1e-3
+
+/* By what part of its distance to an end of the law's cut, where ψ is not smooth, v moves. */
+static double of_distance(const Factor *factor, double complex v, double moved)
+{
+    if (!factor->continuous)
+        return 0.0;
+    return moved / fmin(modulus(1.0 - v * factor->largest), modulus(1.0 - v * factor->smallest));
+}
+
 int project(const Equation *equation, double complex zeta, double complex *v)
 {
     double complex rows[5 * MOST_FACTORS];
@@ -161,7 +172,7 @@ int project(const Equation *equation, double complex zeta, double complex *v)
         int state = evaluate(equation, zeta, v, NULL, 1, 0, &at);
         if (state != DONE)
             return state;
-        double last = size;
+        double last = size, near = 0.0;
         size = 0.0;
         for (ptrdiff_t k = 0; k < factors; k++) {
             at.rates[k] = -at.mismatch[k] / at.steepness[k];
@@ -169,6 +180,7 @@ int project(const Equation *equation, double complex zeta, double complex *v)
             if (!isfinite(moved))
                 return STRAYED;
             size = fmax(size, moved);
+            near = fmax(near, of_distance(&equation->factor[k], v[k], moved));
         }
         double scale = size > 0.5 ? 0.5 / size : 1.0;
         for (ptrdiff_t k = 0; k < factors; k++) {
@@ -178,8 +190,8 @@ int project(const Equation *equation, double complex zeta, double complex *v)
             if (cimag(zeta) == 0.0 && !(factor->continuous && on_cut(factor, creal(v[k]))))
                 v[k] = creal(v[k]);
         }
-        /* Newton's method has arrived, or what is left is rounding. */
-        if (size < 1e-14 || (size < 1e-10 && size > 0.3 * last))
+        /* Newton's method has arrived, or what is left is rounding: unless it is coming from the very end of a cut. */
+        if (size < 1e-14 || (size < 1e-10 && size > 0.3 * last && near < NEARER))
             return DONE;
     }
     return size < 1e-10 ? DONE : STRAYED;

@@ -65,6 +65,42 @@ def _from_text(text: str) -> Activation:
     return activation
 
 
+@lru_cache(maxsize=128)
+def is_cut_exactly(text: str) -> bool:
+    """Whether the pieces are those of the expression for certain, not by search.
+
+    That is where it switches only as polynomials with rational coefficients change their sign, at numbers that are
+    decimals of a double.
+    """
+    pieces = _resolved_exactly(symbolic.stable(grammar.parse(text)), -np.inf, np.inf)
+    if pieces is None:
+        return False
+    kinks = {upper for _, upper, _ in _pieces(text)}
+    return all(left == right or cut in kinks for (_, cut, left), (_, _, right) in pairwise(pieces))
+
+
+def _resolved_exactly(expression: Any, lower: float, upper: float) -> list[Piece] | None:
+    """The pieces of `_resolve`, None where one of them hangs on a search."""
+    switch = _innermost_switch(expression)
+    if switch is None:
+        return [(lower, upper, expression)]
+    cuts: set[float] = set()
+    for function in _switching(switch):
+        if function.has(X) and not _is_rational(function):
+            return None
+        zeros = _zeros(function, lower, upper)
+        if any(function.subs(X, sympy.Rational(repr(t))) != 0 for t in zeros):
+            return None
+        cuts |= {*zeros}
+    pieces: list[Piece] = []
+    for a, b in pairwise([lower, *sorted(cuts), upper]):
+        inner = _resolved_exactly(expression.xreplace({switch: _chosen(switch, _inner_point(a, b))}), a, b)
+        if inner is None:
+            return None
+        pieces += inner
+    return pieces
+
+
 def _refuse(text: str, why: str) -> ConfigError:
     return ConfigError(f"`expr = {grammar.shortened(text)!r}`: {why}.")
 
@@ -98,7 +134,7 @@ _SWITCHES = (sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Max, sympy.Min, sympy
 
 def _resolve(expression: Any, lower: float, upper: float) -> list[Piece]:
     """Pieces of `expression` on (lower, upper) with the innermost switch replaced, until none is left."""
-    switch = next((e for e in sympy.postorder_traversal(expression) if isinstance(e, _SWITCHES)), None)
+    switch = _innermost_switch(expression)
     if switch is None:
         return [(lower, upper, expression)]
     cuts = {t for function in _switching(switch) for t in _zeros(function, lower, upper)}
@@ -113,6 +149,15 @@ def _resolve(expression: Any, lower: float, upper: float) -> list[Piece]:
         if len(pieces) > 8 * MAX_PIECES:
             raise ConfigError(f"`expr`: more than {8 * MAX_PIECES} pieces; use fewer kinks.")
     return pieces
+
+
+def _innermost_switch(expression: Any) -> Any:
+    return next((e for e in sympy.postorder_traversal(expression) if isinstance(e, _SWITCHES)), None)
+
+
+def _is_rational(function: Any) -> bool:
+    """Whether it is a polynomial with rational coefficients, of a degree whose zeros are found exactly."""
+    return _degree(function) <= 8 and all(c.is_Rational for c in sympy.Poly(function, X).all_coeffs())
 
 
 def _switching(switch: Any) -> list[Any]:
@@ -175,7 +220,7 @@ def _zeros(function: Any, lower: float, upper: float) -> list[float]:
     """Real zeros inside (lower, upper): exactly for polynomials with rational coefficients, else by search."""
     if not function.has(X):
         return []
-    if _degree(function) <= 8 and all(c.is_Rational for c in sympy.Poly(function, X).all_coeffs()):
+    if _is_rational(function):
         found = [float(r.evalf(30)) for r in sympy.Poly(function, X).real_roots(multiple=False) for r in r[:1]]
     else:
         found = list(roots.real_zeros(source.function(function, "switch"), lower, upper))

@@ -79,6 +79,18 @@ def constant(e: Any) -> arb:
     return _operation(e)(False, *[acb(constant(a)) for a in arguments]).real
 
 
+def apply(name: str, u: acb) -> acb:
+    """A named function of one ball.
+
+    Raises
+    ------
+    NotImplementedError : it has no enclosure here.
+    """
+    if name not in _OPERATIONS:
+        raise NotImplementedError(f"{name} has no enclosure in ball arithmetic")
+    return _OPERATIONS[name](False, u)
+
+
 def _operation(e: Any) -> _Operation:
     """What to do with the enclosures of the arguments; of the base alone for powers."""
     if isinstance(e, sympy.Pow) and not isinstance(e, sympy.exp):

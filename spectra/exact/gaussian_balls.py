@@ -23,6 +23,7 @@ from .ball_functions import BallFunction, constant
 from .budget import spend
 from .power_series import working_precision
 from .rational_balls import ball_of
+from .slope_cells import slope_bound
 
 # Evaluations of one integrand on one interval, at most.
 MOST_EVALUATIONS = 60_000
@@ -30,8 +31,6 @@ MOST_EVALUATIONS = 60_000
 BEYOND = 40
 # Bits with which φ is seen to be continuous at its kinks.
 KINK_BITS = 200
-# The bound of |φ'| is known as a double: rounded up.
-ROUNDED_UP = 1.0 + 1e-12
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,10 @@ class GaussianBalls:
     def __init__(self, activation: Activation, q: arb) -> None:
         self.activation, self.q = activation, arb(q)
         self.root = self.q.sqrt()
-        # Of an expression the bound is not more than a maximum found by numbers.
-        self.bounded = activation.source == "catalogue" and math.isfinite(activation.slope_bound)
-        self.top = arb(activation.slope_bound * ROUNDED_UP)
+        bound = slope_bound(activation)
+        self.bounded = bound is not None
+        # Without a bound that is proven, the largest slope found by numbers.
+        self.top = arb(activation.slope_bound) if bound is None else bound
         self.reach = math.ceil(math.sqrt(2.0 * math.log(2.0) * (ctx.prec + BEYOND)))
 
     @cached_property
@@ -119,7 +119,8 @@ class GaussianBalls:
                 slope = piece.function(self.root * z, analytic)[1]
                 return function(slope * slope) * (-z * z / 2).exp()
 
-            half = self.activation.even_slope
+            # Of an expression that is seen at points only.
+            half = self.activation.even_slope and self.activation.source == "catalogue"
             parts = (self._integral(integrand, a, b) for a, b in self._intervals(piece) if not half or a >= 0)
             total += sum(parts, acb(0)) * (2 if half else 1)
         return self._widened(total, bound * self.outside)

@@ -1,4 +1,4 @@
-"""Numbers of a network to any number of digits, as balls: proven enclosures where the tails of φ' are bounded.
+"""Numbers of a network to any number of digits, as balls: proven enclosures where |φ'| has a proven bound.
 
 Each is computed with more and more bits until its ball is narrow enough.
 """
@@ -31,6 +31,7 @@ from .ball_field import BallField, ball_field
 from .ball_moments import PER_ORDER, ball_moments
 from .budget import budget
 from .narrowing import narrowed
+from .pushed_balls import pushed
 from .rational_balls import ball_of
 
 # The power of the distance with which a density begins at a critical point.
@@ -88,7 +89,11 @@ class PreciseNetwork:
 
     @cached_property
     def _largest(self) -> arb:
-        return self._narrow(lambda _, equation: enclosed_largest(equation), lambda found: [found])
+        def enclosed(_: BallField, equation: BallEquation) -> arb:
+            one = pushed(equation)
+            return enclosed_largest(equation) if one is None or one.law.atoms is not None else one.largest()
+
+        return self._narrow(enclosed, lambda found: [found])
 
     def edges(self) -> list[tuple[float, arb | None]]:
         """Ends of bulks at square-root edges: λ in doubles, and to all digits, None where that was not had.
@@ -96,6 +101,9 @@ class PreciseNetwork:
         Each is a ball that holds a critical point of log u, the one that the engine in doubles has found to be an edge.
         """
         found: list[tuple[float, arb | None]] = []
+        if self._engine.single_factor is not None:
+            # Its bulks end where φ'² does.
+            return found
         for arc in survey(self._engine).arcs:
             for edge in (arc.first, arc.last):
                 if edge is None or edge.exponent != SQUARE_ROOT:
@@ -113,16 +121,20 @@ class PreciseNetwork:
         return found
 
     def density(self, location: float) -> arb:
-        """ρ(λ) at a point inside a bulk.
+        """ρ(λ) at a point inside a bulk; of one layer with orthogonal weights anywhere off its corners and atoms.
 
         Raises
         ------
-        ConvergenceError : no root was found there: λ lies in a gap, or outside the support.
+        ConvergenceError : no root was found there: λ lies in a gap, or outside the support; or at an atom, or a
+            critical value of φ'².
         """
         if location not in self._densities:
             exact = exactly(location)
 
             def enclosed(_: BallField, equation: BallEquation) -> arb:
+                one = pushed(equation)
+                if one is not None:
+                    return one.density(ball_of(exact))
                 return enclosed_density(equation, _start(self._engine, equation, location), ball_of(exact))
 
             self._densities[location] = self._narrow(enclosed, lambda found: [found])

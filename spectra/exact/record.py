@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .ball_field import BallField
 
 
+NOTHING = (
+    "nothing is certified: of an expression here no bound of |φ'| is proven, and with it none of a tail, or not where "
+    "its kinks are"
+)
 # χ of two engines that are the same number.
 SAME = 1e-9
 
@@ -120,7 +124,7 @@ def certified(
     """
     count, notes = precise.digits + 2, []
     if not precise.proven:
-        return {}, ["nothing is certified: sup |φ'| of an expression is not proven, and with it no tail is bounded"]
+        return {}, [NOTHING]
     found: dict[str, tuple[str, str]] = {}
     field = precise.mean_field()
     first = field.runs[0]

@@ -12,6 +12,7 @@ from typing import Any
 from flint import acb, arb
 
 from ..activations import Activation
+from ..activations.expression import is_cut_exactly
 from ..activations.symbolic import X
 from ..errors import ConvergenceError
 from .ball_functions import BallFunction, constant
@@ -46,8 +47,11 @@ class SlopeBalls:
 
     @property
     def proven(self) -> bool:
-        """Whether the tails of the Gaussian are bounded, so that enclosures hold."""
-        return self.atoms is not None or (self._over is not None and self._over.bounded)
+        """Whether the tails of the Gaussian are bounded and the branches certain, so that enclosures hold."""
+        if self._over is not None:
+            return self._over.bounded
+        # At q = 0 there is no tail.
+        return self.activation.source == "catalogue" or is_cut_exactly(self.activation.name)
 
     @property
     def closed_chi(self) -> bool:

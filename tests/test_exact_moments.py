@@ -82,7 +82,8 @@ def test_one_gaussian_layer_of_any_width_is_marchenko_and_pastur() -> None:
 def test_the_engine_in_doubles_has_the_same_moments(net: Network) -> None:
     found = jacobian_moments(net, 12, digits=25)
     assert [float(m.mid()) for m in found.values] == pytest.approx(predict(net).moments(12), rel=1e-12)
-    assert found.proven is all(spec.activation.source == "catalogue" for spec in net.layers)
+    # The slope of the expression is at most 1.1.
+    assert found.proven
 
 
 def test_numbers_of_a_configuration_are_decimals() -> None:

@@ -13,7 +13,7 @@ from balls import Balls
 from spectra import Network, predict
 from spectra.continuation import locate
 from spectra.network.jacobian import jacobian_equation
-from spectra.sweep import survey
+from spectra.survey import survey
 
 # Activation, weights, depth, q*, λ: within some per cent of an edge, or far out in a tail, densities of e^-12 to e^-21.
 # Where the Gaussian had faded to e^-20 panels were as coarse as that, and the top of φ'² is made there; Newton's method

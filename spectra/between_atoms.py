@@ -33,8 +33,8 @@ GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 TABLE = 24
 # How well, in log u, a walk must meet the edge that is known.
 MEETS = 1e-7
-# λ this far below the smallest atom is 0: a hard edge.
-HARD = 1e-13
+# A ratio of widths this near 1 is 1: the density goes down to 0.
+HARD = 1e-12
 
 
 def applies(equation: MasterEquation) -> bool:
@@ -101,9 +101,11 @@ def gaps(equation: MasterEquation) -> list[tuple[float | None, float | None]]:
             some = line.slope(top, stage) > 0.0
             low, high, top = low[some], high[some], top[some]
             low, high = _crossing(line, low, top, stage), _crossing(line, high, top, stage)
-        least = HARD * line.t[0]
-        positive = line.place(high) > least
-        bottom = line.place(low) > least
+        # The last of them ends where λ = 0.  It is empty, and the density goes down to 0, where the narrowest layer is
+        # as wide as the rank of the law.
+        last, hard = low == -far, abs(line.stages[-1] - 1.0) < HARD
+        positive = (line.place(high) > 0.0) & ~(last & hard)
+        bottom = (line.place(low) > 0.0) & ~last
     low, high, bottom = low[positive][::-1], high[positive][::-1], bottom[positive][::-1]
     ends = zip(high.tolist(), low.tolist(), bottom.tolist(), strict=True)
     return [(None if k == 0 else top, end if some else None) for k, (top, end, some) in enumerate(ends)]

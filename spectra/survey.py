@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from . import between_atoms
+from .errors import ConvergenceError
 from .master import MasterEquation
 from .sweep import Sweep
 from .walker import Arc, Survey, Walker
@@ -16,7 +18,9 @@ from .walker import Arc, Survey, Walker
 def survey(equation: MasterEquation) -> Survey:
     """Gaps, edges, atoms and bulks of the law that `equation` describes."""
     if between_atoms.applies(equation):
-        return between_atoms.survey(equation)
+        # Edges that are next to nothing may be out of its reach.
+        with suppress(ConvergenceError):
+            return between_atoms.survey(equation)
     with np.errstate(all="ignore"):
         return Sweep(equation).run()
 

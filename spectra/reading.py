@@ -29,6 +29,11 @@ def reading(pred: Prediction) -> str:
     It looks at the atom at 0, at the 1 %, 50 % and 99 % quantiles of the other singular values, at their extremes and
     at m_1; nothing else, so that the sentence can be checked against the table.
     """
+    text = _sentence(pred)
+    return text[0].upper() + text[1:]
+
+
+def _sentence(pred: Prediction) -> str:
     zero = float(pred.spectrum.atom_at_zero)
     if zero >= 1.0:
         return "every singular value is 0: no gradient passes at all."

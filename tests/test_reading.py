@@ -26,11 +26,11 @@ def said(**keys) -> str:
         ),
         (
             HE | {"depth": 1},
-            ["half of all directions are lost", "all the others are 1.414", "neither vanish nor explode"],
+            ["Half of all directions are lost", "all the others are 1.414", "neither vanish nor explode"],
         ),
         (
             HE | {"depth": 20},
-            ["half of all directions", "98 % of the others spread over 18 decades", "vanish along some"],
+            ["Half of all directions", "98 % of the others spread over 18 decades", "vanish along some"],
         ),
         (
             {"depth": 16, "activation": "tanh", "sigma_w": "critical", "q_star": 1e-3},
@@ -44,7 +44,7 @@ def said(**keys) -> str:
         ({"depth": 50, "activation": "sin", "sigma_w": 3.0, "sigma_b": 0.3}, ["explode for most directions"]),
         (
             {"depth": 30, "weights": "gaussian", "activation": "relu", "sigma_w": 2.0, "input_variance": 1.0},
-            ["half of all directions", "vanish along some directions and explode along others"],
+            ["Half of all directions", "vanish along some directions and explode along others"],
         ),
         (DEEP | {"weights": "gaussian"}, ["spread over 415 decades", "vanish for most directions"]),
         # Hard tanh at small q*: the mass at 0 is 1.5e-12, and not worth a word.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..digits import DOUBLE_DIGITS
 from ..errors import ConfigError
 from ..network.config import Network
-from .moments import Moments, jacobian_moments
+from .moments import Moments, exact_runs, jacobian_moments
 from .narrowing import bits_for
 from .power_series import working_precision
 from .rational_balls import ball_of
@@ -76,17 +76,26 @@ def moment_report(net: Network, order: int, digits: int, *, exact: bool, symboli
     """
     values = jacobian_moments(net, order, digits)
     if exact and not values.exact:
-        raise ConfigError(
-            "`--exact`: the moments of this network are not rational (its activation is not piecewise linear about 0 "
-            "alone, or its slopes are not rational), or are fractions of more than 300,000 digits; leave it out, and "
-            "choose the number of digits with `--dps`."
-        )
+        raise ConfigError(f"`--exact`: {_why_not(net)}; leave it out, and choose the number of digits with `--dps`.")
     polynomials = None
     if symbolic:
         from .symbolic import depth_moments
 
         polynomials = depth_moments(net, order, digits)
     return MomentReport(values, digits, exact or symbolic, polynomials)
+
+
+def _why_not(net: Network) -> str:
+    """What keeps moments from being exact."""
+    if exact_runs(net) is None:
+        return (
+            "the moments of this network are not rational (its activation is not piecewise linear about 0 alone, or "
+            "its slopes are not rational)"
+        )
+    return (
+        "the moments of this network are fractions of more than 300,000 digits (a `sigma_w` counts as the decimal that "
+        'it is written as, with all its digits; "critical" has few)'
+    )
 
 
 def _fraction(x: Fraction) -> str:

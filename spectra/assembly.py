@@ -256,7 +256,7 @@ def _pushed(equation: MasterEquation) -> Assembly:
     scale = -equation.constant - math.log(equation.rank)
     ends = [x if x is not None else y for x, y in ((law.infimum, law.smallest), (law.supremum, law.largest))]
     low = math.inf if equation.rank < 1.0 or ends[0] <= 0.0 else -scale - math.log(ends[0])
-    arcs: tuple[ArcDensity, ...] = (PushedDensity(law, scale, equation.rank),) if law.cut_density is not None else ()
+    arcs = tuple(PushedDensity(law, scale, equation.rank, cut) for cut in reversed(law.cuts))
     atoms = tuple((-scale - math.log(place), mass * equation.rank) for place, mass in law.atoms)
     spectrum = _law(equation, arcs, atoms, (low, -scale - math.log(ends[1])))
     return Assembly(spectrum, equation, 0.0, 0, _neglected(equation))

@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 
 from ._types import Array
-from .laws.nodes import LawStack
+from .laws.nodes import LawStack, NodeLaw
 from .laws.sums import NodeSums
 from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
 
 # Steps that are made at once.
 ROOM = 64
+
+
+def _cuts(law: NodeLaw) -> Array:
+    """The ends of the intervals with a density, one after the other."""
+    return np.array(law.cuts, float).ravel()
 
 
 class CompiledEquation:
@@ -32,7 +37,7 @@ class CompiledEquation:
         self._resolved = np.array([law.resolved for law in stack.laws])
         numbers = np.stack([counts.ravel(), omegas.ravel(), gaps.ravel()], axis=1).astype(float).tolist()
         rows = [
-            (sums.handle, *three, law.largest, law.smallest, narrow, law.cut_density is not None, poles)
+            (sums.handle, *three, law.largest, law.smallest, narrow, law.cut_density is not None, poles, _cuts(law))
             for law, sums, poles, narrow, three in zip(
                 stack.laws, stack.sums, stack.poles, stack.narrow, numbers, strict=True
             )
@@ -182,7 +187,7 @@ class CompiledLocal:
         self._arguments = (drift, d, e, sums, counts, omegas, masses, continuous)
         none = np.empty(0)
         rows = [
-            (one.handle, float(n), float(omega), 1.0 - float(omega), 0.0, 0.0, False, has_density, none)
+            (one.handle, float(n), float(omega), 1.0 - float(omega), 0.0, 0.0, False, has_density, none, none)
             for one, n, omega, has_density in zip(sums, counts, omegas, continuous, strict=True)
         ]
         self._masses = np.ascontiguousarray(masses, float)

@@ -128,7 +128,7 @@ class GapWalker(Walker):
     def _beside_cut(self, v: Array) -> bool:
         """Whether the next thing that some v_k meets is the cut of its law, and near."""
         # In units of where its cut begins.
-        places = [x * law.largest for x, law in zip(v, self.laws, strict=True) if law.cut_density is not None]
+        places = [x * law.cut_ahead(x) for x, law in zip(v, self.laws, strict=True)]
         return any(0.0 < 1.0 - place < BESIDE_CUT for place in places)
 
     def _is_last(self, zeta: float, v: Array) -> bool:
@@ -208,7 +208,7 @@ class GapWalker(Walker):
         """The distance of the v_k to the cuts before them, relative; negative where one is on its cut."""
         if self._on_cut(v):
             return -1.0
-        places = [x.real * law.largest for x, law in zip(v, self.laws, strict=True) if law.cut_density is not None]
+        places = [x.real * law.cut_ahead(x.real) for x, law in zip(v, self.laws, strict=True)]
         return min((1.0 - place for place in places if 0.0 < place < 1.0), default=math.inf)
 
     def _before_cut(self, zeta: float, v: Array) -> Array | None:
@@ -216,7 +216,7 @@ class GapWalker(Walker):
 
         There ψ_k is convex: Newton's method oversteps the root, and may overstep the cut.
         """
-        ends = np.array([law.largest if law.cut_density is not None else 0.0 for law in self.laws])
+        ends = np.array([law.cut_ahead(x) for law, x in zip(self.laws, v, strict=True)])
         ends[(v * ends <= 0.0) | (v * ends >= 1.0)] = 0.0
         far = np.where(ends > 0.0, 1.0 / np.where(ends > 0.0, ends, 1.0), math.inf)
         for _ in range(MOST_HALVES):

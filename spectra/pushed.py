@@ -11,23 +11,24 @@ from .laws.nodes import NodeLaw
 
 
 class PushedDensity:
-    """Continuous part of the law of e^{log_scale}·t, t under `law`; mass times `rank`.
+    """One bulk of the law of e^{log_scale}·t, t under `law` in `cut`; mass times `rank`.
 
     The names are those of `spectra.chart.Chart`; everything is a closed form in the inverse function.
     """
 
-    def __init__(self, law: NodeLaw, log_scale: float, rank: float) -> None:
+    def __init__(self, law: NodeLaw, log_scale: float, rank: float, cut: tuple[float, float]) -> None:
         assert law.cut_density is not None
-        self.law, self.log_scale, self.rank = law, log_scale, rank
+        self.log_scale, self.rank = log_scale, rank
         self.density = law.cut_density
-        self.low = -log_scale - math.log(law.largest)
-        end = law.smallest if law.infimum is None else law.infimum
+        self.low = -log_scale - math.log(cut[1])
+        first, last = cut == law.cuts[0], cut == law.cuts[-1]
+        end = law.infimum if first and law.infimum is not None else cut[0]
         self.high = -log_scale - math.log(end) if end > 0.0 else math.inf
-
-    @property
-    def mass(self) -> float:
-        """Mass of the continuous part."""
-        return self.rank * (1.0 - math.fsum(mass for _, mass in self.law.atoms))
+        self._cut = 0.0 if first else cut[0], cut[1]
+        # Of all of the density the mass is known best.
+        whole = 1.0 - math.fsum(mass for _, mass in law.atoms)
+        self._below, top = (self.density.mass_below(np.array([end]))[0] if end > 0.0 else 0.0 for end in self._cut)
+        self.mass = rank * ((whole if last else top) - self._below)
 
     def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log of the density in U: R(1/t)/π at t = e^{−U − log_scale}."""
@@ -43,7 +44,8 @@ class PushedDensity:
         # At the top of a law that levels off a part of the mass is within the rounding of t.
         top = u <= self.low + 4e-16 * (1.0 + abs(self.low))
         with np.errstate(over="ignore"):
-            below = (self.rank * self.density.mass_below(np.exp(-u.ravel() - self.log_scale))).reshape(u.shape)
+            below = self.density.mass_below(np.exp(-u.ravel() - self.log_scale)).reshape(u.shape)
+        below = np.where(u >= self.high, 0.0, self.rank * (below - self._below))
         return np.where(top, self.mass, below)
 
     def invert(self, mass: Array) -> Array:
@@ -60,5 +62,6 @@ class PushedDensity:
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes and weights: quadrature in the pre-activation."""
         t, weights = self.density.quadrature()
-        good = t > 0.0
+        low, high = self._cut
+        good = (t > low) & (t <= high)
         return -np.log(t[good]) - self.log_scale, self.rank * weights[good]

@@ -209,3 +209,53 @@ def test_atoms_between_narrow_bulks_are_found(bend: float, q: float) -> None:
     tops = {a.location: a.mass for a in found.spectrum.atoms}
     assert tops[max(tops)] == pytest.approx(shares[0] + shares[1] - 1, rel=1e-11)
     assert sum(tops.values()) < 1.0
+
+
+@pytest.mark.parametrize(("weights", "depth"), [("gaussian", 1), ("gaussian", 2), ("orthogonal", 2), ("orthogonal", 3)])
+def test_gap_of_a_law_whose_slopes_leave_one(weights: str, depth: int) -> None:
+    # φ'² lies in (0, 0.044) and (1.46, 2.25): between the two a subordination point is on no cut.
+    net = Network(
+        depth=depth, activation={"expr": "clip(x,-1,1)+tanh(x)/2"}, weights=weights, sigma_w=0.49, sigma_b=0.318,
+        input_variance=1.914,
+    )  # fmt: skip
+    pred = predict(net)
+    assert pred.checks.certified
+    bulks = pred.spectrum.bulks
+    assert len(bulks) >= 2
+    if depth == 1:
+        # λ above the gap is what units with |h| < 1 have: P(|h| < 1) of the mass.
+        q = 0.49**2 * 1.914 + 0.318**2
+        assert 1.0 - pred.spectrum.cdf(bulks[0][1]) == pytest.approx(math.erf(1.0 / math.sqrt(2.0 * q)), abs=1e-12)
+
+
+def test_one_orthogonal_layer_has_the_gaps_of_its_slopes() -> None:
+    # ELU with α = ½: slopes in (0, ½) and 1.
+    pred = predict(
+        Network(depth=1, activation={"name": "elu", "alpha": 0.5}, weights="orthogonal", sigma_w=1.0, sigma_b=0.3)
+    )
+    (bulk,) = pred.spectrum.bulks
+    assert bulk == pytest.approx((0.0, 0.25), abs=1e-14)
+    (atom,) = pred.spectrum.atoms
+    assert atom.location == pytest.approx(1.0, abs=1e-15)
+    assert atom.mass == pytest.approx(0.5, abs=1e-15)
+    net = Network(
+        depth=1, activation={"expr": "clip(x,-1,1)+tanh(x)/2"}, weights="orthogonal", sigma_w=1.0, sigma_b=0.3,
+        input_variance=1.0,
+    )  # fmt: skip
+    pred = predict(net)
+    low, high = pred.spectrum.bulks
+    assert low == pytest.approx((0.0, (0.5 / math.cosh(1.0) ** 2) ** 2), abs=1e-13)
+    assert high == pytest.approx(((1.0 + 0.5 / math.cosh(1.0) ** 2) ** 2, 2.25), rel=1e-13)
+    q = 1.09
+    inner = math.erf(1.0 / math.sqrt(2.0 * q))
+    assert pred.spectrum.cdf(low[1]) == pytest.approx(1.0 - inner, abs=1e-13)
+    assert pred.spectrum.icdf(0.999 * (1.0 - inner)) < low[1]
+    assert pred.spectrum.icdf(1.0 - 0.999 * inner) > high[0]
+    assert pred.spectrum.pdf(1.0) == 0.0
+
+
+def test_slopes_that_level_off_where_the_formula_overflows() -> None:
+    pred = predict(
+        Network(depth=1, activation={"expr": "sqrt(1+x**2)"}, weights="orthogonal", sigma_w=1.0, sigma_b=0.1)
+    )
+    assert pred.spectrum.support() == pytest.approx((0.0, 1.0), abs=1e-13)

@@ -70,6 +70,7 @@ class NodeLaw:
     atoms : (location, mass) pairs of t given that it is not 0.
     cut_density : π times the density of ψ's jump, R(v) = π Σ_j g(x_j)/|d log t/dx_j| at t(x_j) = 1/v, v real, or
         None for a law of atoms only.
+    cuts : the intervals of t where it has a density, ascending and apart; left out, all of the support.
     corners : values of t where the density is not smooth: ends, atoms, critical values.
     resolved : the nodes know the law down to this t.
     neglected : mass of φ'² ≠ 0 too small to be told from zero, counted as zero.
@@ -85,11 +86,16 @@ class NodeLaw:
     smallest: float
     atoms: tuple[tuple[float, float], ...]
     cut_density: CutDensity | None = None
+    cuts: tuple[tuple[float, float], ...] = ()
     corners: tuple[float, ...] = ()
     resolved: float = 0.0
     supremum: float | None = None
     infimum: float | None = None
     neglected: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.cut_density is not None and not self.cuts:
+            object.__setattr__(self, "cuts", ((self.smallest, self.largest),))
 
     def over_rank(self, ratio: float) -> Ratio:
         """ratio/rank, with the digits of 1 − rank."""
@@ -102,7 +108,14 @@ class NodeLaw:
 
     def on_cut(self, v: Any) -> Any:
         """Whether real v lies where the law may have a density."""
-        return (v * self.largest > 1.0) & (v * self.smallest < 1.0)
+        found = (v * self.largest > 1.0) & (v * self.smallest < 1.0)
+        if len(self.cuts) > 1:
+            found = found & np.any([(v * high > 1.0) & (v * low < 1.0) for low, high in self.cuts], axis=0)
+        return found
+
+    def cut_ahead(self, v: float) -> float:
+        """Upper end, in t, of the next interval with a density that growing v > 0 comes to; 0 where there is none."""
+        return max((high for _, high in self.cuts if v * high < 1.0), default=0.0)
 
     def has_density_at(self, v: float) -> bool:
         """Whether real v lies where the law has a density."""

@@ -26,6 +26,10 @@ REACH = 9.5
 FAR = 8.8
 # Where a slope is what it is for |x| → ∞: its square leaves the range of doubles if it has no limit, or goes to 0.
 FARTHEST = 1e200
+# Slopes that are the same here and there have levelled off.
+LEVELLED = 1e15, 1e30
+# Relative distance at which intervals of values still touch.
+TOUCHING = 1e-9
 # φ'² below which φ' vanishes at the end of a piece, but for rounding.
 FLAT = 1e-20
 # Slopes too small to be told from zero are left out altogether where they have less mass than this.
@@ -127,6 +131,7 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
         smallest=smallest / centre,
         atoms=tuple(sorted((place / centre, mass / rank) for place, mass in atoms.items() if mass > 1e-18)),
         cut_density=density if pieces else None,
+        cuts=tuple((low / centre, high / centre) for low, high in _joined(ends)),
         corners=tuple(sorted({t / centre for e in ends for t in e} | {t / centre for t in atoms})),
         supremum=_extremes(activation)[1] / centre,
         infimum=_extremes(activation)[0] / centre,
@@ -134,6 +139,17 @@ def slope_law(activation: Activation, variance: float, *, level: int = 0, known:
         neglected=tiny if faded else 0.0,
         lost=lost,
     )
+
+
+def _joined(ranges: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Intervals in ascending order, those that overlap or touch made one."""
+    found: list[tuple[float, float]] = []
+    for low, high in sorted((min(ends), max(ends)) for ends in ranges):
+        if found and low <= found[-1][1] * (1.0 + TOUCHING):
+            found[-1] = found[-1][0], max(found[-1][1], high)
+        else:
+            found.append((low, high))
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -280,11 +296,13 @@ def _extremes(activation: Activation) -> tuple[float, float]:
             if branch.constant_slope != 0.0:
                 values.append(branch.constant_slope**2)
             continue
-        ends = np.clip([branch.lower, *branch.turning_points, branch.upper], -FARTHEST, FARTHEST)
+        ends = np.array([branch.lower, *branch.turning_points, branch.upper])
         if activation.slope_period is not None:
             ends = np.linspace(0.0, activation.slope_period, 401)
-        with np.errstate(over="ignore", invalid="ignore"):
-            slopes = branch.slope(ends)
+        with np.errstate(all="ignore"):
+            near, middle, slopes = (branch.slope(np.clip(ends, -far, far)) for far in (*LEVELLED, FARTHEST))
+            # Where they have levelled off, a formula may overflow farther out.
+            slopes = np.where((near != 0.0) & (np.abs(near - middle) < 1e-12 * np.abs(near)), near, slopes)
             values += [t for t in slopes**2 if not math.isnan(t)]
         if slopes.min() < 0.0 < slopes.max():
             values.append(0.0)

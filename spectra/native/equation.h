@@ -11,20 +11,26 @@
 #define PI 3.14159265358979323846
 
 /* One factor: a law of multiplicity `count`, seen through w_k = ratio·w, with `gap` = 1 − `omega`; `pole`: where
-   its ψ is not smooth; `cut`: its density, roughly, or NULL. */
+   its ψ is not smooth; `end`: of the intervals with a density; `cut`: its density, roughly, or NULL. */
 typedef struct {
     const Table *table;
     double count, omega, gap, largest, smallest;
     int narrow, continuous;
-    ptrdiff_t poles;
-    const double *pole;
+    ptrdiff_t poles, ends;
+    const double *pole, *end;
     Cut *cut;
 } Factor;
 
 /* Whether real v lies where the law may have a density. */
 static inline int on_cut(const Factor *factor, double v)
 {
-    return v * factor->largest > 1.0 && v * factor->smallest < 1.0;
+    if (!(v * factor->largest > 1.0 && v * factor->smallest < 1.0))
+        return 0;
+    for (ptrdiff_t k = 0; k + 1 < factor->ends; k += 2)
+        if (v * factor->end[k + 1] > 1.0 && v * factor->end[k] < 1.0)
+            return 1;
+    /* Without intervals, of atoms. */
+    return factor->ends == 0;
 }
 
 /* `constant` includes log rank; terms e_i log(1 − d_i ζ). */

@@ -39,20 +39,24 @@ static int take_view(Held *held, PyObject *array, Py_buffer **view)
     return 0;
 }
 
-/* (table, count, omega, gap, largest, smallest, narrow, continuous, poles) */
+/* (table, count, omega, gap, largest, smallest, narrow, continuous, poles, ends of cuts) */
 static int take_factor(Held *held, PyObject *row, Factor *factor)
 {
-    PyObject *table, *poles;
+    PyObject *table, *poles, *cuts;
     Py_buffer *view;
     if (expect_tuple(row) < 0 ||
-        !PyArg_ParseTuple(row, "OdddddppO", &table, &factor->count, &factor->omega, &factor->gap, &factor->largest,
-                          &factor->smallest, &factor->narrow, &factor->continuous, &poles))
+        !PyArg_ParseTuple(row, "OdddddppOO", &table, &factor->count, &factor->omega, &factor->gap, &factor->largest,
+                          &factor->smallest, &factor->narrow, &factor->continuous, &poles, &cuts))
         return -1;
     if ((factor->table = table_of(table)) == NULL || PyList_Append(held->tables, table) < 0 ||
         take_view(held, poles, &view) < 0)
         return -1;
     factor->pole = view->buf;
     factor->poles = view->len / (Py_ssize_t)sizeof(double);
+    if (take_view(held, cuts, &view) < 0)
+        return -1;
+    factor->end = view->buf;
+    factor->ends = view->len / (Py_ssize_t)sizeof(double);
     return 0;
 }
 
@@ -70,7 +74,7 @@ PyObject *py_equation(PyObject *Py_UNUSED(self), PyObject *args)
     if (held == NULL)
         return PyErr_NoMemory();
     Factor *rows = PyMem_Calloc(count + 1, sizeof(Factor));
-    held->views = PyMem_Calloc(count + 2, sizeof(Py_buffer));
+    held->views = PyMem_Calloc(2 * count + 2, sizeof(Py_buffer));
     held->tables = PyList_New(0);
     held->equation.factor = rows;
     held->equation.constant = constant;

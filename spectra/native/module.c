@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 10
+#define VERSION 11
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {

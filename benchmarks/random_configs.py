@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from spectra import ConfigError, ConvergenceError, Network, Prediction, predict
+from spectra.assembly import FINEST_LEVEL
 from spectra.chart import Chart
 from spectra.continuation import locate
 from spectra.effort import limited
@@ -48,6 +49,8 @@ FAILURES = ("false", "nan", "hang", "crash")
 MASS, DENSITY, EDGE, FINE = 1e-10, 1e-9, 1e-11, 5
 # U, and with it every edge, is a sum of some hundred logarithms: good to this; edges are promised to 1e-12.
 PLACE = 1e-13
+# Log density below which a tail that begins is one that rises out of nothing.
+NOTHING = -30.0
 # Seconds for finding it again: with hundreds of layers in their own right that takes minutes.
 SECOND_OPINION = 3.0
 
@@ -192,7 +195,12 @@ def _found_again(found: Prediction, places: list[float]) -> str:
         steep = float(np.ptp(found.spectrum.log_density_at(beside)))
         if root.certified[0] and steep < 1.0 and not abs(here - again) < DENSITY + steep:
             return f"log density at U = {place!r}: {here:.15g}, found again as {again:.15g}"
-    return _edges_again(found, equation)
+    wrong = _edges_again(found, equation)
+    if wrong:
+        # An edge at the very end of its law shows to laws as fine as the prediction's own, and to finer ones.
+        finest = jacobian_equation(found.mean_field, level=FINEST_LEVEL + 1, extra=len(found.mean_field.runs))
+        wrong = _edges_again(found, finest)
+    return wrong
 
 
 def _edges_again(found: Prediction, equation: MasterEquation) -> str:
@@ -210,10 +218,14 @@ def _edges_again(found: Prediction, equation: MasterEquation) -> str:
         )
         for here, exponent, edge, begun in ends:
             place = begun if edge is None else float(edge.log_u)
-            thin = float(found.spectrum.log_density_at(np.array([here]))[0]) < THIN
+            at, inside = found.spectrum.log_density_at(np.array([here, here + 1e-9 * (1.0 + abs(here))])).tolist()
+            thin = at < THIN
             if (edge is None or (exponent == 0.0 and thin)) and abs(here - place) < EDGE * (1.0 + abs(here)):
                 # In a thin tail the same place is an edge to one resolution, and where a cut begins to another.
                 continue
+            if here == chart.low and exponent == 0.0 and edge is None and inside > NOTHING:
+                # Where a density begins with no edge, though not with next to nothing.
+                return f"edge at U = {here!r} of exponent 0, where nothing is: the density begins at {place!r}"
             if exponent == 0.5 and edge is not None and not abs(here - edge.log_u) < EDGE * (1.0 + abs(here)):
                 return f"edge at U = {here!r}, found again at {float(edge.log_u)!r}"
             if (exponent == 0.5) != (edge is not None and edge.exponent == 0.5):

@@ -97,7 +97,10 @@ class GapWalker(Walker):
                 found = self._project(new, guess) if guess is not None else None
                 if found is not None and self._monotone(v, found):
                     if self._on_cut(found):
-                        return self._entered(zeta, v, new, found.real, after)
+                        before = self._before_cut(new, v) if after is None else None
+                        if before is None:
+                            return self._entered(zeta, v, new, found.real, after)
+                        found = before
                     ahead_point = self._point(new, found.real)
                     # In a gap u grows with ζ; where it does not a whole bulk was stepped over.
                     grows = ahead_point.log_u.real >= point.log_u.real

@@ -211,7 +211,7 @@ def test_atoms_between_narrow_bulks_are_found(bend: float, q: float) -> None:
     assert sum(tops.values()) < 1.0
 
 
-@pytest.mark.parametrize(("weights", "depth"), [("gaussian", 1), ("gaussian", 2), ("orthogonal", 2), ("orthogonal", 3)])
+@pytest.mark.parametrize(("weights", "depth"), [("gaussian", 1), ("orthogonal", 2), ("orthogonal", 3)])
 def test_gap_of_a_law_whose_slopes_leave_one(weights: str, depth: int) -> None:
     # φ'² lies in (0, 0.044) and (1.46, 2.25): between the two a subordination point is on no cut.
     net = Network(

@@ -299,13 +299,12 @@ def test_an_abandoned_sample_ends_at_its_next_layer():
     def stop(done, total):
         raise StopError
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(StopError):
         sample(net(depth=50), width=60, samples=40, progress=stop)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(20)
-    assert threading.active_count() <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def test_a_network_larger_than_memory_is_refused_at_once(monkeypatch) -> None:

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
             """Largest entry of every row."""
             ...
 
-        def gather(self, matrix: Any, rows: np.ndarray) -> Any:
-            """The rows asked for."""
+        def gather(self, matrix: Any, places: np.ndarray, axis: int = 0) -> Any:
+            """The rows, or columns, asked for."""
             ...
 
         def factor(self, matrix: Any, rows: np.ndarray | None, columns: np.ndarray) -> tuple[Any, Any, np.ndarray]:
@@ -152,9 +152,9 @@ class HostArrays:
         """Largest entry of every row."""
         return np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).astype(float)
 
-    def gather(self, matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The rows asked for."""
-        return matrix[rows]
+    def gather(self, matrix: np.ndarray, places: np.ndarray, axis: int = 0) -> np.ndarray:
+        """The rows, or columns, asked for."""
+        return matrix.take(places, axis=axis)
 
     def factor(
         self, matrix: np.ndarray, rows: np.ndarray | None, columns: np.ndarray
@@ -234,7 +234,7 @@ class StandardArrays:
         if rows is not None:
             weights = self.gather(weights, rows)
         if columns is not None:
-            weights = self.xp.take(weights, self._index(columns), axis=1)
+            weights = self.gather(weights, columns, 1)
         return weights if left is None else weights @ left
 
     def scaled(self, matrix: Any, rows: np.ndarray) -> tuple[Any, float]:
@@ -251,13 +251,14 @@ class StandardArrays:
         """Largest entry of every row."""
         return self.host(self.xp.max(self.xp.abs(matrix), axis=1))
 
-    def gather(self, matrix: Any, rows: np.ndarray) -> Any:
-        """The rows asked for."""
-        return self.xp.take(matrix, self._index(rows), axis=0)
+    def gather(self, matrix: Any, places: np.ndarray, axis: int = 0) -> Any:
+        """The rows, or columns, asked for."""
+        places = self.xp.asarray(np.ascontiguousarray(places, np.int64), device=self.device)
+        return self.xp.take(matrix, places, axis=axis)
 
     def factor(self, matrix: Any, rows: np.ndarray | None, columns: np.ndarray) -> tuple[Any, Any, np.ndarray]:
         """Q, R and diag R of C[rows, columns], rows of Q in the old order, up to the first zero of diag R."""
-        chosen = self.xp.take(matrix if rows is None else self.gather(matrix, rows), self._index(columns), axis=1)
+        chosen = self.gather(matrix if rows is None else self.gather(matrix, rows), columns, 1)
         q, r = self.xp.linalg.qr(chosen)
         if rows is not None:
             q = self.gather(q, np.argsort(rows))
@@ -276,9 +277,6 @@ class StandardArrays:
     def singular_values(self, matrix: Any) -> np.ndarray:
         """Singular values, descending."""
         return self.host(self.xp.linalg.svdvals(matrix))
-
-    def _index(self, values: np.ndarray) -> Any:
-        return self.xp.asarray(np.ascontiguousarray(values, np.int64), device=self.device)
 
 
 def namespace(module: Any) -> Any:

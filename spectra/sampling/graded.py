@@ -119,7 +119,7 @@ class GradedProduct:
         self._log_d = log_d[: diagonal.size] + np.log(np.abs(diagonal))
         right = None if self._right is None else arrays.gather(self._right, columns)
         unit_times = self._absorb(r, diagonal, log_d, right)
-        self._right = unit_times if right is not None else arrays.xp.take(unit_times, np.argsort(columns), axis=1)
+        self._right = unit_times if right is not None else arrays.gather(unit_times, np.argsort(columns), 1)
         self._condition = Condition()
         self.factorings += 1
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from threading import Event, Lock
 from typing import Any
 
+from ..errors import ConfigError
+
 _lock = Lock()
 _limits: list[Any] = []
 _holders = 0
@@ -61,6 +63,10 @@ def parallel(
     n_jobs : as in joblib; where left out, what `joblib.parallel_config` says, else a thread a core.
     backend : a backend of joblib; where left out, that of `joblib.parallel_config`, else threads.
     most : limit to the number of threads that is chosen here.
+
+    Raises
+    ------
+    ConfigError : no such backend or number of workers.
     """
     from joblib import Parallel, delayed
     from joblib.parallel import ThreadingBackend, get_active_backend
@@ -72,6 +78,10 @@ def parallel(
         n_jobs = max(1, min(cores(), len(arguments), most or len(arguments)))
     call = delayed(_Numbered(task))
     options = {"n_jobs": n_jobs, "backend": backend, "prefer": "threads", "batch_size": 1}
+    try:
+        Parallel(**options)._effective_n_jobs()
+    except (ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"`sample(n_jobs={n_jobs!r}, backend={backend!r})`: joblib says: {error}") from None
     waiting = list(enumerate(arguments))
     running: Any = None
     try:

@@ -54,7 +54,7 @@ def sample(
         widths.
     progress : called with (networks done, networks in all) after every network, and once before the first where
         `store` held some.
-    dtype : "float64", or "float32", which takes two thirds of the time, half the memory.
+    dtype : "float64", or "float32": products and factorisations take half the time, drawing and the last step do not.
     method : "auto" keeps the product graded once its condition is estimated to pass 2e6; "graded" factors in any case;
         "plain" multiplies and takes the SVD, which loses what lies below 1e-16 (1e-7) of the largest.
     array_module : "torch", "cupy", … or a namespace of the array API standard, to multiply and factor there; numpy and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -52,25 +53,17 @@ class Store:
     ) -> None:
         path = os.fspath(path)
         self._folder = os.path.join(path, f"width-{width}")
-        os.makedirs(self._folder, exist_ok=True)
-        if not os.access(self._folder, os.W_OK):
-            raise PermissionError(13, os.strerror(13), self._folder)
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        os.makedirs(path, exist_ok=True)
         key_path, key = os.path.join(path, _KEY), _key(net, specs, seed, dtype, method)
         if not os.path.exists(key_path):
             write_whole({key_path: (json.dumps(key, indent=1) + "\n").encode()})
-            return
-        try:
-            with open(key_path, encoding="utf-8") as stream:
-                found = json.load(stream)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise ConfigError(f"`{key_path}`: not that of a store of sampled networks; choose another directory.")
-        for name, value in key.items():
-            if found.get(name) != value:
-                raise ConfigError(
-                    f"`{path}`: holds networks of another {name}; choose another directory, or delete this one."
-                )
+        else:
+            _compare(path, key_path, key)
+        os.makedirs(self._folder, exist_ok=True)
+        if not os.access(self._folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self._folder)
 
     def load(self, samples: int) -> dict[int, Sampled]:
         """The networks already there, of the first `samples`, by their index."""
@@ -93,6 +86,22 @@ class Store:
 
     def _path(self, index: int) -> str:
         return os.path.join(self._folder, f"sample-{index:06d}.npz")
+
+
+def _compare(path: str, key_path: str, key: dict[str, Any]) -> None:
+    """Raise where the key on disk is another one."""
+    try:
+        with open(key_path, encoding="utf-8") as stream:
+            found = json.load(stream)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigError(f"`{key_path}`: not that of a store of sampled networks; choose another directory.")
+    for name, value in key.items():
+        if found.get(name) != value:
+            raise ConfigError(
+                f"`{path}`: holds networks of another {name}; choose another directory, or delete this one."
+            )
 
 
 def _key(net: Network, specs: list[LayerSpec], seed: int, dtype: str, method: str) -> dict[str, Any]:

@@ -311,7 +311,7 @@ def main() -> None:
                 )
         tails = []
         print("\nwidth depth weights    decades | plain: median, worst, right to 1e-6 | ours | ours, float32")
-        for n, depth in [(12, 8)] if options.quick else [(40, 32), (40, 200)]:
+        for n, depth in [(12, 8)] if options.quick else [(40, 32), (40, 200), (100, 32)]:
             for weights in ("gaussian", "orthogonal"):
                 row = tail(n, depth, weights, 60 + 6 * depth)
                 tails.append(row)

@@ -62,7 +62,8 @@ def sample(
         to rounding (which chaotic layers amplify: the network is then another one, of the same law).
     device : of that library, such as "cuda".
     n_jobs, backend : workers, as in joblib. Where left out, those of an enclosing `joblib.parallel_config` (a backend
-        of Dask, Ray or Spark, say), else a thread a core, fewer where memory holds fewer networks.
+        of Dask, Ray or Spark, say), else a thread a core, fewer where memory holds fewer networks, one with an
+        `array_module`.
     store : directory to write every network to as it comes. Those already there are not sampled again, so a run that
         was killed goes on where it was, and one of more samples adds to it.
 
@@ -104,7 +105,9 @@ def sample(
     missing = [index for index in range(samples) if index not in results]
     if missing:
         one = OneNetwork(specs, widths, state.input_variance, options)
-        workers = {"n_jobs": n_jobs, "backend": backend, "most": networks_in_memory(widths, dtype)}
+        # A device, and what another library does on this machine, is busy with one network at a time.
+        most = networks_in_memory(widths, dtype) if array_module is None else 1
+        workers = {"n_jobs": n_jobs, "backend": backend, "most": most}
         # Closed here, at once, whatever happens: nothing is left to whoever collects generators.
         with closing(parallel(one, [streams[index] for index in missing], one.stopped, **workers)) as coming:
             for place, result in coming:

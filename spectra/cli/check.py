@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import CountList, load, output_options, set_option
+from .options import CountList, load, output_options, sampling_options, set_option
 from .outputs import Outputs, progress, say_notes
+
+if TYPE_CHECKING:
+    from ..network.config import Network
 
 DISAGREE = 1
 DEFAULT_WIDTH = 500
+_LONG = 20.0  # seconds of sampling that are announced
 
 
 @click.command()
@@ -25,6 +31,7 @@ DEFAULT_WIDTH = 500
     help="Compare singular values measured elsewhere (.npy of shape (samples, n), or text) instead of sampling.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sampling.")
+@sampling_options
 @set_option
 @output_options
 def check(
@@ -37,6 +44,7 @@ def check(
     changes: dict[str, Any],
     json_path: str | None,
     plot_path: str | None,
+    **options: Any,
 ) -> int:
     """Sample networks as CONFIG describes them and compare; exit 1 where they disagree with the prediction."""
     if width is not None and widths is not None:
@@ -52,7 +60,7 @@ def check(
 
     from ..agreement import crosscheck
     from ..prediction import predict
-    from ..sampling import measured, read_singular_values, refuse_beyond_memory, sample
+    from ..sampling import companions, measured, read_singular_values, refuse_beyond_memory, sample
 
     ensembles = []
     if measured_path is not None:
@@ -60,12 +68,15 @@ def check(
     for n in sampled_widths:
         refuse_beyond_memory(net, n, "--width" if widths is None else "--widths")
     pred = predict(net)
-    with progress("sampling") as start:
+    _say_what_it_takes(net, sampled_widths, samples, options["dtype"])
+    with progress("sampling") as start, _told_where_to_go_on(options["store"]):
         ensembles += [
-            sample(net, width=n, samples=samples, seed=seed, progress=start("" if n is None else f"width {n}"))
-            for n in sampled_widths
+            sample(net, n, samples, seed, start("" if n is None else f"width {n}"), **options) for n in sampled_widths
         ]
-        result = crosscheck(pred, ensembles, progress=start("smaller widths") if len(ensembles) == 1 else None)
+        judged = list(ensembles)
+        if len(ensembles) == 1:
+            judged += companions(ensembles[0], progress=start("smaller widths"), **options)
+        result = crosscheck(pred, judged, companions=False)
 
     record = pred.to_dict()
 
@@ -89,3 +100,28 @@ def check(
         print_check(pred, result)
     say_notes([*record["checks"]["notes"], *result.notes])
     return 0 if result.agree else DISAGREE
+
+
+@contextmanager
+def _told_where_to_go_on(store: str | None) -> Iterator[None]:
+    """Ctrl-C with `--store` loses nothing, and says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if store is not None:
+            say_notes([f"what was sampled is in {store}; the same command goes on from there"])
+        raise
+
+
+def _say_what_it_takes(net: Network, widths: Sequence[int | None], samples: int, dtype: str) -> None:
+    """Say on standard error what memory and time the sampling takes, where that is long."""
+    from ..sampling import estimate
+
+    found = [estimate(net, n, samples, dtype=dtype) for n in widths]
+    # Half and a quarter of the width, four and sixteen times as many networks: ½ + ¼ of the time again.
+    seconds = sum(each.seconds for each in found) * (1.75 if len(found) == 1 else 1.0)
+    if seconds > _LONG:
+        time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        time = time if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        memory = max(each.bytes for each in found) / 2**30
+        say_notes([f"sampling: about {time} and {memory:.2g} GiB of memory"])

@@ -102,6 +102,36 @@ def set_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How networks are sampled: precision, method, array library and device, workers, and where they are kept."""
+    options = (
+        click.option(
+            "--dtype",
+            type=click.Choice(["float64", "float32"]),
+            default="float64",
+            show_default=True,
+            help="Precision of the products; the smallest singular values keep three digits in float32.",
+        ),
+        click.option(
+            "--method",
+            type=click.Choice(["auto", "graded", "plain"]),
+            default="auto",
+            show_default=True,
+            help="Keep products graded, so that no singular value is lost: where needed, always, never.",
+        ),
+        click.option("--array-module", metavar="NAME", help="Multiply with torch, cupy, … instead of numpy."),
+        click.option("--device", metavar="NAME", help="Device of that library, such as cuda."),
+        click.option("--jobs", "n_jobs", type=int, metavar="N", help="Networks sampled at once; one a core."),
+        click.option("--backend", metavar="NAME", help="What runs them: a backend of joblib (loky, dask, …)."),
+        click.option(
+            "--store", metavar="DIR", help="Keep every network in DIR as it comes; a run that was killed goes on."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def points_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--points`."""
     return click.option(

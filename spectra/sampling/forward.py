@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConvergenceError
-from .weights import random_weights
+from .arrays import HostArrays
 
 if TYPE_CHECKING:
     from ..network.config import LayerSpec
+    from .arrays import Arrays
 
 RESCALE = 1e100  # entries of a homogeneous net's state beyond this (or below its inverse) are rescaled
 
 
 def forward_pass(
-    specs: list[LayerSpec], widths: tuple[int, ...], input_variance: float, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray, float, float]]:
-    """Run one forward pass; yield (W_l, φ'(h_l), mean h_l², σ_w² mean φ'(h_l)²) layer by layer."""
+    specs: list[LayerSpec],
+    widths: tuple[int, ...],
+    input_variance: float,
+    rng: np.random.Generator,
+    arrays: Arrays | None = None,
+) -> Iterator[tuple[Any, np.ndarray, float, float]]:
+    """Run one forward pass; yield (W_l, φ'(h_l), mean h_l², σ_w² mean φ'(h_l)²) layer by layer.
+
+    W_l is a matrix of `arrays` (numpy where left out; a Haar matrix as reflectors). The state is a numpy vector of
+    doubles whatever the matrices are.
+    """
+    arrays = HostArrays() if arrays is None else arrays
     x = rng.standard_normal(widths[0])
     x *= np.sqrt(input_variance / np.mean(x**2))
     # Where every φ is positively homogeneous (identity, ReLU and kin), φ(cx) = cφ(x), the state may be rescaled
     # freely: deep nets off criticality leave the range of doubles although J itself is harmless.
     homogeneous = all(_is_homogeneous(spec) for spec in specs)
+    rescale = RESCALE if arrays.dtype is np.float64 else RESCALE**0.1  # what W may meet in single precision
     log_scale = 0.0
     for index, spec in enumerate(specs):
         sigma_w, sigma_b = float(spec.sigma_w), float(spec.sigma_b or 0.0)
-        weights = random_weights(spec.weights, widths[index + 1], widths[index], sigma_w, rng)
-        h = weights @ x
+        weights = arrays.weights(spec.weights, widths[index + 1], widths[index], sigma_w, rng)
+        h = arrays.host(weights @ arrays.array(x))
         if sigma_b:
             with np.errstate(over="ignore", under="ignore"):
-                h += sigma_b * np.exp(-log_scale) * rng.standard_normal(h.size)
+                h = h + sigma_b * np.exp(-log_scale) * rng.standard_normal(h.size)
         slopes = spec.activation.derivative(h)
         x = spec.activation(h)
         if not (np.all(np.isfinite(x)) and np.all(np.isfinite(slopes))):
@@ -41,7 +52,7 @@ def forward_pass(
             q = float(np.mean(h**2) * np.exp(2 * log_scale))
         yield weights, slopes, q, sigma_w**2 * float(np.mean(slopes**2))
         size = float(np.max(np.abs(x)))
-        if homogeneous and size and not 1 / RESCALE < size < RESCALE:
+        if homogeneous and size and not 1 / rescale < size < rescale:
             x, log_scale = x / size, log_scale + np.log(size)
 
 

@@ -1,13 +1,19 @@
-"""What one network takes of the machine's memory, asked before anything is drawn."""
+"""What sampling takes of memory and time, asked before anything is drawn."""
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import ConfigError
-from .widths import scaled_widths
+from .parallel import cores, single_threaded_blas
+from .widths import scaled_widths, whole_number
 
 if TYPE_CHECKING:
     from ..network.config import Network
@@ -39,3 +45,69 @@ def _physical_memory() -> int | None:
     except (AttributeError, ValueError, OSError):
         return None
     return memory if memory > 0 else None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What sampling is expected to take.
+
+    Parameters
+    ----------
+    bytes : of memory, at the peak, by all workers together.
+    seconds : within a factor of two or so on an idle machine.
+    """
+
+    bytes: int
+    seconds: float
+
+
+def estimate(net: Network, width: int | None = None, samples: int = 8, *, dtype: str = "float64") -> Estimate:
+    """Memory and time that `sample(net, width, samples)` takes here: N² and L N³, from a product and a QR timed now.
+
+    Parameters
+    ----------
+    net, width, samples, dtype : see `sample`; one thread a core is meant.
+
+    Raises
+    ------
+    ConfigError : impossible width or samples, or no width anywhere.
+    """
+    samples = whole_number("samples", samples, 1)
+    widths = scaled_widths(net, width)
+    workers = max(1, min(cores(), samples, networks_in_memory(widths, dtype) or samples))
+    product, factor = _speeds(min(max(widths), 256), dtype)
+    orthogonal = [spec.weights == "orthogonal" for spec in net.layers for _ in range(spec.repeat)]
+    seconds, least = 0.0, widths[0]
+    for (before, after), haar in zip(pairwise(widths), orthogonal, strict=True):
+        # Either the weights or the product is factored in most layers; U T and what is not BLAS are another product.
+        seconds += 2 * product * 2.0 * after * before * least + factor * 2.0 * (4 / 3) * after * min(after, least) ** 2
+        seconds += factor * (4 / 3) * max(before, after) * min(before, after) ** 2 * haar
+        least = min(least, after)
+    seconds += factor * 12 * (4 / 3) * least**3  # five steps of QR and the windows
+    return Estimate(workers * _peak_bytes(widths, dtype), seconds * math.ceil(samples / workers))
+
+
+def networks_in_memory(widths: tuple[int, ...], dtype: str) -> int | None:
+    """How many networks of these widths memory holds at once, at least 1; None where it is not known."""
+    memory = _physical_memory()
+    return None if memory is None else max(1, memory // _peak_bytes(widths, dtype))
+
+
+def _peak_bytes(widths: tuple[int, ...], dtype: str) -> int:
+    """Of one network: the last values are found in doubles whatever C and T are held in (test: tracemalloc)."""
+    return 8 * (8 if dtype == "float32" else 10) * max(widths) ** 2
+
+
+def _speeds(size: int, dtype: str) -> tuple[float, float]:
+    """Seconds a floating-point operation takes in a product, and in a QR factorisation, of matrices of this size."""
+    matrix = np.random.default_rng(0).standard_normal((size, size)).astype(dtype)
+    with single_threaded_blas():
+        times = []
+        for task in (lambda: matrix @ matrix, lambda: np.linalg.qr(matrix, mode="r")):
+            found = []
+            for _ in range(3):
+                start = time.perf_counter()
+                task()
+                found.append(time.perf_counter() - start)
+            times.append(min(found))
+    return times[0] / (2 * size**3), times[1] / (4 / 3 * size**3)

@@ -1,32 +1,115 @@
-"""Tasks by threads, one a core, each with BLAS to itself."""
+"""Tasks by joblib: threads, one a core, or whatever backend was asked for; each task with single-threaded BLAS."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, Lock
 from typing import Any
 
+from ..errors import ConfigError
 
-def parallel(task: Callable[[Any], Any], arguments: Sequence[Any], stopped: Event) -> Iterator[Any]:
-    """Yield task(argument) in order, computed by one thread a core, each with single-threaded BLAS.
+_lock = Lock()
+_limits: list[Any] = []
+_holders = 0
 
-    `stopped` is set when nobody waits for results any more: at the end, after an error, after Ctrl-C.
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """BLAS on one thread until the last of those who asked for it, in any thread, is done.
 
     Matrices of a few hundred rows keep one core busy, not several: BLAS threads that wait for each other on a loaded
     machine cost a factor 50 (measured, width 150). One thread a product also makes its rounding reproducible.
     """
+    global _holders
     import scipy.linalg.lapack  # noqa: F401  # brings its own BLAS, which the limit must find loaded
     from threadpoolctl import threadpool_limits
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool = ThreadPoolExecutor(min(cores, len(arguments)))
+    with _lock:
+        if _holders == 0:
+            _limits.append(threadpool_limits(limits=1, user_api="blas"))
+        _holders += 1
     try:
-        with threadpool_limits(limits=1, user_api="blas"):
-            yield from pool.map(task, arguments)
+        yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _limits.pop().restore_original_limits()
+
+
+def parallel(
+    task: Callable[[Any], Any],
+    arguments: Sequence[Any],
+    stopped: Event,
+    *,
+    n_jobs: int | None = None,
+    backend: Any = None,
+    most: int | None = None,
+) -> Generator[tuple[int, Any], None, None]:
+    """Yield (index, task(arguments[index])) as they come.
+
+    Parameters
+    ----------
+    task, arguments : both must pickle where the backend is not threads.
+    stopped : set when nobody waits for results any more: at the end, after an error, after Ctrl-C.
+    n_jobs : as in joblib; where left out, what `joblib.parallel_config` says, else a thread a core.
+    backend : a backend of joblib; where left out, that of `joblib.parallel_config`, else threads.
+    most : limit to the number of threads that is chosen here.
+
+    Raises
+    ------
+    ConfigError : no such backend or number of workers.
+    """
+    from joblib import Parallel, delayed
+    from joblib.parallel import ThreadingBackend, get_active_backend
+
+    active, configured = get_active_backend(prefer="threads")
+    if n_jobs is None and backend is not None:
+        n_jobs = -1
+    elif n_jobs is None and isinstance(active, ThreadingBackend) and configured == 1:
+        n_jobs = max(1, min(cores(), len(arguments), most or len(arguments)))
+    call = delayed(_Numbered(task))
+    options = {"n_jobs": n_jobs, "backend": backend, "prefer": "threads", "batch_size": 1}
+    try:
+        Parallel(**options)._effective_n_jobs()
+    except (ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"`sample(n_jobs={n_jobs!r}, backend={backend!r})`: joblib says: {error}") from None
+    waiting = list(enumerate(arguments))
+    running: Any = None
+    try:
+        with single_threaded_blas():
+            try:
+                running = Parallel(return_as="generator_unordered", **options)(call(*pair) for pair in waiting)
+            except ValueError:
+                # Some backends (multiprocessing, Ray, Spark) return nothing before all is done: a round at a time then.
+                many = 4 * (Parallel(**options)._effective_n_jobs() or 1)
+                rounds = (waiting[start : start + many] for start in range(0, len(waiting), many))
+                running = (pair for some in rounds for pair in Parallel(**options)(call(*pair) for pair in some))
+            for pair in running:  # noqa: UP028  # `yield from` would close it before `stopped` is set
+                yield pair
     finally:
         # Nothing is left to wait for, unless an error or Ctrl-C came: then what has not begun never will, and what
         # has is let go at its next layer.
         stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)
+        if running is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib remarks that not all was asked for
+                running.close()
+
+
+class _Numbered:
+    """A task that says which one it was."""
+
+    def __init__(self, task: Callable[[Any], Any]) -> None:
+        self.task = task
+
+    def __call__(self, index: int, argument: Any) -> tuple[int, Any]:
+        return index, self.task(argument)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from threading import Event
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..network.meanfield import mean_field
 from .ensemble import Ensemble
-from .forward import forward_pass
-from .graded import GradedProduct
-from .memory import refuse_beyond_memory
+from .memory import networks_in_memory, refuse_beyond_memory
+from .one import OneNetwork, Options
 from .parallel import parallel
+from .store import Store
 from .widths import scaled_widths, whole_number
 
 if TYPE_CHECKING:
@@ -23,7 +24,19 @@ Progress = Callable[[int, int], None]
 
 
 def sample(
-    net: Network, width: int | None = None, samples: int = 8, seed: int = 0, progress: Progress | None = None
+    net: Network,
+    width: int | None = None,
+    samples: int = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+    *,
+    dtype: str = "float64",
+    method: str = "auto",
+    array_module: Any = None,
+    device: Any = None,
+    n_jobs: int | None = None,
+    backend: Any = None,
+    store: str | os.PathLike[str] | None = None,
 ) -> Ensemble:
     """Sample J = D_L W_L ⋯ D_1 W_1, D_l = diag φ'(h_l), of `samples` random networks and take its singular values.
 
@@ -37,8 +50,22 @@ def sample(
         included, are scaled by width / max(widths) and rounded, so that the ratios stay.
     samples : number of networks.
     seed : non-negative; network i draws from child i of SeedSequence((seed, width)) and from nothing else, so one
-        network does not depend on how many others are sampled, in which order, or at which other widths.
-    progress : called with (networks done, networks in all) after every network.
+        network does not depend on how many others are sampled, in which order, by how many workers, or at which other
+        widths.
+    progress : called with (networks done, networks in all) after every network, and once before the first where
+        `store` held some.
+    dtype : "float64", or "float32": products and factorisations take half the time, drawing and the last step do not.
+    method : "auto" keeps the product graded once its condition is estimated to pass 2e6; "graded" factors in any case;
+        "plain" multiplies and takes the SVD, which loses what lies below 1e-16 (1e-7) of the largest.
+    array_module : "torch", "cupy", … or a namespace of the array API standard, to multiply and factor there; numpy and
+        LAPACK where left out. Random numbers, activations and the last N numbers stay with numpy, so that devices agree
+        to rounding (which chaotic layers amplify: the network is then another one, of the same law).
+    device : of that library, such as "cuda".
+    n_jobs, backend : workers, as in joblib. Where left out, those of an enclosing `joblib.parallel_config` (a backend
+        of Dask, Ray or Spark, say), else a thread a core, fewer where memory holds fewer networks, one with an
+        `array_module`.
+    store : directory to write every network to as it comes. Those already there are not sampled again, so a run that
+        was killed goes on where it was, and one of more samples adds to it.
 
     Returns
     -------
@@ -46,18 +73,22 @@ def sample(
 
     Raises
     ------
-    ValueError : impossible width, samples or seed, no width anywhere, or one network is more than memory holds.
+    ValueError : impossible width, samples, seed or option, no width anywhere, one network is more than memory holds,
+        or `store` holds another network.
     ConvergenceError : the forward pass left the range of doubles.
+    OSError : `store` cannot be written.
 
     Accuracy
     --------
     1e-8 relative on every nonzero singular value at any scale, the smallest of a deep Gaussian product included: the
-    product is kept graded (`GradedProduct`) once its condition may pass 1e7 (tests/test_sampling.py, against mpmath).
+    product is kept graded (`GradedProduct`) once its condition may be large (tests/test_sampling.py, against mpmath).
+    In single precision 1e-5, and 1e-3 on the smallest. Memory: some ten matrices N × N, whatever the depth.
     Exact zeros are counted (dead neurons, narrow layers), not guessed; only a Rademacher matrix of few neurons, where
     n² 2^{1−n} is not small, may be singular unnoticed and leave a value at rounding level instead.
     """
     samples = whole_number("samples", samples, 1)
     seed = whole_number("seed", seed, 0)
+    options = Options(dtype, method, array_module, device)
     refuse_beyond_memory(net, width, f"sample(width={width})")
     state = mean_field(net)
     specs: list[LayerSpec] = [run.spec for run in state.runs for _ in range(run.repeat)]
@@ -66,41 +97,46 @@ def sample(
         if spec.kind != "dense":
             raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")
 
-    stopped = Event()
-
-    def one(stream: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        product, q, chi = GradedProduct(widths[0]), np.empty(len(specs)), np.empty(len(specs))
-        layers = forward_pass(specs, widths, state.input_variance, np.random.default_rng(stream))
-        for index, (weights, slopes, q[index], chi[index]) in enumerate(layers):
-            if stopped.is_set():
-                raise InterruptedError("`sample(...)`: stopped.")
-            product.multiply(weights, slopes, orthogonal=specs[index].weights == "orthogonal")
-        return product.log_singular_values(), q, chi
-
-    results, streams = [], np.random.SeedSequence((seed, max(widths))).spawn(samples)
-    for done, result in enumerate(parallel(one, streams, stopped), start=1):
-        results.append(result)
-        if progress is not None:
-            progress(done, samples)
+    kept = None if store is None else Store(store, net, specs, max(widths), seed, dtype, method)
+    results = {} if kept is None else kept.load(samples)
+    if results and progress is not None:
+        progress(len(results), samples)
+    streams = np.random.SeedSequence((seed, max(widths))).spawn(samples)
+    missing = [index for index in range(samples) if index not in results]
+    if missing:
+        one = OneNetwork(specs, widths, state.input_variance, options)
+        # A device, and what another library does on this machine, is busy with one network at a time.
+        most = networks_in_memory(widths, dtype) if array_module is None else 1
+        workers = {"n_jobs": n_jobs, "backend": backend, "most": most}
+        # Closed here, at once, whatever happens: nothing is left to whoever collects generators.
+        with closing(parallel(one, [streams[index] for index in missing], one.stopped, **workers)) as coming:
+            for place, result in coming:
+                if kept is not None:
+                    kept.save(missing[place], result)
+                results[missing[place]] = result
+                if progress is not None:
+                    progress(len(results), samples)
     logs = np.full((samples, min(widths[0], widths[-1])), -np.inf)
-    for row, (values, _, _) in zip(logs, results, strict=True):
+    for index, row in enumerate(logs):
+        values = results[index].log_singular_values
         row[: values.size] = values
     return Ensemble(
         log_singular_values=logs,
-        q=np.array([q for _, q, _ in results]),
-        chi=np.array([chi for _, _, chi in results]),
+        q=np.array([results[index].q for index in range(samples)]),
+        chi=np.array([results[index].chi for index in range(samples)]),
         widths=widths,
         seed=seed,
         network=net,
     )
 
 
-def companions(ensemble: Ensemble, *, progress: Progress | None = None) -> tuple[Ensemble, ...]:
+def companions(ensemble: Ensemble, *, progress: Progress | None = None, **options: Any) -> tuple[Ensemble, ...]:
     """Sample the same network at a half and a quarter of the width, four and sixteen times as many networks.
 
     What `crosscheck` needs to measure the finite-width bias. A layer costs width³, so the two cost ½ + ¼ of the
     ensemble itself. A width is left out where its narrowest layer would have fewer than four neurons. Where halving
-    the narrowest layer does not come out even, the ratio is the nearest one for which it does.
+    the narrowest layer does not come out even, the ratio is the nearest one for which it does. `options` go to
+    `sample`.
     """
     if ensemble.network is None:
         return ()
@@ -108,5 +144,6 @@ def companions(ensemble: Ensemble, *, progress: Progress | None = None) -> tuple
     for divisor in (2, 4):
         if narrowest // divisor >= 4:
             width = round(ensemble.width * round(narrowest / divisor) / narrowest)
-            found.append(sample(ensemble.network, width, ensemble.samples * divisor**2, ensemble.seed, progress))
+            many = ensemble.samples * divisor**2
+            found.append(sample(ensemble.network, width, many, ensemble.seed, progress, **options))
     return tuple(found)

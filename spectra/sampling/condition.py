@@ -1,0 +1,62 @@
+"""How badly conditioned a product of random factors D W is, said before it is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Estimate of ‖P‖ ‖P⁻¹‖ for a product P of factors D W in general position.
+
+    Parameters
+    ----------
+    norm, size : operator norm, and root mean square singular value, of P.
+    inverse_norm, inverse_size : the same of P⁻¹, on the range that P acts on.
+
+    Notes
+    -----
+    For matrices in general position (free) sizes multiply, and the norm of a product is no more than about
+    ‖A‖ |B| + |A| ‖B‖: a worst direction of one factor is not one of the other. Norms alone would multiply, and
+    overstate the condition of four Gaussian layers by six decades. Measured against SVDs at N = 30 and 300, slopes of
+    tanh at three variances, one to six Gaussian or Haar layers: the median is below the estimate, by less than two
+    decades; the least singular value of a Gaussian matrix, below t/N with probability t, may exceed it.
+    """
+
+    norm: float = 1.0
+    size: float = 1.0
+    inverse_norm: float = 1.0
+    inverse_size: float = 1.0
+
+    @property
+    def value(self) -> float:
+        """The condition number."""
+        return self.norm * self.inverse_norm
+
+    def times(self, slopes: np.ndarray, columns: int, isometric: bool) -> Condition:
+        """Of D W P, D = diag(slopes), W with `columns` columns Gaussian-like, or with equal singular values."""
+        if slopes.size == 0 or columns == 0:
+            return self
+        with np.errstate(over="ignore", under="ignore", divide="ignore"):
+            relative = np.abs(slopes) / np.max(np.abs(slopes))
+            d, inverse = (1.0, _rms(relative)), (float(1 / relative.min()), _rms(1 / relative))
+            forward, backward = (self.norm, self.size), (self.inverse_norm, self.inverse_size)
+            if not isometric:
+                # Singular values of a Gaussian matrix: √wide ± √narrow at the ends, about 1/(2√n) the least where
+                # square; the mean of s⁻² is 1/(wide − narrow), and n²/0.6 n where square (Edelman 1988).
+                wide, narrow = max(slopes.size, columns), min(slopes.size, columns)
+                gap = max(np.sqrt(wide) - np.sqrt(narrow), 0.5 / np.sqrt(wide))
+                forward = _product(forward, (1 + np.sqrt(narrow / wide), 1.0))
+                backward = _product(backward, (np.sqrt(wide) / gap, np.sqrt(wide / max(wide - narrow, 0.6))))
+            return Condition(*_product(forward, d), *_product(backward, inverse))
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _product(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    """Norm and size of the product of two matrices in general position."""
+    return float(min(a[0] * b[0], a[0] * b[1] + a[1] * b[0])), float(a[1] * b[1])

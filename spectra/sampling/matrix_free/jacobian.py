@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class LayerProduct(LinearOperator):
     """e^{−`log_scale`} J of one network, after its forward pass; O(L N) memory besides weights that are kept.
 
-    Scaled so that every layer multiplies squared lengths by about 1: deep nets leave the range of doubles.
+    Scaled so that no layer changes the length of one random vector: deep nets leave the range of doubles.
 
     Parameters
     ----------
     weights : W_1 … W_L.
     slopes : φ'(h_1) … φ'(h_L).
+    sizes : what every layer multiplies that length by; 1 where that is 0.
     q, chi : mean of h_l² and σ_w² times the mean of φ'(h_l)², (L,).
 
     Attributes
@@ -33,10 +34,16 @@ class LayerProduct(LinearOperator):
     live : rows of J that are not zero because φ'(h_L) is.
     """
 
-    def __init__(self, weights: Sequence[Weights], slopes: Sequence[np.ndarray], q: np.ndarray, chi: np.ndarray):
+    def __init__(
+        self,
+        weights: Sequence[Weights],
+        slopes: Sequence[np.ndarray],
+        sizes: np.ndarray,
+        q: np.ndarray,
+        chi: np.ndarray,
+    ) -> None:
         super().__init__(np.dtype(float), (weights[-1].n_out, weights[0].n_in))
         self.q, self.chi = q, chi
-        sizes = np.sqrt(np.where(chi > 0.0, chi, 1.0))
         self.log_scale = float(np.sum(np.log(sizes)))
         self.live = np.flatnonzero(slopes[-1])
         self._weights = tuple(weights)
@@ -91,12 +98,15 @@ def layer_product(
     ------
     ConvergenceError : the forward pass left the range of doubles.
     """
-    x = np.random.default_rng(child(stream, 0)).standard_normal(widths[0])
+    # The vector whose length sets the scale goes along as a second column: the mean, √χ, is far from what most
+    # directions see of a deep narrow net.
+    x, tangent = np.random.default_rng(child(stream, 0)).standard_normal((2, widths[0]))
     x *= np.sqrt(input_variance / np.mean(x**2))
     homogeneous, log_scale = all(_is_homogeneous(spec) for spec in specs), 0.0
     layers: list[Weights] = []
     slopes: list[np.ndarray] = []
-    q, chi = np.empty(len(specs)), np.empty(len(specs))
+    q, chi, sizes = np.empty(len(specs)), np.empty(len(specs)), np.ones(len(specs))
+    tangent /= np.linalg.norm(tangent)
     for index, spec in enumerate(specs):
         if interrupted():
             raise InterruptedError("`sample(...)`: stopped.")
@@ -104,7 +114,7 @@ def layer_product(
         own = child(stream, index + 1)
         weights = redrawn_weights(spec.weights, widths[index + 1], widths[index], sigma_w, child(own, 1), room=memory)
         memory -= 8 * weights.kept_doubles(weights.n_out, weights.n_in)
-        h = weights.times(x[:, None])[:, 0]
+        h, tangent = np.ascontiguousarray(weights.times(np.stack([x, tangent], axis=1)).T)
         if sigma_b:
             with np.errstate(over="ignore", under="ignore"):
                 h += sigma_b * np.exp(-log_scale) * np.random.default_rng(child(own, 0)).standard_normal(h.size)
@@ -117,6 +127,9 @@ def layer_product(
         size = float(np.max(np.abs(x)))
         if homogeneous and size and not 1 / RESCALE < size < RESCALE:
             x, log_scale = x / size, log_scale + np.log(size)
+        tangent = slope * tangent
+        sizes[index] = np.linalg.norm(tangent) or 1.0
+        tangent = tangent / sizes[index]
         layers.append(weights)
         slopes.append(slope)
-    return LayerProduct(layers, slopes, q, chi)
+    return LayerProduct(layers, slopes, sizes, q, chi)

@@ -228,6 +228,13 @@ class _Run:
 def _gathered(
     runs: list[_Run], q: np.ndarray, chi: np.ndarray, widths: tuple[int, ...], seed: int, net: Network | None
 ) -> Estimate:
+    # Few living neurons end a run early: nodes at 0 without weight make up for it.
+    steps = max(run.log_nodes.shape[1] for run in runs)
+    for run in runs:
+        missing = ((0, 0), (steps - run.log_nodes.shape[1], 0))
+        run.log_nodes = np.pad(run.log_nodes, missing, constant_values=-np.inf)
+        run.weights = np.pad(run.weights, missing)
+        run.converged = np.pad(run.converged, missing, constant_values=True)
     return Estimate(
         log_probe_moments=np.array([run.log_moments for run in runs]),
         log_nodes=np.array([run.log_nodes for run in runs]),

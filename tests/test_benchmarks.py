@@ -17,6 +17,7 @@ SCRIPTS = {
     "laws.py": "MP(1/2) * MP(1/5): m_1 … m_10",
     "exact.py": "'enclosed': 3, 'refused': 0, 'not proven': 0, 'false': []",
     "sampling.py": "12     8 orthogonal       3 |",
+    "matrix_free.py": "* from the last width, by the cube",
     "every_activation.py": "8 of 8 networks certified, 0 of them slow or off",
 }
 

@@ -46,6 +46,7 @@ ROWS = (
     ("prediction", "expressions", "law_report"),
     ("extrapolation", "shape", "distances"),
     ("agreement",),
+    ("sampling.matrix_free.comparison",),
     ("",),  # spectra/__init__.py
     ("cli",),
     ("__main__",),

@@ -32,6 +32,9 @@ _LONG = 20.0  # seconds of sampling that are announced
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sampling.")
 @sampling_options
+@click.option("--matrix-free", is_flag=True, help="Estimate by products alone, without matrices: for large widths.")
+@click.option("--probes", type=click.IntRange(1), help="Random vectors per network (--matrix-free); 16.")
+@click.option("--steps", type=click.IntRange(3), help="Lanczos steps from each of them (--matrix-free); 32.")
 @set_option
 @output_options
 def check(
@@ -41,6 +44,9 @@ def check(
     samples: int,
     measured_path: str | None,
     seed: int,
+    matrix_free: bool,
+    probes: int | None,
+    steps: int | None,
     changes: dict[str, Any],
     json_path: str | None,
     plot_path: str | None,
@@ -53,10 +59,18 @@ def check(
         raise click.UsageError("`--widths` names a width twice.")
     if measured_path is not None and (width is not None or widths is not None):
         raise click.UsageError("`--singular-values` have a width of their own: leave `--width` and `--widths` out.")
+    if not matrix_free and (probes is not None or steps is not None):
+        raise click.UsageError("`--probes` and `--steps` go only with `--matrix-free`.")
+    if matrix_free and (measured_path is not None or plot_path is not None):
+        raise click.UsageError("`--matrix-free` goes neither with `--singular-values` nor with `--plot`.")
     outputs = Outputs(json_path, plot_path)
     net = load(config, changes)
     own = None if net.widths is not None else DEFAULT_WIDTH
     sampled_widths: tuple[int | None, ...] = widths or (width or own,)
+    if matrix_free:
+        from .matrix_free import check_matrix_free
+
+        return check_matrix_free(net, sampled_widths, samples, seed, probes or 16, steps or 32, outputs)
 
     from ..agreement import crosscheck
     from ..prediction import predict
@@ -81,12 +95,7 @@ def check(
     record = pred.to_dict()
 
     def document() -> dict[str, Any]:
-        from ..record import SCHEMA, finite
-
-        missing: list[str] = []
-        comparison = finite(result.to_dict(), missing)
-        comparison["notes"] += [f"`{path}` is null: there is no such double." for path in dict.fromkeys(missing)]
-        return {"schema": SCHEMA, "prediction": record} | comparison
+        return document_of(record, result)
 
     def figure() -> Any:
         from ..plot import check_figure
@@ -125,3 +134,13 @@ def _say_what_it_takes(net: Network, widths: Sequence[int | None], samples: int,
         time = time if seconds < 7200 else f"{seconds / 3600:.1f} h"
         memory = max(each.bytes for each in found) / 2**30
         say_notes([f"sampling: about {time} and {memory:.2g} GiB of memory"])
+
+
+def document_of(prediction: dict[str, Any], result: Any) -> dict[str, Any]:
+    """JSON object of a comparison: schema, prediction, and the fields of the result; what has no double is null."""
+    from ..record import SCHEMA, finite
+
+    missing: list[str] = []
+    comparison = finite(result.to_dict(), missing)
+    comparison["notes"] += [f"`{path}` is null: there is no such double." for path in dict.fromkeys(missing)]
+    return {"schema": SCHEMA, "prediction": prediction} | comparison

@@ -1,0 +1,101 @@
+"""`spectra check --matrix-free`: the prediction against estimates from products with J and Jᵀ alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from ..reading import in_words
+from .outputs import Outputs, progress, say_notes
+from .tables import WITH_BIAS, _console, _console_with, _share, _with_error, number
+
+if TYPE_CHECKING:
+    from ..network.config import Network
+    from ..prediction import Prediction
+    from ..sampling.matrix_free.comparison import MatrixFreeCheck, TopRecord
+
+
+def check_matrix_free(
+    net: Network,
+    widths: tuple[int | None, ...],
+    samples: int,
+    seed: int,
+    probes: int,
+    steps: int,
+    outputs: Outputs,
+) -> int:
+    """Estimate at every width, compare, write and print; return the exit status of `check`."""
+    from ..prediction import predict
+    from ..sampling.matrix_free import sample
+    from ..sampling.matrix_free.comparison import compare
+    from ..sampling.matrix_free.run import refuse_bases_beyond_memory
+    from .check import DISAGREE, document_of
+
+    for n in widths:
+        refuse_bases_beyond_memory(net, n, probes, steps)
+    pred = predict(net)
+    with progress("estimating") as start:
+        estimates = [
+            sample(
+                net,
+                n,
+                samples,
+                seed,
+                probes=probes,
+                steps=steps,
+                progress=start("" if n is None else f"width {n}"),
+            )
+            for n in widths
+        ]
+    result = compare(pred, estimates)
+    record = pred.to_dict()
+    outputs.write(lambda: document_of(record, result))
+    if not outputs.silent:
+        _print(pred, result)
+    say_notes([*record["checks"]["notes"], *result.notes])
+    return 0 if result.agree else DISAGREE
+
+
+def _print(pred: Prediction, result: MatrixFreeCheck) -> None:
+    console = _console_with(f"{in_words(pred.network)}: prediction against matrix-free estimates")
+    table = Table(header_style="bold")
+    for heading in ("width", "networks", "probes", "steps", "products", "KS distance", "resolution", "beyond bounds"):
+        table.add_column(heading, justify="right")
+    for row in result.widths:
+        counts = (str(x) for x in (row.width, row.samples, row.probes, row.steps, row.products))
+        distance = f"{row.ks:.4g} ± {row.ks_standard_error:.1g}"
+        table.add_row(*counts, distance, number(row.ks_resolution, 2), number(row.ks_beyond_bounds, 2))
+    table.add_section()
+    table.add_row(*[""] * 4, "limit", "", "", number(result.ks_limit, 4))
+    console.print(table)
+    console.print(Text("Moments m_k and λ_max of JJᵀ; z counts standard errors", style="bold"))
+    console.print(Text(WITH_BIAS), soft_wrap=True)
+    table = Table(header_style="bold")
+    for heading in ("", "width", "predicted", "estimated", "z", "with bias", "its limit", "noticed from"):
+        table.add_column(heading, justify="right")
+    for index, first in enumerate(result.widths[0].moments):
+        for row in result.widths:
+            m = row.moments[index]
+            sampled, counts = _with_error(m.sampled, m.standard_error), (number(m.z, 3), number(m.z_with_bias, 3))
+            table.add_row(f"m_{m.k}", str(row.width), number(m.predicted), sampled, *counts, "", "")
+        for limit in (limit for limit in result.extrapolated if limit.k == first.k):
+            sampled = _with_error(limit.value, limit.standard_error)
+            verdict = *(number(x, 3) for x in (limit.z, limit.z_with_bias, limit.limit)), _share(limit.detectable)
+            table.add_row(f"m_{limit.k}", "∞", number(first.predicted), sampled, *verdict)
+        table.add_section()
+    for row in result.widths:
+        _add_top(table, str(row.width), row.lambda_max)
+    _add_top(table, "∞", result.lambda_max)
+    _console().print(table)
+    verdict = "agree within" if result.agree else "DISAGREE beyond"
+    console.print(Text(f"Prediction and estimates {verdict} their stated uncertainty."), soft_wrap=True)
+
+
+def _add_top(table: Table, width: str, top: TopRecord | None) -> None:
+    if top is None:
+        return
+    sampled = _with_error(top.sampled, top.standard_error)
+    counts = number(top.z, 3), number(top.z_with_bias, 3), "" if top.limit is None else number(top.limit, 3)
+    table.add_row("λ_max", width, number(top.predicted), sampled, *counts, "")

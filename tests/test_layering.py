@@ -41,7 +41,7 @@ ROWS = (
     ("sampling",),
     ("plot",),
     ("prediction", "expressions", "law_report"),
-    ("extrapolation", "shape", "distances"),
+    ("extrapolation", "shape", "distances", "finite_width"),
     ("agreement",),
     ("",),  # spectra/__init__.py
     ("cli",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,8 @@ class Intercept:
 
     `standard_error` counts the scatter of the samples and what is not known of the bias; `limit` is a Student-t
     quantile. A true value of `detectable` = limit · standard_error is noticed half of the time, smaller ones less.
-    `half_width` and `slope_half_width` make intervals that hold the truth 95 times in a hundred; `slope` is c_1.
+    `half_width` and `slope_half_width` make intervals that hold the truth 95 times in a hundred; `slope` is c_1,
+    and `coefficients` are α and all that was fitted beside it, as factors of the terms.
     """
 
     value: float
@@ -26,6 +27,7 @@ class Intercept:
     half_width: float
     slope: float
     slope_half_width: float
+    coefficients: tuple[float, ...]
 
     @property
     def z(self) -> float:
@@ -65,8 +67,11 @@ def extrapolate(
     if proportional:
         size = math.hypot(first[: means.size] @ means, math.sqrt(np.sum(first**2 * _scale(variances, 1))))
         size = min(max(size, 0.3), 1.0)
-    terms = [h, size * h**2, size * h**3] if proportional else [h, h**2]
-    return _fitted(means, dof, variances, terms, level)
+    sizes = [1.0, size, size] if proportional else [1.0, 1.0]
+    terms = [c * h ** (i + 1) for i, c in enumerate(sizes)]
+    found = _fitted(means, dof, variances, terms, level)
+    powers = tuple(c * x for c, x in zip([1.0, *sizes], found.coefficients, strict=True))
+    return replace(found, coefficients=powers)
 
 
 def extrapolate_terms(
@@ -110,6 +115,7 @@ def _fitted(
         half_width=float(stdtrit(effective, quantile)) * error,
         slope=slope,
         slope_half_width=float(stdtrit(slope_effective, quantile)) * slope_error,
+        coefficients=tuple(float(x) for x in rows[:, : means.size] @ means),
     )
 
 

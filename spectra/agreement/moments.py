@@ -75,12 +75,18 @@ def extrapolate_moment(
         interval=interval,
         slope=found.slope * float(h[0]) * width,
         slope_interval=slope_interval(found, float(h[0]) * width),
+        fit=fit(found, float(h[0]) * width),
     )
 
 
 def slope_interval(found: Intercept, unit: float) -> tuple[float, float]:
     """95 % interval of the slope, in the unit asked for."""
     return ((found.slope - found.slope_half_width) * unit, (found.slope + found.slope_half_width) * unit)
+
+
+def fit(found: Intercept, unit: float) -> tuple[float, ...]:
+    """Coefficients of the powers of 1/N, h = unit/N."""
+    return tuple(c * unit**power for power, c in enumerate(found.coefficients))
 
 
 def linear_z(found: Intercept) -> float:
@@ -107,6 +113,7 @@ def moment_records(logs: np.ndarray, log_predicted: np.ndarray, bias: float) -> 
             z = float((mean - expected_share) / error) if error else None
             with_bias = float((mean - expected_share) / math.hypot(error, k * (k + 1) / 2 * bias * expected_share))
         scale = finite_exp(float(top))
+        finite = np.isfinite(expected) and np.isfinite(y).all()
         records.append(
             MomentRecord(
                 k=k,
@@ -115,6 +122,8 @@ def moment_records(logs: np.ndarray, log_predicted: np.ndarray, bias: float) -> 
                 standard_error=None if scale is None else float(error * scale),
                 z=z,
                 z_with_bias=with_bias,
+                log_ratio=float(y.mean() - expected) if finite else None,
+                log_ratio_error=float(y.std(ddof=1)) / math.sqrt(y.size) if finite else None,
             )
         )
     return tuple(records)

@@ -11,7 +11,7 @@ from ..distances import ROUNDING
 from ..extrapolation import Intercept, extrapolate
 from ..sampling import Ensemble
 from ..shape import Shape, clip, shape_of_law, shape_of_samples
-from .moments import finite_exp, growth_of, linear_z, slope_interval
+from .moments import finite_exp, fit, growth_of, linear_z, slope_interval
 from .records import ShapeRecord
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def shape_records(
             interval=(low, high),
             slope=y.slope * size * unit,
             slope_interval=slope_interval(y, size * unit),
+            fit=fit(y, size * unit),
         )
 
     records = []

@@ -80,7 +80,7 @@ def check(
     def figure() -> Any:
         from ..plot import check_figure
 
-        return check_figure(pred, ensembles)
+        return check_figure(pred, ensembles, result)
 
     outputs.write(document, figure)
     if not outputs.silent:

@@ -92,7 +92,7 @@ def _is_off_zero(mass: float, ensemble: Ensemble) -> bool:
     return mass > CLIPPED * math.sqrt((1.0 - mass) / ensemble.n_out)
 
 
-def testable_atoms(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> list[tuple[Any, list[int]]]:
+def usable_atoms(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> list[tuple[Any, list[int]]]:
     """Atoms whose sampled mass is nearly normal, each with the numbers of the ensembles for which it is."""
     found = []
     for atom in pred.spectrum.atoms:

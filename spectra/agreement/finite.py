@@ -16,9 +16,10 @@ from .records import FiniteMomentRecord, ScatterRecord
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
-# Variance of log m̂_1 up to which log m̂_k is near enough to normal: the third cumulant, which is left out below, is
-# then some hundredths of the standard error of a hundred networks.
-NORMAL = 0.05
+# Variance v of log m̂_1 up to which log m̂_k is near enough to normal.
+NORMAL = 0.2
+# What that neglects, over v²/L: a ReLU layer's share of live units has E log = −½ log (1 + 1/N) − 1/N² + …, v = L/N.
+NEGLECTED = 2.0
 
 
 def exact_at(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> list[FiniteMoments | None]:
@@ -38,8 +39,9 @@ def finite_records(
     """m̂_1 and m̂_2 over all widths against their exact expectations, with the known variance of m̂_1.
 
     log E m̂ = E log m̂ + ½ Var log m̂ for log-normal m̂, so y = mean of log m̂ + ½ variance − log E m̂ vanishes in the
-    mean; Var log m̂_1 = log (1 + Var m̂_1/(E m̂_1)²) is exact, that of m̂_2 is sampled. Widths weigh as the known variance
-    says. The verdict's limit is normal for k = 1, Student's for k = 2.
+    mean, but for terms of the size variance²/L, which are counted as an error. Var log m̂_1 = log (1 + Var m̂_1/(E m̂_1)²)
+    is exact, that of m̂_2 is sampled. Widths weigh as the known variance says. The verdict's limit is normal for k = 1,
+    Student's for k = 2.
     """
     from scipy.special import ndtri, stdtrit
 
@@ -58,8 +60,10 @@ def finite_records(
         expected = [known.log_first if k == 1 else known.log_second for _, known, _ in rows]
         y = np.array([float(v.mean()) for _, _, v in rows]) + variances / 2 - expected
         each = variances / samples + (0.0 if k == 1 else variances**2 / (2 * (samples - 1))) + (k * ROUNDING) ** 2
-        error = math.sqrt(float(np.sum(weights**2 * each)))
-        dof = error**4 / float(np.sum((weights**2 * each) ** 2 / (samples - 1)))
+        variance = float(np.sum(weights**2 * each))
+        neglected = NEGLECTED * float(weights @ variances**2) / rows[0][0].depth
+        error = math.hypot(math.sqrt(variance), neglected)
+        dof = variance**2 / float(np.sum((weights**2 * each) ** 2 / (samples - 1)))
         limit = float(-ndtri(level / 2) if k == 1 else stdtrit(dof, 1 - level / 2))
         deviation = float(weights @ y)
         records.append(

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..sampling import Ensemble, Progress, measured
 from ..sampling import companions as draw_companions
 from ..shape import LINEAR, amplification
-from .edge import atom_record, edge_record, testable_atoms
+from .edge import atom_record, edge_record, usable_atoms
 from .finite import exact_at, finite_records, scatter_records
 from .moments import extrapolate_moment, log_moments, moment_records, predicted_moments
 from .records import CrossCheck, WidthRecord
@@ -99,7 +99,7 @@ def crosscheck(
     if not several:
         notes.append("one width only: finite-width bias allowed for, not measured; KS and Wasserstein not judged")
     h = _inverse_widths(ensembles)
-    atoms = testable_atoms(pred, ensembles)
+    atoms = usable_atoms(pred, ensembles)
     exact = exact_at(pred, ensembles)
     statements = moments + _SHAPE_AND_DISTANCES + 1 + len(atoms) + 2 * any(known is not None for known in exact)
     level = FALSE_ALARM_RATE / statements

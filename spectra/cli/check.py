@@ -84,7 +84,7 @@ def check(
 
     outputs.write(document, figure)
     if not outputs.silent:
-        from .tables import print_check
+        from .check_tables import print_check
 
         print_check(pred, result)
     say_notes([*record["checks"]["notes"], *result.notes])

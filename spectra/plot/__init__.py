@@ -1,5 +1,6 @@
 """Figures: of predictions, comparisons and checks, and of laws on the line. The only importer of matplotlib."""
 
+from .bench import bench_figure as bench_figure
 from .check import check_figure as check_figure
 from .laws import law_figure as law_figure
 from .page import FORMATS as FORMATS

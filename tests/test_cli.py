@@ -270,6 +270,30 @@ def test_bench_times_prediction_against_sampling(capsys, monkeypatch) -> None:
     assert all(run["predict_seconds"] > 0 and run["sample_seconds"] > 0 for run in record["runs"])
     assert all(math.isfinite(run["ratio"]) for run in record["runs"])
     assert record["blas"]
+    for run in record["runs"]:
+        assert [row["width"] for row in run["sampling"]] == [15, 30]
+        assert all(row["seconds"] > 0 and 0 < row["ks"] < 1 for row in run["sampling"])
+        assert run["checks"]["certified"]
+    assert {row["weights"] for row in record["depths"]} == {"gaussian", "orthogonal"}
+    assert all(row["ratio"] > 0 for row in record["depths"])
+
+
+def test_bench_prints_tables_and_draws(capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("spectra.cli.bench.QUICK", (16, 1))
+    monkeypatch.setattr("spectra.cli.bench.QUICK_DEPTHS", (1, 2))
+    assert main(["bench", "--quick", "--plot", str(tmp_path / "bench.png")]) == 0
+    assert "break-even" in capsys.readouterr().out
+    assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_break_even_lies_where_both_cost_the_same() -> None:
+    from spectra.cli.bench import break_even
+
+    # Seconds N³: equal to 8000 at N = 20, whatever was timed.
+    rows = [{"width": n, "seconds": float(n**3)} for n in (8, 16, 32)]
+    assert break_even(rows, 8000.0) == pytest.approx(20.0)
+    assert break_even(rows, 1.0) is None
+    assert break_even(rows, 1e9) is None
 
 
 def test_activation_tables_are_shown_as_the_file_writes_them(net, capsys) -> None:
@@ -300,5 +324,10 @@ def test_check_says_what_it_could_have_noticed(net, capsys) -> None:
     assert {row["name"] for row in record["shape"]} == {"mean of log s", "sd of log s"}
     for row in [*record["shape"], *record["extrapolated"]]:
         assert row["detectable"] > 0
+    assert record["edge"]["detectable"] > 0
+    assert all(row["slope_interval"][0] < row["slope"] < row["slope_interval"][1] for row in record["extrapolated"])
     assert main(["check", net(), "--width", "60", "--samples", "4"]) == 0
-    assert "would have been noticed" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "would have been noticed" in out
+    assert "λ_max" in out
+    assert "Slopes in 1/N" in out

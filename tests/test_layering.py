@@ -44,7 +44,7 @@ ROWS = (
     ("sampling",),
     ("plot",),
     ("prediction", "expressions", "law_report"),
-    ("extrapolation", "shape", "distances"),
+    ("extrapolation", "shape", "distances", "finite_width"),
     ("agreement",),
     ("sampling.matrix_free.comparison",),
     ("",),  # spectra/__init__.py

@@ -122,3 +122,88 @@ def test_every_axis_is_labelled(keys) -> None:
         assert density.get_ylabel() in ("density of s", "density of ln s")
         assert mass.get_ylabel() == "mass of an atom (stems)"
         assert density.get_title()
+
+
+def checked(keys: dict[str, Any], width: int, samples: int = 6) -> Any:
+    from spectra.agreement import crosscheck
+
+    net = Network(**keys)
+    pred, ensemble = predict(net), sample(net, width=width, samples=samples)
+    return check_figure(pred, [ensemble], crosscheck(pred, ensemble))
+
+
+PAGES = {
+    "decades": HE | {"depth": 6},
+    "linear": HE | {"depth": 1},
+    "atoms": {
+        "depth": 1,
+        "activation": {"name": "leaky_relu", "negative_slope": 0.2},
+        "weights": "orthogonal",
+        "sigma_w": 1.0,
+        "input_variance": 1.0,
+    },
+    "hard": HARD | {"depth": 4, "q_star": 0.3},
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_panel_of_a_check_is_filled_and_named(name: str) -> None:
+    figure = checked(PAGES[name], 40)
+    panels = [axes for axes in figure.axes if not axes.get_label().startswith("mass")]
+    titles = [axes.get_title() for axes in panels]
+    assert titles[0].startswith("width 40, 6 networks")
+    assert titles.count("convergence to infinite width") == 2
+    assert "quantiles against quantiles" in titles
+    assert any(title.startswith("upper edge") for title in titles) == (name != "atoms")
+    # The spectrum is there against log s, too, or from the first.
+    logarithmic = [axes for axes in panels if axes.get_ylabel() == "density of ln s"]
+    assert bool(logarithmic) == (name != "atoms")
+    assert len(panels) % 2 == 0
+    for axes in panels:
+        assert axes.get_xlabel()
+        assert axes.get_ylabel()
+        assert axes.lines or axes.patches
+    figure.canvas.draw()
+
+
+def labels(axes: Any) -> list[Any]:
+    """Labels of ticks that are drawn, left to right."""
+    low, high = sorted(axes.get_xlim())
+    return [t.label1 for t in axes.xaxis.get_major_ticks() if low <= t.get_loc() <= high and t.label1.get_text()]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_labels_of_ticks_do_not_overlap(name: str) -> None:
+    figure = checked(PAGES[name], 40)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    for axes in figure.axes:
+        drawn = [label.get_window_extent(renderer) for label in labels(axes)]
+        assert not any(a.overlaps(b) for a, b in itertools.pairwise(drawn))
+
+
+def test_fits_pass_through_their_intercepts() -> None:
+    from spectra.agreement import crosscheck
+
+    net = Network(depth=2, **HE)
+    pred, ensemble = predict(net), sample(net, width=40, samples=6)
+    result = crosscheck(pred, ensemble)
+    figure = check_figure(pred, [ensemble], result)
+    moments = next(axes for axes in figure.axes if "moment" in axes.get_ylabel())
+    fits = [line for line in moments.lines if np.size(line.get_xdata()) == 100]
+    assert len(fits) == 4
+    for line, found in zip(fits, result.extrapolated, strict=True):
+        assert np.asarray(line.get_ydata())[0] == pytest.approx(found.fit[0])
+        low, high = moments.get_ylim()
+        assert low < found.fit[0] < high
+
+
+def test_the_edge_is_enlarged_about_the_largest_singular_values() -> None:
+    figure = checked(PAGES["linear"], 60)
+    axes = next(axes for axes in figure.axes if axes.get_title().startswith("upper edge"))
+    low, high = axes.get_xlim()
+    edge = 1 + 2**0.5  # √2 (√½ + 1): one layer of half-dead units
+    assert 0.6 * edge < low < edge < high < 1.3 * edge
+    ticks = next(line for line in axes.lines if line.get_marker() == "|")
+    assert np.size(ticks.get_xdata()) == 6

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from stand_ins import Tabulated, fuss_catalan, given, net, point_mass
 
-from spectra.agreement import _extrapolate, crosscheck
+from spectra.agreement import crosscheck
+from spectra.agreement.moments import extrapolate_moment
 from spectra.distances import Grid, allowance
 from spectra.extrapolation import extrapolate
 from spectra.sampling import sample
@@ -33,7 +34,7 @@ def test_extrapolated_z_has_the_stated_tails():
             c * x + d * x**2 + s * rng.standard_normal(n)
             for x, s, n in zip(h, (0.1, 0.14, 0.2), (8, 8, 8), strict=True)
         ]
-        found = _extrapolate(1, y, 0.0, h, level, vanishing=False)
+        found = extrapolate_moment(1, y, 0.0, h, level, vanishing=False)
         exceeded += abs(found.z) > found.limit
     assert exceeded / trials == pytest.approx(level, abs=4 * np.sqrt(level / trials) + 0.01)  # Welch is approximate
 
@@ -55,14 +56,14 @@ def test_noise_allowance_is_exceeded_no_more_often_than_its_level():
 def test_exact_values_extrapolate_through_their_bias():
     h = np.array([0.01, 0.02, 0.04])
     y = [np.full(8, np.log(3.0) + 0.7 * x - 2 * x**2) for x in h]
-    found = _extrapolate(2, y, np.log(3.0), h, 0.01, vanishing=False)
+    found = extrapolate_moment(2, y, np.log(3.0), h, 0.01, vanishing=False)
     assert found.value == pytest.approx(3.0, rel=1e-5)
     assert abs(found.z_with_bias) < 1.5
     assert found.value is not None
     relative = np.log(found.value / 3.0) / found.z_with_bias
     assert found.standard_error == pytest.approx(found.value * relative, rel=1e-3)
     assert found.z * found.value * relative == pytest.approx(found.value - 3.0, rel=1e-3)
-    linear = _extrapolate(2, y, np.log(3.0), h, 0.01, vanishing=True)
+    linear = extrapolate_moment(2, y, np.log(3.0), h, 0.01, vanishing=True)
     assert linear.value == pytest.approx(3.0, rel=1e-3)
 
 

@@ -100,11 +100,11 @@ def check(
     def figure() -> Any:
         from ..plot import check_figure
 
-        return check_figure(pred, ensembles)
+        return check_figure(pred, ensembles, result)
 
     outputs.write(document, figure)
     if not outputs.silent:
-        from .tables import print_check
+        from .check_tables import print_check
 
         print_check(pred, result)
     say_notes([*record["checks"]["notes"], *result.notes])

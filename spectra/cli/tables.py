@@ -16,7 +16,6 @@ from ..reading import in_words, reading
 from ..spectrum import OUTSIDE
 
 if TYPE_CHECKING:
-    from ..agreement import CrossCheck
     from ..exact.report import MomentReport
     from ..law_report import LawReport
     from ..prediction import Prediction
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 FILE_WIDTH = 140
 # Longer fractions are shown as decimals.
 SHORT_FRACTION = 24
-WITH_BIAS = (
-    "“with bias” counts also the bias expected of a finite width; at ∞ (in the logarithm) the verdict holds it against "
-    "its limit."
-)
 
 
 class _Console(Console):
@@ -41,7 +36,7 @@ def _console() -> Console:
     return _Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
-def _console_with(title: str) -> Console:
+def console_with(title: str) -> Console:
     """Console with a title on it; rich would break a table's own title at the table's width."""
     console = _console()
     console.print(Text(title, style="bold"), soft_wrap=True)
@@ -119,7 +114,7 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
     field, jacobian, singular, checks = (
         record[part] for part in ("mean_field", "jacobian", "singular_values", "checks")
     )
-    console = _console_with(in_words(pred.network))
+    console = console_with(in_words(pred.network))
     table = Table(header_style="bold")
     table.add_column("quantity")
     table.add_column("value")
@@ -160,7 +155,7 @@ def _verdict(checks: dict[str, Any]) -> str:
 def print_law(report: LawReport) -> None:
     """The table of one law on the line."""
     record = report.record
-    console = _console_with(report.text)
+    console = console_with(report.text)
     table = Table(header_style="bold")
     table.add_column("quantity")
     table.add_column("value", overflow="fold")
@@ -189,7 +184,7 @@ def print_law(report: LawReport) -> None:
 
 def print_comparison(runs: Sequence[tuple[str, Prediction]], records: Sequence[dict[str, Any]]) -> None:
     """Print one row per network, and one plain reading each."""
-    console = _console_with("Spectra of JJᵀ, singular values s of J")
+    console = console_with("Spectra of JJᵀ, singular values s of J")
     table = Table(header_style="bold")
     for heading in ("network", "χ_1", "phase", "m_1", "variance", "atom at 0", "s: 1 %", "median", "99 %", "max", "ok"):
         table.add_column(heading, justify="left" if heading in ("network", "phase") else "right")
@@ -212,82 +207,3 @@ def print_comparison(runs: Sequence[tuple[str, Prediction]], records: Sequence[d
     console.print(table)
     for label, pred in runs:
         console.print(Text(f"{label}: {reading(pred)}"), soft_wrap=True)
-
-
-def print_check(pred: Prediction, result: CrossCheck) -> None:
-    """Print distances and moments at every width, the extrapolation, and the verdict."""
-    console = _console_with(f"{in_words(pred.network)}: prediction against samples")
-    table = Table(header_style="bold")
-    for heading in ("width", "networks", "KS distance", f"Wasserstein in {result.wasserstein_variable}"):
-        table.add_column(heading, justify="right")
-    for row in result.widths:
-        table.add_row(
-            str(row.width),
-            str(row.samples),
-            f"{row.ks:.4g} ± {row.ks_standard_error:.1g}",
-            f"{row.wasserstein:.4g} ± {row.wasserstein_standard_error:.1g}",
-        )
-    limits = [number(limit, 4) for limit in (result.ks_limit, result.wasserstein_limit)]
-    table.add_section()
-    table.add_row("", "limit", *limits)
-    console.print(table)
-    console.print(Text("Moments m_k of JJᵀ; z counts standard errors", style="bold"))
-    console.print(Text(WITH_BIAS), soft_wrap=True)
-    table = Table(header_style="bold")
-    for heading in ("k", "width", "predicted", "sampled", "z", "with bias", "its limit", "noticed from"):
-        table.add_column(heading, justify="right")
-    predicted = {moment.k: moment.predicted for row in result.widths for moment in row.moments}
-    for k in sorted(predicted):
-        for row in result.widths:
-            for moment in (moment for moment in row.moments if moment.k == k):
-                sampled = _with_error(moment.sampled, moment.standard_error)
-                counts = number(moment.z, 3), number(moment.z_with_bias, 3)
-                table.add_row(str(k), str(row.width), number(moment.predicted), sampled, *counts, "", "")
-        for limit in (limit for limit in result.extrapolated if limit.k == k):
-            sampled = _with_error(limit.value, limit.standard_error)
-            counts = number(limit.z, 3), number(limit.z_with_bias, 3)
-            verdict = *counts, number(limit.limit, 3), _share(limit.detectable)
-            table.add_row(str(k), "∞", number(predicted[k]), sampled, *verdict)
-        table.add_section()
-    console.print(table)
-    if result.shape:
-        clipped = number(result.shape[0].clipped_at, 2)
-        console.print(Text(f"Shape of the spectrum at width ∞, s below {clipped} counted as {clipped}", style="bold"))
-        table = Table(header_style="bold")
-        for heading in ("statistic", "predicted", "sampled", "z", "with bias", "its limit", "noticed from"):
-            table.add_column(heading, justify="left" if heading == "statistic" else "right")
-        for row in result.shape:
-            noticed = f"± {number(row.detectable, 2)}" if row.name.startswith("mean") else _share(row.detectable)
-            sampled = _with_error(row.value, row.standard_error)
-            verdict = number(row.z, 3), number(row.z_with_bias, 3), number(row.limit, 3), noticed
-            table.add_row(row.name, number(row.predicted), sampled, *verdict)
-        console.print(table)
-    verdict = "agree within" if result.agree else "DISAGREE beyond"
-    console.print(Text(f"Prediction and samples {verdict} their stated uncertainty."), soft_wrap=True)
-    if result.agree:
-        text = "Errors of the prediction from the size in the last column on would have been noticed, half of the time."
-        console.print(Text(text), soft_wrap=True)
-
-
-def _share(relative: float | None) -> str:
-    """Relative size in per cent; beyond a factor 10 nothing is noticed that deserves a number."""
-    return "–" if relative is None or relative > 9.0 else f"± {100.0 * relative:.2g} %"
-
-
-def _with_error(value: float | None, error: float | None) -> str:
-    return f"{number(value)} ± {number(error, 2)}"
-
-
-def print_bench(runs: Sequence[dict[str, Any]], blas: Sequence[dict[str, Any]], points: int) -> None:
-    """Print times side by side."""
-    console = _console_with(f"One prediction ({points} density points) against one sampled network")
-    table = Table(header_style="bold")
-    for heading in ("network", "width", "predict", "sample one", "ratio"):
-        table.add_column(heading, justify="left" if heading == "network" else "right")
-    for run in runs:
-        once = run["sample_seconds"] / run["samples"]
-        times = (f"{1e3 * run['predict_seconds']:.2f} ms", f"{1e3 * once:.1f} ms", f"{run['ratio']:.3g}")
-        table.add_row(Text(run["label"]), str(run["width"]), *times)
-    console.print(table)
-    threads = ", ".join(f"{entry['library']} {entry['version']}: {entry['threads']} threads" for entry in blas)
-    console.print(Text(f"linear algebra: {threads or 'unknown'}"), soft_wrap=True)

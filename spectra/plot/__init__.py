@@ -1,8 +1,9 @@
 """Figures: of predictions, comparisons and checks, and of laws on the line. The only importer of matplotlib."""
 
+from .bench import bench_figure as bench_figure
+from .check import check_figure as check_figure
 from .laws import law_figure as law_figure
 from .page import FORMATS as FORMATS
 from .page import figure_bytes as figure_bytes
-from .singular_values import check_figure as check_figure
 from .singular_values import comparison_figure as comparison_figure
 from .singular_values import prediction_figure as prediction_figure

@@ -46,7 +46,6 @@ ROWS = (
     ("prediction", "expressions", "law_report"),
     ("extrapolation", "shape", "distances", "finite_width"),
     ("agreement",),
-    ("sampling.matrix_free.comparison",),
     ("",),  # spectra/__init__.py
     ("cli",),
     ("__main__",),

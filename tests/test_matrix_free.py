@@ -14,12 +14,12 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.special import digamma
 
 from spectra import Network, predict
+from spectra.agreement.matrix_free import compare
 from spectra.cli import main
 from spectra.errors import ConfigError, ConvergenceError
 from spectra.network.meanfield import mean_field
 from spectra.sampling import matrix_free
 from spectra.sampling.graded import GradedProduct
-from spectra.sampling.matrix_free.comparison import compare
 from spectra.sampling.matrix_free.curves import between, midpoints
 from spectra.sampling.matrix_free.jacobian import layer_product
 from spectra.sampling.matrix_free.lanczos import lanczos

@@ -98,7 +98,7 @@ def crosscheck(
     several = len(ensembles) > 1
     if not several:
         notes.append("one width only: finite-width bias allowed for, not measured; KS and Wasserstein not judged")
-    h = _inverse_widths(ensembles)
+    h = inverse_widths(ensembles)
     atoms = usable_atoms(pred, ensembles)
     exact = exact_at(pred, ensembles)
     statements = moments + _SHAPE_AND_DISTANCES + 1 + len(atoms) + 2 * any(known is not None for known in exact)
@@ -190,6 +190,6 @@ def _validated(ensemble: Ensemble | Sequence[Ensemble], moments: int) -> tuple[E
     return tuple(sorted(found, key=lambda e: -e.width))
 
 
-def _inverse_widths(ensembles: tuple[Ensemble, ...]) -> np.ndarray:
+def inverse_widths(ensembles: tuple[Ensemble, ...]) -> np.ndarray:
     """Σ_l 1/N_l of every ensemble."""
     return np.array([sum(1.0 / n for n in e.widths[1:]) for e in ensembles])

@@ -47,13 +47,13 @@ def print_check(pred: Prediction, result: CrossCheck) -> None:
     for k in sorted(predicted):
         for row in result.widths:
             for moment in (moment for moment in row.moments if moment.k == k):
-                sampled = _with_error(moment.sampled, moment.standard_error)
+                sampled = with_error(moment.sampled, moment.standard_error)
                 counts = number(moment.z, 3), number(moment.z_with_bias, 3)
                 table.add_row(str(k), str(row.width), number(moment.predicted), sampled, *counts, "", "")
         for limit in (limit for limit in result.extrapolated if limit.k == k):
-            sampled = _with_error(limit.value, limit.standard_error)
+            sampled = with_error(limit.value, limit.standard_error)
             counts = number(limit.z, 3), number(limit.z_with_bias, 3)
-            verdict = *counts, number(limit.limit, 3), _share(limit.detectable)
+            verdict = *counts, number(limit.limit, 3), share(limit.detectable)
             table.add_row(str(k), "∞", number(predicted[k]), sampled, *verdict)
         table.add_section()
     console.print(table)
@@ -74,10 +74,10 @@ def _print_shape(console: Console, result: CrossCheck) -> None:
     for heading in ("statistic", "predicted", "sampled", "95 %", "z", "with bias", "its limit", "noticed from"):
         table.add_column(heading, justify="left" if heading == "statistic" else "right")
     for row in result.shape:
-        noticed = f"± {number(row.detectable, 2)}" if row.name.startswith("mean") else _share(row.detectable)
+        noticed = f"± {number(row.detectable, 2)}" if row.name.startswith("mean") else share(row.detectable)
         table.add_row(row.name, *_tested(row), noticed)
     if result.edge is not None:
-        table.add_row("λ_max", *_tested(result.edge), _share(result.edge.detectable))
+        table.add_row("λ_max", *_tested(result.edge), share(result.edge.detectable))
     for atom in result.atoms:
         table.add_row(f"mass at λ = {number(atom.location, 4)}", *_tested(atom), f"± {number(atom.detectable, 2)}")
     console.print(table)
@@ -92,7 +92,7 @@ def _print_shape(console: Console, result: CrossCheck) -> None:
 
 def _tested(row: Any) -> tuple[str, ...]:
     """Cells that all statements at infinite width have."""
-    sampled = _with_error(row.value, row.standard_error)
+    sampled = with_error(row.value, row.standard_error)
     z = number(row.z, 3), number(row.z_with_bias, 3), number(row.limit, 3)
     return number(row.predicted), sampled, interval(row.interval), *z
 
@@ -103,9 +103,9 @@ def _print_finite(console: Console, result: CrossCheck) -> None:
         return
     console.print(Text("At the widths sampled: no bias, no extrapolation", style="bold"))
     for row in result.finite:
-        text = f"log of sampled over exact E m_{row.k}: {_with_error(row.deviation, row.standard_error)}"
+        text = f"log of sampled over exact E m_{row.k}: {with_error(row.deviation, row.standard_error)}"
         widths = ", ".join(map(str, row.widths))
-        noticed = f"noticed from {_share(row.detectable)}"
+        noticed = f"noticed from {share(row.detectable)}"
         console.print(
             Text(f"{text}, z = {number(row.z, 3)} (limit {number(row.limit, 3)}, {noticed}); widths {widths}")
         )
@@ -118,10 +118,11 @@ def _print_finite(console: Console, result: CrossCheck) -> None:
         console.print(Text(f"sd of log m_1 between networks: {'; '.join(rows)}"), soft_wrap=True)
 
 
-def _share(relative: float | None) -> str:
+def share(relative: float | None) -> str:
     """Relative size in per cent; beyond a factor 10 nothing is noticed that deserves a number."""
     return "–" if relative is None or relative > 9.0 else f"± {100.0 * relative:.2g} %"
 
 
-def _with_error(value: float | None, error: float | None) -> str:
+def with_error(value: float | None, error: float | None) -> str:
+    """A number and its standard error."""
     return f"{number(value)} ± {number(error, 2)}"

@@ -8,13 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ..reading import in_words
+from .check_tables import WITH_BIAS, share, with_error
 from .outputs import Outputs, progress, say_notes
-from .tables import WITH_BIAS, _console, _console_with, _share, _with_error, number
+from .tables import console_with, number
 
 if TYPE_CHECKING:
+    from ..agreement.matrix_free import MatrixFreeCheck, TopRecord
     from ..network.config import Network
     from ..prediction import Prediction
-    from ..sampling.matrix_free.comparison import MatrixFreeCheck, TopRecord
 
 
 def check_matrix_free(
@@ -27,9 +28,9 @@ def check_matrix_free(
     outputs: Outputs,
 ) -> int:
     """Estimate at every width, compare, write and print; return the exit status of `check`."""
+    from ..agreement.matrix_free import compare
     from ..prediction import predict
     from ..sampling.matrix_free import sample
-    from ..sampling.matrix_free.comparison import compare
     from ..sampling.matrix_free.run import refuse_bases_beyond_memory
     from .check import DISAGREE, document_of
 
@@ -59,7 +60,7 @@ def check_matrix_free(
 
 
 def _print(pred: Prediction, result: MatrixFreeCheck) -> None:
-    console = _console_with(f"{in_words(pred.network)}: prediction against matrix-free estimates")
+    console = console_with(f"{in_words(pred.network)}: prediction against matrix-free estimates")
     table = Table(header_style="bold")
     for heading in ("width", "networks", "probes", "steps", "products", "KS distance", "resolution", "beyond bounds"):
         table.add_column(heading, justify="right")
@@ -78,17 +79,17 @@ def _print(pred: Prediction, result: MatrixFreeCheck) -> None:
     for index, first in enumerate(result.widths[0].moments):
         for row in result.widths:
             m = row.moments[index]
-            sampled, counts = _with_error(m.sampled, m.standard_error), (number(m.z, 3), number(m.z_with_bias, 3))
+            sampled, counts = with_error(m.sampled, m.standard_error), (number(m.z, 3), number(m.z_with_bias, 3))
             table.add_row(f"m_{m.k}", str(row.width), number(m.predicted), sampled, *counts, "", "")
         for limit in (limit for limit in result.extrapolated if limit.k == first.k):
-            sampled = _with_error(limit.value, limit.standard_error)
-            verdict = *(number(x, 3) for x in (limit.z, limit.z_with_bias, limit.limit)), _share(limit.detectable)
+            sampled = with_error(limit.value, limit.standard_error)
+            verdict = *(number(x, 3) for x in (limit.z, limit.z_with_bias, limit.limit)), share(limit.detectable)
             table.add_row(f"m_{limit.k}", "∞", number(first.predicted), sampled, *verdict)
         table.add_section()
     for row in result.widths:
         _add_top(table, str(row.width), row.lambda_max)
     _add_top(table, "∞", result.lambda_max)
-    _console().print(table)
+    console.print(table)
     verdict = "agree within" if result.agree else "DISAGREE beyond"
     console.print(Text(f"Prediction and estimates {verdict} their stated uncertainty."), soft_wrap=True)
 
@@ -96,6 +97,6 @@ def _print(pred: Prediction, result: MatrixFreeCheck) -> None:
 def _add_top(table: Table, width: str, top: TopRecord | None) -> None:
     if top is None:
         return
-    sampled = _with_error(top.sampled, top.standard_error)
+    sampled = with_error(top.sampled, top.standard_error)
     counts = number(top.z, 3), number(top.z_with_bias, 3), "" if top.limit is None else number(top.limit, 3)
     table.add_row("λ_max", width, number(top.predicted), sampled, *counts, "")

@@ -10,24 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...agreement import (
-    FALSE_ALARM_RATE,
-    ExtrapolatedMoment,
-    MomentRecord,
-    _extrapolate,
-    _finite_exp,
-    _inverse_widths,
-    _moment_records,
-    _predicted_moments,
-)
-from ...distances import ROUNDING, Grid, allowance
-from ...errors import ConfigError
-from ...extrapolation import Intercept, extrapolate
-from ...shape import amplification
-from .estimate import Estimate
+from ..distances import ROUNDING, Grid, allowance
+from ..errors import ConfigError
+from ..extrapolation import Intercept, extrapolate
+from ..sampling.matrix_free.estimate import Estimate
+from ..shape import amplification
+from .moments import extrapolate_moment, finite_exp, moment_records, predicted_moments
+from .records import ExtrapolatedMoment, MomentRecord
+from .verdict import FALSE_ALARM_RATE, inverse_widths
 
 if TYPE_CHECKING:
-    from ...prediction import Prediction
+    from ..prediction import Prediction
 
 _OTHER_TESTS = 2  # the largest eigenvalue and the distance
 
@@ -127,13 +120,13 @@ def compare(pred: Prediction, estimates: Estimate | Sequence[Estimate]) -> Matri
         notes.append("one width only: finite-width bias allowed for, not measured; KS not judged")
     level = FALSE_ALARM_RATE / (orders + _OTHER_TESTS)
     like: Any = found  # the functions of `spectra.agreement` ask only for widths, depth and q
-    h = _inverse_widths(like)
+    h = inverse_widths(like)
     kappa = amplification(found[-1].q, float(h[-1]))
-    predicted, bias = _predicted_moments(pred, like, orders, h, kappa, notes)
+    predicted, bias = predicted_moments(pred, like, orders, h, kappa, notes)
     logs = [e.log_moments(corrected=True) for e in found]
     vanishing = any(np.isneginf(y).any() for y in logs)
     extrapolated = tuple(
-        _extrapolate(k, [y[:, k - 1] for y in logs], predicted[k - 1], k * (k + 1) / 2 * bias, level, vanishing)
+        extrapolate_moment(k, [y[:, k - 1] for y in logs], predicted[k - 1], k * (k + 1) / 2 * bias, level, vanishing)
         for k in range(1, orders + 1)
         if np.isfinite(predicted[k - 1])
     )
@@ -155,7 +148,7 @@ def compare(pred: Prediction, estimates: Estimate | Sequence[Estimate]) -> Matri
         failed.append("the prediction itself is not certified: no agreement with it counts")
     records = tuple(
         EstimateRecord(
-            e.width, e.samples, e.probes, e.steps, e.products, *d, t, _moment_records(e.log_moments(), predicted, b)
+            e.width, e.samples, e.probes, e.steps, e.products, *d, t, moment_records(e.log_moments(), predicted, b)
         )
         for e, d, t, b in zip(found, distances, tops, bias, strict=True)
     )
@@ -201,9 +194,9 @@ def _tops(
 
 
 def _top_record(edge: float, plain: Intercept, with_bias: Intercept, limit: float | None = None) -> TopRecord:
-    value = _finite_exp(edge + plain.value)
+    value = finite_exp(edge + plain.value)
     error = None if value is None else value * plain.standard_error
-    return TopRecord(_finite_exp(edge), value, error, plain.z, with_bias.z, limit)
+    return TopRecord(finite_exp(edge), value, error, plain.z, with_bias.z, limit)
 
 
 def _distances(

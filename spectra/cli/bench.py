@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 DENSITY_POINTS = 1000
 REPEATS = 5
 # Largest width, and networks sampled there.
-QUICK, FULL = (200, 2), (1000, 4)
-# Widths are halved down to this; at the small ones so many networks are sampled, for the clock and for the error.
-NARROWEST, NETWORKS = 8, 16
+QUICK, FULL = (200, 2), (1000, 2)
+# Widths are halved down to this; up to `FEW` so many networks are sampled, for the clock and for the error.
+NARROWEST, NETWORKS, FEW = 8, 16, 130
 # Depths at which both are timed, and the share of the largest width that is sampled there.
 QUICK_DEPTHS, FULL_DEPTHS, SHARE = (2, 8, 32), (2, 8, 32, 128), 4
 # Every repetition gets a slightly different scale, so that nothing computed before can be used again.
@@ -98,7 +98,7 @@ def timed(net: Network, width: int, samples: int) -> dict[str, Any]:
     ladder = [width]
     while ladder[-1] // 2 >= NARROWEST:
         ladder.append(ladder[-1] // 2)
-    rows = [sampled(net, pred, n, samples if n == width else max(samples, NETWORKS)) for n in reversed(ladder)]
+    rows = [sampled(net, pred, n, samples if n > FEW else max(samples, NETWORKS)) for n in reversed(ladder)]
     even = break_even(rows, predicting)
     last = rows[-1]
     error = sampled(net, pred, max(round(even), NARROWEST), NETWORKS) if even is not None else None

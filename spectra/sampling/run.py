@@ -82,7 +82,7 @@ def sample(
     --------
     1e-8 relative on every nonzero singular value at any scale, the smallest of a deep Gaussian product included: the
     product is kept graded (`GradedProduct`) once its condition may be large (tests/test_sampling.py, against mpmath).
-    In single precision 1e-5, and 1e-3 on the smallest. Memory: some ten matrices N × N, whatever the depth.
+    In single precision 1e-5, and some 1e-3 on the smallest. Memory: some ten matrices N × N, whatever the depth.
     Exact zeros are counted (dead neurons, narrow layers), not guessed; only a Rademacher matrix of few neurons, where
     n² 2^{1−n} is not small, may be singular unnoticed and leave a value at rounding level instead.
     """

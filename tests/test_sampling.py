@@ -316,3 +316,13 @@ def test_a_network_larger_than_memory_is_refused_at_once(monkeypatch) -> None:
         sample(net, width=11, samples=1)
     monkeypatch.setattr("spectra.sampling.memory._physical_memory", lambda: None)
     assert sample(net, width=11, samples=1).width == 11
+
+
+def test_network_that_dies_on_the_way_has_zeros_alone():
+    # Five ReLU units: in one of these networks all of a layer are off, and more layers follow.
+    net = Network(depth=8, activation="relu", sigma_w=2**0.5, sigma_b=0.0, input_variance=1.0)
+    found = sample(net, 5, samples=40, seed=2)
+    dead = np.any(found.chi == 0.0, axis=1)
+    assert dead.any()
+    assert np.isneginf(found.log_singular_values[dead]).all()
+    assert np.isfinite(found.log_singular_values[~dead, 0]).all()

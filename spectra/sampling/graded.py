@@ -76,6 +76,10 @@ class GradedProduct:
         live = active.size
         if live == slopes.size:
             active = None
+        if self.rank == 0:
+            # Nothing passes any more.
+            self._left, self._active = np.zeros((live, 0)), active
+            return
         columns = weights.shape[1] if self._active is None else self._active.size
         isometric = orthogonal and active is self._active is None and weights.shape[0] >= weights.shape[1]
         alive, columns = slopes if active is None else slopes[active], min(self.rank, columns)

@@ -152,6 +152,10 @@ def _joined(ranges: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return found
 
 
+class NoSlope(ConvergenceError):
+    """φ' vanishes almost surely: there is no law off zero."""
+
+
 @lru_cache(maxsize=4096)
 def slope_split(activation: Activation, variance: float) -> tuple[float, float]:
     """P(φ'(h) ≠ 0) and P(φ'(h) = 0), h ~ N(0, `variance`), both with relative accuracy.
@@ -160,7 +164,7 @@ def slope_split(activation: Activation, variance: float) -> tuple[float, float]:
 
     Raises
     ------
-    ConvergenceError : φ' vanishes almost surely.
+    NoSlope : φ' vanishes almost surely.
     """
     zero, rest = 0.0, 0.0
     if variance == 0.0:
@@ -182,7 +186,7 @@ def slope_split(activation: Activation, variance: float) -> tuple[float, float]:
                     zero, rest = zero + tiny + fading, rest - fading
             rest += gauss.mass_between(low, high, variance)
     if not rest > 0.0:
-        raise ConvergenceError(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
+        raise NoSlope(f"φ' of {activation.name} vanishes almost surely at q = {variance:g}; E φ'² = 0")
     # Of two complements the smaller one has the digits.
     return (rest, 1.0 - rest) if zero > 0.5 else (1.0 - zero, zero)
 

@@ -16,7 +16,7 @@ from ..activations import Activation
 from ..effort import ONE_LAW, spend
 from ..errors import ConfigError, ConvergenceError
 from ..laws.nodes import NodeLaw
-from ..laws.pushforward import slope_law, slope_split
+from ..laws.pushforward import NoSlope, slope_law, slope_split
 from ..master import Factor, MasterEquation, combine
 from ..ratio import Ratio
 from .meanfield import LayerState, MeanField
@@ -105,7 +105,7 @@ def _split(activation: Activation, variance: float) -> tuple[float, float]:
     """P(φ' ≠ 0) and P(φ' = 0), where there is anything to φ'."""
     try:
         rank, lost = slope_split(activation, variance)
-    except ConvergenceError:
+    except NoSlope:
         rank, lost = 0.0, 1.0
     _refuse_saturated(rank, activation, variance)
     return rank, lost

@@ -18,6 +18,7 @@ from sympy.core.relational import Relational
 
 from spectra.activations import grammar, roots, source, symbolic
 from spectra.activations.activation import Activation, Branch
+from spectra.activations.doublezero import accurate_at_double_zeros
 from spectra.activations.nearzero import accurate_at_zero
 from spectra.activations.turning import turning_points
 from spectra.errors import ConfigError
@@ -304,6 +305,7 @@ def _branch(text: str, piece: Piece, period: float | None) -> Branch:
     value, derivative, second = (
         accurate_at_zero(source.function(e, what), e, lower, upper) for what, e in named.items()
     )
+    derivative, second = accurate_at_double_zeros(slope, (derivative, second), lower, upper, period)
     constant = None if slope.has(X) else float(sympy.N(slope, 30))
     try:
         turning = () if period or constant is not None else turning_points(slope, lower, upper)

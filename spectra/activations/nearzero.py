@@ -33,7 +33,7 @@ def accurate_at_zero(numeric: Function, expression: Any, lower: float, upper: fl
     largest = [np.abs(truth[(np.abs(probes) <= abs(x)) & (probes * x > 0.0)]).max() for x in probes]
     if np.all(np.abs(numeric(probes) - truth) <= _ERROR * np.array(largest)):
         return numeric
-    found = _taylor(exact)
+    found = taylor(exact)
     return numeric if found is None else _Joined(numeric, *found)
 
 
@@ -51,7 +51,7 @@ class _Joined:
         return np.where(near, np.polynomial.polynomial.polyval(inside, self.coefficients), self.numeric(x))
 
 
-def _taylor(exact: Any) -> tuple[float, np.ndarray] | None:
+def taylor(exact: Any) -> tuple[float, np.ndarray] | None:
     """Radius r, and coefficients of powers of x/r that fall off to rounding; None where no circle serves."""
     circle = _LARGEST
     with mpmath.workdps(50):

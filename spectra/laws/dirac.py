@@ -47,6 +47,11 @@ class Dirac(PositiveLaw):
         """a, of mass 1."""
         return ((self.mean, 1.0),)
 
+    @property
+    def places(self) -> tuple[Number, ...]:
+        """A."""
+        return (exactly(self.location),)
+
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """a^k, exactly."""
         a = ring.number(exactly(self.location))

@@ -308,7 +308,7 @@ def _extremes(activation: Activation) -> tuple[float, float]:
             # Where they have levelled off, a formula may overflow farther out.
             slopes = np.where((near != 0.0) & (np.abs(near - middle) < 1e-12 * np.abs(near)), near, slopes)
             values += [t for t in slopes**2 if not math.isnan(t)]
-        if slopes.min() < 0.0 < slopes.max():
+        if np.nanmin(slopes) < 0.0 < np.nanmax(slopes):
             values.append(0.0)
     return float(min(values)), float(max(values))
 

@@ -22,6 +22,8 @@ SHARE, DECADES = 0.05, 2.5
 FARTHEST = 1e-6
 # Where a density diverges the picture ends at this multiple of the median density.
 HIGHEST = 6.0
+# An edge this far below what counts, relative, is out of the picture.
+NEAR = 1e-3
 # Labels of atoms stand in rows of their own, this many points apart.
 LABEL_HEIGHT = 14
 
@@ -36,6 +38,9 @@ def law_figure(law: Distribution, title: str) -> Figure:
     logarithmic = bool(law.bulks) and low >= 0.0 and _decades(law) > DECADES
     if logarithmic:
         start = float(law.icdf(np.array([_share_at(law)]))[0])
+        # An edge above zero is shown, unless that is decades farther than all that counts.
+        edge = law.bulks[0][0]
+        start = edge if NEAR * start < edge < start else start
         low, high = start / 1.3, high * 1.15
         axes.set_xscale("log")
     else:

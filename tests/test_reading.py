@@ -22,7 +22,7 @@ def said(**keys) -> str:
     [
         (
             {"depth": 10, "activation": "identity", "sigma_w": 1.0, "input_variance": 1.0},
-            ["all the singular values are 1:", "pass almost unchanged"],
+            ["All the singular values are 1:", "pass almost unchanged"],
         ),
         (
             HE | {"depth": 1},

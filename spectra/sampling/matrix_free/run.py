@@ -121,13 +121,15 @@ def sample(
         operator = LiveRows(product) if product.live.size else product
         return _Run(operator, product.log_scale, rng, effort, stopped, n_eigenvalues=widths[-1]), product
 
-    found = []
-    for done, result in enumerate(parallel(one, _streams(seed, widths, samples), stopped), start=1):
-        found.append(result)
+    # Operators stay in this process: threads, whatever else is configured.
+    found: dict[int, tuple[_Run, LayerProduct]] = {}
+    for place, result in parallel(one, _streams(seed, widths, samples), stopped, backend="threading"):
+        found[place] = result
         if progress is not None:
-            progress(done, samples)
-    q, chi = (np.array([getattr(product, name) for _, product in found]) for name in ("q", "chi"))
-    return _gathered([run for run, _ in found], q, chi, widths, seed, net)
+            progress(len(found), samples)
+    ordered = [found[place] for place in range(samples)]
+    q, chi = (np.array([getattr(product, name) for _, product in ordered]) for name in ("q", "chi"))
+    return _gathered([run for run, _ in ordered], q, chi, widths, seed, net)
 
 
 def jacobian(net: Network, width: int | None = None, index: int = 0, seed: int = 0, *, memory: float = 0.0) -> Any:

@@ -174,6 +174,7 @@ class Spectrum(Distribution):
     def cdf(self, x: ArrayLike) -> Array:
         """P(λ ≤ x), atoms included."""
         at, u, _ = _logarithm(x)
+        u = self._known_at(at, u, 1.0)
         # At an atom its location decides, as `atoms` and `icdf` give it: its logarithm is a rounding away.
         atoms = [(at >= self._at(place), mass) for place, mass in self.log_atoms]
         inside = np.where(at == 0.0, self.atom_at_zero, self.mass_of(u, atoms))
@@ -253,6 +254,12 @@ class Spectrum(Distribution):
             result = np.where(u == at, place**power, result)
         return result
 
+    def _known_at(self, x: Array, u: Array, power: float) -> Array:
+        """U of λ^power = x: that of an atom or an end where x is one, as `location` gives it, not a rounding beside."""
+        for at, place in self._exact:
+            u = np.where(x == place**power, at, u)
+        return u
+
     def _at(self, u: float) -> float:
         return float(self.location(np.array(u)))
 
@@ -322,6 +329,7 @@ class SingularValueLaw:
     def cdf(self, s: ArrayLike) -> Array:
         """P(singular value ≤ s)."""
         at, u, _ = _logarithm(s)
+        u = self.spectrum._known_at(at, 2.0 * u, 0.5) / 2.0
         zero = self.spectrum.atom_at_zero
         atoms = [(at >= self._at(place), mass) for place, mass in self.spectrum.log_atoms]
         inside = np.where(at == 0, zero, self.spectrum.mass_of(2.0 * u, atoms))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,10 +25,14 @@ class PushedDensity:
         first, last = cut == law.cuts[0], cut == law.cuts[-1]
         end = law.infimum if first and law.infimum is not None else cut[0]
         self.high = -log_scale - math.log(end) if end > 0.0 else math.inf
-        self._cut = 0.0 if first else cut[0], cut[1]
+        # Values of t that belong here: rounding may leave one outside of its interval, but not across half a gap.
+        ends = [0.0, *(0.5 * (a[1] + b[0]) for a, b in pairwise(law.cuts)), math.inf]
+        index = law.cuts.index(cut)
+        self._between = ends[index], ends[index + 1]
         # Of all of the density the mass is known best.
         whole = 1.0 - math.fsum(mass for _, mass in law.atoms)
-        self._below, top = (self.density.mass_below(np.array([end]))[0] if end > 0.0 else 0.0 for end in self._cut)
+        bounds = (0.0 if first else cut[0], cut[1])
+        self._below, top = (self.density.mass_below(np.array([end]))[0] if end > 0.0 else 0.0 for end in bounds)
         self.mass = rank * ((whole if last else top) - self._below)
 
     def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
@@ -62,6 +67,6 @@ class PushedDensity:
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes and weights: quadrature in the pre-activation."""
         t, weights = self.density.quadrature()
-        low, high = self._cut
+        low, high = self._between
         good = (t > low) & (t <= high)
         return -np.log(t[good]) - self.log_scale, self.rank * weights[good]

@@ -259,3 +259,11 @@ def test_slopes_that_level_off_where_the_formula_overflows() -> None:
         Network(depth=1, activation={"expr": "sqrt(1+x**2)"}, weights="orthogonal", sigma_w=1.0, sigma_b=0.1)
     )
     assert pred.spectrum.support() == pytest.approx((0.0, 1.0), abs=1e-13)
+
+
+@pytest.mark.parametrize("q", [0.1, 0.11, 0.5, 1.0])
+def test_no_value_at_the_top_of_one_orthogonal_layer_is_lost_to_rounding(q: float) -> None:
+    # φ'(0)² = 1 is where tanh has its largest slopes: nodes beside 0 may come out a rounding above it.
+    pred = predict(Network(depth=1, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=q))
+    assert pred.checks.certified
+    assert max(map(abs, pred.checks.moment_defects)) < 1e-12

@@ -41,13 +41,9 @@ def applies(equation: MasterEquation) -> bool:
     """Whether λ is that function of y: one law of atoms, once, and whole powers of 1 + r w below."""
     if len(equation.factors) != 1:
         return False
-    factor = equation.factors[0]
-    return (
-        factor.count == 1.0
-        and factor.law.cut_density is None
-        and bool(_powers(equation))
-        and all(n == round(n) > 0.0 for n in _powers(equation).values())
-    )
+    powers = _powers(equation).values()
+    once = equation.is_algebraic and equation.factors[0].count == 1.0
+    return once and bool(powers) and all(n == round(n) > 0.0 for n in powers)
 
 
 def _powers(equation: MasterEquation) -> dict[float, float]:

@@ -81,7 +81,7 @@ class Pole:
     @property
     def hidden(self) -> bool:
         """Whether there is an edge nearby that λ can hardly tell from it: an atom of nearly no mass, or nearly one."""
-        return MARGINAL <= abs(self.mass) < NEARLY and all(f.law.cut_density is None for f in self.equation.factors)
+        return MARGINAL <= abs(self.mass) < NEARLY and self.equation.is_algebraic
 
     @cached_property
     def edge(self) -> tuple[float, Array, float]:

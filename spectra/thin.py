@@ -71,7 +71,7 @@ class TailWalker(GapWalker):
 
     def _has_surfaced(self, here: Course) -> bool:
         """Whether all is real, off the cuts of all laws: in a gap, whose edge lies in a tail too thin to show it."""
-        if all(law.cut_density is None for law in self.laws):
+        if self.equation.is_algebraic:
             return False
         flat = all(abs(x.imag) < SURFACED * abs(x) for x in here.values)
         return flat and not self._on_cut(np.array(here.values[1:]))

@@ -310,11 +310,11 @@ def test_an_abandoned_sample_ends_at_its_next_layer():
 def test_a_network_larger_than_memory_is_refused_at_once(monkeypatch) -> None:
     net = Network(depth=2, activation="tanh", sigma_w=1.0, sigma_b=0.1)
     # Three matrices of doubles are 2400 bytes at width 10, 2904 at 11.
-    monkeypatch.setattr("spectra.sampling.memory._physical_memory", lambda: 2500)
+    monkeypatch.setattr("spectra.sampling.memory.physical_memory", lambda: 2500)
     assert sample(net, width=10, samples=1).width == 10
     with pytest.raises(ConfigError, match=r"sample\(width=11\).*memory"):
         sample(net, width=11, samples=1)
-    monkeypatch.setattr("spectra.sampling.memory._physical_memory", lambda: None)
+    monkeypatch.setattr("spectra.sampling.memory.physical_memory", lambda: None)
     assert sample(net, width=11, samples=1).width == 11
 
 

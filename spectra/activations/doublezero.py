@@ -11,11 +11,10 @@ import sympy
 
 from spectra.activations import roots, source, symbolic
 from spectra.activations.activation import Function
-from spectra.activations.nearzero import taylor
+from spectra.activations.nearzero import Joined, taylor
 
 # |φ'| below this, relative to its largest value nearby, is a zero but for rounding; at 60 digits, one for certain.
 _ZERO, _CERTAIN = 1e-13, 1e-40
-# The polynomial counts distances from the zero itself, which is no double: its first double, and the rest.
 _DIGITS = 60
 
 
@@ -70,23 +69,18 @@ def _double_zeros(slope: Any, numeric: Function, lower: float, upper: float, per
     return found
 
 
-class _Beside:
-    """A polynomial in the distance from `place`, or from a repetition of it, within `radius`; `numeric` beyond."""
+class _Beside(Joined):
+    """The same at any place, or at its repetitions, known to more digits than a double has."""
 
     def __init__(
         self, numeric: Function, place: Any, period: float | None, radius: float, coefficients: np.ndarray
     ) -> None:
-        self.numeric, self.period, self.radius, self.coefficients = numeric, period, radius, coefficients
-        self.place = float(place)
+        super().__init__(numeric, radius, coefficients)
+        self.period, self.place = period, float(place)
         self.rest = float(place - mpmath.mpf(self.place))
 
-    def __call__(self, x: Any) -> Any:
+    def _distance(self, x: Any) -> Any:
         away = np.asarray(x) - self.place
         if self.period is not None:
             away = away - self.period * np.round(away.real / self.period)
-        away = away - self.rest
-        near = np.abs(away) < self.radius
-        if not np.any(near):
-            return self.numeric(x)
-        inside = np.where(near, away, 0.0) / self.radius
-        return np.where(near, np.polynomial.polynomial.polyval(inside, self.coefficients), self.numeric(x))
+        return away - self.rest

@@ -34,21 +34,26 @@ def accurate_at_zero(numeric: Function, expression: Any, lower: float, upper: fl
     if np.all(np.abs(numeric(probes) - truth) <= _ERROR * np.array(largest)):
         return numeric
     found = taylor(exact)
-    return numeric if found is None else _Joined(numeric, *found)
+    return numeric if found is None else Joined(numeric, *found)
 
 
-class _Joined:
-    """A polynomial in x within `radius` of 0, `numeric` beyond."""
+class Joined:
+    """A polynomial in the distance from a place, 0 here, within `radius` of it; `numeric` beyond."""
 
     def __init__(self, numeric: Function, radius: float, coefficients: np.ndarray) -> None:
         self.numeric, self.radius, self.coefficients = numeric, radius, coefficients
 
     def __call__(self, x: Any) -> Any:
-        near = np.abs(x) < self.radius
+        """The function at x, real or complex."""
+        away = self._distance(x)
+        near = np.abs(away) < self.radius
         if not np.any(near):
             return self.numeric(x)
-        inside = np.where(near, x, 0.0) / self.radius
+        inside = np.where(near, away, 0.0) / self.radius
         return np.where(near, np.polynomial.polynomial.polyval(inside, self.coefficients), self.numeric(x))
+
+    def _distance(self, x: Any) -> Any:
+        return x
 
 
 def taylor(exact: Any) -> tuple[float, np.ndarray] | None:

@@ -12,7 +12,10 @@ from ..reading import in_words
 from .tables import console_with, interval, number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..agreement import CrossCheck
+    from ..agreement.matrix_free import MatrixFreeCheck
     from ..prediction import Prediction
 
 WITH_BIAS = (
@@ -40,23 +43,7 @@ def print_check(pred: Prediction, result: CrossCheck) -> None:
     console.print(table)
     console.print(Text("Moments m_k of JJᵀ; z counts standard errors", style="bold"))
     console.print(Text(WITH_BIAS), soft_wrap=True)
-    table = Table(header_style="bold")
-    for heading in ("k", "width", "predicted", "sampled", "z", "with bias", "its limit", "noticed from"):
-        table.add_column(heading, justify="right")
-    predicted = {moment.k: moment.predicted for row in result.widths for moment in row.moments}
-    for k in sorted(predicted):
-        for row in result.widths:
-            for moment in (moment for moment in row.moments if moment.k == k):
-                sampled = with_error(moment.sampled, moment.standard_error)
-                counts = number(moment.z, 3), number(moment.z_with_bias, 3)
-                table.add_row(str(k), str(row.width), number(moment.predicted), sampled, *counts, "", "")
-        for limit in (limit for limit in result.extrapolated if limit.k == k):
-            sampled = with_error(limit.value, limit.standard_error)
-            counts = number(limit.z, 3), number(limit.z_with_bias, 3)
-            verdict = *counts, number(limit.limit, 3), share(limit.detectable)
-            table.add_row(str(k), "∞", number(predicted[k]), sampled, *verdict)
-        table.add_section()
-    console.print(table)
+    console.print(moments_table(result, ("k", "sampled"), str))
     _print_shape(console, result)
     _print_finite(console, result)
     verdict = "agree within" if result.agree else "DISAGREE beyond"
@@ -64,6 +51,27 @@ def print_check(pred: Prediction, result: CrossCheck) -> None:
     if result.agree:
         text = "Errors of the prediction from the size in the last column on would have been noticed, half of the time."
         console.print(Text(text), soft_wrap=True)
+
+
+def moments_table(result: CrossCheck | MatrixFreeCheck, headings: tuple[str, str], name: Callable[[int], str]) -> Table:
+    """Moments at every width, and extrapolated; `headings` of the first and the fourth column, `name` of moment k."""
+    table = Table(header_style="bold")
+    for heading in (headings[0], "width", "predicted", headings[1], "z", "with bias", "its limit", "noticed from"):
+        table.add_column(heading, justify="right")
+    predicted = {moment.k: moment.predicted for row in result.widths for moment in row.moments}
+    for k in sorted(predicted):
+        for row in result.widths:
+            for moment in (moment for moment in row.moments if moment.k == k):
+                sampled = with_error(moment.sampled, moment.standard_error)
+                counts = number(moment.z, 3), number(moment.z_with_bias, 3)
+                table.add_row(name(k), str(row.width), number(moment.predicted), sampled, *counts, "", "")
+        for limit in (limit for limit in result.extrapolated if limit.k == k):
+            sampled = with_error(limit.value, limit.standard_error)
+            counts = number(limit.z, 3), number(limit.z_with_bias, 3)
+            verdict = *counts, number(limit.limit, 3), share(limit.detectable)
+            table.add_row(name(k), "∞", number(predicted[k]), sampled, *verdict)
+        table.add_section()
+    return table
 
 
 def _print_shape(console: Console, result: CrossCheck) -> None:

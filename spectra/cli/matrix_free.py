@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..reading import in_words
-from .check_tables import WITH_BIAS, share, with_error
+from .check_tables import WITH_BIAS, moments_table, with_error
 from .outputs import Outputs, progress, say_notes
 from .tables import console_with, number
 
@@ -73,19 +73,7 @@ def _print(pred: Prediction, result: MatrixFreeCheck) -> None:
     console.print(table)
     console.print(Text("Moments m_k and λ_max of JJᵀ; z counts standard errors", style="bold"))
     console.print(Text(WITH_BIAS), soft_wrap=True)
-    table = Table(header_style="bold")
-    for heading in ("", "width", "predicted", "estimated", "z", "with bias", "its limit", "noticed from"):
-        table.add_column(heading, justify="right")
-    for index, first in enumerate(result.widths[0].moments):
-        for row in result.widths:
-            m = row.moments[index]
-            sampled, counts = with_error(m.sampled, m.standard_error), (number(m.z, 3), number(m.z_with_bias, 3))
-            table.add_row(f"m_{m.k}", str(row.width), number(m.predicted), sampled, *counts, "", "")
-        for limit in (limit for limit in result.extrapolated if limit.k == first.k):
-            sampled = with_error(limit.value, limit.standard_error)
-            verdict = *(number(x, 3) for x in (limit.z, limit.z_with_bias, limit.limit)), share(limit.detectable)
-            table.add_row(f"m_{limit.k}", "∞", number(first.predicted), sampled, *verdict)
-        table.add_section()
+    table = moments_table(result, ("", "estimated"), lambda k: f"m_{k}")
     for row in result.widths:
         _add_top(table, str(row.width), row.lambda_max)
     _add_top(table, "∞", result.lambda_max)

@@ -12,9 +12,24 @@ from .arrays import HostArrays
 
 if TYPE_CHECKING:
     from ..network.config import LayerSpec
+    from ..network.meanfield import MeanField
     from .arrays import Arrays
 
 RESCALE = 1e100  # entries of a homogeneous net's state beyond this (or below its inverse) are rescaled
+
+
+def dense_layers(state: MeanField) -> list[LayerSpec]:
+    """The description of every layer, one after the other.
+
+    Raises
+    ------
+    NotImplementedError : a layer that is not dense.
+    """
+    specs = [run.spec for run in state.runs for _ in range(run.repeat)]
+    for spec in specs:
+        if spec.kind != "dense":
+            raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")
+    return specs
 
 
 def forward_pass(
@@ -34,7 +49,7 @@ def forward_pass(
     x *= np.sqrt(input_variance / np.mean(x**2))
     # Where every φ is positively homogeneous (identity, ReLU and kin), φ(cx) = cφ(x), the state may be rescaled
     # freely: deep nets off criticality leave the range of doubles although J itself is harmless.
-    homogeneous = all(_is_homogeneous(spec) for spec in specs)
+    homogeneous = all(is_homogeneous(spec) for spec in specs)
     rescale = RESCALE if arrays.dtype is np.float64 else RESCALE**0.1  # what W may meet in single precision
     log_scale = 0.0
     for index, spec in enumerate(specs):
@@ -56,7 +71,7 @@ def forward_pass(
             x, log_scale = x / size, log_scale + np.log(size)
 
 
-def _is_homogeneous(spec: LayerSpec) -> bool:
+def is_homogeneous(spec: LayerSpec) -> bool:
     """φ(cx) = cφ(x) for c > 0: straight branches that meet at the origin, in the origin."""
     straight = all(branch.constant_slope is not None for branch in spec.activation.branches)
     return straight and set(spec.activation.kinks) <= {0.0} and float(spec.activation(np.zeros(1))[0]) == 0.0

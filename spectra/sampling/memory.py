@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def refuse_beyond_memory(net: Network, width: int | None, name: str) -> None:
     """Raise `ConfigError`, naming `name`, where one network of this width is more than the machine's memory holds."""
-    memory = _physical_memory()
+    memory = physical_memory()
     if memory is None:
         return
     # The width by itself first: where it is no double, neither are the others.
@@ -38,7 +38,7 @@ def _least_bytes(widths: tuple[int, ...]) -> int:
     return 8 * max(after * (2 * before + widths[0]) for before, after in pairwise(widths))
 
 
-def _physical_memory() -> int | None:
+def physical_memory() -> int | None:
     """Bytes of memory of this machine; None where the system does not tell."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -89,7 +89,7 @@ def estimate(net: Network, width: int | None = None, samples: int = 8, *, dtype:
 
 def networks_in_memory(widths: tuple[int, ...], dtype: str) -> int | None:
     """How many networks of these widths memory holds at once, at least 1; None where it is not known."""
-    memory = _physical_memory()
+    memory = physical_memory()
     return None if memory is None else max(1, memory // _peak_bytes(widths, dtype))
 
 

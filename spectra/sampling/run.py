@@ -11,6 +11,7 @@ import numpy as np
 
 from ..network.meanfield import mean_field
 from .ensemble import Ensemble
+from .forward import dense_layers
 from .memory import networks_in_memory, refuse_beyond_memory
 from .one import OneNetwork, Options
 from .parallel import parallel
@@ -18,7 +19,7 @@ from .store import Store
 from .widths import scaled_widths, whole_number
 
 if TYPE_CHECKING:
-    from ..network.config import LayerSpec, Network
+    from ..network.config import Network
 
 Progress = Callable[[int, int], None]
 
@@ -91,11 +92,8 @@ def sample(
     options = Options(dtype, method, array_module, device)
     refuse_beyond_memory(net, width, f"sample(width={width})")
     state = mean_field(net)
-    specs: list[LayerSpec] = [run.spec for run in state.runs for _ in range(run.repeat)]
+    specs = dense_layers(state)
     widths = scaled_widths(net, width)
-    for spec in specs:
-        if spec.kind != "dense":
-            raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")
 
     kept = None if store is None else Store(store, net, specs, max(widths), seed, dtype, method)
     results = {} if kept is None else kept.load(samples)

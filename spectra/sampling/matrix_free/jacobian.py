@@ -10,7 +10,7 @@ from numpy.random import SeedSequence
 from scipy.sparse.linalg import LinearOperator
 
 from ...errors import ConvergenceError
-from ..forward import RESCALE, _is_homogeneous
+from ..forward import RESCALE, is_homogeneous
 from .weights import Weights, child, redrawn_weights
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def layer_product(
     # directions see of a deep narrow net.
     x, tangent = np.random.default_rng(child(stream, 0)).standard_normal((2, widths[0]))
     x *= np.sqrt(input_variance / np.mean(x**2))
-    homogeneous, log_scale = all(_is_homogeneous(spec) for spec in specs), 0.0
+    homogeneous, log_scale = all(is_homogeneous(spec) for spec in specs), 0.0
     layers: list[Weights] = []
     slopes: list[np.ndarray] = []
     q, chi, sizes = np.empty(len(specs)), np.empty(len(specs)), np.ones(len(specs))

@@ -13,7 +13,8 @@ from scipy.sparse.linalg import LinearOperator
 
 from ...errors import ConfigError
 from ...network.meanfield import mean_field
-from ..memory import _physical_memory
+from ..forward import dense_layers
+from ..memory import physical_memory
 from ..parallel import parallel
 from ..run import Progress
 from ..widths import scaled_widths, whole_number
@@ -25,7 +26,7 @@ from .top import largest_eigenvalue
 from .weights import child, random_signs
 
 if TYPE_CHECKING:
-    from ...network.config import LayerSpec, Network
+    from ...network.config import Network
 
 TOLERANCE = 1e-6
 _FAMILY = 1  # apart from the streams of `spectra.sampling.sample`
@@ -108,10 +109,7 @@ def sample(
     refuse_bases_beyond_memory(net, width, probes, steps)
     widths = scaled_widths(net, width)
     state = mean_field(net)
-    specs: list[LayerSpec] = [run.spec for run in state.runs for _ in range(run.repeat)]
-    for spec in specs:
-        if spec.kind != "dense":
-            raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")
+    specs = dense_layers(state)
     stopped = Event()
 
     def one(stream: SeedSequence) -> tuple[_Run, LayerProduct]:
@@ -135,7 +133,7 @@ def sample(
 def jacobian(net: Network, width: int | None = None, index: int = 0, seed: int = 0, *, memory: float = 0.0) -> Any:
     """J of network `index` of `sample(net, width, …, seed)`, as scipy's `LinearOperator` (N_L, N_0)."""
     widths, state = scaled_widths(net, width), mean_field(net)
-    specs = [run.spec for run in state.runs for _ in range(run.repeat)]
+    specs = dense_layers(state)
     stream = _streams(seed, widths, index + 1)[index]
     product = layer_product(specs, widths, state.input_variance, stream, memory=memory)
     return float(np.exp(product.log_scale)) * product
@@ -259,7 +257,7 @@ def _streams(seed: int, widths: tuple[int, ...], count: int) -> list[SeedSequenc
 
 def refuse_bases_beyond_memory(net: Network, width: int | None, probes: int, steps: int) -> None:
     """Raise `ConfigError` where the Krylov bases of one network, and its slopes, are more than the machine's memory."""
-    memory = _physical_memory()
+    memory = physical_memory()
     if memory is None:
         return
     # The width by itself first: where it is no double, neither are the others.

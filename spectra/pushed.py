@@ -59,6 +59,8 @@ class PushedDensity:
         high = np.full(mass.shape, min(self.high, self.low + 1400.0))
         for _ in range(100):
             middle = 0.5 * (low + high)
+            if np.all((middle <= low) | (middle >= high)):
+                break
             above = self.mass_beyond(middle) > mass
             low, high = np.where(above, middle, low), np.where(above, high, middle)
         # Of the two neighbours the one that has all of `mass` beyond it: at the top of a law they may differ by much.

@@ -42,6 +42,7 @@ def prediction_to_dict(
     where = np.asarray(at, float) if at is not None else density_points(law, points)
     power_sums = np.asarray(pred.moments(max(moments, 2)), float)
     low, high = singular.support()
+    quantiles = dict(zip(QUANTILES, singular.icdf(QUANTILES).tolist(), strict=True))
     result = {
         "schema": SCHEMA,
         "network": resolved(pred.network, field),
@@ -69,8 +70,8 @@ def prediction_to_dict(
             "min": low,
             "max": high,
             "mean": singular.moment(1),
-            "median": singular.icdf(0.5),
-            "quantiles": {str(p): singular.icdf(p) for p in QUANTILES},
+            "median": quantiles[0.5],
+            "quantiles": {str(p): s for p, s in quantiles.items()},
         },
         "density": {"lambda": list(at) if at is not None else where, "pdf": law.pdf(where)},
         "checks": {

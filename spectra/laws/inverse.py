@@ -24,6 +24,8 @@ _OCTAVES = np.concatenate([-(2.0 ** np.arange(12.0, -5.0, -1.0)), [0.0], 2.0 ** 
 _TOWARDS = np.geomspace(1e-9, 0.5, 120)
 _FRACTIONS = np.concatenate([[0.0], _TOWARDS, 1.0 - _TOWARDS[:-1], [1.0], np.linspace(0.0, 1.0, 240)[1:-1]])
 
+_GAUSS = np.polynomial.legendre.leggauss(20)
+
 
 class SlopeDensity:
     """Density on the cut of the law of t = φ'(h)²/mean, h ~ N(0, variance).
@@ -151,7 +153,7 @@ class SlopeDensity:
     def _mass_beside(self, zero: SlopeZero, side: int, t: Array) -> Array:
         """P(h between a zero of φ' and where φ'² = t·mean), with relative accuracy however small t is."""
         distance = zero.displacement(zero.towards(side) * np.sqrt(t * self.mean))
-        nodes, weights = np.polynomial.legendre.leggauss(20)
+        nodes, weights = _GAUSS
         x = zero.place + distance[:, None] * (0.5 * (1.0 + nodes))
         return 0.5 * np.abs(distance) * (self._gauss(x.ravel()).reshape(x.shape) @ weights)
 

@@ -52,9 +52,21 @@ def test_operations_undo_each_other_over_every_ring(name: str) -> None:
     assert is_like(one_plus.log().exp().coefficients, [Fraction(1), *COEFFICIENTS[1:]])
     root = one_plus.power(ring.number(Fraction(1, 2)))
     assert is_like((root * root).coefficients, one_plus_of())
+    # A fraction will do wherever an element of the ring does.
+    assert is_like(one_plus.power(Fraction(1, 2)).coefficients, [fraction_of(c) for c in rational_root().coefficients])
+    assert is_like((a + Fraction(1, 3)).coefficients, [Fraction(1, 3), *COEFFICIENTS[1:]])
     assert is_like(a.times_x().over_x().coefficients, COEFFICIENTS)
     doubled = [c * 2**k for k, c in enumerate(COEFFICIENTS)]
     assert is_like(a.at_multiple(ring.number(2)).coefficients, doubled)
+
+
+def rational_root() -> Any:
+    ring = rationals()
+    return (series_of(ring) + ring.number(1)).power(ring.number(Fraction(1, 2)))
+
+
+def fraction_of(number: Any) -> Fraction:
+    return Fraction(int(number.p), int(number.q))
 
 
 def one_plus_of() -> list[Fraction]:
@@ -67,7 +79,7 @@ def test_logarithm_and_composition_are_sympys() -> None:
     expected = sympy.series(sympy.log(1 + text), x, 0, ORDER).removeO()
     ring = rationals()
     found = (series_of(ring) + ring.number(1)).log()
-    wanted = [Fraction(int(c.p), int(c.q)) for c in (expected.coeff(x, k) for k in range(ORDER))]
+    wanted = [fraction_of(c) for c in (expected.coeff(x, k) for k in range(ORDER))]
     assert is_like(found.coefficients, wanted)
 
 

@@ -35,11 +35,12 @@ class PowerSeries(ABC):
         """A series over the same ring, of order len(coefficients)."""
 
     @abstractmethod
-    def __add__(self: Series, other: Series | Any) -> Series: ...
+    def __add__(self: Series, other: Series | Any) -> Series:
+        """Sum with a series, or with an element of the ring or a fraction."""
 
     @abstractmethod
     def __mul__(self: Series, other: Series | Any) -> Series:
-        """Product with a series, or with an element of the ring."""
+        """Product with a series, or with an element of the ring or a fraction."""
 
     @abstractmethod
     def inverse(self: Series) -> Series:
@@ -110,9 +111,13 @@ class PlainSeries(PowerSeries):
     def __add__(self, other: Any) -> PlainSeries:
         if isinstance(other, PlainSeries):
             return PlainSeries([a + b for a, b in zip(self._a, other._a, strict=False)])
+        if isinstance(other, Fraction):
+            other = _over(self._a[0] * 0 + other.numerator, other.denominator)
         return PlainSeries([self._a[0] + other, *self._a[1:]])
 
     def __mul__(self, other: Any) -> PlainSeries:
+        if isinstance(other, Fraction):
+            return PlainSeries([_over(a * other.numerator, other.denominator) for a in self._a])
         if not isinstance(other, PlainSeries):
             return PlainSeries([a * other for a in self._a])
         n = min(self.order, other.order)
@@ -200,12 +205,14 @@ class FlintSeries(PowerSeries):
     def __add__(self, other: Any) -> FlintSeries:
         if isinstance(other, FlintSeries):
             return self._do(lambda a, b: a + b, other)
-        return self._do(lambda a: a + other)
+        number = _flint(other)
+        return self._do(lambda a: a + number)
 
     def __mul__(self, other: Any) -> FlintSeries:
         if isinstance(other, FlintSeries):
             return self._do(lambda a, b: a * b, other)
-        return self._do(lambda a: a * other)
+        number = _flint(other)
+        return self._do(lambda a: a * number)
 
     def inverse(self) -> FlintSeries:
         """1/a, a_0 a unit."""
@@ -367,6 +374,13 @@ def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     for x, y in zip(a[1:], b[1:], strict=True):
         total = total + x * y
     return total
+
+
+def _flint(x: Any) -> Any:
+    """FLINT knows no fractions of Python's."""
+    from flint import fmpq
+
+    return fmpq(x.numerator, x.denominator) if isinstance(x, Fraction) else x
 
 
 def _over(x: Any, k: int) -> Any:

@@ -36,6 +36,8 @@ ROWS = (
     ("convolve",),
     ("network",),
     ("exact",),
+    ("correlated.blocks", "correlated.grid", "correlated.messages"),
+    ("correlated",),
     ("reading", "record", "files"),
     ("sampling.ensemble", "sampling.condition", "sampling.spread", "sampling.reflectors", "sampling.weights"),
     ("sampling.arrays", "sampling.parallel"),

@@ -1,0 +1,105 @@
+"""Solving the equation of a chain of blocks at many λ: Anderson's acceleration, every point verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._types import Array
+from .equation import BlockEquation
+
+# Relative residual to stop at, residual of a point that counts as solved, and steps at most.
+STOP, SOLVED, MAX_STEPS = 1e-13, 1e-10, 300
+# Points that are solved, and no better after so many steps, are as good as rounding allows.
+PATIENCE = 6
+# Distances from the axis, relative to |u|, of the way to it, and residual to stop at on the way.
+BELOW, GLANCE = (0.3, 0.05), 1e-4
+# Steps remembered; plain ones before that.
+MEMORY, PLAIN = 8, 2
+# Part of a plain step.
+DAMPING = 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A and B (M, L), ψ (M,), relative residual (M,), and whether all lie in the lower half plane (M,)."""
+
+    a: Array
+    b: Array
+    psi: Array
+    residual: Array
+    inside: Array
+
+    @property
+    def solved(self) -> Array:
+        """Which points count, (M,)."""
+        return self.inside & (self.residual < SOLVED)
+
+
+def zeta_of(u: Array) -> Array:
+    """√u in the lower half plane: u on the real axis is its limit from below, λ from above."""
+    root: Array = np.sqrt(np.asarray(u, complex))
+    return np.where(root.imag > 0.0, -root, root)
+
+
+def solve(
+    equation: BlockEquation, u: Array, start: tuple[Array, Array] | None = None, *, stop: float = STOP
+) -> Solution:
+    """Solve at u (M,), Im u ≤ 0; `start`: A and B (M, L) nearby; `stop`: relative residual to stop at.
+
+    Without a start u on the real axis is reached from below, where the solution is unique: on the axis itself real
+    points solve the equation, too.
+    """
+    u = np.asarray(u, complex)
+    if start is None:
+        for below in BELOW:
+            found = _solved(equation, u - 1j * below * np.abs(u), start, GLANCE)
+            start = found.a, found.b
+    return _solved(equation, u, start, stop)
+
+
+def _solved(equation: BlockEquation, u: Array, start: tuple[Array, Array] | None, stop: float) -> Solution:
+    zeta = zeta_of(u)
+    points, depth = zeta.size, equation.depth
+    x: Array = np.full((points, 2 * depth), -0.01j)
+    if start is not None:
+        x = np.concatenate(start, axis=1).astype(complex)
+    residual = np.full(points, np.inf)
+    psi = np.zeros(points, complex)
+    active = np.arange(points)
+    history: list[tuple[Array, Array]] = []
+    stale = np.zeros(points, int)
+    best: Array = x.copy()
+    for count in range(MAX_STEPS):
+        here = x[active]
+        new_a, new_b, value = equation.step(zeta[active], here[:, :depth], here[:, depth:])
+        miss = np.concatenate([new_a, new_b], axis=1) - here
+        size = np.max(np.abs(miss), axis=1) / np.maximum(np.max(np.abs(here + miss), axis=1), 1e-300)
+        before = residual[active]
+        better = ~(size >= before)
+        rows = active[better]
+        residual[rows], psi[rows], best[rows] = size[better], value[better], here[better]
+        stale[active] = np.where(size < 0.5 * before, 0, stale[active] + 1)
+        going = ~((size < stop) | ((residual[active] < SOLVED) & (stale[active] > PATIENCE)))
+        history = [(point[going], missed[going]) for point, missed in history]
+        active, here, miss = active[going], here[going], miss[going]
+        if not active.size:
+            break
+        history.append((here, miss))
+        history = history[-MEMORY:]
+        x[active] = here + DAMPING * miss if count < PLAIN or len(history) < 2 else _accelerated(history)
+        # Beyond the real axis lies the conjugate of what is looked for.
+        x[active] -= 2j * np.maximum(x[active].imag, 0.0)
+    a, b = best[:, :depth], best[:, depth:]
+    inside = np.all(best.imag <= 1e-13 * np.abs(best), axis=1)
+    return Solution(a, b, psi, residual, inside)
+
+
+def _accelerated(history: list[tuple[Array, Array]]) -> Array:
+    """Anderson's step: the combination of the last points whose misses, linearly, vanish."""
+    points = np.stack([x for x, _ in history], axis=2)
+    misses = np.stack([f for _, f in history], axis=2)
+    steps, turns = np.diff(points, axis=2), np.diff(misses, axis=2)
+    part = np.linalg.pinv(turns, rcond=1e-10) @ misses[:, :, -1:]
+    return (points[:, :, -1:] + misses[:, :, -1:] - (steps + turns) @ part)[:, :, 0]

@@ -22,8 +22,8 @@ from .deep import BernoulliLimit, DeepLimit, SmoothLimit
 
 # Variances q* among which the smallest with the right Var is looked for.
 SMALLEST, LARGEST, PER_DECADE = 1e-14, 1e6, 4
-# Quantiles of either law, the limit's being cheap, between which distribution functions are compared.
-QUANTILES, FEW_QUANTILES = 1000, 100
+# Places at which distribution functions are compared: quantiles of the limit, and as many at equal distances.
+PLACES = 800
 
 
 def layer_variance(activation: Any, q: float) -> float:
@@ -207,11 +207,12 @@ def approach(activation: str | Mapping[str, Any] | Activation, variance: float, 
 
 
 def wasserstein(finite: SingularValueLaw, limit: SingularValueLaw) -> float:
-    """∫ |F − F'| ds by trapezoids between quantiles and atoms of both laws."""
+    """∫ |F − F'| ds by trapezoids between quantiles, equidistant points, and atoms of both laws."""
     laws = (finite, limit)
-    steps = (np.linspace(0.0, math.pi, count + 1) for count in (FEW_QUANTILES, QUANTILES))
-    quantiles = [law.icdf(0.5 - 0.5 * np.cos(angle)) for law, angle in zip(laws, steps, strict=True)]
-    s = np.unique(np.concatenate([*quantiles, [atom.location for law in laws for atom in law.atoms]]))
+    quantiles = limit.icdf(0.5 - 0.5 * np.cos(np.linspace(0.0, math.pi, PLACES + 1)))
+    ends = np.sqrt([law.spectrum.effective_support for law in laws])
+    between = np.linspace(ends.min(), ends.max(), PLACES + 1)
+    s = np.unique(np.concatenate([quantiles, between, [atom.location for law in laws for atom in law.atoms]]))
     after = [np.asarray(law.cdf(s)) for law in laws]
     before = []
     for law, values in zip(laws, after, strict=True):

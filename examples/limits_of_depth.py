@@ -1,8 +1,8 @@
-"""What is left of a net as its depth grows without bound?
+"""What is left of a net as its depth grows without bound.
 
 With orthogonal weights on the edge of chaos, and q* so small that the variance of JJᵀ stays at σ_0² = 1/4: one of two
-laws, whatever the activation. Hard-tanh and the shifted ReLU, linear at 0 and flat beyond, lead to one with an atom; erf
-and a smoothed ReLU to one without. With Gaussian weights there is no limit: s_max² grows like e L, and only s^{1/L}
+laws, whatever the activation. Hard-tanh and the shifted ReLU, linear at 0 and flat beyond, lead to one with an atom;
+erf and a smoothed ReLU to one without. With Gaussian weights there is no limit: s_max² grows like e L, and only s^{1/L}
 settles, to the triangular law.
 
 Saves limits_of_depth.png and gaussian_depth.png.
@@ -32,7 +32,9 @@ for name, nets in cases.items():
     limit = nets[0].limit.spectrum()
     for net in nets:
         end = net.prediction.spectrum.bulks[-1][1]
-        print(f"{name:14s} {net.depth:6d} {net.q_star:10.6f} {net.distance:23.6f} {end:17.6f} {limit.bulks[-1][1]:7.4f}")
+        print(
+            f"{name:14s} {net.depth:6d} {net.q_star:10.6f} {net.distance:23.6f} {end:17.6f} {limit.bulks[-1][1]:7.4f}"
+        )
 Path("limits_of_depth.png").write_bytes(figure_bytes(approach_figure(cases)))
 
 # Gaussian weights: the largest singular value, exactly and from the first three moments.

@@ -10,7 +10,15 @@ import pytest
 
 from spectra import predict
 from spectra.errors import ConfigError
-from spectra.limits import BernoulliLimit, SmoothLimit, approach, fixed_spread, layer_variance, limit_of, network_of_spread
+from spectra.limits import (
+    BernoulliLimit,
+    SmoothLimit,
+    approach,
+    fixed_spread,
+    layer_variance,
+    limit_of,
+    network_of_spread,
+)
 
 # max(x + 1/2, 0) − 1/2 smoothed by a normal law of width 1/4, less its value at 0.
 SMOOTHED = {"expr": "(x + 1/2)*normal_cdf(4*x + 2) + normal_pdf(4*x + 2)/4 - normal_cdf(2)/2 - normal_pdf(2)/4"}
@@ -57,7 +65,12 @@ def test_activations_without_limit_are_told_why(activation: Any, why: str) -> No
         ("tanh", 100, 0.25, 0.01930793629965),
         ("erf", 1000, 0.25, 0.00727902462688840992),
         # Closed form at 1e9 layers, where L · Var in doubles would have lost eight digits.
-        ("erf", 10**9, 0.25, (math.sqrt(2 * 2.5e-10 + 2.5e-10**2) * (1 + 2.5e-10) + 2 * 2.5e-10 + 2.5e-10**2) / math.pi),
+        (
+            "erf",
+            10**9,
+            0.25,
+            (math.sqrt(2 * 2.5e-10 + 2.5e-10**2) * (1 + 2.5e-10) + 2 * 2.5e-10 + 2.5e-10**2) / math.pi,
+        ),
     ],
 )
 def test_variance_for_a_spread(activation: str, depth: int, variance: float, q: float) -> None:
@@ -66,7 +79,9 @@ def test_variance_for_a_spread(activation: str, depth: int, variance: float, q: 
 
 def test_variance_of_a_layer() -> None:
     """Table 1 of Pennington, Schoenholz, Ganguli: erf (1 + πq)/√(1 + 2πq) − 1."""
-    assert layer_variance("erf", 0.3) == pytest.approx((1 + 0.3 * math.pi) / math.sqrt(1 + 0.6 * math.pi) - 1, rel=1e-13)
+    assert layer_variance("erf", 0.3) == pytest.approx(
+        (1 + 0.3 * math.pi) / math.sqrt(1 + 0.6 * math.pi) - 1, rel=1e-13
+    )
     assert layer_variance("hardtanh", 0.3) == pytest.approx(1 / math.erf(1 / math.sqrt(0.6)) - 1, rel=1e-13)
     # 8 q² and 4 (φ''/φ')² q to leading order.
     assert layer_variance("tanh", 1e-8) == pytest.approx(8e-16, rel=1e-6)
@@ -145,7 +160,7 @@ def test_figures_have_what_they_show() -> None:
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["L = 2", "L = 32", "limit"]
     rates = figure.axes[2].lines
-    assert [tuple(line.get_xdata()) for line in rates] == [(2.0, 32.0)] * 2
+    assert [tuple(np.asarray(line.get_xdata())) for line in rates] == [(2.0, 32.0)] * 2
     one = np.array([1.0, 2.0])
     edges = {"depth": one, "exact": one, "leading": 1.1 * one, "corrected": 1.01 * one}
     gaussian = gaussian_figure(edges, {"L = 1": (one, one)}, {"exact": (one / 4, -one, 0 * one)})

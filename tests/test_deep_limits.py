@@ -17,6 +17,7 @@ from spectra import affine, free_cumulants, free_power, free_product, moments, r
 from spectra.laws import MarchenkoPastur
 from spectra.limits import BernoulliLimit, SmoothLimit
 from spectra.line.assembly import spectrum_of
+from spectra.line.products import Product, ProductPower
 
 LIMITS = {"smooth": SmoothLimit, "bernoulli": BernoulliLimit}
 VARIANCES = (1e-6, 1e-2, 0.25, 0.9999, 1.0, 1.5, 4.0, 40.0)
@@ -64,10 +65,17 @@ def test_golden_values(law: Any, what: str, at: float, value: float) -> None:
     assert getattr(law.spectrum(), what)(at) == pytest.approx(value, rel=1e-15)
 
 
-@pytest.mark.parametrize(("t", "end", "value"), [
-    (0.5, 1, 3.2974425414002563), (1, 1, 4.8571781361967818), (4, 1, 13.3454339321245), (4, 0, 0.0013724273771754725),
-    (0.25, 0, 0.32131892081), (0.25, 1, 2.42376260044),
-])
+@pytest.mark.parametrize(
+    ("t", "end", "value"),
+    [
+        (0.5, 1, 3.2974425414002563),
+        (1, 1, 4.8571781361967818),
+        (4, 1, 13.3454339321245),
+        (4, 0, 0.0013724273771754725),
+        (0.25, 0, 0.32131892081),
+        (0.25, 1, 2.42376260044),
+    ],
+)
 def test_golden_edges_of_the_smooth_limit(t: float, end: int, value: float) -> None:
     assert SmoothLimit(t).spectrum().support()[end] == pytest.approx(value, rel=3e-12 if t == 0.25 else 3e-16)
 
@@ -94,7 +102,7 @@ def test_density_is_that_of_the_definition(kind: str, t: float) -> None:
 
 @pytest.mark.parametrize("t", VARIANCES)
 def test_edges_are_critical_points(t: float) -> None:
-    """d log z/dw = 0, by mpmath's root finder; w = −1/2 ± √(1/4 + 1/t), and 1/(t − 1)."""
+    """D log z/dw = 0, by mpmath's root finder; w = −1/2 ± √(1/4 + 1/t), and 1/(t − 1)."""
     with mp.workdps(40):
         number = mp.mpf(t)
         found = []
@@ -212,7 +220,9 @@ def test_bernoulli_limit_at_zero() -> None:
     for lam in (1e-4, 1e-300):
         with mp.workdps(30):
             w = lambertw(-0.5 / lam)  # a start
-            root = mp.findroot(lambda v: v + mp.log(v) - mp.log(mp.mpf(0.5) / lam) + 1j * mp.pi, mp.mpc(w.real, -w.imag))
+            root = mp.findroot(
+                lambda v, lam=lam: v + mp.log(v) - mp.log(mp.mpf(0.5) / lam) + 1j * mp.pi, mp.mpc(w.real, -w.imag)
+            )
             theta = -root.imag
             below = (mp.pi - theta - mp.mpf("0.5") * mp.atan2(theta, mp.mpf("0.5") - theta * mp.cot(theta))) / mp.pi
         assert found.cdf(lam) == pytest.approx(float(below), rel=1e-13)
@@ -261,8 +271,13 @@ def test_the_curve_engine_finds_the_same_law() -> None:
 def test_spreads_add_under_free_multiplication() -> None:
     x = np.linspace(0.3, 2.0, 9)
     whole = SmoothLimit(0.5).spectrum()
-    for law in (free_product(SmoothLimit(0.2), SmoothLimit(0.3)), free_power(SmoothLimit(0.25), 2)):
+    for law in (Product(SmoothLimit(0.2), SmoothLimit(0.3)), ProductPower(SmoothLimit(0.25), 2)):
         assert law.spectrum().pdf(x) == pytest.approx(whole.pdf(x), rel=1e-11)
+    for kind in LIMITS.values():
+        assert free_product(kind(Fraction(1, 5)), kind(Fraction(3, 10))) == kind(Fraction(1, 2))
+        assert free_power(kind(0.25), 2) == kind(0.5)
+    both = free_product(SmoothLimit(0.25), BernoulliLimit(0.25), SmoothLimit(0.5))
+    assert s_transform(both, 0.5) == pytest.approx(math.exp(-0.75 * 0.5 - 0.25 / 3), rel=1e-12)
     product = free_product(SmoothLimit(0.25), MarchenkoPastur(0.5))
     assert moments(product, 3) == pytest.approx([1.0, 1.75, 127 / 32], rel=1e-13)
     assert product.spectrum().total_mass == pytest.approx(1.0, abs=1e-11)

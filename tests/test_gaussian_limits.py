@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,14 +44,16 @@ def test_edge_of_linear_nets(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", [1, 3, 64, 4096])
 def test_edge_is_that_of_the_engine(depth: int) -> None:
-    assert predict(Network(depth=depth, **LINEAR)).spectrum.support()[1] == pytest.approx(gaussian_edge(depth), rel=1e-13)
+    assert predict(Network(depth=depth, **LINEAR)).spectrum.support()[1] == pytest.approx(
+        gaussian_edge(depth), rel=1e-13
+    )
     relu = Network(depth=depth, activation="relu", sigma_w="critical", sigma_b=0.0)
     assert predict(relu).spectrum.support()[1] == pytest.approx(gaussian_edge(depth, 0.5), rel=1e-13)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 def test_edge_to_the_next_order(share: float) -> None:
-    """e (L/p + 1 − 1/(2p)): what is left shrinks like 1/L, absolutely."""
+    """E (L/p + 1 − 1/(2p)): what is left shrinks like 1/L, absolutely."""
     left = [gaussian_edge(n, share) - math.e * (n / share + 1 - 0.5 / share) for n in (1000, 4000)]
     assert left[0] / left[1] == pytest.approx(4.0, rel=0.02)
 
@@ -173,7 +176,7 @@ def test_exponents_of_scalars_and_pairs() -> None:
         # N = 1: E log|z| = −(γ + log 2)/2.
         assert gaussian_exponents(1)[0] == pytest.approx(float(-(mp.euler + mp.log(2)) / 2), rel=1e-15)
         # N = 2, σ_w = 3: E log of the length of a vector of two normals of variance 9/2.
-        length = mp.quad(lambda r: mp.log(r) * r / 4.5 * mp.exp(-(r**2) / 9), [0, 3, 30])
+        length: Any = mp.quad(lambda r: mp.log(r) * r / 4.5 * mp.exp(-(r**2) / 9), [0, 3, 30])
         assert gaussian_exponents(2, 3.0)[0] == pytest.approx(float(length), rel=1e-12)
 
 
@@ -194,7 +197,7 @@ def test_exponents_of_sampled_products(widths: tuple[int, ...]) -> None:
     for _ in range(20):
         product = GradedProduct(widths[0])
         for _ in range(cycles):
-            for before, after in zip(widths, widths[1:], strict=False):
+            for before, after in pairwise(widths):
                 product.multiply(rng.standard_normal((after, before)) / math.sqrt(before), np.ones(after))
         logs.append(product.log_singular_values()[: min(widths)])
     depth = cycles * (len(widths) - 1)

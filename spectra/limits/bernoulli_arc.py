@@ -172,7 +172,7 @@ class _Angle:
 
     @cached_property
     def cotangent(self) -> Array:
-        """cot θ."""
+        """Cot θ."""
         return np.where(self.theta < 1, 1, -1) / np.tan(np.where(self.theta < 1, self.theta, self.rest))
 
     @cached_property
@@ -219,9 +219,9 @@ def _angle_at(drop: Array) -> _Angle:
             break
     residual = np.abs(_drop(at) / drop - 1)
     if not np.all(residual < CERTIFIED):
+        where = float(drop[~(residual < CERTIFIED)][0])
         raise ConvergenceError(
-            f"the Bernoulli limit has no certified root at log λ = {float(np.asarray(drop)[~(residual < CERTIFIED)][0])} "
-            "below its edge",
+            f"the Bernoulli limit has no certified root where log λ is {where} below its edge",
             residual=float(np.max(residual)),
             tolerance=CERTIFIED,
         )

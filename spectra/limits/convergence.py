@@ -195,7 +195,9 @@ class Approach:
         return finite.bulks[-1][1] / limit.bulks[-1][1] - 1.0
 
 
-def approach(activation: str | Mapping[str, Any] | Activation, variance: float, depths: Sequence[int]) -> list[Approach]:
+def approach(
+    activation: str | Mapping[str, Any] | Activation, variance: float, depths: Sequence[int]
+) -> list[Approach]:
     """Nets of these depths, all of variance σ_0², beside the limit of their class.
 
     Raises

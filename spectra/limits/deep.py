@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from ..line.assembly import Found
 from ..line.law import LineLaw
 from ..line.numbers import Number, exactly
 from ..line.trace import FLAT, Trace, same_side
-from ..spectrum import ArcDensity, SingularValueLaw, Spectrum
+from ..spectrum import SingularValueLaw, Spectrum
 from ..transforms import moments, s_transform
 from .bernoulli_arc import BernoulliArc
 from .smooth_arc import SmoothArc
 
 if TYPE_CHECKING:
     from ..exact.power_series import Ring
+    from ..law import Law
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,27 @@ class DeepLimit(LineLaw):
     @property
     def singular_values(self) -> SingularValueLaw:
         """Law of the singular values s = √λ."""
-        spectrum = self.spectrum()
-        assert isinstance(spectrum, Spectrum), "a law on the half-line is held in log λ; please report"
-        return SingularValueLaw(spectrum)
+        return SingularValueLaw(self.spectrum())
+
+    def spectrum(self) -> Spectrum:
+        """Density, distribution function, quantiles, bulk and atom; computed once, by closed forms.
+
+        Raises
+        ------
+        ConvergenceError : a root, when it is asked for, failed its certificate.
+        """
+        return self._spectrum
+
+    @cached_property
+    def _spectrum(self) -> Spectrum:
+        arc = self._arc
+        atoms = tuple((-math.log(place), mass) for place, mass in self.marks if mass > 0.0)
+        log_support = arc.high, min([arc.low, *(u for u, _ in atoms)])
+        return Spectrum((arc,), atoms, 0.0, log_support, self._log_moments, 0.0)
+
+    @cached_property
+    def _found(self) -> Found:
+        return Found(self._spectrum, self._arc.residual, ())
 
     def moment_list(self, ring: Ring, order: int) -> list[Any]:
         """m_n = (1/n) Σ_{k<n} a_k (n σ_0²)^k/k!, exactly."""
@@ -92,13 +112,8 @@ class DeepLimit(LineLaw):
         return np.array(found)
 
     @cached_property
-    def _arc(self) -> ArcDensity:
+    def _arc(self) -> SmoothArc | BernoulliArc:
         raise NotImplementedError
-
-    def _assembled(self, residual: float, log_support: tuple[float, float]) -> Found:
-        atoms = tuple((-math.log(place), mass) for place, mass in self.marks if mass > 0.0)
-        spectrum = Spectrum((self._arc,), atoms, 0.0, log_support, self._log_moments, 0.0)
-        return Found(spectrum, residual, ())
 
 
 @dataclass(frozen=True)
@@ -144,7 +159,7 @@ class SmoothLimit(DeepLimit):
         return _trace(z, g, w, dz[None], ((1.0 - n * w) * np.exp(-n * w))[None], one, log_u, sizes)
 
     def start(self, z: Array) -> Array:
-        """w = 1/z."""
+        """W = 1/z."""
         return (1.0 / z)[None]
 
     @property
@@ -164,10 +179,6 @@ class SmoothLimit(DeepLimit):
     @cached_property
     def _arc(self) -> SmoothArc:
         return SmoothArc(float(self.variance))
-
-    @cached_property
-    def _found(self) -> Found:
-        return self._assembled(self._arc.residual, (self._arc.high, self._arc.low))
 
 
 @dataclass(frozen=True)
@@ -213,7 +224,7 @@ class BernoulliLimit(DeepLimit):
         return _trace(z, g, w, dz[None], dg[None], (1.0 / away**2)[None], log_u, sizes)
 
     def start(self, z: Array) -> Array:
-        """w = 1/z."""
+        """W = 1/z."""
         return (1.0 / (1.0 + z))[None]
 
     @property
@@ -236,10 +247,15 @@ class BernoulliLimit(DeepLimit):
     def _arc(self) -> BernoulliArc:
         return BernoulliArc(float(self.variance))
 
-    @cached_property
-    def _found(self) -> Found:
-        t = float(self.variance)
-        return self._assembled(self._arc.residual, (math.inf, -t if t < 1.0 else self._arc.low))
+
+def joined(laws: Sequence[Law]) -> list[Law]:
+    """The laws, those of one class multiplied: exp(−a w) exp(−b w) = exp(−(a + b) w)."""
+    rest: list[Law] = [law for law in laws if not isinstance(law, DeepLimit)]
+    for kind in (SmoothLimit, BernoulliLimit):
+        variances = [law.variance for law in laws if isinstance(law, kind)]
+        if variances:
+            rest.append(kind(sum(variances)))
+    return rest
 
 
 def _trace(z: Array, g: Array, w: Array, dz: Array, dg: Array, dw: Array, log_u: Array, sizes: Array) -> Trace:
@@ -252,7 +268,9 @@ def _trace(z: Array, g: Array, w: Array, dz: Array, dg: Array, dw: Array, log_u:
     valid = (turn >= -FLAT * relative) & (turn <= np.pi + FLAT * relative)
     valid &= same_side(-w, np.abs(w), z, sizes) & same_side(-g, np.abs(g) * relative, z, sizes)
     nothing = np.empty((0, z.size))
-    return Trace(z, g, w, dz, dg, dw, nothing, np.empty((0, 1, z.size)), valid, ((-dw[None], dz),), sizes[None], np.abs(w))
+    return Trace(
+        z, g, w, dz, dg, dw, nothing, np.empty((0, 1, z.size)), valid, ((-dw[None], dz),), sizes[None], np.abs(w)
+    )
 
 
 @s_transform.register

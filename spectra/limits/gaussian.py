@@ -1,4 +1,4 @@
-"""Deep nets with Gaussian weights have no limit: λ_max ~ e L.  That edge exactly, and as a series in 1/L for any net."""
+"""Deep nets with Gaussian weights have no limit, λ_max ~ e L: that edge exactly, and as a series in 1/L for any net."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def gaussian_edge(depth: float, share: float = 1.0) -> float:
     if not (math.isfinite(depth) and depth >= 1.0):
         raise ConfigError(f"`gaussian_edge(depth={depth})`: `depth` must be a number ≥ 1.")
     if not 0.0 < share <= 1.0:
-        raise ConfigError(f"`gaussian_edge(share={share})`: `share` must lie in (0, 1]: the share of units with φ' ≠ 0.")
+        raise ConfigError(
+            f"`gaussian_edge(share={share})`: `share` must lie in (0, 1]: the share of units with φ' ≠ 0."
+        )
     w = 2.0 * share / (depth - 1.0 + math.sqrt((depth - 1.0) ** 2 + 4.0 * depth * share))
     return (1.0 + w) / w * math.exp(depth * math.log1p(w / share))
 

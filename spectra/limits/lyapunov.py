@@ -1,4 +1,4 @@
-"""Lyapunov exponents, lim (1/L) log s of products of L layers: in the limit of width as a law, of Gaussian ones exactly.
+"""Lyapunov exponents, lim (1/L) log s of products of L layers: in the limit of width a law, of Gaussian ones exact.
 
 Width first, then depth: JJᵀ of L layers has S = S_1^L, and λ^{1/L} tends to a law whose quantiles are 1/S_1(p − 1).
 Depth first: exponents of N × N Gaussian matrices are digamma functions, and for N → ∞ the two agree.
@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -139,7 +140,7 @@ class LyapunovLaw:
         return result.reshape(x.shape)[()]
 
     def _logit(self, x: Array) -> Array:
-        """τ at x inside the support, with cdf = lost + (1 − lost)/(1 + e^{−τ}): a bracket from a table, then Illinois."""
+        """τ at x inside the support, cdf = lost + (1 − lost)/(1 + e^{−τ}): a bracket from a table, then Illinois."""
         nodes, values = self._table
         index = np.clip(np.searchsorted(values, x), 1, nodes.size - 1)
         low, high = nodes[index - 1], nodes[index]
@@ -202,7 +203,7 @@ class LyapunovLaw:
         return -0.5 * float(np.dot(self._shares, np.log(inverse))), top
 
     def _exponent(self, w: Array) -> Array:
-        """x where 1 + w of the law is at or below it."""
+        """X where 1 + w of the law is at or below it."""
         total = np.zeros(w.shape)
         for (law, _), share in zip(self.layers, self._shares, strict=True):
             total -= 0.5 * share * np.log(np.real(s_transform(law, w)))
@@ -262,7 +263,7 @@ def gaussian_exponents(widths: int | Sequence[int], sigma_w: float = 1.0) -> Arr
     i = np.arange(1, min(sizes) + 1)
     steps = [
         0.5 * (math.log(2.0 * sigma_w**2 / before) + digamma((after - i + 1) / 2.0))
-        for before, after in zip(sizes, sizes[1:], strict=False)
+        for before, after in pairwise(sizes)
     ]
     return np.mean(steps, axis=0)
 

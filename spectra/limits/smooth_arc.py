@@ -165,7 +165,7 @@ class SmoothArc:
         return first, second, np.maximum.accumulate(above)
 
     def _opened(self, place: Array) -> Array:
-        """arccos of the place relative to the edge, with the digits of the distance to it."""
+        """Arccos of the place relative to the edge, with the digits of the distance to it."""
         share = np.maximum(self._reach - np.abs(place), 0.0) / (2.0 * self._reach)
         angle = 2.0 * np.arcsin(np.sqrt(share)).astype(float)
         return np.where(place > 0.0, angle, math.pi - angle)
@@ -192,8 +192,9 @@ class SmoothArc:
         miss = self._miss(z, place)
         wrong = ~((miss < CERTIFIED) & (z.imag < 0.0) & (z.imag > -math.pi))
         if wrong.any():
+            where = float((place - 0.5 * self._t)[wrong][0])
             raise ConvergenceError(
-                f"`SmoothLimit({self.variance})`: no certified root at log λ = {float((place - 0.5 * self._t)[wrong][0])}",
+                f"`SmoothLimit({self.variance})`: no certified root at log λ = {where}",
                 residual=float(np.max(miss)),
                 tolerance=CERTIFIED,
             )
@@ -229,7 +230,9 @@ class SmoothArc:
 def _sinc_drop(b: Array) -> Array:
     """1 − sin b/b."""
     square = b * b
-    series = square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0 * (1.0 - square / 72.0 * (1.0 - square / 110.0))))
+    series = (
+        square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0 * (1.0 - square / 72.0 * (1.0 - square / 110.0))))
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(b < 0.05, series, 1.0 - np.sin(b) / b)
 

@@ -1,4 +1,4 @@
-"""Figures: of predictions, comparisons and checks, of laws on the line, and of great depth. The only importer of matplotlib."""
+"""Figures: of predictions, comparisons, checks, laws on the line, great depth. The only importer of matplotlib."""
 
 from .bench import bench_figure as bench_figure
 from .check import check_figure as check_figure

@@ -13,7 +13,8 @@ from mpmath import mp
 from scipy.integrate import quad
 from scipy.special import lambertw
 
-from spectra import affine, free_cumulants, free_power, free_product, moments, r_transform, s_transform, stieltjes
+from spectra import affine, free_cumulants, free_power, free_product, moments, parse_law, r_transform, s_transform, stieltjes
+from spectra.errors import ConfigError
 from spectra.laws import MarchenkoPastur
 from spectra.limits import BernoulliLimit, SmoothLimit
 from spectra.line.assembly import spectrum_of
@@ -298,3 +299,35 @@ def test_residual_nets_have_the_smooth_limit(c: float, top: float) -> None:
 def test_impossible_spreads_are_refused(kind: str, t: float) -> None:
     with pytest.raises(ValueError, match=r"`variance` must be positive and finite; at 0 the limit is the point mass"):
         LIMITS[kind](t)
+
+
+def test_other_sheets_are_not_valid() -> None:
+    """z = ((1 + w)/w) e^{tw} has solutions on other sheets of the logarithm, with Im w < 0 as well."""
+    law, z = SmoothLimit(4), 0.5 + 0.1j
+    right = -np.log(z)
+    found = []
+    for turns in (0, 1, 2):
+        with mp.workdps(20):
+            goal = mp.mpc(right) + 2j * mp.pi * turns
+            start = mp.mpc(0, -0.4 - math.pi * turns / 2)
+            w = mp.findroot(lambda w, goal=goal: mp.log(w / (1 + w)) - 4 * w - goal, start)
+        trace = law.trace(np.array([[complex(w)]]))
+        assert trace.z[0] == pytest.approx(z, rel=1e-12)
+        assert w.imag < 0
+        found.append(bool(trace.valid[0]))
+    assert found == [True, False, False]
+
+
+def test_limits_have_names_in_expressions() -> None:
+    assert parse_law("smooth_limit(1/4)") == SmoothLimit(Fraction(1, 4))
+    assert parse_law("bernoulli_limit(1/10)^2") == BernoulliLimit(Fraction(1, 5))
+    with pytest.raises(ConfigError, match=r"`variance` must be positive"):
+        parse_law("smooth_limit(0)")
+
+
+def test_picture_on_a_logarithmic_axis_shows_the_peak() -> None:
+    from spectra.plot import law_figure
+
+    axes = law_figure(BernoulliLimit(0.25).spectrum(), "").axes[0]
+    assert axes.get_xscale() == "log"
+    assert axes.get_ylim()[1] > max(np.nanmax(np.asarray(line.get_ydata(), float)) for line in axes.lines[:1])

@@ -63,7 +63,8 @@ def free_product(*laws: Law) -> Law:
     scale = math.prod(a for a in map(constant, laws) if a is not None)
     if scale == 0:
         return point(0)
-    known, others = ([law for law in some if constant(law) is None] for some in (known, joined(others)))
+    known = [law for law in known if constant(law) is None]
+    others = [law for law in joined(others) if constant(law) is None]
     if not known and not others:
         return point(scale)
     signed = [law for law in others if law.hull[0] < 0.0]

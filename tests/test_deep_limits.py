@@ -13,7 +13,17 @@ from mpmath import mp
 from scipy.integrate import quad
 from scipy.special import lambertw
 
-from spectra import affine, free_cumulants, free_power, free_product, moments, parse_law, r_transform, s_transform, stieltjes
+from spectra import (
+    affine,
+    free_cumulants,
+    free_power,
+    free_product,
+    moments,
+    parse_law,
+    r_transform,
+    s_transform,
+    stieltjes,
+)
 from spectra.errors import ConfigError
 from spectra.laws import MarchenkoPastur
 from spectra.limits import BernoulliLimit, SmoothLimit
@@ -243,6 +253,24 @@ def test_where_the_atom_meets_the_bulk(t: float) -> None:
     assert [a.mass for a in found.atoms] == ([pytest.approx(1 - t, rel=1e-8)] if t < 1 else [])
 
 
+def test_transform_on_the_bulk_at_any_size() -> None:
+    """G on the axis, from above: where λ is small beyond all that a grid in z would reach, too."""
+    lam = math.e * 3 * np.array([1e-290, 1e-9, 0.3])
+    g = stieltjes(BernoulliLimit(3), lam)
+    lambert = 3 / (lam * (3 + lambertw(-3 / lam)))
+    assert g.real == pytest.approx(lambert.real, rel=1e-12)
+    assert g.imag == pytest.approx(-np.abs(lambert.imag), rel=1e-12)
+    lam = SmoothLimit(60).spectrum().icdf([0.01, 0.5, 0.99])
+    w = lam * stieltjes(SmoothLimit(60), lam) - 1
+    assert (1 + w) / w * np.exp(60 * w) == pytest.approx(lam, rel=1e-11)
+    assert w.imag == pytest.approx(-math.pi * lam * SmoothLimit(60).spectrum().pdf(lam), rel=1e-12)
+    # Both routes, side by side.
+    z = np.array([[0.7, 3.0], [0.7 + 1e-9j, -1.0]])
+    both = stieltjes(SmoothLimit(0.25), z)
+    assert both.shape == (2, 2)
+    assert both[0, 0] == pytest.approx(both[1, 0], rel=1e-7)
+
+
 @pytest.mark.parametrize("kind", LIMITS)
 def test_transforms(kind: str) -> None:
     law = LIMITS[kind](0.25)
@@ -302,7 +330,7 @@ def test_impossible_spreads_are_refused(kind: str, t: float) -> None:
 
 
 def test_other_sheets_are_not_valid() -> None:
-    """z = ((1 + w)/w) e^{tw} has solutions on other sheets of the logarithm, with Im w < 0 as well."""
+    """Solutions of z = ((1 + w)/w) e^{tw} on other sheets of the logarithm have Im w < 0 as well."""
     law, z = SmoothLimit(4), 0.5 + 0.1j
     right = -np.log(z)
     found = []

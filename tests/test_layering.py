@@ -36,7 +36,7 @@ ROWS = (
     ("line", "powers"),
     ("convolve",),
     ("network",),
-    ("limits.gaussian", "limits.lyapunov"),
+    ("limits.gaussian", "limits.exponents", "limits.lyapunov"),
     ("exact",),
     ("reading", "record", "files"),
     ("sampling.ensemble", "sampling.condition", "sampling.spread", "sampling.reflectors", "sampling.weights"),

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from .deep import BernoulliLimit as BernoulliLimit
     from .deep import DeepLimit as DeepLimit
     from .deep import SmoothLimit as SmoothLimit
+    from .exponents import gaussian_exponent_variances as gaussian_exponent_variances
+    from .exponents import gaussian_exponents as gaussian_exponents
     from .gaussian import DeepEdge as DeepEdge
     from .gaussian import deep_edge as deep_edge
     from .gaussian import gaussian_edge as gaussian_edge
     from .lyapunov import LyapunovLaw as LyapunovLaw
-    from .lyapunov import gaussian_exponent_variances as gaussian_exponent_variances
-    from .lyapunov import gaussian_exponents as gaussian_exponents
 
 _HOMES = {
     "Approach": "convergence",
@@ -32,8 +32,8 @@ _HOMES = {
     "deep_edge": "gaussian",
     "fixed_spread": "convergence",
     "gaussian_edge": "gaussian",
-    "gaussian_exponent_variances": "lyapunov",
-    "gaussian_exponents": "lyapunov",
+    "gaussian_exponent_variances": "exponents",
+    "gaussian_exponents": "exponents",
     "layer_variance": "convergence",
     "limit_of": "convergence",
     "network_of_spread": "convergence",

@@ -114,6 +114,17 @@ class BernoulliArc:
         share = self._density(at) * at.fall * np.concatenate([near_weights, far_weights])
         return (_drop(at) - 1 - np.log(self._t)).astype(float), share.astype(float)
 
+    def moment_function(self, u: Array) -> Array:
+        """w = ψ(e^u) = η/(1 − η), from above, inside the bulk."""
+        at = _angle_at(np.asarray(u, np.longdouble) + 1 + np.log(self._t))
+        eta = at.theta * (at.cotangent + 1j) / self._t
+        return (eta / (1 - eta)).astype(complex)
+
+    def holds(self, u: Array) -> Array:
+        """Whether e^{−u} lies inside the bulk."""
+        drop = np.asarray(u, np.longdouble) + 1 + np.log(self._t)
+        return (drop > 0) & np.isfinite(drop)
+
     @cached_property
     def residual(self) -> float:
         """Largest residual of log λ, relative to its distance from the edge, at the quadrature's nodes."""

@@ -103,7 +103,7 @@ def fixed_spread(activation: Any, depth: int, variance: float) -> float:
     1e-11 relative (tests/test_deep_limits.py).
     """
     limit_of(activation, variance)
-    if isinstance(depth, bool) or depth < 1 or int(depth) != depth:
+    if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or depth < 1:
         raise ConfigError(f"`depth = {depth!r}`: must be a whole number ≥ 1.")
     return _fixed_spread(get_activation(activation), int(depth), float(variance))
 

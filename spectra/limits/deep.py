@@ -18,7 +18,7 @@ from ..line.law import LineLaw
 from ..line.numbers import Number, exactly
 from ..line.trace import FLAT, Trace, same_side
 from ..spectrum import SingularValueLaw, Spectrum
-from ..transforms import moments, s_transform
+from ..transforms import moments, s_transform, stieltjes
 from .bernoulli_arc import BernoulliArc
 from .smooth_arc import SmoothArc
 
@@ -282,6 +282,20 @@ def _(law: SmoothLimit, w: ArrayLike) -> Array:
 def _(law: BernoulliLimit, w: ArrayLike) -> Array:
     w = np.asarray(w)
     return np.exp(-float(law.variance) * w / (1.0 + w))[()]
+
+
+@stieltjes.register
+def _(law: DeepLimit, z: ArrayLike) -> Array:
+    """On the bulk by closed forms, however near 0; elsewhere from the curve."""
+    flat: Array = np.atleast_1d(np.asarray(z, complex)).ravel()
+    real = (flat.imag == 0.0) & (flat.real > 0.0)
+    u = -np.log(np.where(real, flat.real, 1.0).astype(np.longdouble))
+    on_bulk = real & law._arc.holds(u)
+    result = np.empty(flat.size, complex)
+    result[on_bulk] = (1.0 + law._arc.moment_function(u[on_bulk]).conj()) / flat[on_bulk]
+    if not on_bulk.all():
+        result[~on_bulk] = stieltjes.dispatch(LineLaw)(law, flat[~on_bulk])
+    return result.reshape(np.shape(z))[()]
 
 
 @moments.register

@@ -99,6 +99,15 @@ class SmoothArc:
         share = b / (math.pi * self._t) * self._speed(angle, a, b)
         return (0.5 * self._t - self._place(a, b)).astype(float), (0.5 * math.pi * weights * share).astype(float)
 
+    def moment_function(self, u: Array) -> Array:
+        """w = ψ(e^u), from above, inside the bulk: 2w + 1 = coth(Z/2)."""
+        half = 0.5 * self._roots(0.5 * self._t - np.asarray(u, np.longdouble))
+        return (0.5 / np.tanh(half) - 0.5).astype(complex)
+
+    def holds(self, u: Array) -> Array:
+        """Whether e^{−u} lies inside the bulk."""
+        return self._is_inside(0.5 * self._t - np.asarray(u, np.longdouble))
+
     @cached_property
     def residual(self) -> float:
         """Largest residual of log λ at the quadrature's nodes, relative to its terms."""

@@ -132,6 +132,8 @@ def test_layers_of_several_kinds_share_their_exponents() -> None:
     assert found.icdf(p) == pytest.approx(0.25 * parts[0].icdf(p) + 0.75 * parts[1].icdf(p), rel=1e-14)
     # Means are E log s: here log 4/4 and −1/2.
     assert found.mean == pytest.approx(0.25 * math.log(4.0) / 4 - 0.75 / 2, abs=1e-12)
+    # E 1/λ = 1/(1 − c)
+    assert LyapunovLaw(((MarchenkoPastur(0.5), 1.0),)).support()[0] == pytest.approx(-0.5 * math.log(2.0), rel=1e-12)
     low, high = LyapunovLaw(((one, 1.0),)).support()
     assert (math.exp(2 * low), math.exp(2 * high)) == pytest.approx((1 / 0.625, 2.5), rel=1e-14)
 
@@ -221,8 +223,10 @@ def test_exponents_of_wide_matrices_have_the_law_of_the_limit() -> None:
 def test_impossible_widths_are_refused() -> None:
     with pytest.raises(ConfigError, match="the first and the last width must be equal"):
         gaussian_exponents([3, 4])
-    with pytest.raises(ConfigError, match="a width ≥ 1"):
+    with pytest.raises(ConfigError, match="a whole width ≥ 1"):
         gaussian_exponents(0)
+    with pytest.raises(ConfigError, match="a whole width ≥ 1"):
+        gaussian_exponents([3.5, 3.5])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="`sigma_w` must be positive"):
         gaussian_exponents(3, -1.0)
     with pytest.raises(ConfigError, match="at least one layer"):

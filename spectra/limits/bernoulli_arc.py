@@ -115,7 +115,7 @@ class BernoulliArc:
         return (_drop(at) - 1 - np.log(self._t)).astype(float), share.astype(float)
 
     def moment_function(self, u: Array) -> Array:
-        """w = ψ(e^u) = η/(1 − η), from above, inside the bulk."""
+        """Value w = ψ(e^u) = η/(1 − η), from above, inside the bulk."""
         at = _angle_at(np.asarray(u, np.longdouble) + 1 + np.log(self._t))
         eta = at.theta * (at.cotangent + 1j) / self._t
         return (eta / (1 - eta)).astype(complex)

@@ -72,13 +72,13 @@ def gaussian_exponent_variances(widths: int | Sequence[int]) -> Array:
 
 
 def _sizes(name: str, widths: int | Sequence[int], sigma_w: float) -> list[int]:
-    sizes = [widths, widths] if isinstance(widths, int) else [int(n) for n in widths]
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ConfigError(f"`{name}(widths={widths!r})`: a width ≥ 1, or at least two of them.")
+    sizes = [widths, widths] if isinstance(widths, (int, np.integer)) else list(widths)
+    if len(sizes) < 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in sizes):
+        raise ConfigError(f"`{name}(widths={widths!r})`: a whole width ≥ 1, or at least two of them.")
     if sizes[0] != sizes[-1]:
         raise ConfigError(
             f"`{name}(widths={widths!r})`: the first and the last width must be equal, for the layers to be repeated."
         )
     if not (math.isfinite(sigma_w) and sigma_w > 0.0):
         raise ConfigError(f"`{name}(sigma_w={sigma_w})`: `sigma_w` must be positive and finite.")
-    return sizes
+    return [int(n) for n in sizes]

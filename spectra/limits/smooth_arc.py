@@ -100,7 +100,7 @@ class SmoothArc:
         return (0.5 * self._t - self._place(a, b)).astype(float), (0.5 * math.pi * weights * share).astype(float)
 
     def moment_function(self, u: Array) -> Array:
-        """w = ψ(e^u), from above, inside the bulk: 2w + 1 = coth(Z/2)."""
+        """Value w = ψ(e^u), from above, inside the bulk: 2w + 1 = coth(Z/2)."""
         half = 0.5 * self._roots(0.5 * self._t - np.asarray(u, np.longdouble))
         return (0.5 / np.tanh(half) - 0.5).astype(complex)
 

@@ -17,10 +17,10 @@ from .._types import Array
 from ..errors import ConvergenceError
 
 STEPS = 80
-# Steps this short, relative, are rounding.
-ROUNDING = 1e-18
+# Steps this short, relative, are rounding; in extended precision, where the machine has it.
+ROUNDING = 10.0 * float(np.finfo(np.longdouble).eps)
 # Residual of log λ relative to its distance from the edge, or to 1.
-CERTIFIED = 1e-15
+CERTIFIED = max(1e-15, 3.0 * ROUNDING)
 # Nodes of a panel of the quadrature, and by how much panels grow away from the edge.
 NODES, GROWTH, FINEST, LARGEST = 64, 4.0, 1e-9, 1.0
 # −log(λ/(e t)) = Σ c_n θ^{2n}, c_n = (1 + 1/(2n)) 4^n |B_2n|/(2n)!; to 1e-19 for θ ≤ 1.

@@ -18,10 +18,12 @@ from ..errors import ConvergenceError
 # Nodes of the table that Newton's method starts from, and of the quadrature.
 TABLE, NODES = 1024, 256
 STEPS = 60
+# Extended precision, where the machine has it.
+EPS = float(np.finfo(np.longdouble).eps)
 # Residual of log λ that a root may have, relative to what it is a sum of.
-CERTIFIED = 1e-15
+CERTIFIED = max(1e-15, 30.0 * EPS)
 # What is closer to an edge than this, relative, is at it.
-ROUNDING = 4e-19
+ROUNDING = 4.0 * EPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,7 @@ class SmoothArc:
             with np.errstate(divide="ignore", invalid="ignore"):
                 new = b - miss / slope
             new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
-            done = np.abs(new - b) <= 1e-18 * np.abs(b)
+            done = np.abs(new - b) <= 10.0 * EPS * np.abs(b)
             b = new
             if done.all():
                 break

@@ -52,16 +52,16 @@ for L in (1, 2, 8, 32, 128, 1024):
     u = -2.0 * L * np.log(r)
     triangles[f"L = {L}"] = r, 2.0 * L * np.exp(law.log_density_at(u)) / r
 
-# Twelve units and 3000 layers: now depth is first, and every exponent is a number.
-N, L = 12, 3000
+# Twelve units and 1500 layers: now depth is first, and every exponent is a number.
+N, L = 12, 1500
 rng = np.random.default_rng(0)
 product = GradedProduct(N)
 for _ in range(L):
     product.multiply(rng.standard_normal((N, N)) / N**0.5, np.ones(N))
 exact, sampled = gaussian_exponents(N), product.log_singular_values() / L
 share, sigma = (np.arange(N) + 0.5) / N, np.sqrt(gaussian_exponent_variances(N) / L)
-print("\nLyapunov exponents of 12 × 12 Gaussian matrices, and (1/3000) log s of one product of 3000")
+print("\nLyapunov exponents of 12 × 12 Gaussian matrices, and (1/1500) log s of one product of 1500")
 for i in range(N):
     print(f"{i + 1:3d} {exact[i]:10.5f} {sampled[i]:10.5f} ± {sigma[i]:.5f}")
-exponents = {"N = 12, exact": (share, exact, 0.0 * sigma), "one product, L = 3000": (share, sampled, sigma)}
+exponents = {"N = 12, exact": (share, exact, 0.0 * sigma), "one product, L = 1500": (share, sampled, sigma)}
 Path("gaussian_depth.png").write_bytes(figure_bytes(gaussian_figure(edges, triangles, exponents)))

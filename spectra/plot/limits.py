@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..limits.convergence import Approach
     from ..spectrum import SingularValueLaw
 
-POINTS = 500
+POINTS = 300
 # Densities that diverge are cut at this multiple of their median.
 HIGHEST = 4.0
 # Shades of the shallowest net and of the deepest.

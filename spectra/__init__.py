@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from .convolve import free_sum_power as free_sum_power
     from .expressions import parse_law as parse_law
     from .law import Law as Law
+    from .limits import BernoulliLimit as BernoulliLimit
+    from .limits import LyapunovLaw as LyapunovLaw
+    from .limits import SmoothLimit as SmoothLimit
+    from .limits import gaussian_edge as gaussian_edge
+    from .limits import gaussian_exponents as gaussian_exponents
+    from .limits import limit_of as limit_of
+    from .limits import network_of_spread as network_of_spread
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field
     from .prediction import Prediction as Prediction
@@ -41,9 +48,12 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `import spectra` costs little more than numpy.
 _HOMES = {
+    "BernoulliLimit": "limits",
     "Law": "law",
+    "LyapunovLaw": "limits",
     "Network": "network.config",
     "Prediction": "prediction",
+    "SmoothLimit": "limits",
     "Spectrum": "spectrum",
     "affine": "convolve",
     "compound_poisson": "convolve",
@@ -55,9 +65,13 @@ _HOMES = {
     "free_product": "convolve",
     "free_sum": "convolve",
     "free_sum_power": "convolve",
+    "gaussian_edge": "limits",
+    "gaussian_exponents": "limits",
+    "limit_of": "limits",
     "mean_field": "network.meanfield",
     "measured": "sampling",
     "moments": "transforms",
+    "network_of_spread": "limits",
     "parse_law": "expressions",
     "predict": "prediction",
     "r_transform": "transforms",

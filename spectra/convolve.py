@@ -14,6 +14,7 @@ from .laws.atomic import constant, point
 from .laws.dirac import Dirac
 from .laws.marchenko_pastur import MarchenkoPastur
 from .laws.semicircle import Semicircle
+from .limits.deep import DeepLimit, joined
 from .line.affine import Affine
 from .line.compound import CompoundPoisson
 from .line.numbers import Number, exactly
@@ -62,7 +63,8 @@ def free_product(*laws: Law) -> Law:
     scale = math.prod(a for a in map(constant, laws) if a is not None)
     if scale == 0:
         return point(0)
-    known, others = ([law for law in some if constant(law) is None] for some in (known, others))
+    known = [law for law in known if constant(law) is None]
+    others = [law for law in joined(others) if constant(law) is None]
     if not known and not others:
         return point(scale)
     signed = [law for law in others if law.hull[0] < 0.0]
@@ -102,6 +104,8 @@ def free_power(law: Law, exponent: Number) -> Law:
     """
     if isinstance(law, PositiveLaw) or not isinstance(law, Law):
         return FreePower(law, exponent)
+    if isinstance(law, DeepLimit) and math.isfinite(exponent) and exponent >= 1:
+        return type(law)(law.variance * exponent)
     if law.hull[0] < 0.0:
         raise ValueError(
             f"`free_power(exponent={exponent})`: ⊠ powers are of laws on [0, ∞), and this one may reach below."

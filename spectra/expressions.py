@@ -35,6 +35,7 @@ from .files import read_numbers
 from .law import Law
 from .laws import Arcsine, Atomic, Bernoulli, Discrete, FussCatalan, MarchenkoPastur, Semicircle, SquaredSlope
 from .laws.atomic import point
+from .limits.deep import BernoulliLimit, SmoothLimit
 from .network.schema import nearest
 
 MAX_LENGTH, MAX_DEPTH, MAX_NODES = 2000, 60, 500
@@ -314,6 +315,13 @@ _LAWS = (
     ),
     _Entry(("dirac",), "dirac(a)", (_NUMBER,), point),
     _Entry(("FC", "fuss_catalan"), "FC(order)", (_NUMBER,), FussCatalan),
+    _Entry(("smooth_limit",), "smooth_limit(variance), S = exp(−variance w)", (_NUMBER,), SmoothLimit),
+    _Entry(
+        ("bernoulli_limit",),
+        "bernoulli_limit(variance), S = exp(−variance w/(1 + w))",
+        (_NUMBER,),
+        BernoulliLimit,
+    ),
     _Entry(("free_poisson", "poisson"), "free_poisson(rate, jump = 1)", (_NUMBER, _NUMBER), free_poisson),
     _Entry(("compound",), "compound(rate, law of the jumps)", (_NUMBER, _LAW), compound_poisson, least=2),
     _Entry(("compress",), "compress(law, share)", (_LAW, _NUMBER), compression, least=2),

@@ -1,8 +1,10 @@
-"""Figures: of predictions, comparisons and checks, and of laws on the line. The only importer of matplotlib."""
+"""Figures: of predictions, comparisons, checks, laws on the line, great depth. The only importer of matplotlib."""
 
 from .bench import bench_figure as bench_figure
 from .check import check_figure as check_figure
 from .laws import law_figure as law_figure
+from .limits import approach_figure as approach_figure
+from .limits import gaussian_figure as gaussian_figure
 from .page import FORMATS as FORMATS
 from .page import figure_bytes as figure_bytes
 from .singular_values import comparison_figure as comparison_figure

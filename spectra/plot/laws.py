@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .._types import Array
     from ..distribution import Distribution
 
 POINTS = 800
@@ -97,7 +98,16 @@ def _draw_density(
         axes.set_yticks([])
         axes.set_ylabel("no density: atoms only")
         return
-    axes.set_ylim(0.0, 1.1 * min(peak, HIGHEST * float(np.median(values))))
+    # On a logarithmic axis most of the picture may be a tail: there half of the mass is above what is typical.
+    typical = _half_of_sum(np.array(values)) if logarithmic else float(np.median(values))
+    axes.set_ylim(0.0, 1.1 * min(peak, HIGHEST * typical))
+
+
+def _half_of_sum(values: Array) -> float:
+    """The value such that those up to it make half of the sum."""
+    ordered = np.sort(values)
+    total = np.cumsum(ordered)
+    return float(ordered[np.searchsorted(total, 0.5 * total[-1])])
 
 
 def _draw_atoms(axes: Axes, law: Distribution, low: float, high: float, *, logarithmic: bool) -> None:

@@ -44,6 +44,7 @@ ROWS = (
     ("sampling",),
     ("plot",),
     ("prediction", "expressions", "law_report"),
+    ("advice",),
     ("extrapolation", "shape", "distances", "finite_width"),
     ("agreement",),
     ("",),  # spectra/__init__.py

@@ -35,7 +35,7 @@ _MEASURES: dict[str, _Measure] = {
     "variance": _Measure("variance of JJᵀ", 0.0, 1e-9),
     "s_max": _Measure("largest singular value", 0.0, 1e-8),
     "condition": _Measure("condition number s_max/s_min", 1.0, 1e-6),
-    "gradient": _Measure("factor within which 98 % of the singular values are", 1.0, 1e-8),
+    "gradient": _Measure("factor (up or down) that holds 98 % of the singular values", 1.0, 1e-8),
 }
 KINDS: tuple[str, ...] = tuple(_MEASURES)
 

@@ -9,6 +9,19 @@ from typing import Any
 from ..errors import ConfigError
 
 WEIGHTS = ("gaussian", "orthogonal", "uniform", "rademacher")
+INITS = (
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "lecun_normal",
+    "orthogonal",
+    "torch_default",
+    "normal",
+    "uniform",
+)
+NONLINEARITIES = ("linear", "identity", "sigmoid", "tanh", "relu", "leaky_relu", "selu")
+MODES = ("fan_in", "fan_out")
 CRITICAL = "critical"
 FIXED_POINT = "fixed-point"
 # mean_field lists one number a layer; ten million of them still fit in memory and in a file.
@@ -18,7 +31,13 @@ MAX_WIDTH = 1_000_000_000
 MAX_SCALE = 1e100
 
 # What a layer may give for itself or inherit from the top level.
-SHARED_KEYS = ("activation", "weights", "sigma_w", "sigma_b", "q_star", "width", "kind")
+SHARED_KEYS = ("activation", "weights", "sigma_w", "sigma_b", "q_star", "init", "width", "kind")
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
 _RANGE = f"{1 / MAX_SCALE:g} to {MAX_SCALE:g}"
 _ALLOWED = {
     "depth": f"a whole number from 1 to {MAX_DEPTH:,}",
@@ -26,11 +45,19 @@ _ALLOWED = {
     "width": f"a whole number from 1 to {MAX_WIDTH:,}",
     "input_width": f"a whole number from 1 to {MAX_WIDTH:,}",
     "activation": 'a name such as "tanh", or a table {name = "leaky_relu", negative_slope = 0.2} or {expr = "tanh(x)"}',
-    "weights": "one of " + ", ".join(f'"{name}"' for name in WEIGHTS),
+    "weights": f"one of {_quoted(WEIGHTS)}",
     "sigma_w": f'a positive number ({_RANGE}), or "{CRITICAL}"',
     "sigma_b": f"0 or a positive number ({_RANGE})",
     "q_star": f"a positive number ({_RANGE})",
     "input_variance": f'a positive number ({_RANGE}), or "{FIXED_POINT}"',
+    "init": f'one of {_quoted(INITS)}, or a table such as {{name = "kaiming_normal", nonlinearity = "relu"}}',
+    "name": f"one of {_quoted(INITS)}",
+    "gain": f"a positive number ({_RANGE})",
+    "mode": f"one of {_quoted(MODES)}",
+    "nonlinearity": f"one of {_quoted(NONLINEARITIES)}; for another give its `gain`",
+    "negative_slope": "a number",
+    "std": f"a positive number ({_RANGE})",
+    "bound": f"a positive number ({_RANGE})",
     "layers": "a list of at least one [[layers]] table",
     "kind": 'must be "dense"; other kinds of layer are not available in this version',
 }
@@ -40,6 +67,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "sigma_w": (CRITICAL,),
     "input_variance": (FIXED_POINT,),
     "kind": ("dense",),
+    "init": INITS,
+    "name": INITS,
+    "mode": MODES,
+    "nonlinearity": NONLINEARITIES,
 }
 
 

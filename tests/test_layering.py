@@ -16,7 +16,7 @@ PACKAGE = ROOT / "spectra"
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
     ("errors", "_types", "distribution", "digits", "native", "ratio"),
-    ("effort",),
+    ("effort", "wording"),
     ("exact.power_series", "exact.chain", "exact.moment_series"),
     ("quadrature",),
     ("activations",),
@@ -34,10 +34,9 @@ ROWS = (
     ("laws",),
     ("line", "powers"),
     ("convolve",),
-    ("network.schema",),
     ("inits",),
     ("network",),
-    ("flow.predicted", "flow.inputs"),
+    ("inits.explain", "flow.predicted", "flow.inputs"),
     ("flow",),
     ("exact",),
     ("reading", "record", "files"),
@@ -49,6 +48,7 @@ ROWS = (
     ("flow.sampled", "flow.lsuv"),
     ("plot",),
     ("prediction", "expressions", "law_report"),
+    ("bounds",),
     ("advice",),
     ("extrapolation", "shape", "distances", "finite_width"),
     ("agreement",),

@@ -94,13 +94,13 @@ def _compared(
             and found.q_star is not None
             and there.q_star > found.q_star / _WORTH
         ):
-            text = f"{words}: keeps to it at q* = {there.q_star:.4g} instead of {found.q_star:.4g}"
+            text = f"{words}: {_kept(target, there)} instead of {found.q_star:.4g}"
             yield Alternative(changes, text, True, there.q_star, there.value)
     elif there.reachable:
-        text = f"{words}: keeps to it, at q* = {there.q_star:.4g}"
+        text = f"{words}: {_kept(target, there)}"
         yield Alternative(changes, text, True, there.q_star, there.value)
     elif not found.reachable and there.least < _WORTH * found.least:
-        text = f"{words}: not within reach either, but {_short(there.least)} instead of {_short(found.least)}"
+        text = f"{words}: {target.words} of {there.least:.4g} instead of {found.least:.4g} at least"
         yield Alternative(changes, text, False, there.q_star, there.value)
 
 
@@ -127,7 +127,7 @@ def _depth(family: Network, target: Target) -> Iterator[Alternative]:
             high = middle
         else:
             low, best = middle, there
-    text = f"a depth of {low} instead of {family.depth}: keeps to it, at q* = {best.q_star:.4g}"
+    text = f"a depth of {low} instead of {family.depth}: {_kept(target, best)}"
     yield Alternative({"depth": low}, text, True, best.q_star, best.value)
 
 
@@ -140,5 +140,5 @@ def _everywhere(family: Network, key: str, value: str) -> Network:
     return critical_family(family.replace(**changes))
 
 
-def _short(value: float) -> str:
-    return f"{value:.4g}"
+def _kept(target: Target, there: Found) -> str:
+    return f"{target.words} at most {target.value:g}, at q* = {there.q_star:.4g}"

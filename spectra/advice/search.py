@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, ConvergenceError
+from ..inits.translation import INITS, as_table
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.schema import CRITICAL
@@ -63,14 +64,17 @@ def critical_family(keys: Mapping[str, Any] | Network) -> Network:
     ------
     ConfigError : the other keys do not describe a network.
     """
-    given = dict(keys._given) if isinstance(keys, Network) else dict(keys)
-    given = {key: value for key, value in given.items() if key not in CHOSEN}
-    if isinstance(given.get("layers"), list):
-        given["layers"] = [
-            {key: value for key, value in layer.items() if key not in CHOSEN} if isinstance(layer, Mapping) else layer
-            for layer in given["layers"]
-        ]
+    from ..network.fields import checked
+
+    given = checked(keys._given if isinstance(keys, Network) else keys)
+    given = _open(given) | ({"layers": [_open(layer) for layer in given["layers"]]} if "layers" in given else {})
     return Network(**given, sigma_w=CRITICAL, q_star=1.0)
+
+
+def _open(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without what tuning chooses; of an init the kind of weights stays."""
+    kind = {"weights": INITS[as_table(table["init"])["name"]][1]} if "init" in table else {}
+    return kind | {key: value for key, value in table.items() if key not in CHOSEN}
 
 
 def search(family: Network, target: Target, *, coarse: bool = False) -> Found:

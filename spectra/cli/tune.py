@@ -50,4 +50,4 @@ def tune(
         from .advice_tables import print_tuned
 
         print_tuned(tuned)
-    say_notes(record["notes"])
+    say_notes(tuned.notes)

@@ -29,7 +29,7 @@ def lsuv(net: Network) -> Network:
     Examples
     --------
     >>> from spectra.network.meanfield import mean_field
-    >>> round(mean_field(lsuv(Network(depth=9, activation="tanh", sigma_w=3.0))).chi[-1], 6)
+    >>> round(float(mean_field(lsuv(Network(depth=9, activation="tanh", sigma_w=3.0))).chi[-1]), 6)
     1.177807
     """
     field = mean_field(net)

@@ -70,9 +70,15 @@ class Flow:
         return 0.5 * (self.log_grad_w + widths[1:] + widths[:-1] - widths[-1])
 
     @cached_property
-    def spread(self) -> float:
-        """Largest over smallest root mean square of ∂C/∂x_l, l = 0 … L, as a natural logarithm."""
-        return 0.5 * float(np.ptp(self.log_grad_x))
+    def log_grad_norm(self) -> Array:
+        """Log of the root mean square of |∂C/∂x_l|/|∂C/∂x_L|, l = 0 … L, shape (L + 1,): ½ Σ_{k>l} log χ_k.
+
+        Of lengths, where `log_grad_x` is of entries; at l = 0 it is ½ log m_1 of JJᵀ.
+        """
+        if self.widths is None:
+            return 0.5 * self.log_grad_x
+        widths = np.log(np.array(self.widths, float))
+        return 0.5 * (self.log_grad_x + widths - widths[-1])
 
     def overflow(self, dtype: str = "float32", deviations: float = 3.0) -> int | None:
         """First layer whose h_l, `deviations` standard deviations out, is beyond the range of a type; None without.

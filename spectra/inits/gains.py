@@ -28,15 +28,13 @@ GAINS: dict[str, Gain] = {
     "linear": Gain(1.0, "keeps q and gradients of a linear layer: σ_w = 1"),
     "identity": Gain(1.0, "keeps q and gradients of a linear layer: σ_w = 1"),
     "sigmoid": Gain(1.0, "none derived; a sigmoid's slope is at most 1/4, so gradients shrink by 16 or more a layer"),
-    "tanh": Gain(
-        5.0 / 3.0, "LeCun's 1.7159 tanh(2x/3) has slope 1.14 at 0, and 5/3 keeps tanh away from 0: a compromise"
-    ),
+    "tanh": Gain(5.0 / 3.0, "near 1/√E tanh(z)² = 1.5925, which keeps signals of variance 1, and not their gradients"),
     "relu": Gain(math.sqrt(2.0), "solves σ_w² E φ'² = 1, E φ'² = ½: He et al. 2015, eq. 10"),
     "leaky_relu": Gain(
         lambda slope: math.sqrt(2.0 / (1.0 + slope * slope)),
         "solves σ_w² E φ'² = 1, E φ'² = (1 + slope²)/2: He et al. 2015",
     ),
-    "selu": Gain(0.75, "found by trial, for a signal that neither grows nor dies; σ_w = 1 is what keeps selu at q = 1"),
+    "selu": Gain(0.75, "gives up selu's fixed point q = 1 of σ_w = 1 for steadier gradients (PyTorch's documentation)"),
 }
 NONLINEARITIES = tuple(GAINS)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
-from ..network.schema import nearest, refusal
+from ..wording import nearest, refusal
 from .gains import calculate_gain
 
 # Name -> the keys that go with it, and the kind of weights.

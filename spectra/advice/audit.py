@@ -197,7 +197,7 @@ def _judged(field: MeanField, found: Flow, pred: Prediction | None, within: floa
     signals = 0.5 * found.log_h
     change = float(signals[-1] - signals[0])
     first = float(gradients[0])
-    rate = "" if field.chi_1 is None else f" (χ_1 = {field.chi_1:.5g} a layer)"
+    rate = _rate(field, first)
     if not math.isfinite(first) or first <= -limit:
         return "vanishing", f"Vanishing: from the output to the input gradients shrink {_factor(-first)}{rate}."
     if first >= limit:
@@ -216,6 +216,13 @@ def _judged(field: MeanField, found: Flow, pred: Prediction | None, within: floa
     if pred is None:
         return "fair", f"Fair: {kept}; the spectrum could not be computed."
     return _of_directions(pred, kept)
+
+
+def _rate(field: MeanField, log_change: float) -> str:
+    """χ_1, where it is what makes the most of a change."""
+    if not field.chi_1 or abs(0.5 * field.depth * math.log(field.chi_1)) < 0.5 * abs(log_change):
+        return ""
+    return f" (χ_1 = {field.chi_1:.5g} a layer)"
 
 
 def _of_directions(pred: Prediction, kept: str) -> tuple[Verdict, str]:
@@ -255,8 +262,8 @@ def _warnings(field: MeanField, found: Flow) -> list[str]:
             notes.append(f"{name} overflows at layer {layer}")
     if field.xi_c and field.depth > DEPTH_SCALES * field.xi_c:
         notes.append(
-            f"the depth is {field.depth / field.xi_c:.3g} times the scale ξ_c = {field.xi_c:.3g} of correlations: beyond "
-            "6 the output no longer shows which input it came from"
+            f"the depth is {field.depth / field.xi_c:.3g} times the scale ξ_c = {field.xi_c:.3g} of correlations: "
+            "beyond 6 the output no longer shows which input it came from"
         )
     if found.widths is not None and field.depth > NARROW * min(found.widths):
         notes.append(

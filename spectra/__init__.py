@@ -13,6 +13,9 @@ from .errors import ConfigError as ConfigError
 from .errors import ConvergenceError as ConvergenceError
 
 if TYPE_CHECKING:
+    from .advice import Target as Target
+    from .advice import audit as audit
+    from .advice import tune as tune
     from .agreement import crosscheck as crosscheck
     from .convolve import affine as affine
     from .convolve import compound_poisson as compound_poisson
@@ -45,7 +48,9 @@ _HOMES = {
     "Network": "network.config",
     "Prediction": "prediction",
     "Spectrum": "spectrum",
+    "Target": "advice",
     "affine": "convolve",
+    "audit": "advice",
     "compound_poisson": "convolve",
     "compression": "convolve",
     "crosscheck": "agreement",
@@ -64,6 +69,7 @@ _HOMES = {
     "s_transform": "transforms",
     "sample": "sampling",
     "stieltjes": "transforms",
+    "tune": "advice",
 }
 
 

@@ -62,8 +62,8 @@ def test_numbers_are_those_of_the_prediction() -> None:
     assert numbers["log10_mean_square_gradient"] == pytest.approx(np.log10(pred.moments(1)[0]), rel=1e-9)
     assert numbers["s_max"] == pytest.approx(pred.singular_values.support()[1], rel=1e-6)
     assert numbers["norm_bound_looseness"] > 1.0
-    assert len(numbers["gradient_norms"]) == 33
-    assert len(numbers["signals"]) == 32
+    assert len(numbers["log10_gradient_norms"]) == 33
+    assert len(numbers["log10_signals"]) == 32
 
 
 def test_a_target_that_is_missed_is_a_bad_init() -> None:

@@ -89,6 +89,18 @@ def test_targets_on_the_spectrum_are_met_and_bind(kind: str, value: float) -> No
         assert max(law.icdf(0.99), 1 / law.icdf(0.01)) == pytest.approx(2.0, rel=1e-7)
 
 
+def test_a_number_that_jumps_over_its_bound_is_stopped_before() -> None:
+    # Of hard tanh the atom at p^{-L} holds the 1 % quantile while L(1 − p) < 0.01 or so; then that drops into the bulk.
+    found = tuned("gradient", 2.0, activation="hardtanh")
+    assert found.reachable
+    assert not found.found.exact
+    q, network = found.found.q_star, found.network
+    assert q is not None
+    assert network is not None
+    assert found.target.of(network) < 1.1
+    assert found.target.of(network.replace(q_star=q * (1 + 1e-6))) > 2.0
+
+
 # Out of reach -----------------------------------------------------------------------------------------------------
 
 
@@ -109,6 +121,8 @@ def test_relu_does_not(weights: str, least: float) -> None:
     assert not found.reachable
     assert found.found.least == pytest.approx(least, rel=1e-12)
     assert "tanh" in found.reason
+    assert "20 from a kink" in found.reason
+    assert ("20 from weights" in found.reason) == (weights == "gaussian")
     assert tuned(activation="relu", weights=weights, value=least).reachable
 
 
@@ -147,6 +161,27 @@ def test_variances_do_not_leave_the_fixed_points_that_are_taken() -> None:
 
     moments = gaussian_moments(spec.activation).at(found.found.q_star or 0.0)
     assert (moments.gain / moments.slope2) ** 20 <= 2.0
+
+
+def test_inputs_that_are_not_scaled_are_found_out() -> None:
+    # tanh of q_1 = σ_w² takes some of the way to q* in the first layers, whatever q*: the spread of those remains.
+    found = tuned(input_variance=1.0, advise=True)
+    assert not found.reachable
+    assert found.found.least > 1.0
+    assert found.alternatives[0].changes == {"input_variance": "fixed-point"}
+    assert found.alternatives[0].q_star == pytest.approx(tuned().found.q_star, rel=1e-9)
+    assert not any("inputs need" in note for note in found.notes)
+
+
+def test_what_leaves_the_range_of_doubles_is_not_called_lost() -> None:
+    found = tuned("gradient", 2.0, weights="gaussian", depth=1000)
+    assert not found.reachable
+    assert "beyond the range of doubles" in found.reason
+
+
+def test_no_variance_at_all_is_for_linear_layers() -> None:
+    assert tuned(value=0.0, activation="identity").reachable
+    assert not tuned(value=0.0, activation="relu").reachable
 
 
 def test_weights_alone() -> None:

@@ -48,11 +48,19 @@ class Alternative:
 
 def alternatives(family: Network, target: Target, found: Found) -> tuple[Alternative, ...]:
     """Changes that keep to the target where the network does not, or at a larger q*; each by a search of its own."""
-    made = [*_weights(family, target, found), *_activations(family, target, found)]
+    made = [*_inputs(family, target, found), *_weights(family, target, found), *_activations(family, target, found)]
     if not found.reachable:
         made += list(_depth(family, target))
     # What comes nearer is worth saying only where nothing gets there.
     return tuple([one for one in made if one.reachable] or made)
+
+
+def _inputs(family: Network, target: Target, found: Found) -> Iterator[Alternative]:
+    """Inputs scaled so that every layer is at q*, where the input variance that is given leads elsewhere."""
+    if family.input_variance in (None, "fixed-point"):
+        return
+    scaled = family.replace(input_variance=None)
+    yield from _compared({"input_variance": "fixed-point"}, "inputs scaled so that q_1 = q*", scaled, target, found)
 
 
 def _weights(family: Network, target: Target, found: Found) -> Iterator[Alternative]:

@@ -27,7 +27,7 @@ DIRECTION = 100.0
 GOOD = 2.0
 # Correlations of inputs that decay by e^{-6} leave nothing to train on: Schoenholz et al., ICLR 2017, §5.
 DEPTH_SCALES = 6.0
-# Depth over width beyond which gradients scatter between networks by more than their mean is worth.
+# Depth over width, Σ 1/N_l of the hidden layers, beyond which gradients scatter widely between networks.
 NARROW = 0.25
 
 Verdict = Literal["good", "fair", "uneven", "vanishing", "exploding"]
@@ -92,8 +92,8 @@ class Audit:
             "q_star": None if field is None else field.q_star,
             "phase": None if field is None else field.phase,
             "log10_mean_square_gradient": None if gradients is None else 2.0 * float(gradients[0]) / _LN10,
-            "gradient_norms": None if gradients is None else np.exp(np.clip(gradients, -700.0, 700.0)),
-            "signals": None if flow is None else np.exp(np.clip(0.5 * flow.log_h, -700.0, 700.0)),
+            "log10_gradient_norms": None if gradients is None else gradients / _LN10,
+            "log10_signals": None if flow is None else 0.5 * flow.log_h / _LN10,
             "log10_weight_gradients": None if flow is None else 0.5 * flow.log_grad_w / _LN10,
             "float32_overflow_layer": None if flow is None else flow.overflow(),
             "float16_overflow_layer": None if flow is None else flow.overflow("float16"),
@@ -265,9 +265,9 @@ def _warnings(field: MeanField, found: Flow) -> list[str]:
             f"the depth is {field.depth / field.xi_c:.3g} times the scale ξ_c = {field.xi_c:.3g} of correlations: "
             "beyond 6 the output no longer shows which input it came from"
         )
-    if found.widths is not None and field.depth > NARROW * min(found.widths):
+    scatter = sum(1.0 / width for width in (found.widths or ())[1:-1])
+    if scatter > NARROW:
         notes.append(
-            f"depth over width is {field.depth / min(found.widths):.2g}: gradients of single networks scatter widely "
-            "about these means"
+            f"depth over width, Σ 1/N_l, is {scatter:.2g}: gradients of single networks scatter widely about the means"
         )
     return notes

@@ -10,6 +10,7 @@ from ..network.criticality import critical_point
 from ..network.expectations import gaussian_moments
 from ..network.jacobian import jacobian_equation
 from ..network.meanfield import mean_field
+from ..prediction import predict
 from ..series import relative_variance
 from .alternatives import Alternative
 from .search import Found
@@ -67,13 +68,15 @@ def _floor(family: Network, target: Target, found: Found) -> str:
             parts.append(f"{found.least - weights:.6g} from {why}")
         return f"{text} ({' and '.join(parts)})" if parts else text
     if math.isinf(found.least):
-        return f"{depth} {layers} of {names} lose some directions entirely, so that the {target.words} is infinite"
+        if found.network is not None and predict(found.network).spectrum.atom_at_zero > 0.0:
+            return f"{depth} {layers} of {names} lose some directions entirely, so that the {target.words} is infinite"
+        return f"the {target.words} of {depth} {layers} of {names} is beyond the range of doubles, at any q*"
     return f"the {target.words} of {depth} {layers} of {names} is at least {found.least:.4g}, at any q*"
 
 
 def _missed(target: Target, found: Found) -> str:
     if math.isinf(found.least):
-        return "which no finite number reaches"
+        return "by more than any number tells"
     return f"a factor {found.least / target.value:.4g} less" if target.value > 0.0 else "which it stays above"
 
 

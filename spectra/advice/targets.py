@@ -94,7 +94,7 @@ class Target:
 
     def met(self, value: float) -> bool:
         """Whether a number keeps to the bound, as far as it is known."""
-        return value <= self.value * (1.0 + self.accuracy) + (1e-15 if self.kind == "variance" else 0.0)
+        return value <= self.value * (1.0 + self.accuracy)
 
 
 def _s_max(pred: Prediction) -> float:

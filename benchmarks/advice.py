@@ -1,4 +1,4 @@
-"""How long does tuning take, how exactly is its target met, and what does an audit cost?
+"""Time of tuning and of an audit, and how exactly targets are met.
 
 For erf with orthogonal weights q* is known in closed form: (1 + πq)/√(1 + 2πq) = 1 + V/L.
 

@@ -96,7 +96,7 @@ def test_layers_displace_what_they_inherit() -> None:
     )
     assert [(spec.weights, spec.sigma_w) for spec in net.layers] == [
         ("orthogonal", 1.0),
-        ("gaussian", 1.2),
+        ("orthogonal", 1.2),
         ("gaussian", pytest.approx(2**0.5, rel=1e-15)),
     ]
 

@@ -38,8 +38,8 @@ def reason(family: Network, target: Target, found: Found, others: tuple[Alternat
             f"{names} is not above {target.value:g}."
         )
     return (
-        f"{kept[0].upper()}{kept[1:]}; at q* = {q:.6g} the {target.words} of {names} is {value:.6g}, and the bound of "
-        f"{target.value:g} does not bind."
+        f"{kept[0].upper()}{kept[1:]}; at q* = {q:.6g} the {target.words} of {names} is {value:.6g}, within the bound "
+        f"of {target.value:g}."
     )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, ConvergenceError
-from ..inits.translation import INITS, as_table
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
+from ..network.initialised import kind_of
 from ..network.schema import CRITICAL
 from ..network.zeros import bracketed_zero
 from .targets import Target
@@ -73,7 +73,7 @@ def critical_family(keys: Mapping[str, Any] | Network) -> Network:
 
 def _open(table: Mapping[str, Any]) -> dict[str, Any]:
     """A table without what tuning chooses; of an init the kind of weights stays."""
-    kind = {"weights": INITS[as_table(table["init"])["name"]][1]} if "init" in table else {}
+    kind = {"weights": kind_of(table["init"])} if "init" in table else {}
     return kind | {key: value for key, value in table.items() if key not in CHOSEN}
 
 

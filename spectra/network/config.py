@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ..activations import Activation, get_activation
 from ..errors import ConfigError
-from .initialised import translated
+from .initialised import kind_of, translated
 from .schema import CRITICAL, MAX_DEPTH, SHARED_KEYS, plain, refusal, shown
 from .toml import read_toml, with_changes
 
@@ -176,8 +176,10 @@ def _inherit(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         displaced.add("sigma_b")
     if "init" in own:
         displaced |= {"weights", "sigma_w", "q_star"}
-    elif "sigma_w" in own:
+    elif "sigma_w" in own and "init" in shared:
+        # The kind of weights is not contradicted: it stays.
         displaced.add("init")
+        shared = {"weights": kind_of(shared["init"])} | shared
     return {key: value for key, value in shared.items() if key not in displaced} | own
 
 

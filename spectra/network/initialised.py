@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..inits.translation import scales
+from ..inits.translation import INITS, as_table, scales
 from .schema import refusal, shown
 
 _DECIDED = ("weights", "sigma_w", "q_star")
@@ -31,6 +31,11 @@ def translated(tables: list[tuple[dict[str, Any], str]], given: Mapping[str, Any
             result += [(part, path) for part in _runs(table, path, fan_in if known else None, width if known else None)]
         fan_in = width
     return result
+
+
+def kind_of(init: str | Mapping[str, Any]) -> str:
+    """Kind of weights of an initialisation."""
+    return INITS[as_table(init)["name"]][1]
 
 
 def _runs(table: dict[str, Any], path: str, fan_in: int | None, width: int | None) -> list[dict[str, Any]]:

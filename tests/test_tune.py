@@ -133,6 +133,16 @@ def test_relu_loses_directions_whatever_the_condition_number() -> None:
     assert found.to_dict()["achieved"] is None
 
 
+def test_widths_that_lose_directions_are_seen_at_once() -> None:
+    keys = {"activation": "tanh", "weights": "orthogonal", "input_width": 80, "layers": [{"width": 40}, {"width": 80}]}
+    found = tune(keys, Target("gradient", 2.0), advise=False)
+    assert math.isinf(found.found.least)
+    assert "lose some directions" in found.reason
+    # A wide input and a narrow output lose none.
+    narrowing = keys | {"layers": [{"width": 40}, {"width": 20}]}
+    assert tune(narrowing, Target("gradient", 3.0), advise=False).reachable
+
+
 def test_less_depth_is_found_to_the_layer() -> None:
     found = tuned(value=6.5, weights="gaussian", activation="tanh", advise=True)
     less = [one for one in found.alternatives if "depth" in one.changes]

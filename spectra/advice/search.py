@@ -15,7 +15,7 @@ from ..network.expectations import gaussian_moments
 from ..network.initialised import kind_of
 from ..network.schema import CRITICAL
 from ..network.zeros import bracketed_zero
-from .targets import Target
+from .targets import LOST, Target
 
 # What tuning chooses, and so takes out of a configuration.
 CHOSEN = ("sigma_w", "sigma_b", "q_star", "init")
@@ -98,8 +98,9 @@ def search(family: Network, target: Target, *, coarse: bool = False) -> Found:
     trials = _COARSE if coarse else _FINE
     if target.kind != "variance":
         trials = trials[trials > _LEAST_WITH_SPECTRUM]
-    if all(gaussian_moments(spec.activation).scale_free is not None for spec in family.layers):
-        # Nothing depends on q*: one trial says all.
+    scale_free = all(gaussian_moments(spec.activation).scale_free is not None for spec in family.layers)
+    if scale_free or (target.kind in ("condition", "gradient") and _lost(family) > LOST):
+        # Nothing depends on q*, or the number is infinite whatever it is: one trial says all.
         trials = np.ones(1)
     line = _Line(family, target)
     steady = [q for q in trials.tolist() if line.stable(q)]
@@ -119,6 +120,12 @@ def search(family: Network, target: Target, *, coarse: bool = False) -> Found:
     # As near as one gets is as a rule q* → 0: a larger one that costs next to nothing is of more use.
     near = next(q for q in trials.tolist() if line.number(q) <= line.least * _NEXT_TO_NOTHING)
     return replace(line.found(near, False), reachable=False)
+
+
+def _lost(family: Network) -> float:
+    """Share of output directions that the widths alone leave without a gradient."""
+    widths = family.widths or (1,)
+    return 1.0 - min(widths) / widths[-1]
 
 
 class _Line:

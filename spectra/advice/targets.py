@@ -18,6 +18,8 @@ from ..series import relative_variance
 from ..spectrum import OUTSIDE
 
 Kind = Literal["variance", "s_max", "condition", "gradient"]
+# A share of directions without gradients beyond which those that 98 % of all keep to is infinite.
+LOST = 0.01
 # exp beyond leaves the range of doubles; as good as infinite here.
 _LARGEST_LOG = 700.0
 
@@ -109,7 +111,7 @@ def _condition(pred: Prediction) -> float:
 
 
 def _gradient(pred: Prediction) -> float:
-    if pred.spectrum.atom_at_zero > 0.01:
+    if pred.spectrum.atom_at_zero > LOST:
         return math.inf
     logs = -0.5 * pred.spectrum.quantile_at(np.array([0.01, 0.99]))
     return _exp(float(np.abs(logs).max()))

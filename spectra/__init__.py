@@ -13,6 +13,9 @@ from .errors import ConfigError as ConfigError
 from .errors import ConvergenceError as ConvergenceError
 
 if TYPE_CHECKING:
+    from .advice import Target as Target
+    from .advice import audit as audit
+    from .advice import tune as tune
     from .agreement import crosscheck as crosscheck
     from .convolve import affine as affine
     from .convolve import compound_poisson as compound_poisson
@@ -55,7 +58,9 @@ _HOMES = {
     "Prediction": "prediction",
     "SmoothLimit": "limits",
     "Spectrum": "spectrum",
+    "Target": "advice",
     "affine": "convolve",
+    "audit": "advice",
     "compound_poisson": "convolve",
     "compression": "convolve",
     "crosscheck": "agreement",
@@ -78,6 +83,7 @@ _HOMES = {
     "s_transform": "transforms",
     "sample": "sampling",
     "stieltjes": "transforms",
+    "tune": "advice",
 }
 
 

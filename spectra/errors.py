@@ -18,6 +18,10 @@ class ConfigError(ValueError):
     """A network description that cannot be used; the message names key, value and what is allowed."""
 
 
+class UnboundedError(ConfigError):
+    """A network that amplifies signals beyond the range of numbers; the message names the layer."""
+
+
 class ConvergenceError(RuntimeError):
     """A numerical procedure failed to reach its tolerance.
 

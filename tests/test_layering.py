@@ -16,7 +16,7 @@ PACKAGE = ROOT / "spectra"
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
     ("errors", "_types", "distribution", "digits", "native", "ratio"),
-    ("effort",),
+    ("effort", "wording"),
     ("exact.power_series", "exact.chain", "exact.moment_series"),
     ("quadrature",),
     ("activations",),
@@ -35,8 +35,11 @@ ROWS = (
     ("laws",),
     ("line", "powers"),
     ("convolve",),
+    ("inits",),
     ("network",),
     ("limits.gaussian", "limits.exponents", "limits.lyapunov"),
+    ("inits.explain", "flow.predicted", "flow.inputs"),
+    ("flow",),
     ("exact",),
     ("correlated.blocks", "correlated.grid", "correlated.messages"),
     ("correlated",),
@@ -46,9 +49,12 @@ ROWS = (
     ("sampling.forward", "sampling.graded"),
     ("sampling.one",),
     ("sampling",),
+    ("flow.sampled", "flow.lsuv"),
     ("plot",),
     ("prediction", "expressions", "law_report"),
     ("limits",),
+    ("bounds",),
+    ("advice",),
     ("extrapolation", "shape", "distances", "finite_width"),
     ("agreement",),
     ("",),  # spectra/__init__.py

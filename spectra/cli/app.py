@@ -1,6 +1,7 @@
 """The group of commands, and what every failure looks like: one line on standard error and an exit status.
 
-Status 0: done (`check`: samples agree). 1: `check` found disagreement. 2: bad input, or a file that cannot be written.
+Status 0: done (`check`: samples agree; `audit`: neither vanishing nor exploding). 1: `check` found disagreement,
+`audit` a bad initialisation. 2: bad input, or a file that cannot be written.
 3: the numerics did not reach their tolerance, memory ran out, or spectra is at fault. 130: interrupted.
 """
 
@@ -17,12 +18,14 @@ import click
 
 from ..errors import ConfigError, ConvergenceError
 from ..network.schema import nearest
+from .audit import audit
 from .bench import bench
 from .check import check
 from .compare import compare
 from .law import law
 from .moments import moments
 from .predict import predict
+from .tune import tune
 
 BAD_INPUT, NUMERICS, INTERRUPTED, CLOSED_PIPE = 2, 3, 130, 141
 
@@ -68,7 +71,7 @@ def commands() -> None:
     """Predict the singular values of the input-output Jacobian of a wide random network."""
 
 
-for _command in (predict, compare, check, bench, moments, law):
+for _command in (predict, compare, check, bench, moments, law, tune, audit):
     commands.add_command(_command)
 
 

@@ -27,18 +27,21 @@ class Outputs:
     ----------
     json_path : file, "-" for standard output, or None.
     plot_path : file or None.
+    config_path : file for a configuration, or None.
     """
 
     json_path: str | None
     plot_path: str | None = None
+    config_path: str | None = None
 
     def __post_init__(self) -> None:
         if self.json_path == "":
             raise click.UsageError("`--json ''`: must be a path, or -.")
-        paths = [path for path in (self.json_path, self.plot_path) if path not in (None, "-")]
-        if len({os.path.realpath(path) for path in paths}) < len(paths):
-            raise click.UsageError("`--json` and `--plot` name the same file.")
-        for path in paths:
+        named = {"--json": self.json_path, "--plot": self.plot_path, "--write": self.config_path}
+        paths = {option: path for option, path in named.items() if path is not None and path != "-"}
+        if len({os.path.realpath(path) for path in paths.values()}) < len(paths):
+            raise click.UsageError(f"`{'` and `'.join(paths)}` name the same file.")
+        for path in paths.values():
             check_writable(path)
 
     @property
@@ -46,7 +49,12 @@ class Outputs:
         """Whether standard output belongs to JSON alone."""
         return self.json_path == "-"
 
-    def write(self, document: Callable[[], dict[str, Any]], figure: Callable[[], Figure] | None = None) -> None:
+    def write(
+        self,
+        document: Callable[[], dict[str, Any]],
+        figure: Callable[[], Figure] | None = None,
+        config: Callable[[], str] | None = None,
+    ) -> None:
         """Make what was asked for, then write all of it; commands without `--plot` have no figure."""
         contents: dict[Path, bytes] = {}
         text = ""
@@ -59,6 +67,8 @@ class Outputs:
 
             file_format = os.path.splitext(self.plot_path)[1].lower().lstrip(".")
             contents[self.plot_path] = figure_bytes(figure(), file_format)
+        if self.config_path is not None and config is not None:
+            contents[self.config_path] = config().encode()
         if self.json_path is not None and not self.silent:
             contents[self.json_path] = text.encode()
         write_whole(contents)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ..activations import Activation, get_activation
 from ..errors import ConfigError
+from .initialised import kind_of, translated
 from .schema import CRITICAL, MAX_DEPTH, SHARED_KEYS, plain, refusal, shown
 from .toml import read_toml, with_changes
 
@@ -64,6 +65,7 @@ class Network:
     ----------
     depth : number of identical layers; or
     layers : list of tables, one per run of `repeat` identical layers; keys left out are inherited from the top level.
+    init : an initialisation as people write it, in place of `weights` and `sigma_w`: see `spectra.inits`.
     activation, weights, sigma_w, sigma_b, q_star, width, kind : see `LayerSpec`. `weights` defaults to "gaussian",
         `sigma_b` to 0 unless `sigma_w` is "critical". A layer's own `sigma_w`, `sigma_b` or `q_star` displaces
         inherited ones that it contradicts.
@@ -96,7 +98,7 @@ class Network:
         from .fields import checked
 
         given = checked(keys)
-        tables = _tables(given)
+        tables = translated(_tables(given), given)
         layers = _merged(_layer(table, path) for table, path in tables)
         _check_depth(layers)
         setattr_once = object.__setattr__
@@ -172,6 +174,12 @@ def _inherit(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         displaced.add("q_star")
     if "q_star" in own:
         displaced.add("sigma_b")
+    if "init" in own:
+        displaced |= {"weights", "sigma_w", "q_star"}
+    elif "sigma_w" in own and "init" in shared:
+        # The kind of weights is not contradicted: it stays.
+        displaced.add("init")
+        shared = {"weights": kind_of(shared["init"])} | shared
     return {key: value for key, value in shared.items() if key not in displaced} | own
 
 
@@ -179,7 +187,7 @@ def _layer(table: dict[str, Any], path: str) -> LayerSpec:
     """Spec of one complete table; the keys' joint conditions are checked here."""
     for key, remedy in (
         ("activation", 'give a name such as "tanh"'),
-        ("sigma_w", f'give a positive number, or "{CRITICAL}" for the edge of chaos'),
+        ("sigma_w", f'give a positive number, "{CRITICAL}" for the edge of chaos, or an `init`'),
     ):
         if key not in table:
             raise ConfigError(f"`{path}{key}`: missing; {remedy}.")

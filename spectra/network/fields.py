@@ -12,12 +12,24 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError
-from .schema import MAX_DEPTH, MAX_SCALE, MAX_WIDTH, NAMES, allowed, nearest, plain, refusal, shown
+from .schema import INITS, MAX_DEPTH, MAX_SCALE, MAX_WIDTH, NAMES, allowed, nearest, plain, refusal, shown
 
 Count = Annotated[int, Field(ge=1, le=MAX_DEPTH)]
 Size = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
 Scale = Annotated[float, Field(ge=1 / MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
 ScaleOrZero = Annotated[float, Field(ge=0.0, le=MAX_SCALE, allow_inf_nan=False)]
+Slope = Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
+InitName = Literal[
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "lecun_normal",
+    "orthogonal",
+    "torch_default",
+    "normal",
+    "uniform",
+]
 
 
 class Shared(BaseModel):
@@ -29,8 +41,22 @@ class Shared(BaseModel):
     sigma_w: Scale | Literal["critical"] | None = None
     sigma_b: ScaleOrZero | None = None
     q_star: Scale | None = None
+    init: str | dict | None = None
     width: Size | None = None
     kind: Literal["dense"] | None = None
+
+
+class Init(BaseModel):
+    """An initialisation, where it is a table."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: InitName | None = None
+    gain: Scale | None = None
+    mode: Literal["fan_in", "fan_out"] | None = None
+    nonlinearity: Literal["linear", "identity", "sigmoid", "tanh", "relu", "leaky_relu", "selu"] | None = None
+    negative_slope: Slope | None = None
+    std: Scale | None = None
+    bound: Scale | None = None
 
 
 class Layer(Shared):
@@ -59,13 +85,27 @@ def checked(raw: Mapping[str, Any]) -> dict[str, Any]:
     ------
     ConfigError : one line on the first thing that is wrong.
     """
-    top = _checked(Description, plain(raw), "")
+    given = plain(raw)
+    top = _checked(Description, given, "")
     if "layers" in top:
-        top["layers"] = [_checked(Layer, layer, f"layers.{i}.") for i, layer in enumerate(top["layers"])]
+        # Those given, not those of `top`: its copy would have turned Activation objects into dicts.
+        top["layers"] = [_checked(Layer, layer, f"layers.{i}.") for i, layer in enumerate(given["layers"])]
     return top
 
 
-def _checked(model: type[Shared], raw: dict[str, Any], path: str) -> dict[str, Any]:
+def _init(value: str | dict[str, Any], path: str) -> str | dict[str, Any]:
+    """An initialisation, a name or a table with one, each key checked on its own."""
+    if isinstance(value, str):
+        if value not in INITS:
+            raise refusal(f"{path}init", value, allowed("init"), INITS)
+        return value
+    table = _checked(Init, value, f"{path}init.")
+    if "name" not in table:
+        raise ConfigError(f"`{path}init.name`: missing; it {allowed('name')}.")
+    return table
+
+
+def _checked(model: type[BaseModel], raw: dict[str, Any], path: str) -> dict[str, Any]:
     given = {str(key): value for key, value in raw.items() if value is not None}
     known = list(model.model_fields)
     for key, value in given.items():
@@ -81,5 +121,7 @@ def _checked(model: type[Shared], raw: dict[str, Any], path: str) -> dict[str, A
         raise refusal(path + key, given[key], allowed(key), NAMES.get(key, ())) from None
     if 0.0 < result.get("sigma_b", 0.0) < 1 / MAX_SCALE:
         raise refusal(f"{path}sigma_b", result["sigma_b"], allowed("sigma_b"))
+    if "init" in result:
+        result["init"] = _init(result["init"], path)
     # model_dump would copy an Activation object into a dict; hand the very thing on.
     return result | ({"activation": given["activation"]} if "activation" in given else {})

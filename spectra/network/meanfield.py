@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spectra.errors import ConfigError
+from spectra.errors import UnboundedError
 from spectra.network.config import LayerSpec, Network
 from spectra.network.correlation import CorrelationMap
 from spectra.network.expectations import gaussian_moments
@@ -232,7 +232,7 @@ def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tu
             last = float(_variances(run.spec, q, repeat - 1))
             if not (q <= _LARGEST and last <= _LARGEST):
                 over = layer + int(np.argmax(~(_variances(run.spec, q, np.arange(repeat)) <= _LARGEST)))
-                raise ConfigError(
+                raise UnboundedError(
                     f"`input_variance = {begin.input_variance:g}`: the pre-activation variance exceeds {_LARGEST:g} at "
                     f"layer {over}: the network amplifies without bound; lower `sigma_w` or the depth."
                 )
@@ -240,7 +240,7 @@ def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tu
                 vanishes = layer + int(np.argmax(_variances(run.spec, q, np.arange(repeat)) < _SMALLEST))
             chi = _chi(run, q, moments)
             if not math.isfinite(chi):
-                raise ConfigError(
+                raise UnboundedError(
                     f"`input_variance = {begin.input_variance:g}`: at layer {layer} the variance is {q:.3g} and the "
                     "slope σ_w² E φ'² leaves the range of numbers: the network amplifies without bound."
                 )

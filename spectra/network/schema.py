@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import ConfigError
+from ..wording import nearest as nearest
+from ..wording import refusal as refusal
+from ..wording import shown as shown
 
 WEIGHTS = ("gaussian", "orthogonal", "uniform", "rademacher")
+INITS = (
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "lecun_normal",
+    "orthogonal",
+    "torch_default",
+    "normal",
+    "uniform",
+)
+NONLINEARITIES = ("linear", "identity", "sigmoid", "tanh", "relu", "leaky_relu", "selu")
+MODES = ("fan_in", "fan_out")
 CRITICAL = "critical"
 FIXED_POINT = "fixed-point"
 # mean_field lists one number a layer; ten million of them still fit in memory and in a file.
@@ -18,7 +32,13 @@ MAX_WIDTH = 1_000_000_000
 MAX_SCALE = 1e100
 
 # What a layer may give for itself or inherit from the top level.
-SHARED_KEYS = ("activation", "weights", "sigma_w", "sigma_b", "q_star", "width", "kind")
+SHARED_KEYS = ("activation", "weights", "sigma_w", "sigma_b", "q_star", "init", "width", "kind")
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
 _RANGE = f"{1 / MAX_SCALE:g} to {MAX_SCALE:g}"
 _ALLOWED = {
     "depth": f"a whole number from 1 to {MAX_DEPTH:,}",
@@ -26,11 +46,19 @@ _ALLOWED = {
     "width": f"a whole number from 1 to {MAX_WIDTH:,}",
     "input_width": f"a whole number from 1 to {MAX_WIDTH:,}",
     "activation": 'a name such as "tanh", or a table {name = "leaky_relu", negative_slope = 0.2} or {expr = "tanh(x)"}',
-    "weights": "one of " + ", ".join(f'"{name}"' for name in WEIGHTS),
+    "weights": f"one of {_quoted(WEIGHTS)}",
     "sigma_w": f'a positive number ({_RANGE}), or "{CRITICAL}"',
     "sigma_b": f"0 or a positive number ({_RANGE})",
     "q_star": f"a positive number ({_RANGE})",
     "input_variance": f'a positive number ({_RANGE}), or "{FIXED_POINT}"',
+    "init": f'one of {_quoted(INITS)}, or a table such as {{name = "kaiming_normal", nonlinearity = "relu"}}',
+    "name": f"one of {_quoted(INITS)}",
+    "gain": f"a positive number ({_RANGE})",
+    "mode": f"one of {_quoted(MODES)}",
+    "nonlinearity": f"one of {_quoted(NONLINEARITIES)}; for another give its `gain`",
+    "negative_slope": "a number",
+    "std": f"a positive number ({_RANGE})",
+    "bound": f"a positive number ({_RANGE})",
     "layers": "a list of at least one [[layers]] table",
     "kind": 'must be "dense"; other kinds of layer are not available in this version',
 }
@@ -40,6 +68,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "sigma_w": (CRITICAL,),
     "input_variance": (FIXED_POINT,),
     "kind": ("dense",),
+    "init": INITS,
+    "name": INITS,
+    "mode": MODES,
+    "nonlinearity": NONLINEARITIES,
 }
 
 
@@ -47,35 +79,6 @@ def allowed(key: str) -> str:
     """Sentence on what may stand under a key."""
     text = _ALLOWED[key]
     return text if text.startswith("must") else f"must be {text}"
-
-
-def refusal(path: str, value: object, requirement: str, names: Sequence[str] = ()) -> ConfigError:
-    """Error of one line: key, value, what is allowed, nearest valid name."""
-    hint = nearest(value, names) if isinstance(value, str) else ""
-    return ConfigError(f"`{path} = {shown(value)}`: {requirement}{hint}.")
-
-
-def nearest(name: str, names: Sequence[str]) -> str:
-    """Return ` (did you mean "…"?)`, or nothing where no name is near."""
-    folded = {known.casefold(): known for known in names}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    return f' (did you mean "{folded[close[0]]}"?)' if close else ""
-
-
-def shown(value: object) -> str:
-    """Value as the file would write it, on one line and not longer than a line."""
-    text = _toml(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\n", "\\n") + '"'
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
-    return " ".join(repr(value).split())
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -75,6 +76,26 @@ def with_changes(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
         else:
             place[last] = value
     return result
+
+
+def to_toml(tables: Mapping[str, Any]) -> str:
+    """TOML text of a configuration, `[[layers]]` last; read back, it is the same.
+
+    >>> print(to_toml({"depth": 2, "activation": {"name": "leaky_relu", "negative_slope": 0.2}}), end="")
+    depth = 2
+    activation = {name = "leaky_relu", negative_slope = 0.2}
+    """
+    lines = [f"{key} = {_toml(value)}" for key, value in tables.items() if key != "layers"]
+    for layer in tables.get("layers", ()):
+        lines += ["", "[[layers]]", *(f"{key} = {_toml(value)}" for key, value in layer.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    # The strings and booleans of JSON are TOML's; Python's shortest numbers are too.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)
 
 
 def _inside(place: Any, part: str, path: str, key: str) -> Any:

@@ -1,0 +1,47 @@
+"""Text to paste: a PyTorch function that initialises a model's linear layers as the mean field has them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from ..network.meanfield import MeanField
+
+_DRAW = {
+    "orthogonal": "nn.init.orthogonal_(layer.weight, gain=sigma_w * math.sqrt(max(1.0, fan_out / fan_in)))",
+    "gaussian": "nn.init.normal_(layer.weight, std=sigma_w / math.sqrt(fan_in))",
+    "uniform": "nn.init.uniform_(layer.weight, -sigma_w * math.sqrt(3 / fan_in), sigma_w * math.sqrt(3 / fan_in))",
+    "rademacher": "layer.weight.bernoulli_(0.5).mul_(2.0).sub_(1.0).mul_(sigma_w / math.sqrt(fan_in))",
+}
+
+
+def pytorch_snippet(field: MeanField) -> str:
+    """A function `init_weights(model)` for a model whose `nn.Linear` layers are those of `field`, in order.
+
+    Variances are those of the fan-in convention, Var W = σ_w²/fan_in; `orthogonal_` makes all singular values its gain,
+    σ_w where a layer does not widen and σ_w √(fan_out/fan_in) where it does.
+    """
+    runs = [
+        (run.spec.weights, float(run.spec.sigma_w), float(run.spec.sigma_b or 0.0), run.repeat) for run in field.runs
+    ]
+    merged = [(key, sum(run[3] for run in same)) for key, same in groupby(runs, key=lambda run: run[:3])]
+    kinds = list(dict.fromkeys(kind for (kind, _, _), _ in merged))
+    several = len(kinds) > 1
+    rows = ((f'"{kind}", ' if several else "", sigma_w, sigma_b, count) for (kind, sigma_w, sigma_b), count in merged)
+    scales = " + ".join(f"{count} * [({kind}{sigma_w!r}, {sigma_b!r})]" for kind, sigma_w, sigma_b, count in rows)
+    names = "kind, sigma_w, sigma_b" if several else "sigma_w, sigma_b"
+    lines = ["import math", "", "import torch", "from torch import nn", "", "", "@torch.no_grad()"]
+    lines += ["def init_weights(model):", f"    # ({names}) of every layer", f"    scales = {scales}"]
+    lines += ["    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]"]
+    lines += [f"    for layer, ({names}) in zip(layers, scales, strict=True):"]
+    lines += ["        fan_out, fan_in = layer.weight.shape"]
+    if several:
+        for number, kind in enumerate(kinds):
+            lines += [f'        {"el" if number else ""}if kind == "{kind}":', f"            {_DRAW[kind]}"]
+    else:
+        lines += [f"        {_DRAW[kinds[0]]}"]
+    if any(sigma_b for (_, _, sigma_b), _ in merged):
+        lines += ["        nn.init.normal_(layer.bias, std=sigma_b)"]
+    else:
+        lines += ["        if layer.bias is not None:", "            nn.init.zeros_(layer.bias)"]
+    lines += ["", "", f"# Scale inputs to a mean square of {field.input_variance!r}."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,105 @@
+"""Advice as tables and sentences for people."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from ..reading import in_words, reading
+from .tables import console_with, number
+
+if TYPE_CHECKING:
+    from ..advice.audit import Audit
+    from ..advice.tune import Tuned
+
+# Layers whose gradients are shown, at most.
+SHOWN = 9
+_LN10 = math.log(10.0)
+
+
+def print_tuned(tuned: Tuned) -> None:
+    """The tuned network, what it achieves, why, what would do better, and the text to paste."""
+    pred, found = tuned.prediction, tuned.found
+    console = console_with("tuned" if tuned.reachable else "out of reach")
+    if pred is not None:
+        table = Table(header_style="bold")
+        table.add_column("quantity")
+        table.add_column("value")
+        for run in pred.mean_field.runs:
+            table.add_row(
+                f"σ_w, σ_b of {run.repeat} {run.spec.activation.name}",
+                f"{number(float(run.spec.sigma_w), 15)}, {number(run.spec.sigma_b, 15)}",
+            )
+        table.add_row("pre-activation variance q*", number(found.q_star, 15))
+        table.add_row("mean square of the inputs", number(pred.mean_field.input_variance), end_section=True)
+        table.add_row(tuned.target.words, f"{number(found.value)} (asked for: at most {number(tuned.target.value)})")
+        table.add_row("χ_1", number(pred.mean_field.chi_1))
+        table.add_row("checks", "certified" if pred.checks.certified else "NOT certified")
+        console.print(Text(in_words(pred.network)), soft_wrap=True)
+        console.print(table)
+        console.print(Text(reading(pred)), soft_wrap=True)
+    console.print(Text(tuned.reason), soft_wrap=True)
+    if tuned.alternatives:
+        console.print(Text("What would do better:" if tuned.reachable else "What would do:"), soft_wrap=True)
+        for one in tuned.alternatives:
+            console.print(Text(f"  {one.words}"), soft_wrap=True)
+    if tuned.snippet is not None and tuned.reachable:
+        console.print(Text("\nTo paste (PyTorch):\n", style="bold"), soft_wrap=True)
+        console.print(Text(tuned.snippet), soft_wrap=True)
+
+
+def print_audit(found: Audit, record: dict[str, Any]) -> None:
+    """Verdict, numbers, gradients layer by layer, advice."""
+    console = console_with(in_words(found.network))
+    console.print(Text(found.reason), soft_wrap=True)
+    numbers = record["numbers"]
+    table = Table(header_style="bold")
+    table.add_column("quantity")
+    table.add_column("value")
+    rows = (
+        ("χ_1, factor of the mean square gradient per layer", "chi_1"),
+        ("pre-activation variance q*", "q_star"),
+        ("log10 of the mean square gradient at the input", "log10_mean_square_gradient"),
+        ("variance of JJᵀ", "variance"),
+        ("  over m_1²", "relative_variance"),
+        ("largest singular value", "s_max"),
+        ("log10 of the bound Π ‖D‖ ‖W‖ on it", "log10_norm_bound"),
+        ("condition number of all but 1e-12 of the mass", "condition"),
+        ("depth scale ξ_c of correlations", "xi_c"),
+        ("first layer beyond float32", "float32_overflow_layer"),
+    )
+    for words, key in rows:
+        if numbers[key] is not None:
+            table.add_row(words, number(numbers[key]))
+    for words, key in (("mean square of the inputs", "mean_square"), ("q_1", "q_1"), ("c_1", "c_1")):
+        if "inputs" in record:
+            table.add_row(words, number(record["inputs"][key]))
+    if table.rows:
+        console.print(table)
+    if found.flow is not None:
+        _print_flow(found, console)
+    for line in found.advice:
+        console.print(Text(f"  better: {line}"), soft_wrap=True)
+
+
+def _print_flow(found: Audit, console: Any) -> None:
+    """Root mean squares of a few layers: log10, so that nothing is lost."""
+    flow = found.flow
+    assert flow is not None
+    depth = len(flow.log_h)
+    shown = (
+        sorted({1 + round(i * (depth - 1) / (SHOWN - 1)) for i in range(SHOWN)})
+        if depth > SHOWN
+        else range(1, depth + 1)
+    )
+    table = Table(title="log10 of root mean squares", title_justify="left", header_style="bold")
+    for heading in ("layer", "signal h", "gradient of h", "gradient of W", "length of the gradient of x below"):
+        table.add_column(heading, justify="right")
+    for layer in shown:
+        values = (flow.log_h[layer - 1], flow.log_grad_h[layer - 1], flow.log_grad_w[layer - 1])
+        cells = [number(float(value) / 2.0 / _LN10, 4) for value in values]
+        table.add_row(str(layer), *cells, number(float(flow.log_grad_norm[layer - 1]) / _LN10, 4))
+    console.print(table)

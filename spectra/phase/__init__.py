@@ -1,0 +1,1 @@
+"""The phase diagram and the edge of chaos."""

@@ -1,0 +1,148 @@
+"""Slope χ_{c*} of the correlation map in the chaotic phase, at thousands of points at once.
+
+With a_n the Hermite coefficients of φ(√q z) and s_n = a_n²/q, c* = 1 − γ solves σ_w² H(γ; q) = 1 with
+
+  H = Σ s_n (1 − (1 − γ)ⁿ)/γ,
+
+which no longer knows σ_b, falls in γ and is E φ'² at γ = 0; and χ_{c*} = σ_w² Σ n s_n (1 − γ)^{n−1}.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import chebyshev
+from .._types import Array
+from ..activations import Activation
+from ..errors import ConvergenceError
+from ..network.correlation import CorrelationMap, hermite_series
+from ..network.expectations import gaussian_moments
+
+TERMS = 320
+# Panels of half a decade in q, and of a third in γ from 1e-10 to 1, both in logarithms.
+VARIANCES, DECORRELATIONS = 12, 12
+SMALLEST = 1e-10
+# Terms beyond the last are a power law e^{(1−p)y} in n = N e^y, with their true Σ s_n and Σ n s_n; p = 5/2 for a kink.
+TAIL_LENGTH, TAIL_NODES = 30.0, 120
+TAIL_ROUNDING = 1e-12
+
+
+def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Array, chi_1: Array) -> Array:
+    """χ_{c*} = σ_w² E φ'(u_1)φ'(u_2) at the stable c* < 1 of the correlation map, for points with χ_1 > 1.
+
+    Parameters
+    ----------
+    activation : φ.
+    weight_variance, q, chi_1 : σ_w², q* > 0 and χ_1 > 1 of the points, each of shape (n,).
+
+    Returns
+    -------
+    Array of shape (n,), below 1.
+
+    Accuracy
+    --------
+    1e-8; 1e-4 close to χ_1 = 1 where φ has kinks (tests/test_phase_grid.py).
+
+    Source
+    ------
+    Mehler's expansion, e.g. Daniely, Frostig, Singer (2016); Poole et al., NeurIPS 2016, for c*.
+    """
+    result = np.full(q.shape, np.nan)
+    if not q.size:
+        return result
+    t = np.log(q)
+    width = 0.5 * math.log(10.0)
+    panel = np.floor(t / width).astype(int)
+    u, width_u = _places()
+    for index in np.unique(panel):
+        here = np.flatnonzero(panel == index)
+        values, slopes = _table(activation, width * index, width)
+        x = 2.0 * (t[here] / width - index) - 1.0
+        basis = np.polynomial.chebyshev.chebvander(x, VARIANCES - 1) @ chebyshev.fit(VARIANCES)
+        result[here] = _solved(basis @ values, basis @ slopes, weight_variance[here], u, width_u)
+    # Closer to c = 1 than the table reaches, or on the wrong side of it by rounding: one at a time.
+    for i in np.flatnonzero(~np.isfinite(result)):
+        result[i] = _single(activation, float(weight_variance[i]), float(q[i]), float(chi_1[i]))
+    return result
+
+
+def _places() -> tuple[Array, float]:
+    """Nodes log γ, shape (panels, n), ascending, and the width of a panel."""
+    panels = 3 * round(-math.log10(SMALLEST))
+    width = -math.log(SMALLEST) / panels
+    return math.log(SMALLEST) + width * (np.arange(panels)[:, None] + (chebyshev.nodes(DECORRELATIONS) + 1) / 2), width
+
+
+def _table(activation: Activation, start: float, width: float) -> tuple[Array, Array]:
+    """H and χ_c/σ_w² at the nodes of log q (rows) and of log γ (columns)."""
+    u, _ = _places()
+    log_c = np.log1p(-np.minimum(np.exp(u.ravel()), 1.0 - 1e-15))
+    n = np.arange(TERMS)[:, None]
+    rest = -np.expm1(n * log_c) / np.exp(u.ravel())
+    powers = n * np.exp(np.maximum(n - 1, 0) * log_c)
+    variances = np.exp(start + width * (chebyshev.nodes(VARIANCES) + 1.0) / 2.0)
+    values, slopes = [], []
+    moments = gaussian_moments(activation)
+    for q in variances:
+        exact = moments.at(float(q))
+        s = hermite_series(activation, float(q), terms=TERMS, width=0.7).squares / q
+        place, mass = _tail(exact.second / q - float(s.sum()), exact.slope2 - float(s @ n[:, 0]), exact.second / q)
+        values.append(s @ rest - mass @ np.expm1(np.multiply.outer(place, log_c)) / np.exp(u.ravel()))
+        slopes.append(s @ powers + (mass * place) @ np.exp(np.multiply.outer(place - 1.0, log_c)))
+    return np.array(values), np.array(slopes)
+
+
+def _tail(mass: float, first: float, total: float) -> tuple[Array, Array]:
+    """Places n > N and masses that stand for the terms left out, given their Σ s_n and Σ n s_n."""
+    if mass <= TAIL_ROUNDING * total or first <= 0.0:
+        return np.array([float(TERMS)]), np.zeros(1)
+    ratio = first / (TERMS * mass)
+    if ratio < 1.05:
+        return np.array([TERMS * max(ratio, 1.0)]), np.array([mass])
+    power = max((2.0 * ratio - 1.0) / (ratio - 1.0), 2.1)
+    x, weight = np.polynomial.legendre.leggauss(TAIL_NODES)
+    y = TAIL_LENGTH * ((x + 1.0) / 2.0) ** 2
+    density = weight * (x + 1.0) * np.exp((1.0 - power) * y)
+    return TERMS * np.exp(y), mass * density / density.sum()
+
+
+def _solved(values: Array, slopes: Array, weights: Array, u: Array, width: float) -> Array:
+    """χ_{c*} from H and χ_c/σ_w² at the nodes of log γ, shape (points, nodes); NaN where no root lies among them."""
+    points, count = weights.size, DECORRELATIONS
+    excess = weights[:, None] * values - 1.0
+    below = excess < 0.0
+    first = np.where(below.any(axis=1), np.argmax(below, axis=1), excess.shape[1])
+    # The root may lie beyond the last node of the last panel, up to γ = 1.
+    panel = np.clip(np.minimum(first, excess.shape[1] - 1) // count, 0, u.shape[0] - 1)
+    series = np.take_along_axis(excess.reshape(points, -1, count), panel[:, None, None], axis=1)[:, 0] @ chebyshev.fit(
+        count
+    ).T
+    # Between the last node of a panel and the first of the next the panel is decided by the value at its edge.
+    at_start = series @ (-1.0) ** np.arange(count)
+    panel = np.where((at_start < 0.0) & (panel > 0), panel - 1, panel)
+    rows = np.arange(points)
+    series = excess.reshape(points, -1, count)[rows, panel] @ chebyshev.fit(count).T
+    slope_series = slopes.reshape(points, -1, count)[rows, panel] @ chebyshev.fit(count).T
+    low, high = np.full(points, -1.0), np.full(points, 1.0)
+    x = np.zeros(points)
+    for _ in range(50):
+        value = chebyshev.clenshaw(series, rows, x)
+        low, high = np.where(value > 0.0, x, low), np.where(value > 0.0, high, x)
+        x = (low + high) / 2.0
+    found = weights * chebyshev.clenshaw(slope_series, rows, x)
+    ends = (series @ (-1.0) ** np.arange(count) > 0.0) & (series.sum(axis=1) <= 1e-9)
+    return np.where(ends & (found < 1.0), found, np.nan)
+
+
+def _single(activation: Activation, weight: float, q: float, chi_1: float) -> float:
+    """χ_{c*} by the correlation map of one network; NaN where it gives up."""
+    second = gaussian_moments(activation).at(q).second
+    bias = max(q - weight * second, 0.0)
+    try:
+        correlation = CorrelationMap(activation, math.sqrt(weight), math.sqrt(bias), q)
+        c = correlation.fixed_point
+        return correlation.slope(c) if c < 1.0 else min(chi_1, 1.0)
+    except ConvergenceError:
+        return math.nan

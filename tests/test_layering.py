@@ -42,8 +42,11 @@ ROWS = (
     ("sampling.forward", "sampling.graded"),
     ("sampling.one",),
     ("sampling",),
+    ("phase.interpolated", "phase.decorrelation", "phase.grid", "phase.bias", "phase.curve"),
+    ("phase.slopes", "phase.universality"),
     ("plot",),
     ("prediction", "expressions", "law_report"),
+    ("phase",),
     ("extrapolation", "shape", "distances", "finite_width"),
     ("agreement",),
     ("",),  # spectra/__init__.py

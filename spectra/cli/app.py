@@ -22,6 +22,7 @@ from .check import check
 from .compare import compare
 from .law import law
 from .moments import moments
+from .phase import phase
 from .predict import predict
 
 BAD_INPUT, NUMERICS, INTERRUPTED, CLOSED_PIPE = 2, 3, 130, 141
@@ -68,7 +69,7 @@ def commands() -> None:
     """Predict the singular values of the input-output Jacobian of a wide random network."""
 
 
-for _command in (predict, compare, check, bench, moments, law):
+for _command in (predict, compare, check, bench, moments, law, phase):
     commands.add_command(_command)
 
 

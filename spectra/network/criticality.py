@@ -198,7 +198,7 @@ def _roots(activation: Activation, square: float) -> list[float]:
 
 
 def root_between(activation: Activation, square: float, lower: float, upper: float) -> float:
-    """q* in (lower, upper) with σ_b²(q*) = square, where σ_b² passes it once: q E φ'² − E φ² = σ_b² E φ'², to rounding."""
+    """q* in (lower, upper) with σ_b²(q*) = square, to rounding, where σ_b² passes it once."""
     moments = gaussian_moments(activation)
 
     def sides(q: float) -> tuple[float, float]:

@@ -54,9 +54,7 @@ class SpectrumAlong:
             return np.sqrt(self.effective[..., 1] / self.effective[..., 0])
 
 
-def spectrum_along(
-    activation: object, depth: int, q_star: ArrayLike, *, weights: str = "orthogonal"
-) -> SpectrumAlong:
+def spectrum_along(activation: object, depth: int, q_star: ArrayLike, *, weights: str = "orthogonal") -> SpectrumAlong:
     """Predict a critical network of `depth` layers at every q* given, a few milliseconds each.
 
     Parameters
@@ -101,6 +99,4 @@ def spectrum_along(
         rows *= q.size
     table = np.array(rows, dtype=float).reshape(*q.shape, 8)
     w, b, variance = (table[..., i] for i in range(3))
-    return SpectrumAlong(
-        phi, depth, weights, q, w, b, variance, table[..., 3:5], table[..., 5:7], table[..., 7] > 0.0
-    )
+    return SpectrumAlong(phi, depth, weights, q, w, b, variance, table[..., 3:5], table[..., 5:7], table[..., 7] > 0.0)

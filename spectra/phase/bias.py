@@ -41,7 +41,7 @@ class Panel:
     series: Array
 
     def places(self, x: Iterable[float]) -> list[float]:
-        """log q of points of [−1, 1]."""
+        """Log q of points of [−1, 1]."""
         return [(self.lower + self.upper) / 2.0 + (self.upper - self.lower) / 2.0 * one for one in x]
 
 
@@ -54,12 +54,12 @@ class BiasCurve:
     moments: InterpolatedMoments
 
     def zeros(self) -> list[float]:
-        """log q where σ_b² changes sign."""
+        """Log q where σ_b² changes sign."""
         found = [t for p in self.panels if not p.positive for t in p.places(zeros_of(p.series))]
         return _distinct(found)
 
     def turns(self) -> list[float]:
-        """log q where σ_b² > 0 has a largest or smallest value."""
+        """Log q where σ_b² > 0 has a largest or smallest value."""
         found = []
         for p in self.panels:
             slope = series_of.chebder(p.series) * 2.0 / (p.upper - p.lower)

@@ -19,7 +19,7 @@ from ..network.expectations import gaussian_moments
 from ..network.gaussian import value_at_zero
 from ..network.zeros import bracketed_zero
 from .bias import LOWEST, BiasCurve, bias_curve, zeros_of
-from .interpolated import InterpolatedMoments, interpolated_moments
+from .interpolated import InterpolatedMoments
 
 # Where a curve that begins at q* → 0 is taken to begin: σ_b² is a power of q there, or an exponential of −1/q.
 BEGINNING = 1e-100
@@ -109,6 +109,19 @@ class EdgeOfChaos:
             part[0], part[-1] = max(part[0], math.exp(a)), min(part[-1], math.exp(b))
             parts.append(part)
         return np.concatenate(parts) if parts else np.empty(0)
+
+    def traced(self, count: int = 200, low: float = 1e-4, high: float = 1e2) -> CurvePoints:
+        """The points of `spaced`; of a positively homogeneous φ its one point, with q* NaN."""
+        if self.single is None:
+            return self.points(self.spaced(count, low, high))
+        return CurvePoints(*(np.array([x]) for x in (math.nan, self.single.sigma_w, 0.0, self.single.slope)))
+
+    def widest_weight(self) -> float:
+        """σ_w² up to which a picture shows how the curve begins: 4, or 1.6 times where it begins."""
+        if not self.branches:
+            return 4.0
+        begin = critical_point(self.activation, q_star=max(self.branches[0].low, LOWEST)).sigma_w ** 2
+        return max(4.0, float(f"{1.6 * begin:.1g}")) if begin > 4.0 + 1e-9 else 4.0
 
     def at_bias(self, sigma_b: float) -> tuple[CriticalPoint, ...]:
         """All critical points with this σ_b, ascending in q*: one from each stretch on which σ_b is monotone.
@@ -259,12 +272,12 @@ def _edge(activation: Activation) -> EdgeOfChaos:
     fast = curve.moments
     searched = math.exp(fast.highest) if not curve.panels else math.exp(curve.panels[-1].upper)
     branches = _branches(activation, curve, searched)
-    inside = [q for q in map(math.exp, curve.turns()) if _on(branches, q)]
+    inside = [math.exp(t) for t in curve.turns()]
     rows = fast.series
     weight = _zeros_along(fast, rows[1], derivative=True)
     changes = sorted([*_zeros_along(fast, rows[2] - rows[1]), *_zeros_along(fast, rows[2] + rows[1])])
-    keep = tuple(tuple(q for q in list_ if _on(branches, q)) for list_ in (inside, weight, changes))
-    return EdgeOfChaos(activation, branches, *keep, None, searched)
+    turns, weight_turns, stability = (tuple(q for q in one if _on(branches, q)) for one in (inside, weight, changes))
+    return EdgeOfChaos(activation, branches, turns, weight_turns, stability, None, searched)
 
 
 def _branches(activation: Activation, curve: BiasCurve, searched: float) -> tuple[Branch, ...]:
@@ -297,7 +310,7 @@ def _bias_zero(activation: Activation, near: float) -> float:
 
 
 def _zeros_along(fast: InterpolatedMoments, rows: Array, *, derivative: bool = False) -> list[float]:
-    """q at which a function of log q, or its derivative, changes sign by more than rounding."""
+    """Q at which a function of log q, or its derivative, changes sign by more than rounding."""
     found: list[float] = []
     for (low, high), row, scale in zip(pairwise(fast.edges.tolist()), rows, fast.series[1], strict=True):
         size = float(np.abs(scale).max())

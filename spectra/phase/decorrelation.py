@@ -27,6 +27,8 @@ SMALLEST = 1e-10
 # Terms beyond the last are a power law e^{(1−p)y} in n = N e^y, with their true Σ s_n and Σ n s_n; p = 5/2 for a kink.
 TAIL_LENGTH, TAIL_NODES = 30.0, 120
 TAIL_ROUNDING = 1e-12
+# Halvings of a panel that bring the root to rounding.
+HALVINGS = 50
 
 
 def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Array, chi_1: Array) -> Array:
@@ -55,29 +57,29 @@ def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Arra
     t = np.log(q)
     width = 0.5 * math.log(10.0)
     panel = np.floor(t / width).astype(int)
-    u, width_u = _places()
+    panels = _places().shape[0]
     for index in np.unique(panel):
         here = np.flatnonzero(panel == index)
         values, slopes = _table(activation, width * index, width)
         x = 2.0 * (t[here] / width - index) - 1.0
         basis = np.polynomial.chebyshev.chebvander(x, VARIANCES - 1) @ chebyshev.fit(VARIANCES)
-        result[here] = _solved(basis @ values, basis @ slopes, weight_variance[here], u, width_u)
+        result[here] = _solved(basis @ values, basis @ slopes, weight_variance[here], panels)
     # Closer to c = 1 than the table reaches, or on the wrong side of it by rounding: one at a time.
     for i in np.flatnonzero(~np.isfinite(result)):
         result[i] = _single(activation, float(weight_variance[i]), float(q[i]), float(chi_1[i]))
     return result
 
 
-def _places() -> tuple[Array, float]:
-    """Nodes log γ, shape (panels, n), ascending, and the width of a panel."""
+def _places() -> Array:
+    """Nodes log γ, shape (panels, n), ascending."""
     panels = 3 * round(-math.log10(SMALLEST))
     width = -math.log(SMALLEST) / panels
-    return math.log(SMALLEST) + width * (np.arange(panels)[:, None] + (chebyshev.nodes(DECORRELATIONS) + 1) / 2), width
+    return math.log(SMALLEST) + width * (np.arange(panels)[:, None] + (chebyshev.nodes(DECORRELATIONS) + 1.0) / 2.0)
 
 
 def _table(activation: Activation, start: float, width: float) -> tuple[Array, Array]:
     """H and χ_c/σ_w² at the nodes of log q (rows) and of log γ (columns)."""
-    u, _ = _places()
+    u = _places()
     log_c = np.log1p(-np.minimum(np.exp(u.ravel()), 1.0 - 1e-15))
     n = np.arange(TERMS)[:, None]
     rest = -np.expm1(n * log_c) / np.exp(u.ravel())
@@ -108,32 +110,24 @@ def _tail(mass: float, first: float, total: float) -> tuple[Array, Array]:
     return TERMS * np.exp(y), mass * density / density.sum()
 
 
-def _solved(values: Array, slopes: Array, weights: Array, u: Array, width: float) -> Array:
+def _solved(values: Array, slopes: Array, weights: Array, panels: int) -> Array:
     """χ_{c*} from H and χ_c/σ_w² at the nodes of log γ, shape (points, nodes); NaN where no root lies among them."""
-    points, count = weights.size, DECORRELATIONS
-    excess = weights[:, None] * values - 1.0
-    below = excess < 0.0
-    first = np.where(below.any(axis=1), np.argmax(below, axis=1), excess.shape[1])
-    # The root may lie beyond the last node of the last panel, up to γ = 1.
-    panel = np.clip(np.minimum(first, excess.shape[1] - 1) // count, 0, u.shape[0] - 1)
-    series = np.take_along_axis(excess.reshape(points, -1, count), panel[:, None, None], axis=1)[:, 0] @ chebyshev.fit(
-        count
-    ).T
-    # Between the last node of a panel and the first of the next the panel is decided by the value at its edge.
-    at_start = series @ (-1.0) ** np.arange(count)
-    panel = np.where((at_start < 0.0) & (panel > 0), panel - 1, panel)
-    rows = np.arange(points)
-    series = excess.reshape(points, -1, count)[rows, panel] @ chebyshev.fit(count).T
-    slope_series = slopes.reshape(points, -1, count)[rows, panel] @ chebyshev.fit(count).T
+    points, rows = weights.size, np.arange(weights.size)
+    analysis = chebyshev.fit(DECORRELATIONS)
+    excess = (weights[:, None] * values - 1.0).reshape(points, panels, DECORRELATIONS)
+    # H falls in γ: the root lies on the last panel at whose beginning the excess is positive.
+    at_start = excess @ (analysis.T @ (-1.0) ** np.arange(DECORRELATIONS))
+    panel = (at_start > 0.0).sum(axis=1) - 1
+    found = panel >= 0
+    series = excess[rows, np.maximum(panel, 0)] @ analysis.T
+    slope_series = slopes.reshape(points, panels, DECORRELATIONS)[rows, np.maximum(panel, 0)] @ analysis.T
     low, high = np.full(points, -1.0), np.full(points, 1.0)
-    x = np.zeros(points)
-    for _ in range(50):
-        value = chebyshev.clenshaw(series, rows, x)
-        low, high = np.where(value > 0.0, x, low), np.where(value > 0.0, high, x)
+    for _ in range(HALVINGS):
         x = (low + high) / 2.0
-    found = weights * chebyshev.clenshaw(slope_series, rows, x)
-    ends = (series @ (-1.0) ** np.arange(count) > 0.0) & (series.sum(axis=1) <= 1e-9)
-    return np.where(ends & (found < 1.0), found, np.nan)
+        above = chebyshev.clenshaw(series, rows, x) > 0.0
+        low, high = np.where(above, x, low), np.where(above, high, x)
+    result = weights * chebyshev.clenshaw(slope_series, rows, (low + high) / 2.0)
+    return np.where(found & (result < 1.0), result, np.nan)
 
 
 def _single(activation: Activation, weight: float, q: float, chi_1: float) -> float:

@@ -76,7 +76,7 @@ class PhaseGrid:
 
     @cached_property
     def chi_c_star(self) -> Array:
-        """Slope χ_{c*} of the correlation map at its stable fixed point: χ_1 but in the chaotic phase; NaN at q* = 0."""
+        """Slope χ_{c*} of the correlation map at its stable fixed point: χ_1 where not chaotic; NaN at q* = 0."""
         result = np.where(self.q_star > 0.0, self.chi_1, np.nan)
         chaotic = (self.phase == Phase.CHAOTIC) & (self.q_star > 0.0)
         weights = np.broadcast_to(self.weight_variances, chaotic.shape)[chaotic]
@@ -130,7 +130,7 @@ def phase_grid(activation: object, weight_variances: ArrayLike, bias_variances: 
     moments = interpolated_moments(phi)
     index, low, high, diverges = _brackets(moments, w, b)
     t, solved = _roots(moments, w[index[1]], b[index[0]], low, high)
-    second, slope2, gain = moments(t)
+    _, slope2, gain = moments(t)
     slopes = w[index[1]] * gain
     stable = solved & (np.abs(slopes) < 1.0 - CRITICAL_TOLERANCE)
     shape = b.size, w.size
@@ -192,7 +192,7 @@ def _brackets(
 def _roots(
     moments: InterpolatedMoments, w: Array, b: Array, low: Array, high: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """log q of every bracketed fixed point by Newton's step, halving where it leaves its bracket; and whether found."""
+    """Log q of every bracketed fixed point by Newton's step, halving where it leaves its bracket; and whether found."""
     t = (low + high) / 2.0
     low, high = low.copy(), high.copy()
     active = np.arange(t.size)

@@ -49,12 +49,12 @@ class InterpolatedMoments:
 
     @property
     def lowest(self) -> float:
-        """log q below which the limits for q → 0 are given."""
+        """Log q below which the limits for q → 0 are given."""
         return float(self.edges[0])
 
     @property
     def highest(self) -> float:
-        """log q up to which the moments are known."""
+        """Log q up to which the moments are known."""
         return float(self.edges[-1])
 
     def __call__(self, t: Array) -> tuple[Array, Array, Array]:

@@ -120,7 +120,7 @@ def slope_distribution(activation: object, variance: float) -> SlopeDistribution
 
 
 def slope_spread(activation: Activation, variance: float) -> float:
-    """Var φ'(h)²/(E φ'(h)²)² = μ_2/μ_1² − 1, h ~ N(0, q): what an orthogonal layer adds to the relative variance of JJᵀ.
+    """μ_2/μ_1² − 1 = Var φ'(h)²/(E φ'(h)²)², h ~ N(0, q): what an orthogonal layer adds to the variance of JJᵀ.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def slope_spread(activation: Activation, variance: float) -> float:
 
 
 def _inverse(branch: Branch, lower: float, upper: float, slope: Array) -> tuple[Array, np.ndarray]:
-    """x in [lower, upper] with φ'(x) = slope, the nearest end where there is none; and whether there is one."""
+    """Solve φ'(x) = slope for x in [lower, upper], the nearest end where there is none; and whether there is one."""
     ends = branch.slope(np.array([lower, upper]))
     rising = bool(ends[1] > ends[0])
     a, b = np.full(slope.shape, lower), np.full(slope.shape, upper)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from .._types import Array
 from ..activations import Activation, get_activation, names
 from ..errors import ConfigError
 from ..network.criticality import CriticalPoint, critical_point
 from ..network.expectations import gaussian_moments
 from ..network.gaussian import one_sided, slopes_at_zero, value_at_zero
+from ..network.zeros import bracketed_zero
 from .curve import edge_of_chaos
 from .slopes import slope_spread
 
@@ -96,9 +99,7 @@ def universality(activation: object, q_star: float = 1.0) -> Universality:
     except ConfigError:
         return Universality(phi, kind, reason, coefficient, power, None, None, None, None)
     at = moments.at(q_star)
-    return Universality(
-        phi, kind, reason, coefficient, power, point, at.slope2, at.slope4, slope_spread(phi, q_star)
-    )
+    return Universality(phi, kind, reason, coefficient, power, point, at.slope2, at.slope4, slope_spread(phi, q_star))
 
 
 def universality_table(activations: Iterable[object] | None = None, q_star: float = 1.0) -> tuple[Universality, ...]:
@@ -162,11 +163,34 @@ def critical_point_of_spread(
     return _first_crossing(phi, edge.branches[0].low, edge.branches[0].high, target, depth, spread)
 
 
+@dataclass(frozen=True, eq=False)
+class DepthScaling:
+    """q*(L) at which the variance of JJᵀ of L orthogonal layers is `spread`; arrays of one shape, NaN out of reach."""
+
+    activation: Activation
+    spread: float
+    depths: Array
+    q_star: Array
+
+
+def depth_scaling(activation: object, depths: ArrayLike, spread: float = 0.25) -> DepthScaling:
+    """`critical_point_of_spread` at every depth given, NaN instead of its refusals that concern the spread alone."""
+    phi = get_activation(activation)  # type: ignore[arg-type]
+    layers = np.asarray(depths, dtype=int)
+    if not (spread > 0.0 and math.isfinite(spread)) or np.any(layers < 1):
+        critical_point_of_spread(phi, int(layers.min()), spread)
+    found = []
+    for depth in layers.ravel().tolist():
+        try:
+            found.append(critical_point_of_spread(phi, depth, spread).q_star or math.nan)
+        except ConfigError:
+            found.append(math.nan)
+    return DepthScaling(phi, spread, layers, np.array(found).reshape(layers.shape))
+
+
 def _first_crossing(
     phi: Activation, low: float, high: float, target: float, depth: int, spread: float
 ) -> CriticalPoint:
-    from ..network.zeros import bracketed_zero
-
     def excess(t: float) -> float:
         value = slope_spread(phi, math.exp(t))
         return math.log(value / target) if value > 0.0 else -700.0
@@ -184,7 +208,8 @@ def _first_crossing(
         if excess(b) >= 0.0:
             return critical_point(phi, q_star=math.exp(bracketed_zero(excess, a, b)))
     raise ConfigError(
-        f"`spread = {spread:g}`: `{phi.name}` stays below it along its whole edge of chaos at depth {depth}: any q* will do."
+        f"`spread = {spread:g}`: `{phi.name}` stays below it along its whole edge of chaos at depth {depth}: any q* "
+        "will do."
     )
 
 
@@ -195,7 +220,12 @@ def _classified(phi: Activation) -> tuple[Kind, str, float | None, float | None]
         value = slope_spread(phi, 1.0)
         if value == 0.0:
             return "isometric", "φ'² is constant: orthogonal weights keep all lengths", 0.0, 0.0
-        return "none", f"φ'² takes two values with probability ½ each, at any q*: the spread stays {value:.6g}", value, 0.0
+        return (
+            "none",
+            f"φ'² takes two values with probability ½ each, at any q*: the spread stays {value:.6g}",
+            value,
+            0.0,
+        )
     if value_at_zero(phi) != 0.0:
         return "none", _beginning(phi), None, None
     left, right = (s * s for s in slopes_at_zero(phi))
@@ -231,6 +261,11 @@ def _far_kinks(phi: Activation, square: float) -> tuple[Kind, str, float | None,
         return "undetermined", "φ is linear at 0 but not piecewise linear", None, None
     others = {float(s or 0.0) ** 2 for s in slopes} - {square}
     if others == {0.0}:
-        return "Bernoulli", "φ is linear at 0 and flat beyond a kink: few units are lost, all others keep lengths", None, None
+        return (
+            "Bernoulli",
+            "φ is linear at 0 and flat beyond a kink: few units are lost, all others keep lengths",
+            None,
+            None,
+        )
     shown = ", ".join(f"{s / square:.6g}" for s in sorted(others))
     return "jumps", f"φ is linear at 0; beyond a kink φ'² changes by a factor {shown}", None, None

@@ -1,9 +1,12 @@
 """Figures: of predictions, comparisons and checks, and of laws on the line. The only importer of matplotlib."""
 
+from .along import along_figure as along_figure
 from .bench import bench_figure as bench_figure
 from .check import check_figure as check_figure
 from .laws import law_figure as law_figure
 from .page import FORMATS as FORMATS
 from .page import figure_bytes as figure_bytes
+from .phase import phase_figure as phase_figure
 from .singular_values import comparison_figure as comparison_figure
 from .singular_values import prediction_figure as prediction_figure
+from .slopes import slopes_figure as slopes_figure

@@ -105,10 +105,10 @@ def phase(
         from ..plot import phase_figure
 
         grids = [_grid(report.activation, edges, cells or 200) for report in reports]
-        return phase_figure(grids, [report.edge.traced(400, 1e-6, high) for report in reports], levels)
+        return phase_figure(grids, [report.edge.within(weight_range[1], bias_range[1]) for report in reports], levels)
 
     # What is asked for in vain is said before anything is written.
-    notes = [note for report in reports for note in report.none_found()]
+    notes = [note for report in reports for note in report.none_found() if report.universality]
     outputs.write(document, figure)
     if not outputs.silent:
         from .phase_tables import print_phase

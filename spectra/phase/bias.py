@@ -89,7 +89,8 @@ def bias_curve(activation: Activation) -> BiasCurve:
         t = (lower + upper) / 2.0 + (upper - lower) / 2.0 * place
         rows = [moments.deficit(q) for q in np.exp(t)]
         value, error = np.array(rows).T
-        slope2 = fast(t)[1]
+        # Not the interpolated ones: where units are dead D and E φ'² are exponentially small, their ratio is not.
+        slope2 = np.array([moments.at(q).slope2 for q in np.exp(t)])
         above, below = value > np.maximum(4.0 * error, DEAD), value < -4.0 * error
         if not np.isfinite(value).all() or below.all() or not (above | below).any() or (slope2 <= DEAD).any():
             continue

@@ -65,7 +65,7 @@ class EdgeOfChaos:
     activation : φ.
     branches : ascending in q*; empty where no bias is critical.
     bias_turns, weight_turns : q* at which σ_b, or σ_w, has a largest or smallest value along the curve.
-    stability_changes : q* at which d q'/dq passes 1 or −1.
+    stability_changes : q* at which d q'/dq passes 1; below −½ it never is.
     single : the one point (σ_w, 0) of a positively homogeneous φ, where every q* is fixed; else None.
     searched : the largest q* looked at.
     """
@@ -93,12 +93,12 @@ class EdgeOfChaos:
     def spaced(self, count: int, low: float = 1e-4, high: float = 1e2) -> Array:
         """About `count` values of q* on the branches within [low, high], evenly in log q*.
 
-        A branch that begins above `high` is followed over two decades all the same.
+        A branch that begins above `high` is followed over two decades all the same, if it is the first.
         """
         spans = []
         for branch in self.branches:
             start = max(branch.low, low)
-            end = min(branch.high, max(high, 1e2 * start if branch is self.branches[0] else high))
+            end = min(branch.high, 1e2 * start if branch is self.branches[0] and high <= start else high)
             if end > start:
                 spans.append((math.log(start), math.log(end)))
         total = sum(b - a for a, b in spans)
@@ -115,6 +115,16 @@ class EdgeOfChaos:
         if self.single is None:
             return self.points(self.spaced(count, low, high))
         return CurvePoints(*(np.array([x]) for x in (math.nan, self.single.sigma_w, 0.0, self.single.slope)))
+
+    def within(self, weight_variance: float, bias_variance: float, count: int = 400) -> CurvePoints:
+        """About `count` points of the part of the curve with smaller σ_w² and σ_b², and a little beyond."""
+        coarse = self.traced(120, 1e-6, 1e6)
+        if self.single is not None or not coarse.q_star.size:
+            return coarse
+        inside = (coarse.sigma_w**2 <= weight_variance) & (coarse.sigma_b**2 <= bias_variance)
+        places = np.flatnonzero(inside) if inside.any() else np.arange(2)
+        low, high = (float(coarse.q_star[i]) for i in (max(places[0] - 1, 0), min(places[-1] + 1, inside.size - 1)))
+        return self.points(self.spaced(count, low, high))
 
     def widest_weight(self) -> float:
         """σ_w² up to which a picture shows how the curve begins: 4, or 1.6 times where it begins."""
@@ -275,7 +285,7 @@ def _edge(activation: Activation) -> EdgeOfChaos:
     inside = [math.exp(t) for t in curve.turns()]
     rows = fast.series
     weight = _zeros_along(fast, rows[1], derivative=True)
-    changes = sorted([*_zeros_along(fast, rows[2] - rows[1]), *_zeros_along(fast, rows[2] + rows[1])])
+    changes = _zeros_along(fast, rows[2] - rows[1])
     turns, weight_turns, stability = (tuple(q for q in one if _on(branches, q)) for one in (inside, weight, changes))
     return EdgeOfChaos(activation, branches, turns, weight_turns, stability, None, searched)
 

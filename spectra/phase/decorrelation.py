@@ -10,6 +10,7 @@ which no longer knows σ_b, falls in γ and is E φ'² at γ = 0; and χ_{c*} = 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +25,9 @@ TERMS = 320
 # Panels of half a decade in q, and of a third in γ from 1e-10 to 1, both in logarithms.
 VARIANCES, DECORRELATIONS = 12, 12
 SMALLEST = 1e-10
-# Terms beyond the last are a power law e^{(1−p)y} in n = N e^y, with their true Σ s_n and Σ n s_n; p = 5/2 for a kink.
+# Terms beyond the last stand for a power law s_n ~ n^−p, n = N e^y, with their true Σ s_n and Σ n s_n. Jumps Δ_k of φ'
+# at x_k give p = 5/2 and n s_n ~ A n^(−3/2) on average, A = Σ Δ_k² g_q(x_k) √q/(2π), since with them
+# E φ'(u_1)φ'(u_2) = E φ'² − 2√π A √γ for γ → 0.
 TAIL_LENGTH, TAIL_NODES = 30.0, 120
 TAIL_ROUNDING = 1e-12
 # Halvings of a panel that bring the root to rounding.
@@ -45,7 +48,7 @@ def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Arra
 
     Accuracy
     --------
-    1e-8; 1e-4 close to χ_1 = 1 where φ has kinks (tests/test_phase_grid.py).
+    1e-9; 1e-6 where φ has kinks (tests/test_phase_grid.py).
 
     Source
     ------
@@ -90,24 +93,42 @@ def _table(activation: Activation, start: float, width: float) -> tuple[Array, A
     for q in variances:
         exact = moments.at(float(q))
         s = hermite_series(activation, float(q), terms=TERMS, width=0.7).squares / q
-        place, mass = _tail(exact.second / q - float(s.sum()), exact.slope2 - float(s @ n[:, 0]), exact.second / q)
+        left_out = exact.second / q - float(s.sum()), exact.slope2 - float(s @ n[:, 0])
+        place, mass = _tail(*left_out, exact.second / q, _amplitude(activation, float(q)))
         values.append(s @ rest - mass @ np.expm1(np.multiply.outer(place, log_c)) / np.exp(u.ravel()))
         slopes.append(s @ powers + (mass * place) @ np.exp(np.multiply.outer(place - 1.0, log_c)))
     return np.array(values), np.array(slopes)
 
 
-def _tail(mass: float, first: float, total: float) -> tuple[Array, Array]:
-    """Places n > N and masses that stand for the terms left out, given their Σ s_n and Σ n s_n."""
+def _amplitude(activation: Activation, q: float) -> float:
+    """A of the power law that jumps of φ' leave."""
+    total = 0.0
+    for left, right in pairwise(activation.branches):
+        here = np.array([left.upper])
+        jump = float(right.slope(here)[0] - left.slope(here)[0])
+        total += jump * jump * math.exp(-(left.upper**2) / (2.0 * q))
+    return total / (2.0 * math.pi) ** 1.5
+
+
+def _tail(mass: float, first: float, total: float, amplitude: float) -> tuple[Array, Array]:
+    """Places n ≥ N and masses that stand for the terms left out, given their Σ s_n and Σ n s_n."""
     if mass <= TAIL_ROUNDING * total or first <= 0.0:
         return np.array([float(TERMS)]), np.zeros(1)
     ratio = first / (TERMS * mass)
-    if ratio < 1.05:
+    if amplitude == 0.0 and ratio < 1.05:
         return np.array([TERMS * max(ratio, 1.0)]), np.array([mass])
-    power = max((2.0 * ratio - 1.0) / (ratio - 1.0), 2.1)
+    power = 2.5 if amplitude > 0.0 else max((2.0 * ratio - 1.0) / (ratio - 1.0), 2.1)
     x, weight = np.polynomial.legendre.leggauss(TAIL_NODES)
     y = TAIL_LENGTH * ((x + 1.0) / 2.0) ** 2
     density = weight * (x + 1.0) * np.exp((1.0 - power) * y)
-    return TERMS * np.exp(y), mass * density / density.sum()
+    place, density = TERMS * np.exp(y), density / density.sum()
+    if amplitude == 0.0:
+        return place, mass * density
+    # The law is that of n → ∞; what the sums differ from it belongs to n not far beyond N.
+    density *= amplitude * TERMS**-1.5 / 1.5
+    near = TERMS * np.array([1.0, 1.5])
+    rest = np.linalg.solve(np.stack([np.ones(2), near]), [mass - density.sum(), first - float(density @ place)])
+    return np.concatenate([near, place]), np.concatenate([rest, density])
 
 
 def _solved(values: Array, slopes: Array, weights: Array, panels: int) -> Array:

@@ -35,8 +35,8 @@ class Phase(IntEnum):
     CHAOTIC = 1
     #: Every variance grows without bound (or beyond 1e8): there is no q*.
     NO_FIXED_POINT = 2
-    #: Fixed points exist but variances near them move away: they run round a cycle, or leave.
-    UNSTABLE = 3
+    #: d q'/dq is 1 at the only fixed point, to rounding. (Below −½ it never is: √q E f(√q z) rises with q for f ≥ 0.)
+    MARGINAL = 3
     #: The numerics did not verify a root.
     UNRESOLVED = 4
 
@@ -108,8 +108,8 @@ def phase_grid(activation: object, weight_variances: ArrayLike, bias_variances: 
 
     Accuracy
     --------
-    q* to 1e-12/|1 − slope| relative, χ_1 to 1e-12 of the largest E φ'² within half a decade of q*; χ_{c*} to 1e-8,
-    1e-4 where a kinked φ is close to the edge of chaos (tests/test_phase_grid.py). Pairs of fixed points closer than a
+    q* to 1e-12/|1 − slope| relative, χ_1 to 1e-12 of the largest E φ'² within half a decade of q*; χ_{c*} to 1e-9,
+    1e-6 where φ has kinks (tests/test_phase_grid.py). Pairs of fixed points closer than a
     sixteenth of a decade may be missed.
 
     Source
@@ -135,16 +135,16 @@ def phase_grid(activation: object, weight_variances: ArrayLike, bias_variances: 
     stable = solved & (np.abs(slopes) < 1.0 - CRITICAL_TOLERANCE)
     shape = b.size, w.size
     q, chi, slope = (np.full(shape, np.nan) for _ in range(3))
-    count, unstable, unsolved = (np.zeros(shape, dtype=np.int8) for _ in range(3))
+    count, marginal, unsolved = (np.zeros(shape, dtype=np.int8) for _ in range(3))
     np.add.at(count, (index[0][stable], index[1][stable]), 1)
-    np.add.at(unstable, (index[0][solved & ~stable], index[1][solved & ~stable]), 1)
+    np.add.at(marginal, (index[0][solved & ~stable], index[1][solved & ~stable]), 1)
     np.add.at(unsolved, (index[0][~solved], index[1][~solved]), 1)
     # Roots come in ascending order; written from the last, the smallest stable one stays.
     keep = np.flatnonzero(stable)[::-1]
     place = index[0][keep], index[1][keep]
     q[place], chi[place], slope[place] = np.exp(t[keep]), w[place[1]] * slope2[keep], slopes[keep]
     _put_zero(moments, w, b, q, chi, slope, count)
-    phase = _phase(chi, count, unstable, unsolved)
+    phase = _phase(chi, count, marginal, unsolved)
     residual = _verified(phi, w, b, q)
     return PhaseGrid(phi, w, b, q, chi, slope, phase, count, diverges, residual)
 
@@ -241,10 +241,10 @@ def _put_zero(
 
 
 def _phase(
-    chi: Array, count: NDArray[np.int8], unstable: NDArray[np.int8], unsolved: NDArray[np.int8]
+    chi: Array, count: NDArray[np.int8], marginal: NDArray[np.int8], unsolved: NDArray[np.int8]
 ) -> NDArray[np.int8]:
     phase = np.full(chi.shape, int(Phase.NO_FIXED_POINT), dtype=np.int8)
-    phase[unstable > 0] = Phase.UNSTABLE
+    phase[marginal > 0] = Phase.MARGINAL
     phase[unsolved > 0] = Phase.UNRESOLVED
     known = count > 0
     level = np.abs(chi - 1.0) <= CRITICAL_TOLERANCE

@@ -22,6 +22,7 @@ LOWEST, HIGHEST = 1e-24, 1e8
 PER_DECADE, COUNT = 2, 18
 # Last two coefficients over the largest; and how often a panel is halved before that is called unresolved.
 RESOLVED, HALVINGS = 3e-12, 5
+STEEP = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,8 @@ class InterpolatedMoments:
 
     Accuracy
     --------
-    1e-12 relative to the largest value within a decade of q, of the gain also to E φ'² (tests/test_phase_grid.py).
+    1e-12 relative to the largest value within half a decade of q, of the gain also to E φ'²; where all units are dead
+    and E φ² ≪ q, within a decade (tests/test_phase_grid.py).
     """
 
     activation: Activation
@@ -103,8 +105,13 @@ def interpolated_moments(activation: Activation) -> InterpolatedMoments:
             scale = _scales(np.abs(rows).max(axis=-1), grid.size - 1)
         panel = np.clip(np.searchsorted(grid, lower[:full], side="right") - 1, 0, grid.size - 2)
         good = (np.abs(series[..., -2:]).max(axis=-1) <= RESOLVED * scale[:, panel]).all(axis=0)
+        # Errors are relative to the end of a panel: where E φ² > q grows so fast the beginning would drown in them.
+        steep = (rows[0, :, -1] > STEEP * rows[0, :, 0]) & (rows[0, :, -1] > 1.0)
+        good &= ~steep
         found += [(pending[i][0], pending[i][1], series[:, i]) for i in np.flatnonzero(good)]
-        bad = [pending[i] for i in np.flatnonzero(~good)]
+        last = upper[:full] - lower[:full] <= 1.01 * smallest
+        # Beyond what can be followed the variance explodes; the table ends there.
+        bad = [pending[i] for i in np.flatnonzero(~good & ~(steep & last))]
         if bad and bad[0][1] - bad[0][0] <= 1.01 * smallest:
             raise ConvergenceError(
                 f"`{activation.name}`: its Gaussian moments are not resolved at q = {math.exp(bad[0][0]):.3g}."
@@ -118,16 +125,19 @@ def interpolated_moments(activation: Activation) -> InterpolatedMoments:
 
 
 def _scales(sizes: Array, panels: int) -> Array:
-    """What errors are measured by: the largest value within a decade, of the gain also E φ'².
+    """What errors of each row are measured by: its size on the panel; of the gain also that of E φ'².
 
-    Where all units are dead or saturated the moments are like e^(−1/q), or e^(−q), and no series of doubles holds their
-    relative digits; nothing depends on them there.
+    Where all units are dead E φ² ≪ q is like e^(−1/q), and no series of doubles holds its relative digits; nothing
+    depends on them, so that errors are measured there by what it grows to within a decade, up to E φ² = q.
     """
-    size = np.zeros((3, panels))
-    size[:, : sizes.shape[1]] = sizes
+    size = np.full((3, panels), 1e-290)
+    size[:, : sizes.shape[1]] = np.maximum(sizes, 1e-290)
     size[2] = np.maximum(size[1], size[2])
-    wide = np.pad(size, ((0, 0), (PER_DECADE, PER_DECADE)))
-    return np.maximum(np.lib.stride_tricks.sliding_window_view(wide, 2 * PER_DECADE + 1, axis=1).max(axis=-1), 1e-290)
+    wide = np.pad(size, ((0, 0), (PER_DECADE, PER_DECADE)), mode="edge")
+    wide = np.lib.stride_tricks.sliding_window_view(wide, 2 * PER_DECADE + 1, axis=1).max(axis=-1)
+    with np.errstate(over="ignore"):
+        relief = np.maximum(1.0, np.minimum(wide[0], 1.0) / size[0])
+        return np.minimum(wide, size * relief)
 
 
 def _connected(found: list[tuple[float, float, Array]]) -> list[tuple[float, float, Array]]:

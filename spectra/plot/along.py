@@ -52,7 +52,7 @@ def along_figure(runs: Sequence[SpectrumAlong], needed: Sequence[DepthScaling] =
         axes[0].plot([], [], color="0.4", linestyle=style, label=f"{name}, {weights}".replace("$", r"\$"))
     ends = min(float(run.q_star.min()) for run in runs), max(float(run.q_star.max()) for run in runs)
     for panel in axes[:3]:
-        _logarithmic(panel)
+        _logarithmic(panel, "infinite throughout", ends)
         panel.set_xlim(ends[0] / 1.2, ends[1] * 1.2)
     axes[0].legend(fontsize=7.5, frameon=True, edgecolor="none", framealpha=0.8)
     if needed:
@@ -69,7 +69,7 @@ def _needed(axes: Axes, needed: Sequence[DepthScaling], spread: float) -> None:
     axes.set_title(f"largest q* for a variance of {spread:g} after L orthogonal layers", fontsize=10)
     axes.set_xlabel("depth L")
     axes.set_ylabel("q*")
-    _logarithmic(axes)
+    _logarithmic(axes, "out of reach", (1.0, 1e4))
     axes.legend(fontsize=7.5, frameon=True, edgecolor="none", framealpha=0.8)
 
 
@@ -77,7 +77,11 @@ def _plain(one: DepthScaling) -> str:
     return one.activation.name.replace("$", r"\$")
 
 
-def _logarithmic(axes: Axes) -> None:
+def _logarithmic(axes: Axes, empty: str, ends: tuple[float, float]) -> None:
+    """Scales, and what is said where there is nothing to draw: a logarithmic axis without numbers is none."""
+    if not any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines):
+        axes.text(0.5, 0.5, empty, transform=axes.transAxes, ha="center")
+        axes.plot(ends, (1.0, 10.0), alpha=0.0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.grid(visible=True, color="0.92", linewidth=0.7)

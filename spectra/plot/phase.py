@@ -23,17 +23,16 @@ FILLS = {
     Phase.CRITICAL: "#DCE9F5",
     Phase.CHAOTIC: "#FBE3D0",
     Phase.NO_FIXED_POINT: "#E4E4E4",
-    Phase.UNSTABLE: "#D9CFE3",
+    Phase.MARGINAL: "#D9CFE3",
     Phase.UNRESOLVED: "#FFFFFF",
 }
 WORDS = {
     Phase.ORDERED: "ordered",
     Phase.CHAOTIC: "chaotic",
     Phase.NO_FIXED_POINT: "no fixed point",
-    Phase.UNSTABLE: "no stable fixed point",
 }
 CHI_LEVELS = (0.25, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
-XI_LEVELS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+XI_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 # Marks along the curves of several activations.
 MARKED = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 # q* from so much of the largest one seen on have colours of their own.
@@ -123,7 +122,7 @@ def _regions(axes: Axes, grid: PhaseGrid) -> None:
         grid.weight_variances, grid.bias_variances, grid.phase, cmap=colours, norm=norm, shading="nearest",
         rasterized=True, zorder=0,
     )  # fmt: skip
-    lost = (grid.phase == Phase.NO_FIXED_POINT) | (grid.phase == Phase.UNSTABLE)
+    lost = grid.phase == Phase.NO_FIXED_POINT
     if lost.any() and min(lost.shape) > 1:
         axes.contourf(
             grid.weight_variances, grid.bias_variances, np.where(lost, 1.0, 0.0), [0.5, 1.5], colors="none",
@@ -139,7 +138,7 @@ def _regions(axes: Axes, grid: PhaseGrid) -> None:
 def _edge(axes: Axes, grid: PhaseGrid, curve: CurvePoints) -> Any:
     """Draw the curve, its colour q*; a line beside it where the critical fixed point is unstable."""
     from matplotlib.collections import LineCollection
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LogNorm, Normalize
 
     x, y = curve.sigma_w**2, curve.sigma_b**2
     if x.size == 1:
@@ -156,7 +155,8 @@ def _edge(axes: Axes, grid: PhaseGrid, curve: CurvePoints) -> Any:
         return None
     # The colours are those of what is seen; the linear beginning, all in one place, takes none of them.
     highest = float(curve.q_star[seen].max())
-    norm = LogNorm(max(float(curve.q_star[seen].min()), LEAST_SEEN * highest), highest)
+    lowest = max(float(curve.q_star[seen].min()), LEAST_SEEN * highest)
+    norm = (LogNorm if highest > 5.0 * lowest else Normalize)(lowest, highest)
     points = np.stack([x, y], axis=1)
     axes.plot(x, y, color="black", linewidth=4.0, solid_capstyle="butt", zorder=4)
     line = LineCollection(
@@ -179,6 +179,9 @@ def _levels(axes: Axes, grid: PhaseGrid, values: np.ndarray, levels: Sequence[fl
     known = values[np.isfinite(values)]
     inside = sorted({x for x in levels if known.size and known.min() < x < known.max()})
     if not inside:
+        if known.size:
+            words = f"no level curve: values from {known.min():.3g} to {known.max():.3g}"
+            axes.text(0.5, 0.03, words, transform=axes.transAxes, ha="center", fontsize=8)
         return
     drawn = axes.contour(
         grid.weight_variances, grid.bias_variances, values, inside, colors="0.35", linewidths=0.8, zorder=3

@@ -48,7 +48,7 @@ def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Arra
 
     Accuracy
     --------
-    1e-9; 1e-6 where φ has kinks (tests/test_phase_grid.py).
+    1e-9; 1e-5 where φ has kinks (tests/test_phase_grid.py).
 
     Source
     ------
@@ -60,13 +60,12 @@ def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Arra
     t = np.log(q)
     width = 0.5 * math.log(10.0)
     panel = np.floor(t / width).astype(int)
-    panels = _places().shape[0]
     for index in np.unique(panel):
         here = np.flatnonzero(panel == index)
         values, slopes = _table(activation, width * index, width)
         x = 2.0 * (t[here] / width - index) - 1.0
         basis = np.polynomial.chebyshev.chebvander(x, VARIANCES - 1) @ chebyshev.fit(VARIANCES)
-        result[here] = _solved(basis @ values, basis @ slopes, weight_variance[here], panels)
+        result[here] = _solved(basis, values, slopes, weight_variance[here])
     # Closer to c = 1 than the table reaches, or on the wrong side of it by rounding: one at a time.
     for i in np.flatnonzero(~np.isfinite(result)):
         result[i] = _single(activation, float(weight_variance[i]), float(q[i]), float(chi_1[i]))
@@ -81,7 +80,7 @@ def _places() -> Array:
 
 
 def _table(activation: Activation, start: float, width: float) -> tuple[Array, Array]:
-    """H and χ_c/σ_w² at the nodes of log q (rows) and of log γ (columns)."""
+    """H and χ_c/σ_w² at the nodes of log q as series in log γ; shape (nodes, panels, coefficients)."""
     u = _places()
     log_c = np.log1p(-np.minimum(np.exp(u.ravel()), 1.0 - 1e-15))
     n = np.arange(TERMS)[:, None]
@@ -97,7 +96,9 @@ def _table(activation: Activation, start: float, width: float) -> tuple[Array, A
         place, mass = _tail(*left_out, exact.second / q, _amplitude(activation, float(q)))
         values.append(s @ rest - mass @ np.expm1(np.multiply.outer(place, log_c)) / np.exp(u.ravel()))
         slopes.append(s @ powers + (mass * place) @ np.exp(np.multiply.outer(place - 1.0, log_c)))
-    return np.array(values), np.array(slopes)
+    shape = VARIANCES, -1, DECORRELATIONS
+    analysis = chebyshev.fit(DECORRELATIONS).T
+    return np.array(values).reshape(shape) @ analysis, np.array(slopes).reshape(shape) @ analysis
 
 
 def _amplitude(activation: Activation, q: float) -> float:
@@ -131,24 +132,24 @@ def _tail(mass: float, first: float, total: float, amplitude: float) -> tuple[Ar
     return np.concatenate([near, place]), np.concatenate([rest, density])
 
 
-def _solved(values: Array, slopes: Array, weights: Array, panels: int) -> Array:
-    """χ_{c*} from H and χ_c/σ_w² at the nodes of log γ, shape (points, nodes); NaN where no root lies among them."""
-    points, rows = weights.size, np.arange(weights.size)
-    analysis = chebyshev.fit(DECORRELATIONS)
-    excess = (weights[:, None] * values - 1.0).reshape(points, panels, DECORRELATIONS)
-    # H falls in γ: the root lies on the last panel at whose beginning the excess is positive.
-    at_start = excess @ (analysis.T @ (-1.0) ** np.arange(DECORRELATIONS))
-    panel = (at_start > 0.0).sum(axis=1) - 1
-    found = panel >= 0
-    series = excess[rows, np.maximum(panel, 0)] @ analysis.T
-    slope_series = slopes.reshape(points, panels, DECORRELATIONS)[rows, np.maximum(panel, 0)] @ analysis.T
-    low, high = np.full(points, -1.0), np.full(points, 1.0)
-    for _ in range(HALVINGS):
-        x = (low + high) / 2.0
-        above = chebyshev.clenshaw(series, rows, x) > 0.0
-        low, high = np.where(above, x, low), np.where(above, high, x)
-    result = weights * chebyshev.clenshaw(slope_series, rows, (low + high) / 2.0)
-    return np.where(found & (result < 1.0), result, np.nan)
+def _solved(basis: Array, values: Array, slopes: Array, weights: Array) -> Array:
+    """χ_{c*} of points whose values are `basis` times those of the table; NaN where the root lies closer to c = 1."""
+    result = np.full(weights.size, np.nan)
+    # H falls in γ: the root lies on the last panel at whose beginning σ_w² H > 1.
+    at_start = weights[:, None] * (basis @ (values @ (-1.0) ** np.arange(DECORRELATIONS)))
+    panel = (at_start > 1.0).sum(axis=1) - 1
+    for index in np.unique(panel[panel >= 0]):
+        here = np.flatnonzero(panel == index)
+        series = weights[here, None] * (basis[here] @ values[:, index])
+        series[:, 0] -= 1.0
+        rows, low, high = np.arange(here.size), np.full(here.size, -1.0), np.full(here.size, 1.0)
+        for _ in range(HALVINGS):
+            x = (low + high) / 2.0
+            above = chebyshev.clenshaw(series, rows, x) > 0.0
+            low, high = np.where(above, x, low), np.where(above, high, x)
+        found = weights[here] * chebyshev.clenshaw(basis[here] @ slopes[:, index], rows, (low + high) / 2.0)
+        result[here] = np.where(found < 1.0, found, np.nan)
+    return result
 
 
 def _single(activation: Activation, weight: float, q: float, chi_1: float) -> float:

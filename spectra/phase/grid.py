@@ -109,7 +109,7 @@ def phase_grid(activation: object, weight_variances: ArrayLike, bias_variances: 
     Accuracy
     --------
     q* to 1e-12/|1 − slope| relative, χ_1 to 1e-12 of the largest E φ'² within half a decade of q*; χ_{c*} to 1e-9,
-    1e-6 where φ has kinks (tests/test_phase_grid.py). Pairs of fixed points closer than a
+    1e-5 where φ has kinks (tests/test_phase_grid.py). Pairs of fixed points closer than a
     sixteenth of a decade may be missed.
 
     Source
@@ -164,29 +164,31 @@ def _brackets(
     moments: InterpolatedMoments, w: Array, b: Array
 ) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], Array, Array, NDArray[np.bool_]]:
     """Where q' − q goes from + to −: (row, column) of each, log q before and after; and where it ends above zero."""
-    count = math.ceil((moments.highest - moments.lowest) / math.log(10.0) * SCAN)
-    t = np.linspace(moments.lowest, moments.highest, count + 1)
-    second = moments(t)[0]
-    q = np.exp(t)
-    rows, columns, lows, highs = [], [], [], []
     diverges = np.zeros((b.size, w.size), dtype=bool)
-    for column, weight in enumerate(w):
-        residual = (weight * second + b[:, None]) / q - 1.0
-        sign = np.where(np.abs(residual) > ROUNDING, np.sign(residual), 0.0)
-        sign[~np.isfinite(sign)] = 0.0
-        # The last point before that has a sign; a stretch of rounding has none of its own.
-        known = np.maximum.accumulate(np.where(sign != 0.0, np.arange(t.size), 0), axis=1)
-        filled = np.take_along_axis(sign, known, axis=1)
-        row, step = np.nonzero((filled[:, :-1] > 0.0) & (filled[:, 1:] < 0.0))
-        rows.append(row)
-        columns.append(np.full(row.size, column))
-        lows.append(t[known[row, step]])
-        highs.append(t[step + 1])
-        diverges[:, column] = filled[:, -1] > 0.0
-    index = np.concatenate(rows).astype(np.intp), np.concatenate(columns).astype(np.intp)
-    low, high = np.concatenate(lows), np.concatenate(highs)
+    found: list[tuple[Array, ...]] = []
+    # No fixed point lies below σ_b²: only without a bias are all variances looked at.
+    for chosen in (np.flatnonzero(b == 0.0), np.flatnonzero(b > 0.0)):
+        if not chosen.size:
+            continue
+        least = float(b[chosen].min())
+        start = max(moments.lowest, min(math.log(least) - 0.5, moments.highest - 1.0)) if least else moments.lowest
+        t = np.linspace(start, moments.highest, math.ceil((moments.highest - start) / math.log(10.0) * SCAN) + 1)
+        q, second = np.exp(t), moments(t)[0]
+        base = b[chosen][:, None] / q - 1.0
+        for column, weight in enumerate(w):
+            residual = weight * second / q + base
+            sign = np.where(np.abs(residual) > ROUNDING, np.sign(residual), 0.0)
+            sign[~np.isfinite(sign)] = 0.0
+            # The last point before that has a sign; a stretch of rounding has none of its own.
+            known = np.maximum.accumulate(np.where(sign != 0.0, np.arange(t.size), 0), axis=1)
+            filled = np.take_along_axis(sign, known, axis=1)
+            row, step = np.nonzero((filled[:, :-1] > 0.0) & (filled[:, 1:] < 0.0))
+            found.append((chosen[row], np.full(row.size, column), t[known[row, step]], t[step + 1]))
+            diverges[chosen, column] = filled[:, -1] > 0.0
+    rows, columns, low, high = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.argsort(low, kind="stable")
-    return (index[0][order], index[1][order]), low[order], high[order], diverges
+    index = rows[order].astype(np.intp), columns[order].astype(np.intp)
+    return index, low[order], high[order], diverges
 
 
 def _roots(

@@ -132,6 +132,13 @@ def test_a_curve_begins_at_the_linear_network_where_the_value_at_zero_is_zero(na
         assert again.sigma_w == pytest.approx(critical_point(get_activation(name), q_star=middle).sigma_w, rel=1e-13)
 
 
+def test_where_units_are_dead_the_bias_has_no_false_turns() -> None:
+    # D and E φ'² are both like e^(−1/(2q)); their ratio rises all the same.
+    edge = edge_of_chaos({"expr": "1000*max(x-1,0)"})
+    assert [b.low for b in edge.branches] == [0.0]
+    assert edge.bias_turns == ()
+
+
 def test_all_zeros_of_a_series_are_found_and_touching_ones_are_none() -> None:
     sixth = np.zeros(7)
     sixth[6] = 1.0
@@ -140,6 +147,8 @@ def test_all_zeros_of_a_series_are_found_and_touching_ones_are_none() -> None:
     # T_2 + 1 = 2x² touches zero; T_2 + 1.001 stays above it.
     assert zeros_of(np.array([1.0, 0.0, 1.0])) == []
     assert zeros_of(np.array([1.001, 0.0, 1.0])) == []
+    # A pair of complex zeros close to the axis is no pair of real ones.
+    assert zeros_of(np.array([1.0 + 2e-13, 0.0, 1.0])) == []
     assert len(zeros_of(np.array([0.999, 0.0, 1.0]))) == 2
     assert zeros_of(np.array([1e-14, 1e-14])) == []
 

@@ -2,8 +2,8 @@
 
 Run `python benchmarks/phase.py`.  A grid has q*, χ_1, phase, ξ_q and ξ_c at every point, caches emptied before it.
 Errors are the largest at points drawn at random, against `VarianceMap` and `CorrelationMap`, which share no table with
-the grid.  Mean field of one point: neural-tangents and dks are timed warm where they are installed, as their users
-would iterate them to the fixed point; a name that is not printed is not installed.
+the grid.  Mean field of one network: dks and neural-tangents (which wants jax 0.4) are timed warm where they are
+installed, iterated to the fixed point; a name that is not printed is not installed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from spectra.phase.interpolated import interpolated_moments
 
 ACTIVATIONS = ("tanh", "erf", "hardtanh", "elu", "selu", "gelu", "silu", "softsign", "sin", "relu", "softplus")
 SIGMA_W, SIGMA_B = 1.5, 0.3
+BIAS = SIGMA_B**2
 STEPS = 1000
 
 
@@ -74,51 +75,86 @@ def best(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return min(times), result
 
 
-def ours(name: str) -> Callable[[], tuple[float, float]]:
+def ours(name: Any) -> tuple[float, float]:
+    """q* and χ_1 of one network, moments kept from call to call."""
     activation = get_activation(name)
+    q = VarianceMap(activation, SIGMA_W, SIGMA_B).fixed_points().stable_positive[0].q
+    return q, SIGMA_W**2 * gaussian_moments(activation).at(q).slope2
+
+
+def per_point(name: Any, cells: int) -> tuple[float, tuple[float, float]]:
+    """Seconds per point of q*, χ_1 and ξ_q over a grid around the network, warm, and its middle."""
+    weights, biases = (np.linspace(0.5, 1.5, 2 * cells + 1) * x for x in (SIGMA_W**2, BIAS))
+    seconds, grid = best(lambda: phase_grid(name, weights, biases), 3)
+    return seconds / grid.q_star.size, (float(grid.q_star[cells, cells]), float(grid.chi_1[cells, cells]))
+
+
+def by_dks(name: str) -> Callable[[], tuple[float, float]] | None:
+    """The variance map by dks's Gaussian means (100,000 nodes, its own), iterated to 1e-14; χ_1 by its derivative."""
+    try:
+        import autograd.numpy as anp
+        from autograd import elementwise_grad
+        from dks.base import activation_transform as dks
+    except ImportError:
+        return None
+    phi = {"tanh": anp.tanh, "hardtanh": lambda x: anp.clip(x, -1.0, 1.0)}.get(name)
+    if phi is None:
+        return None
 
     def call() -> tuple[float, float]:
-        q = VarianceMap(activation, SIGMA_W, SIGMA_B).fixed_points().stable_positive[0].q
-        return q, SIGMA_W**2 * gaussian_moments(activation).at(q).slope2
+        q = 1.0
+        for _ in range(STEPS):
+            after = SIGMA_W**2 * float(dks._estimate_gaussian_mean(lambda x, q=q: phi(math.sqrt(q) * x) ** 2)) + BIAS
+            done = abs(after - q) < 1e-14 * q
+            q = after
+            if done:
+                break
+        slope = elementwise_grad(phi)
+        return q, SIGMA_W**2 * float(dks._estimate_gaussian_mean(lambda x: slope(math.sqrt(q) * x) ** 2))
 
     return call
 
 
-def peers(name: str) -> Iterator[tuple[str, Callable[[], tuple[float, float]]]]:
-    """(name, function that gives q* and χ_1) of every peer installed that knows the activation."""
+def by_neural_tangents(name: str) -> Callable[[], tuple[float, float]] | None:
+    """The kernel of 60 layers, compiled: its value is q*; it has no χ_1."""
     try:
         import jax
         from neural_tangents import stax
-
-        jax.config.update("jax_enable_x64", True)
-        layer = {"erf": stax.Erf, "relu": stax.Relu, "gelu": stax.Gelu}.get(name)
-        if layer is not None:
-            _, _, kernel = stax.serial(stax.Dense(1, SIGMA_W, SIGMA_B, parameterization="standard"), layer())
-            del kernel
     except ImportError:
-        pass
-    try:
-        from dks.base import activation_transform, activation_getter
-    except ImportError:
-        return
-    getter = getattr(activation_getter, "get_activation_function", None)
-    if getter is None:
-        return
-    phi = getter(name) if name != "hardtanh" else None
-    if phi is None:
-        return
-    transform = activation_transform
+        return None
+    if name != "plain erf":
+        return None
+    jax.config.update("jax_enable_x64", True)
+    layers = [part for _ in range(60) for part in (stax.Dense(1, SIGMA_W, SIGMA_B), stax.Erf())]
+    kernel = stax.serial(*layers, stax.Dense(1, SIGMA_W, SIGMA_B))[2]
+    compiled = jax.jit(lambda x: kernel(x, x, "nngp"))
+    x = jax.numpy.ones((1, 1))
+    return lambda: (float(compiled(x)[0, 0]), math.nan)
 
-    def by_dks() -> tuple[float, float]:
-        q = 1.0
-        for _ in range(STEPS):
-            step = SIGMA_W**2 * float(transform._compute_local_q_map(phi, q)) + SIGMA_B**2  # noqa: SLF001
-            if abs(step - q) < 1e-14 * q:
-                break
-            q = step
-        return q, math.nan
 
-    yield "dks", by_dks
+def mean_field_rows(repeats: int) -> list[dict[str, Any]]:
+    """Print and return time and digits of q* and χ_1 at σ_w = 1.5, σ_b = 0.3, warm."""
+    print(f"\none network, sigma_w = {SIGMA_W}, sigma_b = {SIGMA_B}, warm")
+    print("activation   by                      ms                 q*              chi_1")
+    rows = []
+    for name in ("tanh", "hardtanh", "plain erf"):
+        spec: Any = {"expr": "erf(x)"} if name == "plain erf" else name
+        for who, call in (
+            ("spectra", lambda spec=spec: ours(spec)),
+            ("dks", by_dks(name)),
+            ("neural-tangents", by_neural_tangents(name)),
+        ):
+            if call is None:
+                continue
+            seconds, (q, chi) = best(call, repeats)
+            shown = "" if math.isnan(chi) else f"{chi:18.14f}"
+            print(f"{name:12s} {who:16s} {1e3 * seconds:9.3f} {q:18.14f} {shown}")
+            if who == "spectra":
+                each, (q_grid, chi_grid) = per_point(spec, 5 if repeats < 5 else 100)
+                print(f"{name:12s} {'… a grid point':16s} {1e3 * each:9.3f} {q_grid:18.14f} {chi_grid:18.14f}")
+                rows.append({"activation": name, "by": "grid", "seconds": each, "q_star": q_grid, "chi_1": chi_grid})
+            rows.append({"activation": name, "by": who, "seconds": seconds, "q_star": q, "chi_1": chi})
+    return rows
 
 
 def main() -> None:
@@ -138,8 +174,11 @@ def main() -> None:
         rows.append({"activation": name, "seconds": seconds, "q_error": q_error, "c_error": c_error, "curve": curve})
         print(f"{name:12s} {seconds:8.2f} {q_error:10.0e} {c_error:12.0e} {lost:7.0%} {1e3 * curve:11.0f}")
     print(f"\nslowest grid: {max(row['seconds'] for row in rows):.2f} s; the goal is 2 s")
+    points = mean_field_rows(2 if arguments.quick else 5)
+    for row in points:
+        row["chi_1"] = None if math.isnan(row["chi_1"]) else row["chi_1"]
     if arguments.json:
-        arguments.json.write_text(json.dumps({"cells": cells, "rows": rows}, indent=1))
+        arguments.json.write_text(json.dumps({"cells": cells, "rows": rows, "points": points}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Where do signals survive? The phase diagram of tanh, its edge of chaos coloured by q*, and the curves of others.
 
 Left of the curve two inputs become the same, right of it neighbours part; along it both live on, and gradients neither
-vanish nor explode. The curve is traced by q*, the variance of the pre-activations: σ_w² = 1/E φ'², σ_b² = q* − σ_w² E φ².
-ReLU has one critical point and no more; beyond the dotted lines variances grow without bound.
+vanish nor explode. The curve is traced by q*, the variance of the pre-activations: σ_w² = 1/E φ'² and
+σ_b² = q* − σ_w² E φ². ReLU has one critical point and no more; beyond the dotted lines variances grow without bound.
 
 Saves phase_tanh.png and phase_several.png in the working directory.
 """

@@ -1,4 +1,4 @@
-"""How unequal are the slopes φ'(h), and what does that do to the spectrum of JJᵀ along the edge of chaos?
+"""Unequal slopes φ'(h), and what they do to the spectrum of JJᵀ along the edge of chaos.
 
 With orthogonal weights the variance of JJᵀ after L layers is L (μ_2/μ_1² − 1), the relative variance of φ'(h)² times
 the depth. Of tanh and its kind it falls like q*², of hard tanh exponentially, of ReLU it does not depend on q* at all:
@@ -19,7 +19,7 @@ names = ("relu", "hardtanh", "erf", "smoothed_relu")
 columns = [[spectra.slope_distribution(name, q) for q in (0.2, 0.5, 1.0, 2.0)] for name in names]
 Path("slopes.png").write_bytes(figure_bytes(slopes_figure(columns)))
 
-q = np.geomspace(1e-3, 10.0, 15)
+q = np.geomspace(1e-3, 10.0, 12)
 runs = [spectra.spectrum_along(name, depth, q) for name in ("tanh", "hardtanh") for depth in (4, 32)]
 depths = np.array([1, 10, 100, 1000, 10000])
 needed = [depth_scaling(name, depths, spread=0.25) for name in ("tanh", "erf", "hardtanh", "gelu", "relu")]

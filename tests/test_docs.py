@@ -48,7 +48,14 @@ def workplace(tmp_path, monkeypatch):
 
 
 def test_readme_shows_commands_and_python() -> None:
-    assert {command[0] for command in spectra_commands()} == {"predict", "compare", "check", "bench", "moments", "phase"}
+    assert {command[0] for command in spectra_commands()} == {
+        "predict",
+        "compare",
+        "check",
+        "bench",
+        "moments",
+        "phase",
+    }
     assert blocks("python")
 
 

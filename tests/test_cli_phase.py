@@ -36,7 +36,9 @@ def test_json_of_several_activations_lists_them(capsys) -> None:
     assert relu["curve"] == [{"q_star": None, "sigma_w": pytest.approx(2**0.5), "sigma_b": 0.0, "slope": 1.0}]
     assert "every variance is fixed" in relu["notes"][0]
     assert softplus["curve"] == []
-    assert softplus["universality"]["mu_1"] is None
+    assert softplus["universality"]["power"] is None
+    # μ_2/μ_1² at q = 1, by two routes.
+    assert softplus["universality"]["spread_gaussian"] == pytest.approx(1.528899601132386, rel=1e-12)
     assert softplus["notes"]
 
 
@@ -72,6 +74,21 @@ def test_the_grid_goes_into_the_json(capsys) -> None:
     assert grid["phase"][2][4] == "no_fixed_point"
     assert grid["q_star"][2][4] is None
     assert grid["q_star"][0][0] == 0.0
+
+
+def test_classes_of_the_whole_catalogue(capsys) -> None:
+    record = answer(capsys, "phase", "--points", "3", "--classes", "--at", "0.37")
+    table = {row["activation"]: row for row in record["classes"]}
+    keep = math.erf(1.0 / math.sqrt(2.0 * 0.37))
+    assert len(table) == 24
+    assert table["hardtanh"]["mu_1"] == pytest.approx(keep, rel=1e-14)
+    assert table["hardtanh"]["spread_gaussian"] == pytest.approx(1.0 / keep, rel=1e-13)
+    assert [name for name, row in table.items() if not row["on_the_curve"]] == [
+        "softplus",
+        "sigmoid",
+        "logsigmoid",
+        "hardsigmoid",
+    ]
 
 
 def test_tables_for_people(capsys) -> None:

@@ -159,7 +159,7 @@ def test_classes_of_the_catalogue() -> None:
     assert (relu.mu_1, relu.mu_2, relu.spread) == (0.5, 0.5, 1.0)
     assert relu.deviation("gaussian") == pytest.approx(math.sqrt(2.0), rel=1e-15)
     assert table["softplus"].point is None
-    assert table["softplus"].deviation() is None
+    assert table["softplus"].deviation("gaussian") == pytest.approx(math.sqrt(1.528899601132386), rel=1e-12)
 
 
 def test_linear_between_far_kinks_but_not_flat_beyond() -> None:

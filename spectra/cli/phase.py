@@ -32,6 +32,7 @@ BIAS = 0.5
 @click.option("--sigma-b", "biases", type=NumberList(), metavar="x,x,…", help="Find all critical points of these σ_b.")
 @click.option("--sigma-w", "weights_at", type=NumberList(), metavar="x,x,…", help="The same of these σ_w.")
 @click.option("--at", "at", type=float, default=1.0, show_default=True, help="q* at which μ_1, μ_2 are given.")
+@click.option("--classes", is_flag=True, help="Give the table of classes for the whole catalogue of activations.")
 @click.option("--weight-variances", type=NumberList(), metavar="LOW,HIGH", help="Range of σ_w² in the diagram.")
 @click.option("--bias-variances", type=NumberList(), metavar="LOW,HIGH", help="Range of σ_b² in the diagram.  [0,0.5]")
 @click.option(
@@ -64,6 +65,7 @@ def phase(
     biases: tuple[float, ...] | None,
     weights_at: tuple[float, ...] | None,
     at: float,
+    classes: bool,
     weight_variances: tuple[float, ...] | None,
     bias_variances: tuple[float, ...] | None,
     cells: int | None,
@@ -85,7 +87,8 @@ def phase(
     low, high = _range("--q-star", q_range, 0.0, (1e-4, 1e2))
     bias_range = _range("--bias-variances", bias_variances, -1.0, (0.0, BIAS))
 
-    from ..phase.report import PhaseReport
+    from ..phase.report import PhaseReport, class_record
+    from ..phase.universality import universality_table
 
     activations = _activations(names, expressions)
     reports = [PhaseReport(phi, points, low, high, biases or (), weights_at or (), at) for phi in activations]
@@ -95,7 +98,10 @@ def phase(
     def document() -> dict[str, Any]:
         grids = [_grid(report.activation, edges, cells) if cells else None for report in reports]
         records = [report.to_dict(grid) for report, grid in zip(reports, grids, strict=True)]
-        return records[0] if len(records) == 1 else {"schema": records[0]["schema"], "runs": records}
+        record = records[0] if len(records) == 1 else {"schema": records[0]["schema"], "runs": records}
+        if classes:
+            record["classes"] = [{"activation": one.activation.name} | class_record(one) for one in table]
+        return record
 
     def figure() -> Any:
         if page == "slopes":
@@ -108,12 +114,13 @@ def phase(
         return phase_figure(grids, [report.edge.within(weight_range[1], bias_range[1]) for report in reports], levels)
 
     # What is asked for in vain is said before anything is written.
-    notes = [note for report in reports for note in report.none_found() if report.universality]
+    table = universality_table(q_star=at) if classes else tuple(report.universality for report in reports)
+    notes = [note for report in reports for note in report.none_found()]
     outputs.write(document, figure)
     if not outputs.silent:
         from .phase_tables import print_phase
 
-        print_phase(reports)
+        print_phase(reports, table, at)
     say_notes(notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,13 @@ from .tables import console_with, number
 
 if TYPE_CHECKING:
     from ..phase.report import PhaseReport
+    from ..phase.universality import Universality
 
 # Rows of the curve that are shown.
 SHOWN = 9
 
 
-def print_phase(reports: list[PhaseReport]) -> None:
+def print_phase(reports: list[PhaseReport], classes: Sequence[Universality], q_star: float) -> None:
     """The curve of each activation, the critical points asked for, and the table of classes."""
     for report in reports:
         console = console_with(f"{report.activation.name}: the edge of chaos")
@@ -33,7 +35,7 @@ def print_phase(reports: list[PhaseReport]) -> None:
         console.print(report.edge.shape(), soft_wrap=True)
         if report.critical:
             _print_critical(report)
-    _print_classes(reports)
+    _print_classes(classes, q_star)
 
 
 def _row(q: float | None, w: float, b: float, slope: float) -> list[str]:
@@ -66,24 +68,26 @@ def _print_critical(report: PhaseReport) -> None:
     console.print(table)
 
 
-def _print_classes(reports: list[PhaseReport]) -> None:
-    console = console_with(f"limit of great depth, and growth per layer at q* = {reports[0].q_star:g}")
+def _print_classes(classes: Sequence[Universality], q_star: float) -> None:
+    console = console_with(f"limit of great depth, and growth per layer at q* = {q_star:g}")
     table = Table(header_style="bold")
-    for heading in (
+    headings = (
         "activation",
         "class",
+        "on curve",
         "μ_1",
         "μ_2",
         "s.d., orthogonal",
         "s.d., Gaussian",
         "small q*: variance a layer",
-    ):
-        table.add_column(heading, justify="left" if heading in ("activation", "class") else "right")
-    for report in reports:
-        one = report.universality
+    )
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in headings[:3] else "right")
+    for one in classes:
         law = "–" if one.coefficient is None or not one.power else f"{one.coefficient:.5g} q*^{one.power:g}"
         deviations = [number(one.deviation(kind), 5) for kind in ("orthogonal", "gaussian")]
-        table.add_row(one.activation.name, one.kind, number(one.mu_1), number(one.mu_2), *deviations, law)
+        on_curve = "no" if one.point is None else "yes"
+        table.add_row(one.activation.name, one.kind, on_curve, number(one.mu_1), number(one.mu_2), *deviations, law)
     console.print(table)
-    for report in reports:
-        console.print(f"{report.activation.name}: {report.universality.reason}", soft_wrap=True)
+    for one in classes:
+        console.print(f"{one.activation.name}: {one.reason}", soft_wrap=True)

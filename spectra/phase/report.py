@@ -71,17 +71,7 @@ class PhaseReport:
             "bias_turns": list(self.edge.bias_turns),
             "weight_turns": list(self.edge.weight_turns),
             "stability_changes": list(self.edge.stability_changes),
-            "universality": {
-                "class": kind.kind,
-                "reason": kind.reason,
-                "coefficient": kind.coefficient,
-                "power": kind.power,
-                "q_star": self.q_star,
-                "mu_1": kind.mu_1,
-                "mu_2": kind.mu_2,
-                "spread_orthogonal": kind.spread,
-                "spread_gaussian": None if kind.spread is None else kind.spread + 1.0,
-            },
+            "universality": class_record(kind) | {"q_star": self.q_star},
         }
         if self.critical:
             result["critical"] = [
@@ -100,6 +90,21 @@ class PhaseReport:
             for key, value, points in self.critical
             if not points
         ]
+
+
+def class_record(one: Universality) -> dict[str, Any]:
+    """Class and growth per layer as plain numbers, None where there is none."""
+    return {
+        "class": one.kind,
+        "reason": one.reason,
+        "coefficient": one.coefficient,
+        "power": one.power,
+        "mu_1": one.mu_1,
+        "mu_2": one.mu_2,
+        "spread_orthogonal": one.spread,
+        "spread_gaussian": one.spread + 1.0,
+        "on_the_curve": one.point is not None,
+    }
 
 
 def _point(point: CriticalPoint) -> dict[str, float | None]:
@@ -124,7 +129,7 @@ def _notes(missing: list[str]) -> list[str]:
     reasons = {
         "curve": "q_star is null: every variance is fixed",
         "critical": "q_star is null: every variance is fixed",
-        "universality": "numbers of `universality` are null where q_star is not on the curve or there is no power law",
+        "universality": "coefficient and power of `universality` are null: there is no power law for q* → 0",
         "grid": "numbers of `grid` are null where there is no stable fixed point, or a depth scale is infinite",
     }
     return [reasons[top] for top in dict.fromkeys(path.partition(".")[0] for path in missing) if top in reasons]

@@ -43,8 +43,9 @@ class Universality:
     reason : why, in a sentence.
     coefficient, power : μ_2/μ_1² − 1 ~ coefficient · q*^power for q* → 0; None where it is no power.
     point : the critical point at the q* asked for; None where that is not on the curve.
-    mu_1, mu_2 : E φ'², E φ'⁴ there.
-    spread : μ_2/μ_1² − 1 there: growth of the variance of JJᵀ per orthogonal layer; a Gaussian layer adds 1 to it.
+    mu_1, mu_2 : E φ'², E φ'⁴ at that q*, on the curve or not.
+    spread : μ_2/μ_1² − 1 there: growth of the variance of JJᵀ, relative to m_1², per orthogonal layer; a Gaussian layer
+        adds 1 to it.
     """
 
     activation: Activation
@@ -53,14 +54,12 @@ class Universality:
     coefficient: float | None
     power: float | None
     point: CriticalPoint | None
-    mu_1: float | None
-    mu_2: float | None
-    spread: float | None
+    mu_1: float
+    mu_2: float
+    spread: float
 
-    def deviation(self, weights: str = "orthogonal") -> float | None:
-        """Standard deviation of JJᵀ of one layer; of L layers √L times that."""
-        if self.spread is None:
-            return None
+    def deviation(self, weights: str = "orthogonal") -> float:
+        """Standard deviation of JJᵀ of one layer, relative to its mean; of L layers √L times that."""
         return math.sqrt(self.spread + (0.0 if weights == "orthogonal" else 1.0))
 
 
@@ -97,7 +96,7 @@ def universality(activation: object, q_star: float = 1.0) -> Universality:
     try:
         point = critical_point(phi, **({"sigma_b": 0.0} if moments.scale_free is not None else {"q_star": q_star}))
     except ConfigError:
-        return Universality(phi, kind, reason, coefficient, power, None, None, None, None)
+        point = None
     at = moments.at(q_star)
     return Universality(phi, kind, reason, coefficient, power, point, at.slope2, at.slope4, slope_spread(phi, q_star))
 

@@ -119,8 +119,8 @@ def phase_grid(activation: object, weight_variances: ArrayLike, bias_variances: 
     Examples
     --------
     >>> grid = phase_grid("tanh", [1.69, 6.25], [0.09])
-    >>> grid.q_star.round(9), grid.chi_1.round(9)
-    (array([[0.60704679, 4.07912387]]), array([[0.93980743, 1.58522477]]))
+    >>> grid.q_star.round(6).tolist(), grid.chi_1.round(6).tolist()
+    ([[0.607047, 4.079124]], [[0.939807, 1.585225]])
     """
     phi = get_activation(activation)  # type: ignore[arg-type]
     w, b = _checked("weight_variances", weight_variances, 0), _checked("bias_variances", bias_variances, 1)

@@ -177,6 +177,23 @@ def test_kinks_decorrelate_by_the_root_of_the_distance() -> None:
     assert float(grid.chi_c_star[0, 0]) == pytest.approx(1.0 - excess / 2.0, abs=2e-3 * excess)
 
 
+@pytest.mark.parametrize("q", [30.0, 1000.0])
+def test_at_large_variances_correlations_are_right_or_left_out(q: float) -> None:
+    activation = get_activation("tanh")
+    point = critical_point(activation, q_star=q)
+    weights = point.sigma_w**2 * np.linspace(1.001, 1.5, 80)
+    grid = phase_grid("tanh", weights, [point.sigma_b**2])
+    assert (grid.phase == Phase.CHAOTIC).all()
+    assert np.isnan(grid.chi_c_star[0, 0]) == (q == 1000.0)
+    for j in range(0, 80, 16):
+        one = CorrelationMap(activation, math.sqrt(weights[j]), point.sigma_b, float(grid.q_star[0, j]))
+        exact = one.slope(one.fixed_point)
+        assert np.isnan(grid.chi_c_star[0, j]) or abs(grid.chi_c_star[0, j] - exact) < 3e-6
+        # Few points are done one at a time.
+        alone = phase_grid("tanh", weights[j : j + 1], [point.sigma_b**2])
+        assert alone.chi_c_star[0, 0] == pytest.approx(exact, abs=3e-6)
+
+
 @pytest.mark.parametrize(
     ("weights", "biases", "key"),
     [([0.0], [0.1], "weight"), ([1.0], [-0.1], "bias"), ([math.nan], [0.1], "weight"), ([[1.0]], [0.1], "weight")],

@@ -30,6 +30,9 @@ SMALLEST = 1e-10
 # E φ'(u_1)φ'(u_2) = E φ'² − 2√π A √γ for γ → 0.
 TAIL_LENGTH, TAIL_NODES = 30.0, 120
 TAIL_ROUNDING = 1e-12
+# Where terms left out make up more than this of E φ'², beside the law of the kinks, and decide, they are not guessed:
+# terms n count up to n γ = FADED. So many points are then done one at a time, the others left out.
+GUESSED, FADED, SINGLES = 0.02, 30.0, 8
 # Halvings of a panel that bring the root to rounding.
 HALVINGS = 50
 
@@ -44,11 +47,13 @@ def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Arra
 
     Returns
     -------
-    Array of shape (n,), below 1.
+    Array of shape (n,), below 1; NaN close to χ_1 = 1 where φ(√q z) is so steep that 320 Hermite coefficients leave out
+    more than 2 % of E φ'² (tanh from q = 60 on, softsign from 15), if there are more than 8 such points.
 
     Accuracy
     --------
-    1e-9; 1e-5 where φ has kinks (tests/test_phase_grid.py).
+    1e-9 where few are left out (tanh, erf, gelu up to q = 10), 1e-5 where φ has kinks up to q = 10, 3e-4 otherwise
+    (tests/test_phase_grid.py).
 
     Source
     ------
@@ -62,12 +67,14 @@ def decorrelation_slopes(activation: Activation, weight_variance: Array, q: Arra
     panel = np.floor(t / width).astype(int)
     for index in np.unique(panel):
         here = np.flatnonzero(panel == index)
-        values, slopes = _table(activation, width * index, width)
+        values, slopes, guessed = _table(activation, width * index, width)
         x = 2.0 * (t[here] / width - index) - 1.0
         basis = np.polynomial.chebyshev.chebvander(x, VARIANCES - 1) @ chebyshev.fit(VARIANCES)
-        result[here] = _solved(basis, values, slopes, weight_variance[here])
-    # Closer to c = 1 than the table reaches, or on the wrong side of it by rounding: one at a time.
-    for i in np.flatnonzero(~np.isfinite(result)):
+        closest = FADED / TERMS if guessed > GUESSED else 0.0
+        result[here] = _solved(basis, values, slopes, weight_variance[here], closest)
+    # Closer to c = 1 than the table reaches, or on the wrong side of it by rounding.
+    left = np.flatnonzero(~np.isfinite(result))
+    for i in left if left.size <= SINGLES else ():
         result[i] = _single(activation, float(weight_variance[i]), float(q[i]), float(chi_1[i]))
     return result
 
@@ -79,26 +86,31 @@ def _places() -> Array:
     return math.log(SMALLEST) + width * (np.arange(panels)[:, None] + (chebyshev.nodes(DECORRELATIONS) + 1.0) / 2.0)
 
 
-def _table(activation: Activation, start: float, width: float) -> tuple[Array, Array]:
-    """H and χ_c/σ_w² at the nodes of log q as series in log γ; shape (nodes, panels, coefficients)."""
+def _table(activation: Activation, start: float, width: float) -> tuple[Array, Array, float]:
+    """H and χ_c/σ_w² at nodes of log q as series in log γ, (nodes, panels, coefficients), and how much is guessed.
+
+    The last is the largest share of E φ'² that terms left out have, less that of the law of the kinks.
+    """
     u = _places()
     log_c = np.log1p(-np.minimum(np.exp(u.ravel()), 1.0 - 1e-15))
     n = np.arange(TERMS)[:, None]
     rest = -np.expm1(n * log_c) / np.exp(u.ravel())
     powers = n * np.exp(np.maximum(n - 1, 0) * log_c)
     variances = np.exp(start + width * (chebyshev.nodes(VARIANCES) + 1.0) / 2.0)
-    values, slopes = [], []
+    values, slopes, guessed = [], [], 0.0
     moments = gaussian_moments(activation)
     for q in variances:
         exact = moments.at(float(q))
         s = hermite_series(activation, float(q), terms=TERMS, width=0.7).squares / q
         left_out = exact.second / q - float(s.sum()), exact.slope2 - float(s @ n[:, 0])
-        place, mass = _tail(*left_out, exact.second / q, _amplitude(activation, float(q)))
+        amplitude = _amplitude(activation, float(q))
+        guessed = max(guessed, abs(left_out[1] - 2.0 * amplitude / math.sqrt(TERMS)) / exact.slope2)
+        place, mass = _tail(*left_out, exact.second / q, amplitude)
         values.append(s @ rest - mass @ np.expm1(np.multiply.outer(place, log_c)) / np.exp(u.ravel()))
         slopes.append(s @ powers + (mass * place) @ np.exp(np.multiply.outer(place - 1.0, log_c)))
     shape = VARIANCES, -1, DECORRELATIONS
     analysis = chebyshev.fit(DECORRELATIONS).T
-    return np.array(values).reshape(shape) @ analysis, np.array(slopes).reshape(shape) @ analysis
+    return np.array(values).reshape(shape) @ analysis, np.array(slopes).reshape(shape) @ analysis, guessed
 
 
 def _amplitude(activation: Activation, q: float) -> float:
@@ -132,8 +144,9 @@ def _tail(mass: float, first: float, total: float, amplitude: float) -> tuple[Ar
     return np.concatenate([near, place]), np.concatenate([rest, density])
 
 
-def _solved(basis: Array, values: Array, slopes: Array, weights: Array) -> Array:
-    """χ_{c*} of points whose values are `basis` times those of the table; NaN where the root lies closer to c = 1."""
+def _solved(basis: Array, values: Array, slopes: Array, weights: Array, closest: float) -> Array:
+    """χ_{c*} of points whose values are `basis` times those of the table; NaN where 1 − c* < `closest`, or 1e-10."""
+    width = -math.log(SMALLEST) / values.shape[1]
     result = np.full(weights.size, np.nan)
     # H falls in γ: the root lies on the last panel at whose beginning σ_w² H > 1.
     at_start = weights[:, None] * (basis @ (values @ (-1.0) ** np.arange(DECORRELATIONS)))
@@ -147,8 +160,10 @@ def _solved(basis: Array, values: Array, slopes: Array, weights: Array) -> Array
             x = (low + high) / 2.0
             above = chebyshev.clenshaw(series, rows, x) > 0.0
             low, high = np.where(above, x, low), np.where(above, high, x)
-        found = weights[here] * chebyshev.clenshaw(basis[here] @ slopes[:, index], rows, (low + high) / 2.0)
-        result[here] = np.where(found < 1.0, found, np.nan)
+        x = (low + high) / 2.0
+        found = weights[here] * chebyshev.clenshaw(basis[here] @ slopes[:, index], rows, x)
+        gamma = SMALLEST * np.exp(width * (index + (x + 1.0) / 2.0))
+        result[here] = np.where((found < 1.0) & (gamma >= closest), found, np.nan)
     return result
 
 

@@ -109,8 +109,9 @@ def phase_grid(activation: object, weight_variances: ArrayLike, bias_variances: 
     Accuracy
     --------
     q* to 1e-12/|1 − slope| relative, χ_1 to 1e-12 of the largest E φ'² within half a decade of q*; χ_{c*} to 1e-9,
-    1e-5 where φ has kinks (tests/test_phase_grid.py). Pairs of fixed points closer than a
-    sixteenth of a decade may be missed.
+    1e-5 where φ has kinks, 3e-4 at large q*, and NaN close to the edge of chaos where φ(√q* z) is too steep for that
+    (`decorrelation_slopes`; tests/test_phase_grid.py). Pairs of fixed points closer than a sixteenth of a decade may be
+    missed.
 
     Source
     ------

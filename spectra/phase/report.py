@@ -130,6 +130,6 @@ def _notes(missing: list[str]) -> list[str]:
         "curve": "q_star is null: every variance is fixed",
         "critical": "q_star is null: every variance is fixed",
         "universality": "coefficient and power of `universality` are null: there is no power law for q* → 0",
-        "grid": "numbers of `grid` are null where there is no stable fixed point, or a depth scale is infinite",
+        "grid": "numbers of `grid` are null: no stable fixed point, or a depth scale infinite or not known",
     }
     return [reasons[top] for top in dict.fromkeys(path.partition(".")[0] for path in missing) if top in reasons]

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     from .limits import network_of_spread as network_of_spread
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field
+    from .phase.along import spectrum_along as spectrum_along
+    from .phase.curve import edge_of_chaos as edge_of_chaos
+    from .phase.grid import phase_grid as phase_grid
+    from .phase.slopes import slope_distribution as slope_distribution
+    from .phase.universality import critical_point_of_spread as critical_point_of_spread
+    from .phase.universality import universality as universality
+    from .phase.universality import universality_table as universality_table
     from .prediction import Prediction as Prediction
     from .prediction import predict as predict
     from .sampling import measured as measured
@@ -63,7 +70,9 @@ _HOMES = {
     "audit": "advice",
     "compound_poisson": "convolve",
     "compression": "convolve",
+    "critical_point_of_spread": "phase.universality",
     "crosscheck": "agreement",
+    "edge_of_chaos": "phase.curve",
     "free_cumulants": "transforms",
     "free_poisson": "convolve",
     "free_power": "convolve",
@@ -78,12 +87,17 @@ _HOMES = {
     "moments": "transforms",
     "network_of_spread": "limits",
     "parse_law": "expressions",
+    "phase_grid": "phase.grid",
     "predict": "prediction",
     "r_transform": "transforms",
     "s_transform": "transforms",
     "sample": "sampling",
+    "slope_distribution": "phase.slopes",
+    "spectrum_along": "phase.along",
     "stieltjes": "transforms",
     "tune": "advice",
+    "universality": "phase.universality",
+    "universality_table": "phase.universality",
 }
 
 

@@ -49,7 +49,7 @@ def workplace(tmp_path, monkeypatch):
 
 def test_readme_shows_commands_and_python() -> None:
     shown = {command[0] for command in spectra_commands()}
-    assert shown >= {"predict", "compare", "check", "bench", "moments", "tune", "audit"}
+    assert shown >= {"predict", "compare", "check", "bench", "moments", "phase", "tune", "audit"}
     assert blocks("python")
 
 

@@ -24,6 +24,7 @@ from .check import check
 from .compare import compare
 from .law import law
 from .moments import moments
+from .phase import phase
 from .predict import predict
 from .tune import tune
 
@@ -71,7 +72,7 @@ def commands() -> None:
     """Predict the singular values of the input-output Jacobian of a wide random network."""
 
 
-for _command in (predict, compare, check, bench, moments, law, tune, audit):
+for _command in (predict, compare, check, bench, moments, law, phase, tune, audit):
     commands.add_command(_command)
 
 

@@ -116,11 +116,11 @@ class CorrelationMap:
 
     @cached_property
     def _short(self) -> _HermiteSeries:
-        return _hermite_series(self.activation, self.q, terms=160, width=1.0)
+        return hermite_series(self.activation, self.q, terms=160, width=1.0)
 
     @cached_property
     def _long(self) -> _HermiteSeries:
-        return _hermite_series(self.activation, self.q, terms=640, width=0.5)
+        return hermite_series(self.activation, self.q, terms=640, width=0.5)
 
 
 def _checked(c: float) -> float:
@@ -149,7 +149,7 @@ class _HermiteSeries:
         return float(np.polynomial.polynomial.polyval(c, self.squares[1:] * np.arange(1, self.squares.size)))
 
 
-def _hermite_series(activation: Activation, q: float, *, terms: int, width: float) -> _HermiteSeries:
+def hermite_series(activation: Activation, q: float, *, terms: int, width: float) -> _HermiteSeries:
     """Squares of a_n = E φ(√q z) h_n(z), h_n orthonormal Hermite polynomials.
 
     Panels of one deviation resolve the product with h_160, of a half with h_640 (wave number √n).

@@ -193,11 +193,12 @@ def _roots(activation: Activation, square: float) -> list[float]:
     found = []
     above = squares >= square if square > 0.0 else squares > 0.0
     for i in np.flatnonzero(above[1:] != above[:-1]):
-        found.append(_root(activation, square, float(variances[i]), float(variances[i + 1])))
+        found.append(root_between(activation, square, float(variances[i]), float(variances[i + 1])))
     return found
 
 
-def _root(activation: Activation, square: float, lower: float, upper: float) -> float:
+def root_between(activation: Activation, square: float, lower: float, upper: float) -> float:
+    """q* in (lower, upper) with σ_b²(q*) = square, to rounding, where σ_b² passes it once."""
     moments = gaussian_moments(activation)
 
     def sides(q: float) -> tuple[float, float]:

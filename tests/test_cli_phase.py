@@ -1,0 +1,190 @@
+"""`spectra phase`: its JSON, its tables, its pictures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import answer, refused
+
+from spectra import edge_of_chaos, phase_grid, slope_distribution, spectrum_along
+from spectra.cli import main
+from spectra.phase.universality import depth_scaling
+from spectra.plot import along_figure, phase_figure, slopes_figure
+
+
+def test_json_of_one_activation_keeps_to_the_contract(capsys) -> None:
+    record = answer(capsys, "phase", "--activation", "erf", "--points", "30", "--q-star", "0.01,10")
+    assert record["schema"] == 1
+    assert record["activation"] == "erf"
+    assert len(record["curve"]) == 30
+    for point in record["curve"]:
+        assert {"q_star", "sigma_w", "sigma_b"} <= set(point)
+        assert point["sigma_w"] ** 4 == pytest.approx(1.0 + math.pi * point["q_star"], rel=1e-12)
+    assert [record["curve"][i]["q_star"] for i in (0, -1)] == pytest.approx([0.01, 10.0])
+    assert record["universality"]["class"] == "smooth"
+    assert record["notes"] == []
+
+
+def test_json_of_several_activations_lists_them(capsys) -> None:
+    record = answer(capsys, "phase", "--activation", "relu", "--activation", "softplus", "--expr", "tanh(x)+x/10")
+    assert [run["activation"] for run in record["runs"]] == ["relu", "softplus", "tanh(x)+x/10"]
+    relu, softplus, _ = record["runs"]
+    assert relu["curve"] == [{"q_star": None, "sigma_w": pytest.approx(2**0.5), "sigma_b": 0.0, "slope": 1.0}]
+    assert "every variance is fixed" in relu["notes"][0]
+    assert softplus["curve"] == []
+    assert softplus["universality"]["power"] is None
+    # μ_2/μ_1² at q = 1, by two routes.
+    assert softplus["universality"]["spread_gaussian"] == pytest.approx(1.528899601132386, rel=1e-12)
+    assert softplus["notes"]
+
+
+def test_critical_points_asked_for(capsys) -> None:
+    record = answer(capsys, "phase", "--activation", "gelu", "--sigma-b", "0.1", "--sigma-w", "1.4106735979665885")
+    bias, weight = record["critical"]
+    # PEERS: by two routes at 15 digits.
+    assert bias["points"][0]["sigma_w"] == pytest.approx(1.727078275308699, rel=1e-13)
+    assert bias["points"][0]["slope"] > 1.0
+    assert len(weight["points"]) == 2
+    assert main(["phase", "--activation", "relu", "--sigma-b", "0.1"]) == 0
+    out, err = capsys.readouterr()
+    assert "none" in out
+    assert "no point of the edge of chaos has it" in err
+
+
+def test_the_grid_goes_into_the_json(capsys) -> None:
+    record = answer(
+        capsys,
+        "phase",
+        "--activation",
+        "elu",
+        "--grid",
+        "5",
+        "--weight-variances",
+        "0.5,2.5",
+        "--bias-variances",
+        "0,1",
+    )
+    grid = record["grid"]
+    assert grid["sigma_w2"] == [0.5, 1.0, 1.5, 2.0, 2.5]
+    assert grid["phase"][2][0] == "ordered"
+    assert grid["phase"][2][4] == "no_fixed_point"
+    assert grid["q_star"][2][4] is None
+    assert grid["q_star"][0][0] == 0.0
+
+
+def test_classes_of_the_whole_catalogue(capsys) -> None:
+    record = answer(capsys, "phase", "--points", "3", "--classes", "--at", "0.37")
+    table = {row["activation"]: row for row in record["classes"]}
+    keep = math.erf(1.0 / math.sqrt(2.0 * 0.37))
+    assert len(table) == 24
+    assert table["hardtanh"]["mu_1"] == pytest.approx(keep, rel=1e-14)
+    assert table["hardtanh"]["spread_gaussian"] == pytest.approx(1.0 / keep, rel=1e-13)
+    assert [name for name, row in table.items() if not row["on_the_curve"]] == [
+        "softplus",
+        "sigmoid",
+        "logsigmoid",
+        "hardsigmoid",
+    ]
+
+
+def test_tables_for_people(capsys) -> None:
+    assert main(["phase", "--sigma-b", "0.05"]) == 0
+    out = capsys.readouterr().out
+    assert "1.1225390047696" in out
+    assert "smooth" in out
+    assert "rises from 0" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--activation", "tahn"), "did you mean 'tanh'"),
+        (("--q-star", "3,1"), "must be two increasing numbers, positive"),
+        (("--q-star", "1"), "must be two increasing numbers"),
+        (("--weight-variances", "-1,2"), "not negative"),
+        (("--sigma-b", "-1", "--json", "-"), "must be a number ≥ 0"),
+        (("--at", "0", "--json", "-"), "must be a finite number > 0"),
+        (("--expr", "tanh(y)"), "y"),
+        (("--page", "spectrum", "--activation", "softplus", "--plot", "never.png"), "no edge of chaos"),
+        (("--page", "spectrum", "--weights", "nix", "--plot", "never.png"), "must be one of"),
+        (("--page", "slopes", "--variances", "0,1", "--plot", "never.png"), "must be a finite number > 0"),
+    ],
+)
+def test_refusals(capsys, tmp_path, monkeypatch, arguments: tuple[str, ...], message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, "phase", *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("page", ["diagram", "spectrum", "slopes"])
+def test_pages_are_written(tmp_path, capsys, page: str) -> None:
+    path, record = tmp_path / "page.png", tmp_path / "page.json"
+    options = [
+        "--grid",
+        "12",
+        "--points",
+        "5",
+        "--depths",
+        "2",
+        "--page",
+        page,
+        "--plot",
+        str(path),
+        "--json",
+        str(record),
+    ]
+    assert main(["phase", "--activation", "hardtanh", *options]) == 0
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    assert json.loads(record.read_text())["activation"] == "hardtanh"
+    capsys.readouterr()
+
+
+def drawn(figure: Any, kind: str) -> list[Any]:
+    return [one for one in figure.axes[0].collections if type(one).__name__ == kind]
+
+
+def test_the_edge_is_coloured_by_the_variance_and_lost_regions_are_hatched() -> None:
+    weights, biases = np.linspace(0.1, 4.0, 40), np.linspace(0.0, 0.5, 40)
+    edge = edge_of_chaos("tanh")
+    curve = edge.within(4.0, 0.5)
+    figure = phase_figure([phase_grid("tanh", weights, biases)], [curve])
+    (line,) = drawn(figure, "LineCollection")
+    colours = np.asarray(line.get_array())
+    assert np.all(np.diff(colours) > 0.0)
+    assert colours[0] >= curve.q_star[0]
+    words = {text.get_text() for text in figure.axes[0].texts}
+    assert {"ordered", "chaotic"} <= words
+    assert "no fixed point" not in words
+    relu = phase_figure([phase_grid("relu", weights, biases)], [edge_of_chaos("relu").traced()])
+    assert {"ordered", "no fixed point"} <= {text.get_text() for text in relu.axes[0].texts}
+    assert any("////" in (one.hatches or []) for one in drawn(relu, "QuadContourSet") if hasattr(one, "hatches"))
+
+
+def test_several_curves_share_a_page() -> None:
+    weights, biases = np.linspace(0.1, 4.0, 20), np.linspace(0.0, 0.5, 20)
+    names = ("tanh", "relu", "softplus")
+    figure = phase_figure(
+        [phase_grid(name, weights, biases) for name in names], [edge_of_chaos(name).within(4.0, 0.5) for name in names]
+    )
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[:3] == ["tanh", "relu: one point", "softplus: none"]
+    assert "no fixed point beyond" in labels
+
+
+def test_panels_without_numbers_say_so() -> None:
+    runs = [spectrum_along("relu", 2, [0.1, 1.0], weights="gaussian")]
+    figure = along_figure(runs, [depth_scaling("relu", [2, 8])])
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert words == ["infinite throughout", "out of reach"]
+
+
+def test_slopes_stand_under_their_activations() -> None:
+    columns = [[slope_distribution(name, q) for q in (0.2, 2.0)] for name in ("relu", "erf")]
+    figure = slopes_figure(columns)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:2] == ["relu", "erf"]
+    assert "atoms alone" in titles

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from spectra.activations import Activation
-from spectra.correlated import BlockEquation, fresh_blocks, post_activation_blocks, pre_activation_blocks
-from spectra.correlated.density import charts_of, density_at
+from spectra.correlated import Block, BlockEquation, Layer, block_law, blocks_of
+from spectra.correlated.density import bulks_of, charts_of, density_at
 from spectra.correlated.fixed_point import solve
 from spectra.correlated.grid import Grid
 from spectra.correlated.moments import block_moments
@@ -23,9 +23,6 @@ def activation(name: str) -> Activation:
     return Network(depth=1, activation=name, sigma_w=1.0, sigma_b=0.0, input_variance=1.0).layers[0].activation
 
 
-RELU = activation("relu")
-
-
 def variances(name: str, depth: int, alpha: float) -> list[float]:
     """E x_l² of x + α W φ(x), σ_w = 1, x_0 of variance 1, l = 0 … L − 1."""
     moments = gaussian_moments(activation(name))
@@ -35,16 +32,22 @@ def variances(name: str, depth: int, alpha: float) -> list[float]:
     return found
 
 
+def blocks(
+    name: str, variances: list[float], gain: float, *, haar: bool = False, post: bool = False, **how
+) -> list[Block]:
+    layers = [Layer(activation(name), r, 1.0, gain, haar, not post) for r in variances]
+    return blocks_of(layers, **how)
+
+
 def pre(name: str, depth: int, alpha: float, *, haar: bool = False, count: int = 8) -> BlockEquation:
-    blocks = pre_activation_blocks(activation(name), variances(name, depth, alpha), 1.0, alpha**2, haar=haar)
-    return BlockEquation(blocks, count)
+    return BlockEquation(blocks(name, variances(name, depth, alpha), alpha**2, haar=haar), count)
 
 
 @pytest.mark.parametrize("t", [0.1, 0.25, 0.6])
 def test_one_linear_gaussian_block_is_known(t: float) -> None:
     # 1 + √t W: t²λG³ − 2tλG² + (λ − 1 + t)G − 1 = 0 (Dozier and Silverstein, J. Multivar. Anal. 98, 2007).
-    equation = BlockEquation(fresh_blocks(activation("identity"), [1.0], 1.0, t))
-    (chart,) = charts_of(equation).charts
+    equation = BlockEquation(blocks("identity", [1.0], t))
+    (chart,) = charts_of(equation, bulks_of(equation)).charts
     middle, half = 1.0 + 2.5 * t - t * t / 8.0, math.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
     assert math.exp(-chart.low) == pytest.approx(middle + half, rel=1e-11)
     assert math.exp(-chart.high) == pytest.approx(middle - half, rel=1e-11)
@@ -61,7 +64,7 @@ def test_one_linear_gaussian_block_is_known(t: float) -> None:
 def test_one_linear_orthogonal_block_is_an_arcsine_law() -> None:
     # 1 + √t Q: λ = 1 + t + 2√t cos θ, θ uniform.
     t = 0.25
-    equation = BlockEquation(fresh_blocks(activation("identity"), [1.0], 1.0, t, haar=True))
+    equation = BlockEquation(blocks("identity", [1.0], t, haar=True))
     where = np.array([0.3, 0.8, 1.4, 2.2])
     density, found = density_at(equation, -np.log(where))
     assert found.solved.all()
@@ -71,11 +74,9 @@ def test_one_linear_orthogonal_block_is_an_arcsine_law() -> None:
 def test_linear_networks_have_the_known_second_moment() -> None:
     # m_2/m_1² = 1 + L(2t + t²)/(1 + t)², correlated or not, the masks are 1.
     depth, t = 6, 0.09
-    for blocks in (
-        fresh_blocks(activation("identity"), [1.0] * depth, 1.0, t),
-        pre_activation_blocks(activation("identity"), [(1.0 + t) ** k for k in range(depth)], 1.0, t),
-    ):
-        first, second = block_moments(BlockEquation(blocks), 2, 20.0)
+    for how in ({"fresh": True}, {"fresh": False}):
+        chain = blocks("identity", [(1.0 + t) ** k for k in range(depth)], t, **how)
+        first, second = block_moments(BlockEquation(chain), 2, 20.0)
         assert first == pytest.approx((1.0 + t) ** depth, rel=1e-11)
         assert second / first**2 == pytest.approx(1.0 + depth * (2.0 * t + t * t) / (1.0 + t) ** 2, rel=1e-11)
 
@@ -150,7 +151,8 @@ def test_moments_are_those_of_sampled_networks(depth: int, alpha: float, sampled
     assert np.all(np.abs(moments - sampled) < 4.0 * np.array(errors))
     assert moments[0] == pytest.approx(math.exp(equation.log_mean), rel=1e-10)
     # Plain freeness is told from them by far.
-    free = block_moments(BlockEquation(fresh_blocks(RELU, variances("relu", depth, alpha), 1.0, alpha**2)), 4, 10.0)
+    fresh = blocks("relu", variances("relu", depth, alpha), alpha**2, fresh=True)
+    free = block_moments(BlockEquation(fresh), 4, 10.0)
     assert np.all(np.abs(free - sampled)[1:] > 6.0 * np.array(errors)[1:])
 
 
@@ -159,22 +161,24 @@ def test_moments_do_not_depend_on_the_number_of_nodes() -> None:
     assert few == pytest.approx(many, rel=1e-9)
 
 
-@pytest.mark.parametrize("haar", [False, True])
-def test_density_has_mass_one_and_the_moments_of_the_circle(haar: bool) -> None:
-    equation = pre("relu", 3, 0.5, haar=haar)
-    (chart,) = charts_of(equation).charts
-    assert chart.uncertified == 0
-    assert chart.mass == pytest.approx(1.0, abs=1e-11)
-    u, weights = chart.quadrature()
-    moments = block_moments(equation, 4, math.exp(-chart.low))
-    assert [float(weights @ np.exp(-k * u)) for k in range(1, 5)] == pytest.approx(moments, rel=1e-10)
+@pytest.mark.parametrize(("name", "haar"), [("relu", False), ("hardtanh", True)])
+def test_the_law_has_mass_one_and_the_moments_of_the_circle(name: str, haar: bool) -> None:
+    layers = [Layer(activation(name), r, 1.0, 0.25, haar, True) for r in variances(name, 3, 0.5)]
+    law = block_law(layers)
+    assert law.uncertified == 0
+    assert law.error < 1e-8
+    spectrum = law.spectrum
+    assert spectrum.total_mass == pytest.approx(1.0, abs=1e-11)
+    k = np.arange(1.0, 5.0)
+    by_density = spectrum.log_moments_by_quadrature(k) - k * spectrum.log_mean
+    assert by_density == pytest.approx(spectrum.log_scaled_moments(4), abs=1e-10)
 
 
 def test_fresh_masks_may_stand_on_either_side() -> None:
     # (1 + XD)(1 + DX)… have the singular values of their transposes, which are blocks of the other order.
     r = [1.0, 1.3, 1.7]
-    before = BlockEquation(fresh_blocks(RELU, r, 1.0, 0.2))
-    after = BlockEquation(post_activation_blocks(RELU, r, 1.0, 0.2))
+    before = BlockEquation(blocks("relu", r, 0.2, fresh=True))
+    after = BlockEquation(blocks("relu", r, 0.2, post=True))
     u = np.array([0.3 - 0.1j, 0.9 - 0.6j])
     assert solve(before, u).psi == pytest.approx(solve(after, u).psi, rel=1e-10)
 

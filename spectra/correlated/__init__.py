@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .blocks import Block as Block
 from .equation import BlockEquation as BlockEquation
-from .residual import fresh_blocks as fresh_blocks
-from .residual import post_activation_blocks as post_activation_blocks
-from .residual import pre_activation_blocks as pre_activation_blocks
+from .law import BlockLaw as BlockLaw
+from .law import block_law as block_law
+from .layers import Layer as Layer
+from .layers import blocks_of as blocks_of

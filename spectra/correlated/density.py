@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,12 +80,16 @@ def density_at(
     return np.where(found.inside, -found.psi.imag / math.pi, np.nan), found
 
 
-def charts_of(equation: BlockEquation) -> Looked:
-    """Charts of the density in U.
+# The first place beyond an edge, and the last before it.
+Bracket = tuple[float, float]
+
+
+def bulks_of(equation: BlockEquation) -> list[tuple[Bracket, Bracket]]:
+    """Brackets in U of both ends of every bulk.
 
     Raises
     ------
-    ConvergenceError : no bulk was found, the support reaches λ = 0, or an edge is not that of a square root.
+    ConvergenceError : no bulk was found, or the support reaches λ = 0.
     """
     low, high = _range(equation)
     u = np.linspace(low, high, LOOK)
@@ -95,8 +100,18 @@ def charts_of(equation: BlockEquation) -> Looked:
     if not turns.size:
         raise ConvergenceError("no density was found for these blocks")
     brackets = [_closer(equation, float(u[k]), float(u[k + 1])) for k in turns]
+    return list(zip(brackets[::2], brackets[1::2], strict=True))
+
+
+def charts_of(equation: BlockEquation, bulks: Sequence[tuple[Bracket, Bracket]]) -> Looked:
+    """Charts of the density in U.
+
+    Raises
+    ------
+    ConvergenceError : an edge is not that of a square root.
+    """
     charts = []
-    for (outer, inner), (last, beyond) in zip(brackets[::2], brackets[1::2], strict=True):
+    for (outer, inner), (last, beyond) in bulks:
         length = last - inner
         begin = _edge(equation, inner, outer, length)
         end = _edge(equation, last, beyond, length)

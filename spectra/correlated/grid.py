@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from .._types import Array
 
 # Nodes a panel, and the standard deviations that count: beyond them is 1e-12 of the mass.
-ORDER, REACH = 12, 7.2
+ORDER, REACH = 16, 7.2
 # Panels are no longer than this, in standard deviations and in the units of the activation.
 LONGEST = 1.8
 # The first panel beside a kink, in units of the scale on which what depends on the kink is smoothed.
@@ -35,14 +35,16 @@ class Grid:
     ends: Array
 
     @staticmethod
-    def between(kinks: Array, scale: float, longest: float) -> Grid:
-        """Panels cut at the kinks, shorter and shorter towards each, down to `scale`."""
+    def between(kinks: Array, scale: float, longest: float, *, even: bool = False) -> Grid:
+        """Panels cut at the kinks, shorter and shorter towards each, down to `scale`; `even`: 0 mirrors them."""
         inner = np.sort(kinks[np.abs(kinks) < REACH])
-        marks = [-REACH, *inner.tolist(), REACH]
-        ends: list[float] = []
-        for k, (a, b) in enumerate(itertools.pairwise(marks)):
-            ends += _graded(a, b, FIRST * scale, longest, left=k > 0, right=k < len(marks) - 2)[:-1]
-        return Grid(np.array([*ends, REACH]))
+        marks = inner.tolist()
+        if even:
+            marks = [x for x in marks if x > 0.0]
+            kinked = 0.0 in inner
+            ends = _cut([0.0, *marks, REACH], FIRST * scale, longest, kinked)
+            return Grid(np.array([*(-x for x in reversed(ends[1:])), *ends]))
+        return Grid(np.array(_cut([-REACH, *marks, REACH], FIRST * scale, longest, False)))
 
     @cached_property
     def nodes(self) -> Array:
@@ -89,6 +91,14 @@ class Grid:
 
 def _pairs(ends: Array) -> list[tuple[float, float]]:
     return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+
+
+def _cut(marks: list[float], first: float, longest: float, kinked: bool) -> list[float]:
+    """Ends of panels from the first mark to the last, kinks at those between, and at the first where `kinked`."""
+    ends: list[float] = []
+    for k, (a, b) in enumerate(pairwise(marks)):
+        ends += _graded(a, b, first, longest, left=kinked or k > 0, right=k < len(marks) - 2)[:-1]
+    return [*ends, marks[-1]]
 
 
 def _graded(a: float, b: float, first: float, longest: float, *, left: bool, right: bool) -> list[float]:

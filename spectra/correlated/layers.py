@@ -1,0 +1,108 @@
+"""Layers x ← βx + f(W g(x) + b) as blocks: slopes that follow one slowly moving state, slopes that are fresh."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from .._types import Array
+from ..activations import Activation
+from .blocks import Block
+from .grid import LONGEST, Grid
+
+# A correlation this near to 1 is 1.
+FROZEN = 1e-14
+
+
+@dataclass(frozen=True)
+class Layer:
+    """β 1 + √gain W D where it reads the state, D = diag φ′(x_{l−1}), else β 1 + √gain D W, D = diag φ′(h_l).
+
+    Parameters
+    ----------
+    activation : φ.
+    variance : of x_{l−1} per neuron where the layer reads it, a Gaussian then; else of h_l = W_l x_{l−1} + b_l.
+    skip, gain : β, and the variance of an entry of the noise times N.
+    haar : the weights are orthogonal.
+    reads_state : φ is applied to x_{l−1} itself; what the layer adds to βx is then Gaussian noise of its own.
+    """
+
+    activation: Activation
+    variance: float
+    skip: float
+    gain: float
+    haar: bool
+    reads_state: bool
+
+
+def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.0) -> list[Block]:
+    """The blocks of these layers, J_1 first.
+
+    Parameters
+    ----------
+    fresh : all slopes independent from layer to layer, as plain freeness has it.
+    finer : panels for the states are shorter by this factor.
+
+    Notes
+    -----
+    The states x_{l−1} of consecutive layers that read them are a Gaussian Markov chain: x_l = β x_{l−1} plus noise. The
+    h of the others are independent of all else.
+    """
+    blocks: list[Block] = []
+    for reads, group in groupby(layers, key=lambda layer: layer.reads_state and not fresh):
+        together = list(group)
+        blocks += _chained(together, finer) if reads else [_alone(layer, finer) for layer in together]
+    return blocks
+
+
+def _alone(layer: Layer, finer: float) -> Block:
+    grid = _grid(layer, 1.0, finer)
+    squares = _squares(layer, grid)
+    ones = np.ones_like(squares)
+    inner, outer = (squares, ones) if layer.reads_state else (ones, squares)
+    return Block(layer.skip, layer.gain, layer.haar, grid.share, inner, outer)
+
+
+def _chained(layers: list[Layer], finer: float) -> list[Block]:
+    r, skip = np.array([layer.variance for layer in layers]), np.array([layer.skip for layer in layers])
+    # β √(r_l/r_{l+1}), and the width of what is added, in standard deviations.
+    correlations = np.clip(skip[:-1] * np.sqrt(r[:-1] / r[1:]), -1.0, 1.0)
+    widths = np.sqrt(np.maximum(1.0 - correlations**2, FROZEN))
+    scales = [float(min(widths[max(k - 1, 0) : k + 1], default=1.0)) for k in range(r.size)]
+    grids = [_grid(layer, scale, finer) for layer, scale in zip(layers, scales, strict=True)]
+    # Of even slopes |x| is all that counts, and a Markov chain, too.
+    fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
+    blocks = []
+    for k, (layer, grid) in enumerate(zip(layers, grids, strict=True)):
+        forward = backward = None
+        if k + 1 < len(grids):
+            forward = fold(grids[k + 1].expectation(grid.nodes, float(correlations[k])))
+            backward = fold(grid.expectation(grids[k + 1].nodes, float(correlations[k])))
+        inner, share = fold(_squares(layer, grid)), fold(grid.share)
+        share = share / share.sum()
+        blocks.append(Block(layer.skip, layer.gain, layer.haar, share, inner, np.ones_like(inner), forward, backward))
+    return blocks
+
+
+def _folded(values: Array) -> Array:
+    """Values at the positive ones of nodes that lie alike on both sides of 0; a matrix that takes and gives such."""
+    upper = values[values.shape[0] // 2 :]
+    if values.ndim == 1:
+        return upper
+    half = values.shape[1] // 2
+    return upper[:, half:] + upper[:, :half][:, ::-1]
+
+
+def _grid(layer: Layer, scale: float, finer: float) -> Grid:
+    sigma = math.sqrt(layer.variance)
+    kinks = np.array(layer.activation.kinks, float) / sigma
+    longest = min(LONGEST, LONGEST / sigma) / finer
+    return Grid.between(kinks, scale / finer, longest, even=layer.activation.even_slope)
+
+
+def _squares(layer: Layer, grid: Grid) -> Array:
+    return layer.activation.derivative(math.sqrt(layer.variance) * grid.nodes) ** 2

@@ -30,7 +30,10 @@ class Shared(BaseModel):
     sigma_b: ScaleOrZero | None = None
     q_star: Scale | None = None
     width: Size | None = None
-    kind: Literal["dense"] | None = None
+    kind: Literal["dense", "residual"] | None = None
+    alpha: Scale | Literal["1/sqrt(depth)"] | None = None
+    skip: Scale | None = None
+    order: Literal["pre", "post"] | None = None
 
 
 class Layer(Shared):

@@ -11,6 +11,10 @@ from ..errors import ConfigError
 WEIGHTS = ("gaussian", "orthogonal", "uniform", "rademacher")
 CRITICAL = "critical"
 FIXED_POINT = "fixed-point"
+KINDS = ("dense", "residual")
+ORDERS = ("pre", "post")
+# α of every residual block, from their number.
+BY_DEPTH = "1/sqrt(depth)"
 # mean_field lists one number a layer; ten million of them still fit in memory and in a file.
 MAX_DEPTH = 10_000_000
 MAX_WIDTH = 1_000_000_000
@@ -18,7 +22,7 @@ MAX_WIDTH = 1_000_000_000
 MAX_SCALE = 1e100
 
 # What a layer may give for itself or inherit from the top level.
-SHARED_KEYS = ("activation", "weights", "sigma_w", "sigma_b", "q_star", "width", "kind")
+SHARED_KEYS = ("activation", "weights", "sigma_w", "sigma_b", "q_star", "width", "kind", "alpha", "skip", "order")
 _RANGE = f"{1 / MAX_SCALE:g} to {MAX_SCALE:g}"
 _ALLOWED = {
     "depth": f"a whole number from 1 to {MAX_DEPTH:,}",
@@ -32,14 +36,19 @@ _ALLOWED = {
     "q_star": f"a positive number ({_RANGE})",
     "input_variance": f'a positive number ({_RANGE}), or "{FIXED_POINT}"',
     "layers": "a list of at least one [[layers]] table",
-    "kind": 'must be "dense"; other kinds of layer are not available in this version',
+    "kind": "one of " + ", ".join(f'"{name}"' for name in KINDS),
+    "alpha": f'a positive number ({_RANGE}), or "{BY_DEPTH}", where depth counts the residual blocks of the network',
+    "skip": f"a positive number ({_RANGE})",
+    "order": '"pre" for x ← βx + α(Wφ(x) + b), or "post" for x ← βx + αφ(Wx + b)',
 }
 # The names among the allowed values, for the nearest one.
 NAMES: dict[str, tuple[str, ...]] = {
     "weights": WEIGHTS,
     "sigma_w": (CRITICAL,),
     "input_variance": (FIXED_POINT,),
-    "kind": ("dense",),
+    "kind": KINDS,
+    "alpha": (BY_DEPTH,),
+    "order": ORDERS,
 }
 
 

@@ -214,14 +214,13 @@ def _check_kinds(given: dict[str, Any], tables: list[tuple[dict[str, Any], str]]
             raise refusal(
                 f"{path}sigma_w",
                 CRITICAL,
-                f"must be a positive number in a network with {moving} layers: there is no fixed point to be critical at",
+                f"must be a positive number in a network with {moving} layers, which has no edge of chaos",
             )
     if given.get("input_variance") == FIXED_POINT:
         raise refusal(
             "input_variance",
             FIXED_POINT,
-            f"must be a positive number in a network with {moving} layers, whose variance has no fixed point; 1 if left "
-            "out",
+            f"must be a positive number in a network with {moving} layers, which has no fixed point; 1 if left out",
         )
 
 

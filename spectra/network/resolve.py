@@ -106,7 +106,8 @@ def _joined(runs: list[ResolvedRun], notes: list[str]) -> tuple[tuple[ResolvedRu
 
 def are_alike(runs: Sequence[ResolvedRun]) -> bool:
     """Whether the layers have one variance map, from each to the next."""
-    return all(architecture_of(run.spec).settles for run in runs) and 1 == len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs})
+    settles = all(architecture_of(run.spec).settles for run in runs)
+    return settles and len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs}) == 1
 
 
 def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:

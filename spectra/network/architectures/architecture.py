@@ -118,5 +118,5 @@ class Architecture(Protocol):
         ...
 
     def leaving(self, spec: LayerSpec, level: Level) -> Signal:
-        """x after the last layer of the level."""
+        """The x after the last layer of the level."""
         ...

@@ -42,7 +42,7 @@ class Dense:
         return 0.0
 
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
-        """X itself."""
+        """The x itself."""
         return Taken(x, None)
 
     def give(self, spec: LayerSpec, x: np.ndarray, image: np.ndarray) -> Passed:

@@ -39,7 +39,7 @@ class Residual:
     Yang, Schoenholz, NeurIPS 2017, for pre-activation (their V and W with one of them 1); the rest by the same steps.
     """
 
-    keys = ("alpha", "skip", "order")
+    keys: tuple[str, ...] = ("alpha", "skip", "order")
     keeps_width = True
     settles = False
     is_product = False
@@ -79,9 +79,9 @@ class Residual:
         spec, moments = run.spec, gaussian_moments(run.spec.activation)
         if spec.order == "pre" and not entering.gaussian:
             raise ConfigError(
-                '`order = "pre"`: such a block reads x itself, which is not Gaussian where it comes from an activation; '
-                'a dense layer of activation "identity" may come before it, or only blocks of order "pre", or use '
-                '`order = "post"`.'
+                '`order = "pre"`: such a block reads x itself, which is not Gaussian where it comes from an '
+                'activation: put a dense layer of activation "identity" before it, or other blocks of order "pre" '
+                'alone, or use "post".'
             )
         if spec.order == "pre" and moments.scale_free is not None:
             yield Level(entering.second, moments.at(1.0), spec.repeat, entering)
@@ -111,7 +111,7 @@ class Residual:
         return affine_course(q, beta**2 + alpha**2 * w2 * kappa, (alpha * float(spec.sigma_b or 0.0)) ** 2, steps)
 
     def leaving(self, spec: LayerSpec, level: Level) -> Signal:
-        """x after the block; of a level of many that rest, what enters them."""
+        """The x after the last block of the level."""
         (alpha, beta), entering = _numbers(spec), level.entering
         moments = gaussian_moments(spec.activation)
         if spec.order == "pre":
@@ -129,5 +129,6 @@ class Residual:
 
 def _numbers(spec: LayerSpec) -> tuple[float, float]:
     """α and β."""
-    assert spec.alpha is not None and spec.skip is not None
+    assert spec.alpha is not None
+    assert spec.skip is not None
     return spec.alpha, spec.skip

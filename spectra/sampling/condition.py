@@ -56,7 +56,9 @@ class Condition:
         """Of (β1 + X) P, β = `skip`, X a full matrix of n columns like a Gaussian one; mean square β²(1 + t).
 
         Squared singular values of 1 + √t·Ginibre lie within 1 + 5t/2 − t²/8 ± √t (t + 8)^{3/2}/8; E s⁻² = 1/(1 − t).
-        At t = 1 the lower end is 0, and from there on X decides as a Gaussian matrix does.
+        At t = 1 the lower end is 0, and from there on X decides as a Gaussian matrix does. Measured against SVDs at
+        N = 30 and 200, 4 to 64 blocks of ReLU, tanh and no activation, both orders: the median is below the estimate,
+        by less than three decades where t < 1.
 
         Source
         ------

@@ -265,10 +265,22 @@ def test_a_variance_that_comes_to_rest_makes_one_run(order: str) -> None:
         assert last.entering.mean == pytest.approx(expected, rel=1e-13)
 
 
+def test_a_mean_that_outlasts_the_variance_is_followed_to_its_end() -> None:
+    """Odd φ: μ ← βμ, while r comes to rest some 25 blocks in; then μ is still 1e-8."""
+    layers = [{"kind": "dense"}, {"order": "post", "activation": "tanh", "alpha": 0.1, "skip": 0.5, "repeat": 10**5}]
+    field = mean_field(residual(depth=None, layers=layers))
+    first = field.runs[1].entering
+    assert first is not None
+    assert first.mean > 0.1
+    assert field.leaving is not None
+    assert 0.0 <= field.leaving.mean < 1e-15
+    assert len(field.runs) < 200
+
+
 def test_input_variance_is_one_with_a_note_where_left_out() -> None:
     field = mean_field(Network(**BLOCKS))
     assert field.input_variance == 1.0
-    assert any("input_variance left out: taken as 1" in note for note in field.notes)
+    assert "layers with a skip have no fixed point; input_variance left out: taken as 1" in field.notes
     assert field.q_star is None
     assert field.chi_1 is None
 

@@ -95,7 +95,9 @@ class Residual:
             level = Level(q, moments.at(q if q <= LARGEST else 0.0), 1, entering)
             following = self.leaving(spec, level)
             before, changes = changes, (following.second - entering.second, following.mean - entering.mean)
-            rests = settled(entering.second, changes[0], before[0]) and settled(entering.mean, changes[1], before[1])
+            rests = settled(entering.second, changes[0], before[0])
+            # A mean that dies out is nothing long before doubles end.
+            rests = rests and settled(math.sqrt(entering.second), changes[1], before[1])
             if rests or not q <= LARGEST:
                 yield level._replace(repeat=spec.repeat - done)
                 return

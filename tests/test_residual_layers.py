@@ -8,6 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from command_line import refused
 
 from spectra import Network, predict
 from spectra.activations import Activation, get_activation
@@ -18,6 +19,7 @@ from spectra.network.architectures import ARCHITECTURES
 from spectra.network.expectations import gaussian_moments
 from spectra.network.meanfield import mean_field
 from spectra.network.schema import KINDS
+from spectra.reading import in_words
 from spectra.record import resolved
 
 SHARED: dict[str, Any] = {"activation": "relu", "sigma_w": 1.2, "sigma_b": 0.3}
@@ -111,6 +113,23 @@ def test_a_file_and_what_is_made_of_it_read_back_the_same(tmp_path) -> None:
     np.testing.assert_array_equal(mean_field(again).q, mean_field(net).q)
 
 
+def test_a_network_is_described_with_its_blocks() -> None:
+    layers = [{"kind": "dense", **STEM}, {"repeat": 4, "skip": 0.9, "order": "post", "alpha": "1/sqrt(depth)"}]
+    assert in_words(residual(depth=None, layers=layers)) == (
+        "1 identity layer, Gaussian weights, σ_w = 1.2, σ_b = 0.3; "
+        "4 relu residual blocks, Gaussian weights, σ_w = 1.2, σ_b = 0.3, α = 0.5, β = 0.9, post-activation"
+    )
+
+
+@pytest.mark.parametrize("command", [["predict"], ["compare"], ["check", "--width", "20"], ["moments"]])
+def test_commands_refuse_in_one_line(command: list[str], tmp_path, capsys) -> None:
+    path = tmp_path / "net.toml"
+    path.write_text('depth = 4\nactivation = "tanh"\nsigma_w = 1.0\nkind = "residual"\nalpha = 0.5\n')
+    text = refused(capsys, command[0], str(path), *command[1:], "--json", str(tmp_path / "out.json"))
+    assert "no prediction yet" in text
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_every_kind_is_an_architecture() -> None:
     assert tuple(ARCHITECTURES) == KINDS
 
@@ -191,7 +210,6 @@ def test_variances_and_slopes_agree_with_mpmath(name: str, orders: list[str]) ->
     variances, chis, last = by_definition(orders, get_activation(name), numbers, 0.8)
     np.testing.assert_allclose(field.q, variances, rtol=1e-13)
     np.testing.assert_allclose(field.chi, chis, rtol=1e-13)
-    assert field.leaving is not None
     assert field.leaving.second == pytest.approx(last, rel=1e-13)
 
 
@@ -202,7 +220,6 @@ def test_relu_blocks_before_their_weights_grow_by_a_factor_each() -> None:
     for q in field.q:
         assert q == pytest.approx(r, rel=1e-13)
         r = factor * r + shift
-    assert field.leaving is not None
     assert field.leaving.second == pytest.approx(r, rel=1e-13)
     np.testing.assert_allclose(field.chi, factor, rtol=1e-15)
     assert len(field.runs) == 1
@@ -220,7 +237,6 @@ def test_means_of_relu_blocks_after_their_weights_add_up() -> None:
         assert q == pytest.approx(variance, rel=1e-13)
         first = math.sqrt(variance / (2 * math.pi))
         r, mu = r + 0.25 * variance / 2 + mu * first, mu + 0.5 * first
-    assert field.leaving is not None
     assert field.leaving.mean == pytest.approx(mu, rel=1e-13)
     assert mu**2 / r > 0.5  # by then the mean is most of it
 
@@ -258,7 +274,6 @@ def test_a_variance_that_comes_to_rest_makes_one_run(order: str) -> None:
     assert field.depth == 10**5
     last = field.runs[-1]
     assert last.entering is not None
-    assert field.leaving is not None
     assert field.leaving.second == pytest.approx(last.entering.second, rel=1e-15)
     if order == "post":  # μ = α E φ/(1 − β)
         expected = 0.5 * float(gaussian_mean(get_activation("sigmoid").mp, last.q)) / 0.5
@@ -272,7 +287,6 @@ def test_a_mean_that_outlasts_the_variance_is_followed_to_its_end() -> None:
     first = field.runs[1].entering
     assert first is not None
     assert first.mean > 0.1
-    assert field.leaving is not None
     assert 0.0 <= field.leaving.mean < 1e-15
     assert len(field.runs) < 200
 

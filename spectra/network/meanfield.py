@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from spectra.errors import ConfigError
-from spectra.network.architectures import Signal, architecture_of
+from spectra.network.architectures import Level, Signal, architecture_of
 from spectra.network.architectures.course import LARGEST, SMALLEST
 from spectra.network.config import LayerSpec, Network
 from spectra.network.correlation import CorrelationMap
@@ -73,7 +73,6 @@ class MeanField:
     phase : by χ_1, or by the geometric mean of χ_l where there is no χ_1.
     correlation : the correlation map at q*, where all layers share one.
     notes : what was assumed, and why a value is None.
-    leaving : r_L = E x_L² and μ_L = E x_L.
     """
 
     runs: tuple[LayerState, ...]
@@ -84,7 +83,6 @@ class MeanField:
     xi_q: float | None
     correlation: CorrelationMap | None
     notes: tuple[str, ...]
-    leaving: Signal | None = field(default=None, compare=False, repr=False)
 
     @property
     def depth(self) -> int:
@@ -100,6 +98,11 @@ class MeanField:
     def chi(self) -> Array:
         """Slope χ_l of every layer, shape (depth,); read-only."""
         return _frozen(np.repeat([run.chi for run in self.runs], [run.repeat for run in self.runs]))
+
+    @cached_property
+    def leaving(self) -> Signal:
+        """r_L = E x_L² and μ_L = E x_L."""
+        return _leaving(self.runs[-1])
 
     @cached_property
     def c_star(self) -> float | None:
@@ -153,7 +156,7 @@ def mean_field(net: Network) -> MeanField:
     runs, notes = resolved_runs(net)
     begin = start(net, runs)
     notes = (*notes, *begin.notes)
-    states, leaving, more = _propagated(net, runs, begin)
+    states, more = _propagated(net, runs, begin)
     first = runs[0]
     shared = are_alike(runs)
     chi_1 = _reference_chi(first, begin.q_star) if shared or begin.q_star is not None else None
@@ -177,7 +180,6 @@ def mean_field(net: Network) -> MeanField:
         xi_q=xi_q,
         correlation=correlation,
         notes=(*notes, *more, *_missing(begin, chi_1, phase, xi_q)),
-        leaving=leaving,
     )
 
 
@@ -220,19 +222,23 @@ def _missing(begin: Start, chi_1: float | None, phase: Phase, xi_q: float | None
         )
 
 
-def _propagated(
-    net: Network, runs: tuple[ResolvedRun, ...], begin: Start
-) -> tuple[list[LayerState], Signal, tuple[str, ...]]:
-    """Layer states in order, what leaves the last, and notes."""
+def _leaving(state: LayerState) -> Signal:
+    """The x after the last layer of a run."""
+    assert state.entering is not None
+    moments = gaussian_moments(state.spec.activation).at(state.q)
+    return architecture_of(state.spec).leaving(state.spec, Level(state.q, moments, state.repeat, state.entering))
+
+
+def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tuple[list[LayerState], tuple[str, ...]]:
+    """Layer states in order, and notes."""
     states: list[LayerState] = []
     vanishes: int | None = None
     fan_in, layer = net.input_width, 1
     signal = Signal(begin.input_variance, gaussian=True)
-    for run in runs:
+    for index, run in enumerate(runs):
         single, architecture = replace(run.spec, repeat=1), architecture_of(run.spec)
         variances = partial(architecture.variances, run.spec)
-        for level in architecture.levels(run, signal, begin):
-            q, moments, repeat, entering = level
+        for q, moments, repeat, entering in architecture.levels(run, signal, begin):
             fan_out = run.spec.width or fan_in
             last = float(variances(q, repeat - 1))
             if not (q <= LARGEST and last <= LARGEST):
@@ -257,9 +263,10 @@ def _propagated(
                     at = float(variances(at, count))
             fan_in = fan_out
             layer += repeat
-            signal = architecture.leaving(run.spec, level)
+        if index + 1 < len(runs):
+            signal = _leaving(states[-1])
     note = f"the variance falls below {SMALLEST:g} at layer {vanishes}: from there on it counts as 0"
-    return states, signal, (note,) if vanishes is not None else ()
+    return states, (note,) if vanishes is not None else ()
 
 
 def _frozen(values: Array) -> Array:

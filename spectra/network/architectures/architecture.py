@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from ..resolve import ResolvedRun, Start
 
 
-@dataclass(frozen=True)
-class Signal:
+class Signal(NamedTuple):
     """The law of one neuron of x between two layers, as far as a layer needs it.
 
     Parameters
@@ -74,12 +72,14 @@ class Architecture(Protocol):
     Attributes
     ----------
     keys : keys of its own in a configuration.
+    noun : what a layer is called.
     keeps_width : N_l = N_{l−1}.
     settles : h depends on the layer before through its variance alone, so that a net may sit at a fixed point.
     is_product : the Jacobian is D W.
     """
 
     keys: tuple[str, ...]
+    noun: str
     keeps_width: bool
     settles: bool
     is_product: bool
@@ -91,6 +91,10 @@ class Architecture(Protocol):
         ------
         ConfigError : one is missing; the message begins with `path`.
         """
+        ...
+
+    def details(self, spec: LayerSpec) -> str:
+        """Its own keys in words, to end a list with."""
         ...
 
     def skip(self, spec: LayerSpec) -> float:

@@ -25,5 +25,6 @@ def affine_course(start: float, factor: float, shift: float, steps: ArrayLike) -
 
 
 def settled(value: float, change: float, previous: float) -> bool:
-    """Whether what is left of a sequence's changes is rounding: this one is nothing, or undoes the one before."""
-    return abs(change) <= 1e-16 * abs(value) or (abs(change) <= 4.0 * EPS * abs(value) and change * previous <= 0.0)
+    """Whether changes of a sequence ≥ 0 are down to rounding: this one is nothing, or undoes the one before."""
+    size = abs(change)
+    return size <= 1e-16 * value or (size <= 4.0 * EPS * value and change * previous <= 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class Dense:
     """
 
     keys: tuple[str, ...] = ()
+    noun = "layer"
     keeps_width = False
     settles = True
     is_product = True
@@ -36,6 +38,10 @@ class Dense:
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
         """Return nothing: dense layers have no keys of their own."""
         return {}
+
+    def details(self, spec: LayerSpec) -> str:
+        """Return nothing."""
+        return ""
 
     def skip(self, spec: LayerSpec) -> float:
         """Return 0: nothing goes past W."""
@@ -82,16 +88,14 @@ class Dense:
                     q, m = known, moments.at(known)
                 yield Level(q, m, repeat - done, entering)
                 return
-            level = Level(q, m, 1, entering)
-            yield level
-            entering = self.leaving(run.spec, level)
-            q = image
+            yield Level(q, m, 1, entering)
+            entering, q = Signal(m.second, partial(moments.first, q)), image
 
     def variances(self, spec: LayerSpec, q: float, steps: ArrayLike) -> Array:
         """Variance `steps` layers after q: constant unless φ is positively homogeneous."""
         kappa = gaussian_moments(spec.activation).scale_free
         if kappa is None:
-            return np.full(np.shape(steps), q)
+            return np.full(np.asarray(steps).shape, q)
         return affine_course(q, float(spec.sigma_w) ** 2 * kappa, float(spec.sigma_b or 0.0) ** 2, steps)
 
     def leaving(self, spec: LayerSpec, level: Level) -> Signal:
@@ -99,7 +103,7 @@ class Dense:
         moments = gaussian_moments(spec.activation)
         last = float(self.variances(spec, level.q, level.repeat - 1))
         second = level.moments.second if last == level.q and moments.scale_free is None else moments.at(last).second
-        return Signal(second, lambda: moments.first(last), is_linear(spec))
+        return Signal(second, partial(moments.first, last), is_linear(spec))
 
 
 def is_linear(spec: LayerSpec) -> bool:

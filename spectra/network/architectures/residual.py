@@ -40,6 +40,7 @@ class Residual:
     """
 
     keys: tuple[str, ...] = ("alpha", "skip", "order")
+    noun = "residual block"
     keeps_width = True
     settles = False
     is_product = False
@@ -50,6 +51,12 @@ class Residual:
             raise ConfigError(f'`{path}alpha`: missing; a residual layer needs a positive number, or "{BY_DEPTH}".')
         alpha = 1.0 / math.sqrt(count) if table["alpha"] == BY_DEPTH else float(table["alpha"])
         return {"alpha": alpha, "skip": float(table.get("skip", 1.0)), "order": table.get("order", ORDERS[0])}
+
+    def details(self, spec: LayerSpec) -> str:
+        """α, β where it is not 1, and where the activation stands."""
+        alpha, beta = _numbers(spec)
+        skip = f", β = {beta:.6g}" if beta != 1.0 else ""
+        return f", α = {alpha:.6g}{skip}, {spec.order}-activation"
 
     def skip(self, spec: LayerSpec) -> float:
         """β."""
@@ -108,7 +115,7 @@ class Residual:
         """Variance `steps` blocks after q: constant within a level unless it follows an affine map."""
         kappa = gaussian_moments(spec.activation).scale_free
         if spec.order == "post" or kappa is None:
-            return np.full(np.shape(steps), q)
+            return np.full(np.asarray(steps).shape, q)
         (alpha, beta), w2 = _numbers(spec), float(spec.sigma_w) ** 2
         return affine_course(q, beta**2 + alpha**2 * w2 * kappa, (alpha * float(spec.sigma_b or 0.0)) ** 2, steps)
 

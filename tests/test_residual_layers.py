@@ -253,6 +253,17 @@ def test_dense_layers_take_and_give_what_stands_between() -> None:
     np.testing.assert_allclose(field.chi, [w2 / 2, 1 + 0.25 * w2 / 2, w2 / 2], rtol=1e-14)
 
 
+def test_what_enters_a_run_is_known_where_widths_change() -> None:
+    """ReLU: r = q/2 and μ = √(q/2π) after the first of three layers, which alone takes another width."""
+    field = mean_field(Network(**(SHARED | {"depth": 3, "input_width": 10, "width": 20, "input_variance": 0.8})))
+    assert [run.repeat for run in field.runs] == [1, 2]
+    entering = field.runs[1].entering
+    assert entering is not None
+    assert entering.second == pytest.approx(field.q[0] / 2, rel=1e-15)
+    assert entering.mean == pytest.approx(math.sqrt(field.q[0] / (2 * math.pi)), rel=1e-14)
+    assert field.leaving.second == pytest.approx(field.q[2] / 2, rel=1e-15)
+
+
 def test_blocks_that_read_x_itself_need_it_gaussian() -> None:
     for before in ({"kind": "dense"}, {"order": "post"}):
         with pytest.raises(ConfigError, match=r'`order = "pre"`: .* activation "identity" before it'):

@@ -155,13 +155,13 @@ def test_singular_values_of_many_blocks_agree_with_mpmath() -> None:
 
 
 @pytest.mark.parametrize("order", ["pre", "post"])
-@pytest.mark.parametrize(("alpha", "depth"), [(0.9, 1), (0.5, 8), (0.125, 64)])
-def test_condition_of_blocks_is_estimated_and_not_far_too_high(alpha: float, depth: int, order: str) -> None:
-    specs = layers_of(mean_field(net(activation="relu", alpha=alpha, depth=depth, order=order)))
+@pytest.mark.parametrize(("alpha", "skip", "depth"), [(0.9, 1.0, 1), (0.25, 0.5, 8), (0.125, 1.0, 64)])
+def test_condition_of_blocks_is_estimated_well(alpha: float, skip: float, depth: int, order: str) -> None:
+    specs = layers_of(mean_field(net(activation="relu", alpha=alpha, skip=skip, depth=depth, order=order)))
     n, ratios, estimate = 60, [], Condition()
     for seed in range(5):
         estimate, whole = Condition(), np.eye(n)
-        for w, left, right, skip, _, chi in forward_pass(specs, (n,) * (depth + 1), 1.0, np.random.default_rng(seed)):
+        for w, left, right, _, _, chi in forward_pass(specs, (n,) * (depth + 1), 1.0, np.random.default_rng(seed)):
             whole = HostArrays().beside_skip(w, left, right, skip) @ whole
             estimate = estimate.times_block(skip, chi, n)
         ratios.append(estimate.value / np.linalg.cond(whole))

@@ -260,6 +260,8 @@ def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tu
                 if count:
                     spec = single if count == 1 else replace(run.spec, repeat=count)
                     states.append(LayerState(spec, at, moments.slope2, chi, width, fan_out, count, entering))
+                    if width != fan_out:
+                        entering = _leaving(states[-1])
                     at = float(variances(at, count))
             fan_in = fan_out
             layer += repeat

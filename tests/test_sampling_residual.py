@@ -169,6 +169,15 @@ def test_condition_of_blocks_is_estimated_well(alpha: float, skip: float, depth:
     assert estimate.value < 2e6  # multiplied plainly
 
 
+@pytest.mark.parametrize("t", [0.3, 2.0])
+def test_condition_does_not_depend_on_the_scale_of_a_block(t: float) -> None:
+    plain = scaled = Condition()
+    for _ in range(3):
+        plain, scaled = plain.times_block(1.0, 1.0 + t, 60), scaled.times_block(0.5, 0.25 * (1.0 + t), 60)
+    assert scaled.value == pytest.approx(plain.value, rel=1e-12)
+    assert scaled.size == pytest.approx(plain.size / 8, rel=1e-12)
+
+
 @pytest.mark.parametrize("method", ["auto", "graded"])
 def test_zeros_that_a_dense_layer_leaves_are_counted_past_the_blocks(method: str) -> None:
     layers = [{"kind": "dense", "activation": "relu"}, {"order": "post", "repeat": 3, "activation": "relu"}]

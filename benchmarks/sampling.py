@@ -128,7 +128,7 @@ def jacobian(net: Network, n: int, arrays: HostArrays, method: str) -> np.ndarra
     state = mean_field(net)
     specs = [run.spec for run in state.runs for _ in range(run.repeat)]
     product, rng = GradedProduct(n, method=method, arrays=arrays), np.random.default_rng(1)
-    for weights, slopes, _, _ in forward_pass(specs, (n,) * (len(specs) + 1), state.input_variance, rng, arrays):
+    for weights, slopes, *_ in forward_pass(specs, (n,) * (len(specs) + 1), state.input_variance, rng, arrays):
         product.multiply(weights, slopes, orthogonal=specs[0].weights == "orthogonal")
     return product.log_singular_values()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .network.architectures import architecture_of
 from .network.expectations import gaussian_moments
 from .network.gaussian import slopes_at_zero
 
@@ -54,8 +55,8 @@ def finite_moments(field: MeanField, widths: tuple[int, ...]) -> FiniteMoments |
 
     Returns
     -------
-    None where a layer has other than Gaussian or orthogonal weights, or an activation that is not positively
-    homogeneous (identity, ReLU, leaky ReLU).
+    None where a layer is not dense, has other than Gaussian or orthogonal weights, or an activation that is not
+    positively homogeneous (identity, ReLU, leaky ReLU).
 
     Notes
     -----
@@ -97,7 +98,9 @@ def _layer(t_1: float, t_2: float, kappa: float, n: int, after: int, *, orthogon
 
 def _kurtosis(spec: LayerSpec) -> float | None:
     """κ = E φ'⁴/(E φ'²)² where the recursion holds, else None."""
-    if spec.weights not in ("gaussian", "orthogonal") or gaussian_moments(spec.activation).scale_free is None:
+    if not architecture_of(spec).is_product or spec.weights not in ("gaussian", "orthogonal"):
+        return None
+    if gaussian_moments(spec.activation).scale_free is None:
         return None
     left, right = slopes_at_zero(spec.activation)
     return 2.0 * (left**4 + right**4) / (left**2 + right**2) ** 2
@@ -113,7 +116,7 @@ def log_variance(field: MeanField, widths: tuple[int, ...]) -> float | None:
 
     Returns
     -------
-    None where a variance is zero or leaves the range of doubles.
+    None where a layer is not dense, or a variance is zero or leaves the range of doubles.
 
     Accuracy
     --------
@@ -123,7 +126,7 @@ def log_variance(field: MeanField, widths: tuple[int, ...]) -> float | None:
     total, above = 0.0, 0.0  # above: d log m̂_1 / d K of the layer above, times its σ_w²
     for index in range(len(layers) - 1, -1, -1):
         spec, q = layers[index], float(field.q[index])
-        if not 1e-100 < q < 1e100:
+        if not (architecture_of(spec).is_product and 1e-100 < q < 1e100):
             return None
         found = _covariances(spec.activation, q)
         if not np.isfinite(found).all() or not found[1] > 0.0:

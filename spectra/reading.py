@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .network.architectures import architecture_of
+
 if TYPE_CHECKING:
     from .network.config import LayerSpec, Network
     from .prediction import Prediction
@@ -122,9 +124,10 @@ def in_words(net: Network) -> str:
 
 
 def _run_in_words(spec: LayerSpec) -> str:
-    layers, activation = "layer" if spec.repeat == 1 else "layers", activation_in_words(spec)
+    kind, activation = architecture_of(spec), activation_in_words(spec)
+    layers = kind.noun if spec.repeat == 1 else kind.noun + "s"
     named = f"{layers} of {activation}" if spec.activation.source == "expression" else f"{activation} {layers}"
-    return f"{spec.repeat:,} {named}, {WORDS[spec.weights]} weights, {_scale_in_words(spec)}"
+    return f"{spec.repeat:,} {named}, {WORDS[spec.weights]} weights, {_scale_in_words(spec)}{kind.details(spec)}"
 
 
 def activation_in_words(spec: LayerSpec) -> str:

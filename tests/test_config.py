@@ -62,7 +62,7 @@ def message(**keys: object) -> str:
         ("input_variance", "fixedpoint"),
         ("width", 0),
         ("width", 10.5),
-        ("kind", "residual"),
+        ("kind", "convolutional"),
     ],
 )
 def test_impossible_values_are_refused_with_key_value_and_remedy(key: str, value: object) -> None:
@@ -84,10 +84,6 @@ def test_impossible_values_are_refused_with_key_value_and_remedy(key: str, value
 )
 def test_misspellings_are_answered_with_the_nearest_name(keys: dict, meant: str) -> None:
     assert f"did you mean {meant}" in message(**(BASE | keys)).replace("'", "")
-
-
-def test_residual_layers_are_said_to_be_unavailable() -> None:
-    assert "not available in this version" in message(**BASE, kind="residual")
 
 
 @pytest.mark.parametrize("key", ["depth", "activation", "sigma_w"])

@@ -38,7 +38,7 @@ ROWS = (
     ("inits",),
     ("network",),
     ("limits.gaussian", "limits.exponents", "limits.lyapunov"),
-    ("inits.explain", "flow.predicted", "flow.inputs"),
+    ("inits.explain", "flow.layers", "flow.predicted", "flow.inputs"),
     ("flow",),
     ("exact",),
     ("correlated.blocks", "correlated.grid", "correlated.messages"),

@@ -157,8 +157,8 @@ def test_scales_beyond_doubles_are_kept_in_logarithms():
     specs = [run.spec for run in state.runs for _ in range(run.repeat)]
     layers = layer_product(specs, (12,) * 401, state.input_variance, network)
     product = GradedProduct(12)
-    for weights, slopes in zip(layers._weights, layers._slopes, strict=True):
-        product.multiply(matrix(weights), slopes)
+    for layer in layers._layers:
+        product.multiply(matrix(layer.weights), layer.left)
     assert abs(found.log_top[0]) > 800
     expected = 2 * (product.log_singular_values()[0] + layers.log_scale)
     assert found.log_top[0] == pytest.approx(expected, abs=1e-6)

@@ -143,7 +143,7 @@ def test_sampled_product_is_the_derivative_of_the_network():
     steps = 1e-5 * np.eye(5)
     numeric = np.stack([(output(e) - output(-e)) / 2e-5 for e in steps], axis=1)
     product = GradedProduct(5)
-    for w, slopes, _, _ in layers:
+    for w, slopes, *_ in layers:
         product.multiply(w, slopes)
     np.testing.assert_allclose(np.exp(product.log_singular_values()), np.linalg.svd(numeric)[1][:4], rtol=1e-8)
 

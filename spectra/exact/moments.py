@@ -12,6 +12,7 @@ from flint import fmpz
 
 from ..activations import Activation
 from ..line.numbers import exactly
+from ..network.architectures import refuse_without_prediction
 from ..network.config import Network
 from ..network.resolve import resolved_runs
 from .ball_field import BallField, ball_field
@@ -122,7 +123,12 @@ def exact_runs(net: Network) -> list[ExactRun] | None:
     """The layers where all is rational; None elsewhere.
 
     That is where every φ is positively homogeneous with rational slopes, and σ_w a number, or critical (σ_w² = 1/μ_1).
+
+    Raises
+    ------
+    ConfigError : a layer that is no D W.
     """
+    refuse_without_prediction(net.layers)
     if not all(spec.activation.is_homogeneous for spec in net.layers):
         return None
     made, fan_in = [], net.input_width

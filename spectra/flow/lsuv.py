@@ -11,9 +11,9 @@ from .._types import Array
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.meanfield import mean_field
-from ..sampling.forward import dense_layers
 from ..sampling.weights import random_weights
 from ..sampling.widths import scaled_widths, whole_number
+from .layers import product_layers
 
 
 def lsuv(net: Network) -> Network:
@@ -33,7 +33,7 @@ def lsuv(net: Network) -> Network:
     1.177807
     """
     field = mean_field(net)
-    specs = [run.spec for run in field.runs for _ in range(run.repeat)]
+    specs = product_layers(field)
     seconds = [field.input_variance, *(gaussian_moments(spec.activation).at(1.0).second for spec in specs[:-1])]
     layers = []
     for (spec, second), described in zip(zip(specs, seconds, strict=True), _described(net), strict=True):
@@ -57,7 +57,7 @@ def lsuv_factors(net: Network, width: int | None = None, batch: int = 64, sample
     To compare with `predicted_factors`. Biases are 0, as the procedure has them.
     """
     field = mean_field(net)
-    specs, widths = dense_layers(field), scaled_widths(net, width)
+    specs, widths = product_layers(field), scaled_widths(net, width)
     batch, samples = whole_number("batch", batch, 2), whole_number("samples", samples, 1)
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     factors = np.empty((samples, len(specs)))

@@ -9,9 +9,9 @@ import numpy as np
 from .._types import Array
 from ..network.config import Network
 from ..network.meanfield import mean_field
-from ..sampling.forward import dense_layers
 from ..sampling.weights import random_weights
 from ..sampling.widths import scaled_widths, whole_number
+from .layers import product_layers
 from .predicted import Flow
 
 
@@ -66,7 +66,7 @@ def sample_flow(net: Network, width: int | None = None, samples: int = 8, seed: 
     """
     samples = whole_number("samples", samples, 2)
     state = mean_field(net)
-    specs, widths = dense_layers(state), scaled_widths(net, width)
+    specs, widths = product_layers(state), scaled_widths(net, width)
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     depth = len(specs)
     h, grad_h, grad_w = (np.empty((samples, depth)) for _ in range(3))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spectra.activations import Activation
-from spectra.network.gaussian import Moments, moments_at_zero
+from spectra.network.gaussian import Moments, moments_at_zero, value_at_zero
 from spectra.quadrature import Array, legendre_rule
 
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
@@ -79,6 +79,18 @@ class PiecewiseLinearMoments(_ClosedForm):
             gain += square_slope * square + p.slope * p.offset * first / root
         return Moments(second, slope2, slope4, gain)
 
+    def first(self, q: float) -> float:
+        """E φ at variance q ≥ 0."""
+        if q == 0.0:
+            return value_at_zero(self.activation)
+        root, total, size = math.sqrt(q), 0.0, 0.0
+        for p in self._pieces:
+            mass, first, _, _ = _truncated(p.lower / root, p.upper / root)
+            terms = p.slope * root * first, p.offset * mass
+            total += sum(terms)
+            size += sum(map(abs, terms))
+        return total if abs(total) > 4.0 * _EPS * size else 0.0
+
     def deficit(self, q: float) -> tuple[float, float]:
         """Excess q E φ'² − E φ² and its absolute error, from φ less its linear part at 0: zero but in the tails."""
         if self.scale_free is not None:
@@ -134,6 +146,10 @@ class SineMoments(_ClosedForm):
         """Moments at variance q ≥ 0."""
         decay = math.exp(-2.0 * q)
         return Moments(-math.expm1(-2.0 * q) / 2.0, (1.0 + decay) / 2.0, (3.0 + 4.0 * decay + decay**4) / 8.0, decay)
+
+    def first(self, q: float) -> float:  # noqa: ARG002 (the same at every variance)
+        """E sin = 0."""
+        return 0.0
 
     def deficit(self, q: float) -> tuple[float, float]:
         """Excess q E φ'² − E φ² = e^{−q} (q cosh q − sinh q), and its absolute error."""

@@ -1,23 +1,25 @@
-"""A fully connected network as data: layers, weights, variances and widths, validated once and then immutable."""
+"""A network as data: layers, weights, variances and widths, validated once and then immutable."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, Literal
 
 from ..activations import Activation, get_activation
 from ..errors import ConfigError
+from .architectures import ARCHITECTURES, architecture_of
 from .initialised import kind_of, translated
-from .schema import CRITICAL, MAX_DEPTH, SHARED_KEYS, plain, refusal, shown
+from .schema import CRITICAL, FIXED_POINT, MAX_DEPTH, SHARED_KEYS, plain, refusal, shown
 from .toml import read_toml, with_changes
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """A run of `repeat` identical layers x → φ(Wx + b).
+    """A run of `repeat` identical layers: x → φ(Wx + b), or what their kind says.
 
     Parameters
     ----------
@@ -28,7 +30,8 @@ class LayerSpec:
     q_star : the pre-activation variance at which a critical layer sits.
     width : N_l, where widths are stated.
     repeat : number of layers in the run.
-    kind : "dense".
+    kind : "dense" or "residual".
+    alpha, skip, order : of a residual block: α and β as numbers, and "pre" or "post"; else None.
     description : the activation as the configuration gave it; two specs may differ in it and be equal.
     """
 
@@ -40,6 +43,9 @@ class LayerSpec:
     width: int | None = None
     repeat: int = 1
     kind: str = "dense"
+    alpha: float | None = None
+    skip: float | None = None
+    order: str | None = None
     description: Any = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,13 +59,16 @@ class LayerSpec:
             "width": self.width,
             "repeat": self.repeat if self.repeat > 1 else None,
             "kind": self.kind if self.kind != "dense" else None,
+            "alpha": self.alpha,
+            "skip": self.skip,
+            "order": self.order,
         }
         return {key: value for key, value in table.items() if value is not None}
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Network:
-    """A network J = D_L W_L ⋯ D_1 W_1, from the keys of a configuration file.
+    """A network J = J_L ⋯ J_1, from the keys of a configuration file; J_l = D_l W_l for dense layers.
 
     Parameters
     ----------
@@ -69,6 +78,8 @@ class Network:
     activation, weights, sigma_w, sigma_b, q_star, width, kind : see `LayerSpec`. `weights` defaults to "gaussian",
         `sigma_b` to 0 unless `sigma_w` is "critical". A layer's own `sigma_w`, `sigma_b` or `q_star` displaces
         inherited ones that it contradicts.
+    alpha, skip, order : of residual blocks, x ← βx + α(Wφ(x) + b) ("pre", the default) or x ← βx + αφ(Wx + b) ("post"),
+        β = `skip`, 1 by default; `alpha` may be "1/sqrt(depth)", depth the number of residual blocks.
     input_variance : mean square of the entries of x_0, or "fixed-point"; None where left out.
     input_width : N_0; without it the top-level `width`, or the width that all layers share.
 
@@ -98,14 +109,20 @@ class Network:
         from .fields import checked
 
         given = checked(keys)
-        tables = translated(_tables(given), given)
-        layers = _merged(_layer(table, path) for table, path in tables)
+        tables = _tables(given)
+        _check_kinds(given, tables)
+        tables = translated(tables, given)
+        blocks = Counter[str]()
+        for table, _ in tables:
+            blocks[_kind(table)] += table.get("repeat", 1)
+        layers = _merged(_layer(table, path, blocks[_kind(table)]) for table, path in tables)
         _check_depth(layers)
         setattr_once = object.__setattr__
         setattr_once(self, "layers", layers)
         setattr_once(self, "input_variance", given.get("input_variance"))
         setattr_once(self, "input_width", _input_width(given, layers))
         setattr_once(self, "_given", given)
+        _check_widths(self)
 
     def __repr__(self) -> str:
         return "Network(" + ", ".join(f"{key}={value!r}" for key, value in self.to_dict().items()) + ")"
@@ -183,8 +200,54 @@ def _inherit(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in shared.items() if key not in displaced} | own
 
 
-def _layer(table: dict[str, Any], path: str) -> LayerSpec:
-    """Spec of one complete table; the keys' joint conditions are checked here."""
+def _kind(table: Mapping[str, Any]) -> str:
+    return table.get("kind", "dense")
+
+
+def _check_kinds(given: dict[str, Any], tables: list[tuple[dict[str, Any], str]]) -> None:
+    """Refuse keys of another kind of layer, and fixed points where there are none."""
+    own = given.get("layers", [{}] * len(tables))
+    taken = {key for table, _ in tables for key in ARCHITECTURES[_kind(table)].keys}
+    for (table, path), mine in zip(tables, own, strict=True):
+        for kind, architecture in ARCHITECTURES.items():
+            for key in architecture.keys:
+                if (key in mine and kind != _kind(table)) or (key in given and key not in taken):
+                    where = path + key if key in mine else key
+                    value = mine.get(key, given.get(key))
+                    raise refusal(where, value, f'goes only with `kind = "{kind}"`; here kind is "{_kind(table)}"')
+    moving = next((_kind(table) for table, _ in tables if not ARCHITECTURES[_kind(table)].settles), None)
+    if moving is None:
+        return
+    for table, path in tables:
+        if table.get("sigma_w") == CRITICAL:
+            raise refusal(
+                f"{path}sigma_w",
+                CRITICAL,
+                f"must be a positive number in a network with {moving} layers, which has no edge of chaos",
+            )
+    if given.get("input_variance") == FIXED_POINT:
+        raise refusal(
+            "input_variance",
+            FIXED_POINT,
+            f"must be a positive number in a network with {moving} layers, which has no fixed point; 1 if left out",
+        )
+
+
+def _check_widths(net: Network) -> None:
+    """Refuse a change of width where x is added to what the layer makes of it."""
+    for index, (before, after) in enumerate(pairwise(net.widths or ())):
+        spec = net.layers[index]
+        if before != after and architecture_of(spec).keeps_width:
+            raise refusal(
+                "width",
+                after,
+                f"must be the {before} of what enters the {spec.kind} layers: x is added to what they make of it; a "
+                "dense layer may change the width before",
+            )
+
+
+def _layer(table: dict[str, Any], path: str, count: int) -> LayerSpec:
+    """Spec of one complete table; the keys' joint conditions are checked here. `count`: layers of its kind in all."""
     for key, remedy in (
         ("activation", 'give a name such as "tanh"'),
         ("sigma_w", f'give a positive number, "{CRITICAL}" for the edge of chaos, or an `init`'),
@@ -213,7 +276,8 @@ def _layer(table: dict[str, Any], path: str) -> LayerSpec:
         q_star=q_star,
         width=table.get("width"),
         repeat=table.get("repeat", 1),
-        kind=table.get("kind", "dense"),
+        kind=_kind(table),
+        **ARCHITECTURES[_kind(table)].options(table, path, count),
         description=description,
     )
 

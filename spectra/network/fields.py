@@ -43,7 +43,10 @@ class Shared(BaseModel):
     q_star: Scale | None = None
     init: str | dict | None = None
     width: Size | None = None
-    kind: Literal["dense"] | None = None
+    kind: Literal["dense", "residual"] | None = None
+    alpha: Scale | Literal["1/sqrt(depth)"] | None = None
+    skip: Scale | None = None
+    order: Literal["pre", "post"] | None = None
 
 
 class Init(BaseModel):

@@ -30,6 +30,10 @@ class GaussianMoments(Protocol):
         """Moments at variance q ≥ 0; at 0 the limit from above."""
         ...
 
+    def first(self, q: float) -> float:
+        """E φ at variance q ≥ 0; exactly 0 where it is nothing but rounding, as for odd φ."""
+        ...
+
     def table(self, variances: Array) -> Array:
         """Moments at many ascending variances q > 0, shape (≤ n, 4): short where φ cannot be resolved."""
         ...

@@ -1,32 +1,29 @@
 """Mean field of a network: the variance q_l and slope χ_l of every layer, and the depth scales of its map.
 
 Indices: h_l = W_l x_{l−1} + b_l has variance q_l = σ_w² E φ_{l−1}(√q_{l−1} z)² + σ_b², with E x_0² in place of the
-expectation for l = 1; D_l = diag φ_l'(h_l) and χ_l = σ_w² E φ_l'(√q_l z)².
+expectation for l = 1; D_l = diag φ_l'(h_l) and χ_l = σ_w² E φ_l'(√q_l z)². Other kinds of layer have steps of their own
+in `spectra.network.architectures`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from spectra.errors import UnboundedError
+from spectra.network.architectures import Level, Signal, architecture_of
+from spectra.network.architectures.course import LARGEST, SMALLEST
 from spectra.network.config import LayerSpec, Network
 from spectra.network.correlation import CorrelationMap
 from spectra.network.expectations import gaussian_moments
-from spectra.network.gaussian import Moments
 from spectra.network.qmap import CRITICAL_TOLERANCE
 from spectra.network.resolve import ResolvedRun, Start, are_alike, resolved_runs, start
 from spectra.quadrature import Array
-
-# Variances outside are not carried on: their squares and reciprocals leave the range of doubles.
-_LARGEST, _SMALLEST = 1e300, 1e-300
-_EPS = float(np.finfo(float).eps)
 
 Phase = Literal["ordered", "critical", "chaotic"]
 
@@ -39,11 +36,13 @@ class LayerState:
     ----------
     spec : the layer with numbers for σ_w and σ_b; `spec.repeat` equals `repeat`.
     q : variance of the pre-activations, of the first layer where φ is positively homogeneous (its D² does not depend
-        on q); 0 is the limit in which D² is φ'(0)², or an even mixture of φ'(0−)² and φ'(0+)².
+        on q; see `variances`); 0 is the limit in which D² is φ'(0)², or an even mixture of φ'(0−)² and φ'(0+)².
     slope_moment : μ_1 = E φ'(√q z)².
-    chi : σ_w² μ_1; exactly 1.0 where critical by construction.
+    chi : mean square of the layer Jacobian: σ_w² μ_1 where dense, exactly 1.0 where critical by construction;
+        β² + α²σ_w² μ_1 where residual.
     fan_in, fan_out : widths, None where not stated.
     repeat : number of layers.
+    entering : r = E x² and μ = E x of what enters the first of them.
     """
 
     spec: LayerSpec
@@ -53,6 +52,12 @@ class LayerState:
     fan_in: int | None
     fan_out: int | None
     repeat: int
+    entering: Signal | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def variances(self) -> Array:
+        """Variance of the pre-activations of every layer, (repeat,)."""
+        return architecture_of(self.spec).variances(self.spec, self.q, np.arange(self.repeat))
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,17 @@ class MeanField:
     @cached_property
     def q(self) -> Array:
         """Variance of every layer, shape (depth,); read-only."""
-        return _frozen(np.concatenate([_variances(run.spec, run.q, np.arange(run.repeat)) for run in self.runs]))
+        return _frozen(np.concatenate([run.variances for run in self.runs]))
 
     @cached_property
     def chi(self) -> Array:
         """Slope χ_l of every layer, shape (depth,); read-only."""
         return _frozen(np.repeat([run.chi for run in self.runs], [run.repeat for run in self.runs]))
+
+    @cached_property
+    def leaving(self) -> Signal:
+        """r_L = E x_L² and μ_L = E x_L."""
+        return _leaving(self.runs[-1])
 
     @cached_property
     def c_star(self) -> float | None:
@@ -173,19 +183,12 @@ def mean_field(net: Network) -> MeanField:
     )
 
 
-def _chi(run: ResolvedRun, q: float | None, moments: Moments) -> float:
-    """χ of a layer of `run` at variance q; 1.0 where that is how σ_w was found."""
-    if run.critical and (q == run.q_star or gaussian_moments(run.spec.activation).scale_free is not None):
-        return 1.0
-    return float(run.spec.sigma_w) ** 2 * moments.slope2
-
-
 def _reference_chi(run: ResolvedRun, q: float | None) -> float | None:
     """χ_1 at q*; without q* only where χ does not depend on q."""
     moments = gaussian_moments(run.spec.activation)
     if q is None and moments.scale_free is None:
         return None
-    return _chi(run, q, moments.at(q if q is not None else 1.0))
+    return architecture_of(run.spec).chi(run, q, moments.at(q if q is not None else 1.0))
 
 
 def _phase(chi: float) -> Phase:
@@ -219,26 +222,34 @@ def _missing(begin: Start, chi_1: float | None, phase: Phase, xi_q: float | None
         )
 
 
+def _leaving(state: LayerState) -> Signal:
+    """The x after the last layer of a run."""
+    assert state.entering is not None
+    moments = gaussian_moments(state.spec.activation).at(state.q)
+    return architecture_of(state.spec).leaving(state.spec, Level(state.q, moments, state.repeat, state.entering))
+
+
 def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tuple[list[LayerState], tuple[str, ...]]:
     """Layer states in order, and notes."""
     states: list[LayerState] = []
     vanishes: int | None = None
     fan_in, layer = net.input_width, 1
-    second = begin.input_variance
+    signal = Signal(begin.input_variance, gaussian=True)
     for index, run in enumerate(runs):
-        single = replace(run.spec, repeat=1)
-        for q, moments, repeat in _levels(run, second, begin):
+        single, architecture = replace(run.spec, repeat=1), architecture_of(run.spec)
+        variances = partial(architecture.variances, run.spec)
+        for q, moments, repeat, entering in architecture.levels(run, signal, begin):
             fan_out = run.spec.width or fan_in
-            last = float(_variances(run.spec, q, repeat - 1))
-            if not (q <= _LARGEST and last <= _LARGEST):
-                over = layer + int(np.argmax(~(_variances(run.spec, q, np.arange(repeat)) <= _LARGEST)))
+            last = float(variances(q, repeat - 1))
+            if not (q <= LARGEST and last <= LARGEST):
+                over = layer + int(np.argmax(~(variances(q, np.arange(repeat)) <= LARGEST)))
                 raise UnboundedError(
-                    f"`input_variance = {begin.input_variance:g}`: the pre-activation variance exceeds {_LARGEST:g} at "
+                    f"`input_variance = {begin.input_variance:g}`: the pre-activation variance exceeds {LARGEST:g} at "
                     f"layer {over}: the network amplifies without bound; lower `sigma_w` or the depth."
                 )
-            if vanishes is None and min(q, last) < _SMALLEST and begin.input_variance > 0.0:
-                vanishes = layer + int(np.argmax(_variances(run.spec, q, np.arange(repeat)) < _SMALLEST))
-            chi = _chi(run, q, moments)
+            if vanishes is None and min(q, last) < SMALLEST and begin.input_variance > 0.0:
+                vanishes = layer + int(np.argmax(variances(q, np.arange(repeat)) < SMALLEST))
+            chi = architecture.chi(run, q, moments)
             if not math.isfinite(chi):
                 raise UnboundedError(
                     f"`input_variance = {begin.input_variance:g}`: at layer {layer} the variance is {q:.3g} and the "
@@ -248,65 +259,18 @@ def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tu
             for width, count in ((fan_in, 1), (fan_out, repeat - 1)) if fan_in != fan_out else ((fan_in, repeat),):
                 if count:
                     spec = single if count == 1 else replace(run.spec, repeat=count)
-                    states.append(LayerState(spec, at, moments.slope2, chi, width, fan_out, count))
-                    at = float(_variances(run.spec, at, count))
+                    states.append(LayerState(spec, at, moments.slope2, chi, width, fan_out, count, entering))
+                    if width != fan_out:
+                        entering = _leaving(states[-1])
+                    at = float(variances(at, count))
             fan_in = fan_out
             layer += repeat
         if index + 1 < len(runs):
-            last = float(_variances(run.spec, states[-1].q, states[-1].repeat - 1))
-            second = gaussian_moments(run.spec.activation).at(last).second
-    note = f"the variance falls below {_SMALLEST:g} at layer {vanishes}: from there on it counts as 0"
+            signal = _leaving(states[-1])
+    note = f"the variance falls below {SMALLEST:g} at layer {vanishes}: from there on it counts as 0"
     return states, (note,) if vanishes is not None else ()
-
-
-def _levels(run: ResolvedRun, second: float, begin: Start) -> Iterator[tuple[float, Moments, int]]:
-    """Variances of the layers of a run, with their moments and the number of layers that share each."""
-    repeat = run.spec.repeat
-    moments = gaussian_moments(run.spec.activation)
-    if begin.at_fixed_point and begin.q_star is not None:
-        yield begin.q_star, moments.at(begin.q_star), repeat
-        return
-    w2, b2 = float(run.spec.sigma_w) ** 2, float(run.spec.sigma_b or 0.0) ** 2
-    q = w2 * second + b2
-    if moments.scale_free is not None:
-        yield q, moments.at(1.0), repeat
-        return
-    change = math.inf
-    for done in range(repeat):
-        if q < _SMALLEST:
-            q = 0.0
-        m = moments.at(q) if q <= _LARGEST else moments.at(0.0)
-        image = w2 * m.second + b2
-        previous, change = change, image - q
-        if (
-            not q <= _LARGEST
-            or abs(change) <= 1e-16 * q
-            or (abs(change) <= 4.0 * _EPS * q and change * previous <= 0.0)
-        ):
-            # The fixed point itself where it is known: products over many layers need χ = 1 exactly.
-            known = begin.q_star if begin.slope is not None else None
-            if known and abs(known - q) <= 1e-11 * q:
-                q, m = known, moments.at(known)
-            yield q, m, repeat - done
-            return
-        yield q, m, 1
-        q = image
 
 
 def _frozen(values: Array) -> Array:
     values.setflags(write=False)
     return values
-
-
-def _variances(spec: LayerSpec, q: float, steps: ArrayLike) -> Array:
-    """Variance `steps` layers after q in a run: constant unless φ is positively homogeneous."""
-    moments = gaussian_moments(spec.activation)
-    steps = np.asarray(steps, dtype=float)
-    if moments.scale_free is None:
-        return np.full(steps.shape, q)
-    factor, bias = float(spec.sigma_w) ** 2 * moments.scale_free, float(spec.sigma_b or 0.0) ** 2
-    if abs(factor - 1.0) <= 8.0 * _EPS:
-        return q + steps * bias
-    with np.errstate(all="ignore"):
-        growth = steps * math.log(factor) if factor > 0.0 else np.where(steps > 0.0, -np.inf, 0.0)
-        return q * np.exp(growth) + (bias * np.expm1(growth) / (factor - 1.0) if bias else 0.0)

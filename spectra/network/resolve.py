@@ -10,6 +10,7 @@ from typing import Literal
 
 from spectra.activations import Activation
 from spectra.errors import ConfigError
+from spectra.network.architectures import architecture_of
 from spectra.network.config import LayerSpec, Network
 from spectra.network.criticality import critical_point
 from spectra.network.expectations import gaussian_moments
@@ -104,8 +105,9 @@ def _joined(runs: list[ResolvedRun], notes: list[str]) -> tuple[tuple[ResolvedRu
 
 
 def are_alike(runs: Sequence[ResolvedRun]) -> bool:
-    """Whether the layers have one variance map."""
-    return len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs}) == 1
+    """Whether the layers have one variance map, from each to the next."""
+    settles = all(architecture_of(run.spec).settles for run in runs)
+    return settles and len({(r.spec.activation, r.spec.sigma_w, r.spec.sigma_b) for r in runs}) == 1
 
 
 def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:
@@ -117,6 +119,8 @@ def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:
     """
     asked = net.input_variance
     first = runs[0]
+    if not all(architecture_of(run.spec).settles for run in runs):
+        return _moving(asked)
     if not are_alike(runs):
         return _mixed(asked, runs)
     if first.critical and first.q_star is not None:
@@ -189,6 +193,14 @@ def _mixed(asked: float | str | None, runs: tuple[ResolvedRun, ...]) -> Start:
     problem = "the layers differ and share no fixed point"
     if asked == "fixed-point":
         raise ConfigError(f'`input_variance = "fixed-point"`: {problem}; give a number.')
+    if asked is None:
+        return Start(1.0, False, None, None, (f"{problem}; input_variance left out: taken as 1",))
+    return Start(float(asked), False, None, None, (problem,))
+
+
+def _moving(asked: float | str | None) -> Start:
+    """Start where layers add to x, so that its variance has no fixed point; "fixed-point" was refused with the keys."""
+    problem = "layers with a skip have no fixed point"
     if asked is None:
         return Start(1.0, False, None, None, (f"{problem}; input_variance left out: taken as 1",))
     return Start(float(asked), False, None, None, (problem,))

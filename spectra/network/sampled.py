@@ -78,6 +78,14 @@ class SampledMoments:
             second, slope2, slope4, drift = self._integrands[:, :count] @ weight
         return Moments(float(second), float(slope2), float(slope4), float(drift) / q)
 
+    def first(self, q: float) -> float:
+        """E φ at variance q ≥ 0; exactly 0 where it is nothing but rounding."""
+        if q == 0.0:
+            return self._offset
+        _, phi, _, weights = self.nodes(q)
+        total, size = float(phi @ weights), float(np.abs(phi) @ weights)
+        return total if abs(total) > 4.0 * float(np.finfo(float).eps) * size else 0.0
+
     def table(self, variances: Array) -> Array:
         """Moments at many variances q > 0, ascending; shape (n, 4). Stops short where φ cannot be resolved."""
         roots = np.sqrt(variances)

@@ -25,6 +25,10 @@ NONLINEARITIES = ("linear", "identity", "sigmoid", "tanh", "relu", "leaky_relu",
 MODES = ("fan_in", "fan_out")
 CRITICAL = "critical"
 FIXED_POINT = "fixed-point"
+KINDS = ("dense", "residual")
+ORDERS = ("pre", "post")
+# α of every residual block, from their number.
+BY_DEPTH = "1/sqrt(depth)"
 # mean_field lists one number a layer; ten million of them still fit in memory and in a file.
 MAX_DEPTH = 10_000_000
 MAX_WIDTH = 1_000_000_000
@@ -32,7 +36,19 @@ MAX_WIDTH = 1_000_000_000
 MAX_SCALE = 1e100
 
 # What a layer may give for itself or inherit from the top level.
-SHARED_KEYS = ("activation", "weights", "sigma_w", "sigma_b", "q_star", "init", "width", "kind")
+SHARED_KEYS = (
+    "activation",
+    "weights",
+    "sigma_w",
+    "sigma_b",
+    "q_star",
+    "init",
+    "width",
+    "kind",
+    "alpha",
+    "skip",
+    "order",
+)
 
 
 def _quoted(names: Sequence[str]) -> str:
@@ -60,18 +76,23 @@ _ALLOWED = {
     "std": f"a positive number ({_RANGE})",
     "bound": f"a positive number ({_RANGE})",
     "layers": "a list of at least one [[layers]] table",
-    "kind": 'must be "dense"; other kinds of layer are not available in this version',
+    "kind": "one of " + ", ".join(f'"{name}"' for name in KINDS),
+    "alpha": f'a positive number ({_RANGE}), or "{BY_DEPTH}", where depth counts the residual blocks of the network',
+    "skip": f"a positive number ({_RANGE})",
+    "order": '"pre" for x ← βx + α(Wφ(x) + b), or "post" for x ← βx + αφ(Wx + b)',
 }
 # The names among the allowed values, for the nearest one.
 NAMES: dict[str, tuple[str, ...]] = {
     "weights": WEIGHTS,
     "sigma_w": (CRITICAL,),
     "input_variance": (FIXED_POINT,),
-    "kind": ("dense",),
     "init": INITS,
     "name": INITS,
     "mode": MODES,
     "nonlinearity": NONLINEARITIES,
+    "kind": KINDS,
+    "alpha": (BY_DEPTH,),
+    "order": ORDERS,
 }
 
 

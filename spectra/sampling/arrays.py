@@ -39,6 +39,10 @@ if TYPE_CHECKING:
             """diag(rows) C divided by its largest entry, and that entry."""
             ...
 
+        def beside_skip(self, weights: Any, left: np.ndarray, right: np.ndarray | None, skip: float) -> Any:
+            """The matrix skip · 1 + diag(left) W diag(right), `right` None for ones; W may be overwritten."""
+            ...
+
         def column_norms(self, matrix: Any) -> np.ndarray:
             """Euclidean norm of every column."""
             ...
@@ -144,6 +148,17 @@ class HostArrays:
             matrix /= self.dtype(largest)
         return matrix, largest
 
+    def beside_skip(
+        self, weights: np.ndarray | HaarMatrix, left: np.ndarray, right: np.ndarray | None, skip: float
+    ) -> np.ndarray:
+        """The matrix skip · 1 + diag(left) W diag(right), `right` None for ones; W may be overwritten."""
+        block = weights.dense() if isinstance(weights, HaarMatrix) else weights
+        block *= self.array(left)[:, None]
+        if right is not None:
+            block *= self.array(right)
+        np.einsum("ii->i", block)[:] += self.dtype(skip)  # a view of the diagonal
+        return block
+
     def column_norms(self, matrix: np.ndarray) -> np.ndarray:
         """Euclidean norm of every column."""
         return np.sqrt(np.einsum("ij,ij->j", matrix, matrix)).astype(float)
@@ -242,6 +257,13 @@ class StandardArrays:
         matrix = matrix * self.array(rows)[:, None]
         largest = float(self.xp.max(self.xp.abs(matrix))) if 0 not in matrix.shape else 0.0
         return (matrix / largest if largest > 0 else matrix), largest
+
+    def beside_skip(self, weights: Any, left: np.ndarray, right: np.ndarray | None, skip: float) -> Any:
+        """The matrix skip · 1 + diag(left) W diag(right), `right` None for ones."""
+        block = weights * self.array(left)[:, None]
+        if right is not None:
+            block = block * self.array(right)[None, :]
+        return block + skip * self.xp.eye(len(left), dtype=self._kind, device=self.device)
 
     def column_norms(self, matrix: Any) -> np.ndarray:
         """Euclidean norm of every column."""

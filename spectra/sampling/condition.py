@@ -52,6 +52,28 @@ class Condition:
                 backward = _product(backward, (np.sqrt(wide) / gap, np.sqrt(wide / max(wide - narrow, 0.6))))
             return Condition(*_product(forward, d), *_product(backward, inverse))
 
+    def times_block(self, skip: float, mean_square: float, n: int) -> Condition:
+        """Of (β1 + X) P, β = `skip`, X a full matrix of n columns like a Gaussian one; mean square β²(1 + t).
+
+        Squared singular values of 1 + √t·Ginibre lie within 1 + 5t/2 − t²/8 ± √t (t + 8)^{3/2}/8; E s⁻² = 1/(1 − t).
+        At t = 1 the lower end is 0, and from there on X decides as a Gaussian matrix does. Measured against SVDs at
+        N = 30 and 200, 4 to 64 blocks of ReLU, tanh and no activation, both orders: the median is below the estimate,
+        by less than three decades where t < 1.
+
+        Source
+        ------
+        The cubic equation of the law of (1 + X)(1 + X)ᵀ from S = G/m, X circular; E s⁻² = S(−1).
+        """
+        t = max(mean_square / skip**2 - 1.0, 0.0)
+        middle, reach = 1.0 + 2.5 * t - t * t / 8.0, np.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
+        alone = 2.0 * n / max(np.sqrt(t), 1.0), np.sqrt(n / 0.6) / max(np.sqrt(t), 1.0)
+        end, square = middle - reach, 1.0 - t
+        least = min(1.0 / np.sqrt(end), alone[0]) if t < 1.0 and end > 0.0 else alone[0]
+        size = min(1.0 / np.sqrt(square), alone[1]) if t < 1.0 else alone[1]
+        forward = _product((self.norm, self.size), (float(np.sqrt(middle + reach)) * skip, float(np.sqrt(mean_square))))
+        backward = _product((self.inverse_norm, self.inverse_size), (least / skip, size / skip))
+        return Condition(*forward, *backward)
+
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))

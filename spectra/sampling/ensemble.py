@@ -19,7 +19,7 @@ class Ensemble:
     ----------
     log_singular_values : (samples, min(N_0, N_L)), descending natural logarithms, −inf for exact zeros.
     q : (samples, depth), the mean of h_l² over the neurons of layer l.
-    chi : (samples, depth), σ_w² times the mean of φ'(h_l)².
+    chi : (samples, depth), σ_w² times the mean of φ'(h_l)²; the mean square of J_l over its weights for other layers.
     widths : N_0, N_1, …, N_L as sampled.
     seed : what the streams were spawned from.
     network : the description that was sampled; None for singular values from elsewhere.

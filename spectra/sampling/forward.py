@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ConvergenceError
+from ..network.architectures import architecture_of
 from .arrays import HostArrays
 
 if TYPE_CHECKING:
@@ -18,18 +19,28 @@ if TYPE_CHECKING:
 RESCALE = 1e100  # entries of a homogeneous net's state beyond this (or below its inverse) are rescaled
 
 
-def dense_layers(state: MeanField) -> list[LayerSpec]:
-    """The description of every layer, one after the other.
+class LayerPass(NamedTuple):
+    """One layer of a forward pass, with J_l = skip · 1 + diag(left) W diag(right).
 
-    Raises
-    ------
-    NotImplementedError : a layer that is not dense.
+    Parameters
+    ----------
+    weights : W, a matrix of the arrays it was drawn with.
+    left, right : slopes after and before W; `right` None for ones.
+    skip : factor of the identity.
+    q, chi : mean h_l², and the mean square of J_l over W: skip² + σ_w² mean left² · mean right².
     """
-    specs = [run.spec for run in state.runs for _ in range(run.repeat)]
-    for spec in specs:
-        if spec.kind != "dense":
-            raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")
-    return specs
+
+    weights: Any
+    left: np.ndarray
+    right: np.ndarray | None
+    skip: float
+    q: float
+    chi: float
+
+
+def layers_of(state: MeanField) -> list[LayerSpec]:
+    """The description of every layer, one after the other."""
+    return [run.spec for run in state.runs for _ in range(run.repeat)]
 
 
 def forward_pass(
@@ -38,8 +49,8 @@ def forward_pass(
     input_variance: float,
     rng: np.random.Generator,
     arrays: Arrays | None = None,
-) -> Iterator[tuple[Any, np.ndarray, float, float]]:
-    """Run one forward pass; yield (W_l, φ'(h_l), mean h_l², σ_w² mean φ'(h_l)²) layer by layer.
+) -> Iterator[LayerPass]:
+    """Run one forward pass; yield W_l, the slopes, mean h_l² and χ_l layer by layer.
 
     W_l is a matrix of `arrays` (numpy where left out; a Haar matrix as reflectors). The state is a numpy vector of
     doubles whatever the matrices are.
@@ -55,20 +66,33 @@ def forward_pass(
     for index, spec in enumerate(specs):
         sigma_w, sigma_b = float(spec.sigma_w), float(spec.sigma_b or 0.0)
         weights = arrays.weights(spec.weights, widths[index + 1], widths[index], sigma_w, rng)
-        h = arrays.host(weights @ arrays.array(x))
+        architecture = architecture_of(spec)
+        taken, right = architecture.take(spec, x)
+        image = arrays.host(weights @ arrays.array(taken))
         if sigma_b:
             with np.errstate(over="ignore", under="ignore"):
-                h = h + sigma_b * np.exp(-log_scale) * rng.standard_normal(h.size)
-        slopes = spec.activation.derivative(h)
-        x = spec.activation(h)
-        if not (np.all(np.isfinite(x)) and np.all(np.isfinite(slopes))):
-            raise ConvergenceError(f"`sample(...)`: the forward pass overflows at layer {index + 1}; lower `sigma_w`.")
+                image = image + sigma_b * np.exp(-log_scale) * rng.standard_normal(image.size)
+        x, h, left = architecture.give(spec, x, image)
+        refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
             q = float(np.mean(h**2) * np.exp(2 * log_scale))
-        yield weights, slopes, q, sigma_w**2 * float(np.mean(slopes**2))
+        skip = architecture.skip(spec)
+        yield LayerPass(weights, left, right, skip, q, mean_square(sigma_w, left, right, skip))
         size = float(np.max(np.abs(x)))
         if homogeneous and size and not 1 / rescale < size < rescale:
             x, log_scale = x / size, log_scale + np.log(size)
+
+
+def refuse_overflow(layer: int, *vectors: np.ndarray | None) -> None:
+    """Raise `ConvergenceError` where something a layer gave is not finite."""
+    if not all(vector is None or np.all(np.isfinite(vector)) for vector in vectors):
+        raise ConvergenceError(f"`sample(...)`: the forward pass overflows at layer {layer}; lower `sigma_w`.")
+
+
+def mean_square(sigma_w: float, left: np.ndarray, right: np.ndarray | None, skip: float) -> float:
+    """χ of one layer with these slopes: the mean of |J_l v|²/|v|² over its weights and over v."""
+    before = 1.0 if right is None else float(np.mean(right**2))
+    return skip**2 + sigma_w**2 * float(np.mean(left**2)) * before
 
 
 def is_homogeneous(spec: LayerSpec) -> bool:

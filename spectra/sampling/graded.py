@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,14 +84,27 @@ class GradedProduct:
         columns = weights.shape[1] if self._active is None else self._active.size
         isometric = orthogonal and active is self._active is None and weights.shape[0] >= weights.shape[1]
         alive, columns = slopes if active is None else slopes[active], min(self.rank, columns)
-        condition = self._condition.times(alive, columns, isometric)
+        self._put(weights, alive, active, lambda condition: condition.times(alive, columns, isometric))
+
+    def multiply_block(self, block: Any, skip: float, mean_square: float) -> None:
+        """Put β1 + X to the left of the product, β = `skip`, X a full matrix; `mean_square`: of all singular values."""
+        if self.rank:
+            n = block.shape[0]
+            self._put(block, np.ones(n), None, lambda condition: condition.times_block(skip, mean_square, n))
+
+    def _put(
+        self, matrix: Any, slopes: np.ndarray, active: np.ndarray | None, times: Callable[[Condition], Condition]
+    ) -> None:
+        """Put diag(slopes) A[active] to the left of the product; `times`: what that does to its condition."""
+        condition = times(self._condition)
         if self._left is not None and self._method != "plain":
-            widens = self._left.shape[0] < min(self._left.shape[1], live)  # else the rank bound would be lost
+            # A matrix with more rows than there are: else the rank bound would be lost.
+            widens = self._left.shape[0] < min(self._left.shape[1], slopes.size)
             if widens or condition.value > self._limit:
                 self._factor()
-                condition = Condition().times(alive, columns, isometric)
-        product = self._arrays.product(weights, active, self._active, self._left)
-        self._left, largest = self._arrays.scaled(product, alive)
+                condition = times(Condition())
+        product = self._arrays.product(matrix, active, self._active, self._left)
+        self._left, largest = self._arrays.scaled(product, slopes)
         if largest > 0:
             self._log_scale += np.log(largest)
         self._active = active

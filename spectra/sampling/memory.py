@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ConfigError
+from ..network.architectures import architecture_of
 from .parallel import cores, single_threaded_blas
 from .widths import scaled_widths, whole_number
 
@@ -76,11 +77,13 @@ def estimate(net: Network, width: int | None = None, samples: int = 8, *, dtype:
     widths = scaled_widths(net, width)
     workers = max(1, min(cores(), samples, networks_in_memory(widths, dtype) or samples))
     product, factor = _speeds(min(max(widths), 256), dtype)
-    orthogonal = [spec.weights == "orthogonal" for spec in net.layers for _ in range(spec.repeat)]
+    kinds = [(s.weights == "orthogonal", architecture_of(s).is_product) for s in net.layers for _ in range(s.repeat)]
     seconds, least = 0.0, widths[0]
-    for (before, after), haar in zip(pairwise(widths), orthogonal, strict=True):
-        # Either the weights or the product is factored in most layers; U T and what is not BLAS are another product.
-        seconds += 2 * product * 2.0 * after * before * least + factor * 2.0 * (4 / 3) * after * min(after, least) ** 2
+    for (before, after), (haar, steep) in zip(pairwise(widths), kinds, strict=True):
+        # Either the weights or the product is factored in most layers D W, few others; U T and what is not BLAS are
+        # another product.
+        seconds += 2 * product * 2.0 * after * before * least
+        seconds += factor * 2.0 * (4 / 3) * after * min(after, least) ** 2 * steep
         seconds += factor * (4 / 3) * max(before, after) * min(before, after) ** 2 * haar
         least = min(least, after)
     seconds += factor * 12 * (4 / 3) * least**3  # five steps of QR and the windows

@@ -94,8 +94,11 @@ class OneNetwork:
         q, chi = np.empty(depth), np.empty(depth)
         with single_threaded_blas():
             layers = forward_pass(self.specs, self.widths, self.input_variance, np.random.default_rng(stream), arrays)
-            for index, (weights, slopes, q[index], chi[index]) in enumerate(layers):
+            for index, (weights, left, right, skip, q[index], chi[index]) in enumerate(layers):
                 if self.stopped.is_set():
                     raise InterruptedError("`sample(...)`: stopped.")
-                product.multiply(weights, slopes, orthogonal=self.specs[index].weights == "orthogonal")
+                if skip:
+                    product.multiply_block(arrays.beside_skip(weights, left, right, skip), skip, chi[index])
+                else:
+                    product.multiply(weights, left, orthogonal=self.specs[index].weights == "orthogonal")
             return Sampled(product.log_singular_values(), q, chi)

@@ -1,4 +1,4 @@
-"""Singular values of real finite-width Jacobians J = D_L W_L ⋯ D_1 W_1, each from its own forward pass."""
+"""Singular values of real finite-width Jacobians J = J_L ⋯ J_1, each from its own forward pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..network.meanfield import mean_field
 from .ensemble import Ensemble
-from .forward import dense_layers
+from .forward import layers_of
 from .memory import networks_in_memory, refuse_beyond_memory
 from .one import OneNetwork, Options
 from .parallel import parallel
@@ -39,7 +39,9 @@ def sample(
     backend: Any = None,
     store: str | os.PathLike[str] | None = None,
 ) -> Ensemble:
-    """Sample J = D_L W_L ⋯ D_1 W_1, D_l = diag φ'(h_l), of `samples` random networks and take its singular values.
+    """Sample J = J_L ⋯ J_1 of `samples` random networks and take its singular values.
+
+    J_l = D_l W_l, D_l = diag φ'(h_l), of a dense layer; β1 + αW_l D_l or β1 + αD_l W_l of a residual one.
 
     Every network has fresh weights and biases and a real forward pass, from a Gaussian input direction scaled so that
     the mean square of x_0 is exactly the input variance (for "fixed-point": (q* − σ_b²)/σ_w², so that q_1 = q*).
@@ -92,7 +94,7 @@ def sample(
     options = Options(dtype, method, array_module, device)
     refuse_beyond_memory(net, width, f"sample(width={width})")
     state = mean_field(net)
-    specs = dense_layers(state)
+    specs = layers_of(state)
     widths = scaled_widths(net, width)
 
     kept = None if store is None else Store(store, net, specs, max(widths), seed, dtype, method)

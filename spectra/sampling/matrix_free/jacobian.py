@@ -1,20 +1,47 @@
-"""J = D_L W_L ⋯ D_1 W_1 as an operator: slopes are kept, weights are drawn again for every product."""
+"""J = J_L ⋯ J_1 as an operator: slopes are kept, weights are drawn again for every product."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import SeedSequence
 from scipy.sparse.linalg import LinearOperator
 
-from ...errors import ConvergenceError
-from ..forward import RESCALE, is_homogeneous
+from ...network.architectures import architecture_of
+from ..forward import RESCALE, is_homogeneous, mean_square, refuse_overflow
 from .weights import Weights, child, redrawn_weights
 
 if TYPE_CHECKING:
     from ...network.config import LayerSpec
+
+
+@dataclass(frozen=True)
+class LayerOperator:
+    """J_l = skip · 1 + diag(left) W diag(right), `right` None for ones."""
+
+    weights: Weights
+    left: np.ndarray
+    right: np.ndarray | None
+    skip: float
+
+    def over(self, size: float) -> LayerOperator:
+        """J_l / size."""
+        return LayerOperator(self.weights, self.left / size, self.right, self.skip / size)
+
+    def times(self, X: np.ndarray) -> np.ndarray:
+        """J_l X."""
+        image = self.left[:, None] * self.weights.times(X if self.right is None else self.right[:, None] * X)
+        return image + self.skip * X if self.skip else image
+
+    def transposed_times(self, X: np.ndarray) -> np.ndarray:
+        """J_lᵀ X."""
+        image = self.weights.transposed_times(self.left[:, None] * X)
+        if self.right is not None:
+            image = self.right[:, None] * image
+        return image + self.skip * X if self.skip else image
 
 
 class LayerProduct(LinearOperator):
@@ -24,39 +51,31 @@ class LayerProduct(LinearOperator):
 
     Parameters
     ----------
-    weights : W_1 … W_L.
-    slopes : φ'(h_1) … φ'(h_L).
+    layers : J_1 … J_L.
     sizes : what every layer multiplies that length by; 1 where that is 0.
-    q, chi : mean of h_l² and σ_w² times the mean of φ'(h_l)², (L,).
+    q, chi : mean of h_l² and the mean square of J_l, (L,).
 
     Attributes
     ----------
     live : rows of J that are not zero because φ'(h_L) is.
     """
 
-    def __init__(
-        self,
-        weights: Sequence[Weights],
-        slopes: Sequence[np.ndarray],
-        sizes: np.ndarray,
-        q: np.ndarray,
-        chi: np.ndarray,
-    ) -> None:
-        super().__init__(np.dtype(float), (weights[-1].n_out, weights[0].n_in))
+    def __init__(self, layers: Sequence[LayerOperator], sizes: np.ndarray, q: np.ndarray, chi: np.ndarray) -> None:
+        super().__init__(np.dtype(float), (layers[-1].weights.n_out, layers[0].weights.n_in))
         self.q, self.chi = q, chi
         self.log_scale = float(np.sum(np.log(sizes)))
-        self.live = np.flatnonzero(slopes[-1])
-        self._weights = tuple(weights)
-        self._slopes = tuple(slope / size for slope, size in zip(slopes, sizes, strict=True))
+        last = layers[-1]
+        self.live = np.arange(last.left.size) if last.skip else np.flatnonzero(last.left)
+        self._layers = tuple(layer.over(size) for layer, size in zip(layers, sizes.tolist(), strict=True))
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:  # scipy's name
-        for weights, slopes in zip(self._weights, self._slopes, strict=True):
-            X = slopes[:, None] * weights.times(X)
+        for layer in self._layers:
+            X = layer.times(X)
         return X
 
     def _rmatmat(self, X: np.ndarray) -> np.ndarray:
-        for weights, slopes in zip(reversed(self._weights), reversed(self._slopes), strict=True):
-            X = weights.transposed_times(slopes[:, None] * X)
+        for layer in reversed(self._layers):
+            X = layer.transposed_times(X)
         return X
 
 
@@ -103,8 +122,7 @@ def layer_product(
     x, tangent = np.random.default_rng(child(stream, 0)).standard_normal((2, widths[0]))
     x *= np.sqrt(input_variance / np.mean(x**2))
     homogeneous, log_scale = all(is_homogeneous(spec) for spec in specs), 0.0
-    layers: list[Weights] = []
-    slopes: list[np.ndarray] = []
+    layers: list[LayerOperator] = []
     q, chi, sizes = np.empty(len(specs)), np.empty(len(specs)), np.ones(len(specs))
     tangent /= np.linalg.norm(tangent)
     for index, spec in enumerate(specs):
@@ -114,22 +132,23 @@ def layer_product(
         own = child(stream, index + 1)
         weights = redrawn_weights(spec.weights, widths[index + 1], widths[index], sigma_w, child(own, 1), room=memory)
         memory -= 8 * weights.kept_doubles(weights.n_out, weights.n_in)
-        h, tangent = np.ascontiguousarray(weights.times(np.stack([x, tangent], axis=1)).T)
+        architecture = architecture_of(spec)
+        (taken, right), skip = architecture.take(spec, x), architecture.skip(spec)
+        pair = np.stack([taken, tangent if right is None else right * tangent], axis=1)
+        image, along = np.ascontiguousarray(weights.times(pair).T)
         if sigma_b:
             with np.errstate(over="ignore", under="ignore"):
-                h += sigma_b * np.exp(-log_scale) * np.random.default_rng(child(own, 0)).standard_normal(h.size)
-        slope, x = spec.activation.derivative(h), spec.activation(h)
-        if not (np.all(np.isfinite(x)) and np.all(np.isfinite(slope))):
-            raise ConvergenceError(f"`sample(...)`: the forward pass overflows at layer {index + 1}; lower `sigma_w`.")
+                image += sigma_b * np.exp(-log_scale) * np.random.default_rng(child(own, 0)).standard_normal(image.size)
+        x, h, left = architecture.give(spec, x, image)
+        refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
             q[index] = np.mean(h**2) * np.exp(2 * log_scale)
-        chi[index] = sigma_w**2 * np.mean(slope**2)
+        chi[index] = mean_square(sigma_w, left, right, skip)
         size = float(np.max(np.abs(x)))
         if homogeneous and size and not 1 / RESCALE < size < RESCALE:
             x, log_scale = x / size, log_scale + np.log(size)
-        tangent = slope * tangent
+        tangent = left * along + skip * tangent if skip else left * along
         sizes[index] = np.linalg.norm(tangent) or 1.0
         tangent = tangent / sizes[index]
-        layers.append(weights)
-        slopes.append(slope)
-    return LayerProduct(layers, slopes, sizes, q, chi)
+        layers.append(LayerOperator(weights, left, right, skip))
+    return LayerProduct(layers, sizes, q, chi)

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ...errors import ConfigError
 from ...network.meanfield import mean_field
-from ..forward import dense_layers
+from ..forward import layers_of
 from ..memory import physical_memory
 from ..parallel import parallel
 from ..run import Progress
@@ -109,7 +109,7 @@ def sample(
     refuse_bases_beyond_memory(net, width, probes, steps)
     widths = scaled_widths(net, width)
     state = mean_field(net)
-    specs = dense_layers(state)
+    specs = layers_of(state)
     stopped = Event()
 
     def one(stream: SeedSequence) -> tuple[_Run, LayerProduct]:
@@ -133,7 +133,7 @@ def sample(
 def jacobian(net: Network, width: int | None = None, index: int = 0, seed: int = 0, *, memory: float = 0.0) -> Any:
     """J of network `index` of `sample(net, width, …, seed)`, as scipy's `LinearOperator` (N_L, N_0)."""
     widths, state = scaled_widths(net, width), mean_field(net)
-    specs = dense_layers(state)
+    specs = layers_of(state)
     stream = _streams(seed, widths, index + 1)[index]
     product = layer_product(specs, widths, state.input_variance, stream, memory=memory)
     return float(np.exp(product.log_scale)) * product

@@ -1,0 +1,143 @@
+"""Residual blocks: x ← βx + α(Wφ(x) + b), φ before the weights, or x ← βx + αφ(Wx + b), φ after them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...errors import ConfigError
+from ...quadrature import Array
+from ..expectations import gaussian_moments
+from ..schema import BY_DEPTH, ORDERS
+from .architecture import Level, Passed, Signal, Taken
+from .course import LARGEST, SMALLEST, affine_course, settled
+from .dense import is_linear
+
+if TYPE_CHECKING:
+    from ..config import LayerSpec
+    from ..gaussian import Moments
+    from ..resolve import ResolvedRun, Start
+
+
+class Residual:
+    """J_l = β1 + αW D, D = diag φ'(x_{l−1}) ("pre"), or β1 + αD W, D = diag φ'(Wx_{l−1} + b) ("post").
+
+    With r = E x², μ = E x of a neuron: pre, h = x_{l−1}, r ← β²r + α²(σ_w² E φ(√r z)² + σ_b²), μ ← βμ; post,
+    Var h = σ_w² r + σ_b², r ← β²r + α² E φ(h)² + 2αβ μ E φ(h), μ ← βμ + α E φ(h). χ = β² + α²σ_w² E φ'(h)².
+
+    Notes
+    -----
+    A pre-activation block reads x itself, which is a normal variable where it is x_0, comes from a linear layer or from
+    other such blocks; after φ of another kind of layer it is not, and mean field refuses it.
+
+    Source
+    ------
+    Yang, Schoenholz, NeurIPS 2017, for pre-activation (their V and W with one of them 1); the rest by the same steps.
+    """
+
+    keys: tuple[str, ...] = ("alpha", "skip", "order")
+    noun = "residual block"
+    keeps_width = True
+    settles = False
+    is_product = False
+
+    def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
+        """α, β and the order; α = 1/√depth, depth = `count`, where that is asked for."""
+        if "alpha" not in table:
+            raise ConfigError(f'`{path}alpha`: missing; a residual layer needs a positive number, or "{BY_DEPTH}".')
+        alpha = 1.0 / math.sqrt(count) if table["alpha"] == BY_DEPTH else float(table["alpha"])
+        return {"alpha": alpha, "skip": float(table.get("skip", 1.0)), "order": table.get("order", ORDERS[0])}
+
+    def details(self, spec: LayerSpec) -> str:
+        """α, β where it is not 1, and where the activation stands."""
+        alpha, beta = _numbers(spec)
+        skip = f", β = {beta:.6g}" if beta != 1.0 else ""
+        return f", α = {alpha:.6g}{skip}, {spec.order}-activation"
+
+    def skip(self, spec: LayerSpec) -> float:
+        """β."""
+        return _numbers(spec)[1]
+
+    def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
+        """Pre: φ(x), φ'(x). Post: x."""
+        if spec.order == "post":
+            return Taken(x, None)
+        return Taken(spec.activation(x), spec.activation.derivative(x))
+
+    def give(self, spec: LayerSpec, x: np.ndarray, image: np.ndarray) -> Passed:
+        """Pre: βx + α·image, h = x. Post: βx + αφ(image), h = image."""
+        alpha, beta = _numbers(spec)
+        if spec.order == "post":
+            slopes = alpha * spec.activation.derivative(image)
+            return Passed(beta * x + alpha * spec.activation(image), image, slopes)
+        return Passed(beta * x + alpha * image, x, np.full(x.size, alpha))
+
+    def chi(self, run: ResolvedRun, q: float | None, moments: Moments) -> float:
+        """β² + α²σ_w² E φ'²."""
+        alpha, beta = _numbers(run.spec)
+        return beta**2 + alpha**2 * float(run.spec.sigma_w) ** 2 * moments.slope2
+
+    def levels(self, run: ResolvedRun, entering: Signal, begin: Start) -> Iterator[Level]:
+        """Block by block until x rests; all at once where h follows an affine map."""
+        spec, moments = run.spec, gaussian_moments(run.spec.activation)
+        if spec.order == "pre" and not entering.gaussian:
+            raise ConfigError(
+                '`order = "pre"`: such a block reads x itself, which is not Gaussian where it comes from an '
+                'activation: put a dense layer of activation "identity" before it, or other blocks of order "pre" '
+                'alone, or use "post".'
+            )
+        if spec.order == "pre" and moments.scale_free is not None:
+            yield Level(entering.second, moments.at(1.0), spec.repeat, entering)
+            return
+        w2, b2 = float(spec.sigma_w) ** 2, float(spec.sigma_b or 0.0) ** 2
+        changes = (math.inf, math.inf)
+        for done in range(spec.repeat):
+            q = entering.second if spec.order == "pre" else w2 * entering.second + b2
+            if q < SMALLEST:
+                q = 0.0
+            level = Level(q, moments.at(q if q <= LARGEST else 0.0), 1, entering)
+            following = self.leaving(spec, level)
+            before, changes = changes, (following.second - entering.second, following.mean - entering.mean)
+            rests = settled(entering.second, changes[0], before[0])
+            # A mean that dies out is nothing long before doubles end.
+            rests = rests and settled(math.sqrt(entering.second), changes[1], before[1])
+            if rests or not q <= LARGEST:
+                yield level._replace(repeat=spec.repeat - done)
+                return
+            yield level
+            entering = following
+
+    def variances(self, spec: LayerSpec, q: float, steps: ArrayLike) -> Array:
+        """Variance `steps` blocks after q: constant within a level unless it follows an affine map."""
+        kappa = gaussian_moments(spec.activation).scale_free
+        if spec.order == "post" or kappa is None:
+            return np.full(np.asarray(steps).shape, q)
+        (alpha, beta), w2 = _numbers(spec), float(spec.sigma_w) ** 2
+        return affine_course(q, beta**2 + alpha**2 * w2 * kappa, (alpha * float(spec.sigma_b or 0.0)) ** 2, steps)
+
+    def leaving(self, spec: LayerSpec, level: Level) -> Signal:
+        """The x after the last block of the level."""
+        (alpha, beta), entering = _numbers(spec), level.entering
+        moments = gaussian_moments(spec.activation)
+        if spec.order == "pre":
+            if moments.scale_free is not None:
+                return Signal(float(self.variances(spec, level.q, level.repeat)), gaussian=True)
+            w2, b2 = float(spec.sigma_w) ** 2, float(spec.sigma_b or 0.0) ** 2
+            second = beta**2 * entering.second + alpha**2 * (w2 * level.moments.second + b2)
+            return Signal(second, gaussian=True)
+        first = moments.first(level.q)
+        cross = 2.0 * alpha * beta * entering.mean * first
+        mean = beta * entering.mean + alpha * first
+        gaussian = entering.gaussian and is_linear(spec)
+        return Signal(beta**2 * entering.second + alpha**2 * level.moments.second + cross, lambda: mean, gaussian)
+
+
+def _numbers(spec: LayerSpec) -> tuple[float, float]:
+    """α and β."""
+    assert spec.alpha is not None
+    assert spec.skip is not None
+    return spec.alpha, spec.skip

@@ -18,11 +18,12 @@ from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
 from .line.numbers import exactly
 from .master import MasterEquation
+from .network.architectures import are_products
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
 from .network.reach import Reach, reach_of
-from .series import log_scaled_moments, relative_variance
+from .series import relative_variance
 from .solve import CERTIFIED
 from .spectrum import SingularValueLaw, Spectrum
 
@@ -236,6 +237,8 @@ def _predict(net: Network) -> Prediction:
     if not isinstance(net, Network):
         raise ConfigError(f"`predict({net!r:.40})`: `net` must be a `spectra.Network`, not {type(net).__name__}.")
     field = mean_field(net)
+    if not are_products(net.layers):
+        return _of_blocks(net, field)
     reach = reach_of(field)
     if reach is not None and reach.order < LEAST_ORDER:
         raise ConvergenceError(f"{reach.reason}; `spectra moments` has the moments")
@@ -243,8 +246,30 @@ def _predict(net: Network) -> Prediction:
     spread = relative_variance(equation)
     built = _built(field, equation, spread)
     law = replace(built.spectrum, places=_places(field))
+    checks = _checked(law, built.residual, built.uncertified, built.notes)
+    if reach is not None:
+        law = replace(law, log_scaled_moments=partial(_within, reach, law.log_scaled_moments))
+        known = f"`moments`: {reach.reason}: m_k from k = {reach.order + 1} on are null; `spectra moments` has them"
+        checks = replace(checks, notes=(known, *checks.notes)) if reach.order < SHOWN else checks
+    return Prediction(net, field, law, SingularValueLaw(law), spread, checks)
+
+
+def _of_blocks(net: Network, field: MeanField) -> Prediction:
+    """A network whose layers let x pass beside their weights."""
+    from .correlated.network import network_law
+
+    found = network_law(field)
+    law = found.spectrum
+    checks = _checked(law, max(found.residual, found.error), found.uncertified, found.notes, found.tolerance)
+    return Prediction(net, field, law, SingularValueLaw(law), float(np.expm1(law.log_scaled_moments(2)[1])), checks)
+
+
+def _checked(
+    law: Spectrum, residual: float, uncertified: int, notes: tuple[str, ...], tolerance: float = CERTIFIED
+) -> Checks:
+    """Mass and moments of the density, and the verdict."""
     k = np.arange(1.0, 5.0)
-    difference = law.log_moments_by_quadrature(k) - k * law.log_mean - log_scaled_moments(built.equation, k.size)
+    difference = law.log_moments_by_quadrature(k) - k * law.log_mean - law.log_scaled_moments(k.size)
     defects = np.where(np.isfinite(difference), np.expm1(difference), np.inf).tolist()
     mass_defect = law.total_mass - 1.0
     if not abs(mass_defect) < MASS_WRONG:
@@ -253,18 +278,12 @@ def _predict(net: Network) -> Prediction:
             "or counted twice"
         )
     sound = abs(mass_defect) < MASS_TOLERANCE and all(abs(d) < MOMENT_TOLERANCE for d in defects)
-    certified = built.uncertified == 0 and sound and built.residual < CERTIFIED
-    notes = built.notes
-    if reach is not None:
-        law = replace(law, log_scaled_moments=partial(_within, reach, law.log_scaled_moments))
-        known = f"`moments`: {reach.reason}: m_k from k = {reach.order + 1} on are null; `spectra moments` has them"
-        notes = (known, *notes) if reach.order < SHOWN else notes
+    certified = uncertified == 0 and sound and residual < tolerance
     if not certified:
         worst = max(map(abs, defects))
         reason = (
-            f"mass off by {mass_defect:.1e}, moments by up to {worst:.1e}, residual {built.residual:.1e}, "
-            f"{built.uncertified} points unproven"
+            f"mass off by {mass_defect:.1e}, moments by up to {worst:.1e}, residual {residual:.1e}, "
+            f"{uncertified} points unproven"
         )
         notes = (f"not certified: {reason}", *notes)
-    checks = Checks(built.residual, mass_defect, tuple(defects), certified, notes)
-    return Prediction(net, field, law, SingularValueLaw(law), spread, checks)
+    return Checks(residual, mass_defect, tuple(defects), certified, notes)

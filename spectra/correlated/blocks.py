@@ -7,21 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._types import Array
+from ..chebyshev import nodes
+
+# So many values of a slope are taken as they are; of more, so many stand for all.
+FEW, VALUES = 4, 20
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """β 1 + √gain · E W D, W of independent entries of variance 1/N, or Haar; D, E diagonal.
 
-    A neuron is in state i with probability `share`_i, and has D² = `inner`_i and E² = `outer`_i there. States of the
-    same neuron in neighbouring blocks are dependent through `forward` and `backward`, those farther apart through these
-    alone (a Markov chain).
+    A neuron is in state i with probability `share`_i. States of the same neuron in neighbouring blocks are dependent
+    through `forward` and `backward`, those farther apart through these alone (a Markov chain).
 
     Attributes
     ----------
     skip, gain : β and the variance of an entry of the noise times N.
     haar : W is orthogonal, or else Gaussian.
-    share, inner, outer : (n,).
+    share : (n,).
+    values : pairs D², E², (J, 2).
+    mixture : (n, J): what a function of D² and E² is in state i, from its values at the pairs.
     forward : (n, n′), P(state of the next block = j | state here = i), as weights of a quadrature that may be negative;
         None where the next block is independent of this one.
     backward : (n′, n), P(state here = j | state of the next block = i).
@@ -31,15 +36,31 @@ class Block:
     gain: float
     haar: bool
     share: Array
-    inner: Array
-    outer: Array
+    values: Array
+    mixture: Array
     forward: Array | None = None
     backward: Array | None = None
 
-    def __post_init__(self) -> None:
-        pairs, index = np.unique(np.stack([self.inner, self.outer], 1), axis=0, return_inverse=True)
-        object.__setattr__(self, "values", pairs)
-        object.__setattr__(self, "groups", [np.flatnonzero(index.ravel() == k) for k in range(len(pairs))])
+    @property
+    def means(self) -> Array:
+        """E D², E E², (2,)."""
+        return self.share @ self.mixture @ self.values
 
-    values: Array = None  # type: ignore[assignment]
-    groups: list[Array] = None  # type: ignore[assignment]
+
+def mixture_of(squares: Array, count: int = VALUES) -> tuple[Array, Array]:
+    """Values (J,) and mixture (n, J) for D² = `squares` (n,): the few there are, or Chebyshev nodes that carry all.
+
+    What is asked of D² is analytic in it, between its extremes and far beyond.
+    """
+    distinct, index = np.unique(squares, return_inverse=True)
+    if distinct.size <= FEW:
+        return distinct, np.eye(distinct.size)[index.ravel()]
+    low, high = float(distinct[0]), float(distinct[-1])
+    places = nodes(count)
+    apart = places[:, None] - places
+    np.fill_diagonal(apart, 1.0)
+    x = (2.0 * squares - low - high) / (high - low)
+    away = x[:, None] - places
+    away[away == 0.0] = 1e-300
+    terms = 1.0 / np.prod(apart, axis=1) / away
+    return 0.5 * (low + high) + 0.5 * (high - low) * places, terms / terms.sum(axis=1, keepdims=True)

@@ -124,7 +124,7 @@ def _range(equation: BlockEquation) -> tuple[float, float]:
     most = least = 0.0
     for block in equation.blocks:
         # ‖W‖ is 2 for Gaussian weights, 1 for orthogonal ones.
-        noise = (1.0 if block.haar else 2.0) * math.sqrt(block.gain * block.inner.max() * block.outer.max())
+        noise = (1.0 if block.haar else 2.0) * math.sqrt(block.gain * np.prod(block.values.max(axis=0)))
         most += 2.0 * math.log(abs(block.skip) + noise)
         least += 2.0 * math.log(max(abs(block.skip) - noise, 1e-300))
     return -most - 0.1, min(-least + 0.1, 40.0 - most)

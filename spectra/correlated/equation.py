@@ -44,7 +44,7 @@ class BlockEquation:
     def __init__(self, blocks: Sequence[Block], count: int = COUNT) -> None:
         self.blocks, self.count = tuple(blocks), count
         self._places = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 0.5) / count)
-        self._means = [np.array([b.share @ b.inner, b.share @ b.outer]) for b in self.blocks]
+        self._means = [block.means for block in self.blocks]
 
     @property
     def depth(self) -> int:
@@ -54,7 +54,7 @@ class BlockEquation:
     @property
     def log_mean(self) -> float:
         """Log m_1 where the blocks are independent, or the skips carry the same for every state."""
-        return float(sum(np.log(b.skip**2 + b.gain * (b.share @ b.inner) * (b.share @ b.outer)) for b in self.blocks))
+        return float(sum(np.log(block.skip**2 + block.gain * np.prod(block.means)) for block in self.blocks))
 
     def step(self, zeta: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
         """What the right sides say of A and B, (M, L), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
@@ -122,20 +122,20 @@ class BlockEquation:
             return Message(ends[:, :1], message.weights), ends
         first, last = disc.of(ends).T[:, :, None]
         length = np.where(first == last, 1.0, last - first)
-        weights = np.empty((block.share.size, first.size, self.count), complex)
-        for value, group in zip(values, block.groups, strict=True):
+        weights = np.zeros((first.size, block.share.size, self.count), complex)
+        for value, part in zip(values, block.mixture.T, strict=True):
             beyond = _beyond(value, block.skip, near[:, None], far[:, None], message.nodes)
             basis = lagrange(self._places, (disc.of(beyond) - first) / length)
-            rows = message.weights[group].transpose(1, 0, 2) @ basis
-            weights[group] = rows.transpose(1, 0, 2)
+            weights += (part[:, None] * message.weights) @ basis
         return Message(disc.at(first + length * self._places), weights), ends
 
     def _averages(self, k: int, left: Message, right: Message, a: Array, b: Array) -> tuple[Array, Array]:
         """E[D² G(c_{l−1}, c_{l−1})] and E[E² G(r_l, r_l)]."""
         block, square = self.blocks[k], self.blocks[k].skip ** 2
         inner_mean, outer_mean = np.zeros_like(a), np.zeros_like(b)
-        for (inner, outer), group in zip(block.values, block.groups, strict=True):
-            joint = _joint(block.share[group], left.weights[group], right.weights[group])
+        transposed = left.weights.transpose(0, 2, 1)
+        for (inner, outer), part in zip(block.values, block.mixture.T, strict=True):
+            joint = (transposed * (block.share * part)) @ right.weights
             before = -inner * b[:, None, None] - left.nodes[:, :, None]
             after = -outer * a[:, None, None] - right.nodes[:, None, :]
             determinant = before * after - square
@@ -147,8 +147,8 @@ class BlockEquation:
         """ζ E G(r_0, r_0)."""
         block, square = self.blocks[0], self.blocks[0].skip ** 2
         total = np.zeros_like(zeta)
-        for (inner, outer), group in zip(block.values, block.groups, strict=True):
-            weights = np.einsum("i,imk->mk", block.share[group], right.weights[group])
+        for (inner, outer), part in zip(block.values, block.mixture.T, strict=True):
+            weights = (block.share * part) @ right.weights
             pivot = -inner * b[:, None] - square / (-outer * a[:, None] - right.nodes)
             total += np.sum(weights / (-zeta[:, None] - 1.0 / pivot), axis=1)
         return zeta * total
@@ -157,9 +157,3 @@ class BlockEquation:
 def _beyond(squares: Array, skip: float, near: Array, far: Array, x: Array) -> Array:
     """One over the pivot two places on: x → 1/(−s′ far − β²/(−s near − x)), (s, s′) = `squares`."""
     return 1.0 / (-squares[1] * far - skip**2 / (-squares[0] * near - x))
-
-
-def _joint(share: Array, left: Array, right: Array) -> Array:
-    """Σ_i share_i left_i right_iᵀ, (M, K, K′)."""
-    weighted = (share[:, None, None] * left).transpose(1, 2, 0)
-    return weighted @ right.transpose(1, 0, 2)

@@ -11,11 +11,14 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation
-from .blocks import Block
+from ..network.rule import gauss_rule
+from .blocks import FEW, VALUES, Block, mixture_of
 from .grid import LONGEST, Grid
 
 # A correlation this near to 1 is 1.
 FROZEN = 1e-14
+# Nodes of the law of a slope that is independent of all others.
+RULE = 12
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,19 @@ def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.
 def _alone(layer: Layer, finer: float) -> Block:
     grid = _grid(layer, 1.0, finer)
     squares = _squares(layer, grid)
-    ones = np.ones_like(squares)
-    inner, outer = (squares, ones) if layer.reads_state else (ones, squares)
-    return Block(layer.skip, layer.gain, layer.haar, grid.share, inner, outer)
+    if np.unique(squares).size > FEW:
+        # What is asked of D² is analytic in it: a Gauss rule of few nodes has its law.
+        squares, share = gauss_rule(squares, grid.share, round(RULE * finer))
+    else:
+        share = grid.share
+    return _block(layer, squares, share, finer)
+
+
+def _block(layer: Layer, squares: Array, share: Array, finer: float, *steps: Array | None) -> Block:
+    values, mixture = mixture_of(squares, round(VALUES * finer))
+    ones = np.ones_like(values)
+    pairs = np.stack([values, ones] if layer.reads_state else [ones, values], axis=1)
+    return Block(layer.skip, layer.gain, layer.haar, share, pairs, mixture, *steps)
 
 
 def _chained(layers: list[Layer], finer: float) -> list[Block]:
@@ -82,9 +95,8 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         if k + 1 < len(grids):
             forward = fold(grids[k + 1].expectation(grid.nodes, float(correlations[k])))
             backward = fold(grid.expectation(grids[k + 1].nodes, float(correlations[k])))
-        inner, share = fold(_squares(layer, grid)), fold(grid.share)
-        share = share / share.sum()
-        blocks.append(Block(layer.skip, layer.gain, layer.haar, share, inner, np.ones_like(inner), forward, backward))
+        share = fold(grid.share)
+        blocks.append(_block(layer, fold(_squares(layer, grid)), share / share.sum(), finer, forward, backward))
     return blocks
 
 

@@ -41,7 +41,7 @@ class Disc:
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """Nodes (M, K) for M values of λ, and weights (n, M, K) in every state."""
+    """Nodes (M, K) for M values of λ, and weights (M, n, K) in every state."""
 
     nodes: Array
     weights: Array
@@ -49,16 +49,16 @@ class Message:
     @staticmethod
     def certain(value: Array, states: int) -> Message:
         """A pivot that is the same on every path."""
-        return Message(value[:, None], np.ones((states, value.size, 1), complex))
+        return Message(value[:, None], np.ones((value.size, states, 1), complex))
 
     def given(self, matrix: Array | None, share: Array, states: int) -> Message:
         """The expectation given the state of the neighbouring block: by `matrix`, or over all states alike."""
-        rows, points, count = self.weights.shape
-        flat = np.ascontiguousarray(self.weights).view(float).reshape(rows, -1)
+        points, _, count = self.weights.shape
+        flat = np.ascontiguousarray(self.weights).view(float)
         if matrix is None:
-            mean = (share @ flat).view(complex).reshape(1, points, count)
-            return Message(self.nodes, np.broadcast_to(mean, (states, points, count)))
-        return Message(self.nodes, (matrix @ flat).view(complex).reshape(states, points, count))
+            mean = (share @ flat).view(complex)[:, None, :]
+            return Message(self.nodes, np.broadcast_to(mean, (points, states, count)))
+        return Message(self.nodes, np.ascontiguousarray(matrix @ flat).view(complex))
 
 
 def lagrange(places: Array, x: Array) -> Array:

@@ -14,7 +14,7 @@ from flint import arb, ctx
 from ..activations import Activation
 from ..errors import ConfigError, ConvergenceError
 from ..line.numbers import exactly
-from ..network.architectures import refuse_without_prediction
+from ..network.architectures import refuse_but_products
 from ..network.config import Network
 from ..network.resolve import ResolvedRun, Start, are_alike, resolved_runs, start
 from .enclosures import enclosed_zero
@@ -142,7 +142,7 @@ def ball_field(net: Network) -> BallField:
     ConfigError : as `spectra.mean_field`; an activation that has no enclosures.
     ConvergenceError : a fixed point could not be enclosed, or too many layers lie before it.
     """
-    refuse_without_prediction(net.layers)
+    refuse_but_products(net.layers)
     try:
         for spec in net.layers:
             pieces_of(spec.activation)

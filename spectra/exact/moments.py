@@ -12,7 +12,7 @@ from flint import fmpz
 
 from ..activations import Activation
 from ..line.numbers import exactly
-from ..network.architectures import refuse_without_prediction
+from ..network.architectures import refuse_but_products
 from ..network.config import Network
 from ..network.resolve import resolved_runs
 from .ball_field import BallField, ball_field
@@ -128,7 +128,7 @@ def exact_runs(net: Network) -> list[ExactRun] | None:
     ------
     ConfigError : a layer that is no D W.
     """
-    refuse_without_prediction(net.layers)
+    refuse_but_products(net.layers)
     if not all(spec.activation.is_homogeneous for spec in net.layers):
         return None
     made, fan_in = [], net.input_width

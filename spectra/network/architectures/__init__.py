@@ -24,8 +24,16 @@ def architecture_of(spec: LayerSpec) -> Architecture:
     return ARCHITECTURES[spec.kind]
 
 
-def refuse_without_prediction(specs: Iterable[LayerSpec]) -> None:
-    """Raise `ConfigError` where a layer's Jacobian is no product D W, which the free product of the layers needs."""
+def are_products(specs: Iterable[LayerSpec]) -> bool:
+    """Whether the Jacobian of every layer is D W, so that free products are all there is to it."""
+    return all(architecture_of(spec).is_product for spec in specs)
+
+
+def refuse_but_products(specs: Iterable[LayerSpec]) -> None:
+    """Raise `ConfigError` where a layer's Jacobian is no product D W, which exact series and proofs need."""
     for spec in specs:
         if not architecture_of(spec).is_product:
-            raise ConfigError(f'`kind = "{spec.kind}"`: no prediction yet; `spectra.sample` samples such networks.')
+            raise ConfigError(
+                f'`kind = "{spec.kind}"`: exact series, proofs and more digits are of networks of dense layers; '
+                "`spectra predict` has this one in doubles."
+            )

@@ -101,6 +101,14 @@ class Architecture(Protocol):
         """Factor of x itself in what leaves the layer."""
         ...
 
+    def gain(self, spec: LayerSpec) -> float:
+        """Fan-in times the variance of an entry of W, with what f multiplies it by beside φ'."""
+        ...
+
+    def reads_state(self, spec: LayerSpec) -> bool:
+        """Whether φ is applied to x itself, g = φ, or else to W x + b, f = φ but for a factor."""
+        ...
+
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """What W is to multiply: g(x), g'(x)."""
         ...

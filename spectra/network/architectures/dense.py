@@ -47,6 +47,14 @@ class Dense:
         """Return 0: nothing goes past W."""
         return 0.0
 
+    def gain(self, spec: LayerSpec) -> float:
+        """σ_w²."""
+        return float(spec.sigma_w) ** 2
+
+    def reads_state(self, spec: LayerSpec) -> bool:
+        """No."""
+        return False
+
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """The x itself."""
         return Taken(x, None)

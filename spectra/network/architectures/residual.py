@@ -62,6 +62,14 @@ class Residual:
         """β."""
         return _numbers(spec)[1]
 
+    def gain(self, spec: LayerSpec) -> float:
+        """α²σ_w²."""
+        return (_numbers(spec)[0] * float(spec.sigma_w)) ** 2
+
+    def reads_state(self, spec: LayerSpec) -> bool:
+        """Where the activation comes first."""
+        return spec.order == "pre"
+
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """Pre: φ(x), φ'(x). Post: x."""
         if spec.order == "post":

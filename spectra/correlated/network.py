@@ -1,0 +1,99 @@
+"""From mean field to the law of JJᵀ of a network whose layers let x pass beside their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+from ..network.architectures import architecture_of
+from ..network.meanfield import MeanField
+from ..spectrum import Spectrum
+from .equation import BlockEquation
+from .law import block_law
+from .layers import Layer, blocks_of
+from .moments import block_moments
+
+# Error of the density that counts as none: it is an estimate, of many digits at once.
+TOLERANCE = 1e-7
+# Means of x this much smaller than its size move no eigenvalue.
+NO_MEAN = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkLaw:
+    """The law, its residual and estimated error, and what is to be said of it; `tolerance` is what they may be."""
+
+    spectrum: Spectrum
+    residual: float
+    uncertified: int
+    error: float
+    notes: tuple[str, ...]
+    tolerance: float = TOLERANCE
+
+
+def network_law(field: MeanField) -> NetworkLaw:
+    """The law of JJᵀ, and by which theory.
+
+    Raises
+    ------
+    ConfigError : widths that differ, or a layer that no signal reaches.
+    ConvergenceError : as `block_law`.
+    """
+    layers = layers_of(field)
+    found = block_law(layers)
+    notes = [f"density by freeness over diagonal matrices, good to {max(found.error, 1e-14):.0e} (estimated)"]
+    if sum(layer.reads_state for layer in layers) > 1:
+        notes.append(_against_freeness(layers, found.spectrum))
+    for run in field.runs:
+        entering = run.entering
+        reads = architecture_of(run.spec).reads_state(run.spec)
+        if entering is not None and not reads and abs(entering.mean) > NO_MEAN * entering.second**0.5:
+            notes.append(
+                "E x ≠ 0 adds up from block to block: at finite width one eigenvalue lies above this law, and m_k is "
+                "larger by its k-th power over the width"
+            )
+            break
+    return NetworkLaw(found.spectrum, found.residual, found.uncertified, found.error, tuple(notes))
+
+
+def layers_of(field: MeanField) -> list[Layer]:
+    """What the solver needs to know of every layer.
+
+    Raises
+    ------
+    ConfigError : see `network_law`.
+    """
+    widths = {width for run in field.runs for width in (run.fan_in, run.fan_out)}
+    if len(widths) > 1:
+        raise ConfigError(
+            "`width`: a network with residual layers is predicted where all widths are the same; `spectra.sample` "
+            "samples others."
+        )
+    layers = []
+    for run in field.runs:
+        architecture = architecture_of(run.spec)
+        for variance in run.variances.tolist():
+            if not variance > 0.0:
+                raise ConfigError("`sigma_w`: no signal reaches a layer of this network; nothing is predicted of it.")
+            layers.append(
+                Layer(
+                    run.spec.activation,
+                    variance,
+                    architecture.skip(run.spec),
+                    architecture.gain(run.spec),
+                    run.spec.weights == "orthogonal",
+                    architecture.reads_state(run.spec),
+                )
+            )
+    return layers
+
+
+def _against_freeness(layers: list[Layer], spectrum: Spectrum) -> str:
+    """By how much plain freeness, of slopes that are fresh in every layer, is off."""
+    largest = spectrum.support()[1]
+    free = block_moments(BlockEquation(blocks_of(layers, fresh=True)), 4, largest)
+    off = [float(free[k - 1] / spectrum.moment(k) - 1.0) for k in (2, 4)]
+    return (
+        "slopes φ'(x) of one neuron are correlated from block to block: the free formula, which takes them for fresh, "
+        f"has m_2 off by {off[0]:+.2%} and m_4 by {off[1]:+.2%}"
+    )

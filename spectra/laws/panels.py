@@ -88,7 +88,8 @@ class Path:
         """
         lower, upper = self._ends
         # λ → 0 is decided by the neighbourhood of a zero of φ', however small: go there geometrically.
-        first = self._x.searchsorted(lower + self._finest(0, begin, level), "right")
+        # One point at least, also where a ray reaches over all of them.
+        first = min(self._x.searchsorted(lower + self._finest(0, begin, level), "right"), self._x.size - 1)
         last = max(self._x.searchsorted(upper - self._finest(1, stop, level), "left"), first + 1)
         x, height = self._x[first:last], self._height[first:last]
         # Where fewer digits are needed panels may be longer; at the ends they do not help where just these are to be

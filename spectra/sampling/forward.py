@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConvergenceError
+from ..network.resolve import resolved_runs, start
 from .arrays import HostArrays
 
 if TYPE_CHECKING:
-    from ..network.config import LayerSpec
+    from ..network.config import LayerSpec, Network
     from ..network.meanfield import MeanField
     from .arrays import Arrays
 
@@ -25,7 +27,25 @@ def dense_layers(state: MeanField) -> list[LayerSpec]:
     ------
     NotImplementedError : a layer that is not dense.
     """
-    specs = [run.spec for run in state.runs for _ in range(run.repeat)]
+    return _all_dense([run.spec for run in state.runs for _ in range(run.repeat)])
+
+
+def resolved_layers(net: Network) -> tuple[list[LayerSpec], float]:
+    """What `dense_layers` gives, and the input variance, without the mean field.
+
+    Its variances may be beyond all doubles where a sampled Jacobian is harmless in logarithms.
+
+    Raises
+    ------
+    ConfigError : no critical point, or no fixed point where one was asked for.
+    NotImplementedError : a layer that is not dense.
+    """
+    runs, _ = resolved_runs(net)
+    specs = [replace(run.spec, repeat=1) for run in runs for _ in range(run.spec.repeat)]
+    return _all_dense(specs), start(net, runs).input_variance
+
+
+def _all_dense(specs: list[LayerSpec]) -> list[LayerSpec]:
     for spec in specs:
         if spec.kind != "dense":
             raise NotImplementedError(f"`sample(...)`: cannot sample layers of kind {spec.kind!r} yet; use 'dense'.")

@@ -208,6 +208,20 @@ def test_one_layer_more_is_noticed_in_deep_networks(name):
         assert row.value is not None
 
 
+@pytest.mark.parametrize("sigma_w", [1e3, 1e4])
+def test_a_law_that_is_nearly_all_zero_is_not_refused_for_what_few_samples_lack(sigma_w):
+    # One unit in 1250, or 12500, is alive: none in most ensembles, whose scatter then says nothing of the others.
+    from spectra.prediction import predict
+
+    nearly_dead = Network(depth=1, activation="hardtanh", sigma_w=sigma_w, sigma_b=0.1, input_variance=1.0)
+    pred = predict(nearly_dead)
+    for seed in range(3):
+        check = crosscheck(pred, sample(nearly_dead, 48, 4, seed=seed))
+        assert check.agree, check.notes
+        assert check.ks_limit is None
+        assert any("fewer than 25 eigenvalues off 0" in note for note in check.notes)
+
+
 def test_nothing_agrees_with_a_prediction_that_is_not_certified():
     pred = fuss_catalan(2)
     ensemble = sample(net(2), width=60, samples=6, seed=3)

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..sampling import Ensemble, Progress, measured
 from ..sampling import companions as draw_companions
 from ..shape import LINEAR, amplification
-from .edge import atom_record, edge_record, usable_atoms
+from .edge import COUNTS, atom_record, edge_record, rare_counts, usable_atoms
 from .finite import exact_at, finite_records, scatter_records
 from .moments import extrapolate_moment, log_moments, moment_records, predicted_moments
 from .records import CrossCheck, WidthRecord
@@ -113,12 +113,26 @@ def crosscheck(
     logs = [log_moments(e, max(moments, 2)) for e in ensembles]
     vanishing = any(np.isneginf(y).any() for y in logs)
     shape, shapes = shape_records(pred, ensembles, kappa * h, level)
+    counting = rare_counts(pred, ensembles)
+    if rare := counting is not None:
+        shape = ()
+        notes.append(
+            f"fewer than {COUNTS} eigenvalues off 0 are expected at some width: log s and the distances are not judged,"
+            " the moments test little; more samples, or a larger width, help"
+        )
     if vanishing:
         notes.append("some sampled Jacobians are exactly zero: moments extrapolated themselves, not as logarithms")
     width = ensembles[0].width
     extrapolated = tuple(
         extrapolate_moment(
-            k, [y[:, k - 1] for y in logs], predicted[k - 1], k * (k + 1) / 2 * bias, level, vanishing, width
+            k,
+            [y[:, k - 1] for y in logs],
+            predicted[k - 1],
+            k * (k + 1) / 2 * bias,
+            level,
+            vanishing,
+            width,
+            0.0 if counting is None else counting,
         )
         for k in range(1, moments + 1)
         if np.isfinite(predicted[k - 1])
@@ -146,7 +160,8 @@ def crosscheck(
     curves = [grid.empirical(e) for e in ensembles]
     distances = [grid.distances(e, c) for e, c in zip(ensembles, curves, strict=True)]
     ks_limit, w_limit = (
-        grid.limit(norm, ensembles, curves, level) if several else None for norm in (grid.supremum, grid.integral)
+        grid.limit(norm, ensembles, curves, level) if several and not rare else None
+        for norm in (grid.supremum, grid.integral)
     )
     ks, _, w, _ = distances[0]
     for name, distance, limit in (("KS", ks, ks_limit), ("Wasserstein", w, w_limit)):

@@ -222,6 +222,21 @@ def test_a_law_that_is_nearly_all_zero_is_not_refused_for_what_few_samples_lack(
         assert any("fewer than 25 eigenvalues off 0" in note for note in check.notes)
 
 
+def test_eigenvalues_below_all_doubles_are_zeros_of_law_and_samples_alike():
+    # More than half of λ are below 1e-308 here: the law has them at 0, the samples as logarithms down to −2000.
+    from spectra.plot import check_figure, figure_bytes
+    from spectra.prediction import predict
+
+    steep = Network(depth=16, activation="tanh", sigma_w=30.0, sigma_b=0.05)
+    pred, emp = predict(steep), sample(steep, 40, 4)
+    assert np.mean(emp.log_eigenvalues < -709) > 0.5
+    check = crosscheck(pred, emp)
+    assert check.widths[0].ks < 0.1
+    assert check.wasserstein_variable == "log s"
+    assert not any("distance" in note for note in check.notes)
+    assert figure_bytes(check_figure(pred, [emp], check)).startswith(b"\x89PNG")
+
+
 def test_nothing_agrees_with_a_prediction_that_is_not_certified():
     pred = fuss_catalan(2)
     ensemble = sample(net(2), width=60, samples=6, seed=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -90,8 +90,9 @@ def crosscheck(
     Gaussian concentration: Ledoux, Talagrand, Probability in Banach Spaces (1991), section 3.1.
     """
     notes: list[str] = []
-    if isinstance(ensemble, np.ndarray):
-        ensemble = measured(pred.network, ensemble)
+    if not isinstance(ensemble, Ensemble | Sequence):
+        # An array, numpy's or a tensor; anything else is refused like none at all.
+        ensemble = measured(pred.network, ensemble) if hasattr(ensemble, "__array__") else ()
     ensembles = _validated(ensemble, moments)
     if companions and len(ensembles) == 1:
         ensembles = (*ensembles, *draw_companions(ensembles[0], progress=progress))
@@ -189,11 +190,13 @@ def crosscheck(
     )
 
 
-def _validated(ensemble: Ensemble | Sequence[Ensemble], moments: int) -> tuple[Ensemble, ...]:
+def _validated(ensemble: Any, moments: int) -> tuple[Ensemble, ...]:
     """Check the arguments; return the ensembles, widest first."""
     found = tuple(ensemble) if isinstance(ensemble, Sequence) else (ensemble,)
     if not found or not all(isinstance(e, Ensemble) for e in found):
-        raise ConfigError("`crosscheck(pred, ensemble)`: `ensemble` must be what `spectra.sample` returns, or several.")
+        raise ConfigError(
+            "`crosscheck(pred, ensemble)`: `ensemble` must be what `spectra.sample` returns, or several, or an array."
+        )
     if isinstance(moments, bool) or not isinstance(moments, int) or moments < 1:
         raise ConfigError(f"`crosscheck(moments={moments!r})`: `moments` must be a positive integer.")
     if any(e.samples < 2 for e in found):

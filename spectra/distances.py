@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-8  # relative accuracy of sampled singular values: no standard error is taken to be smaller
 _GRID = 2000  # points on which whole distribution functions are compared; their spacing in mass is 1/2000 or finer
 _DECADES = 2.0  # singular values spread over more than this are compared as logarithms
+_SMALLEST = 1e-300  # λ below this count as 0, in law and samples: a law has no double for them
 _TAIL = 0.01  # lowest share of the nonzero law that the logarithmic Wasserstein distance clips to one point
 
 
@@ -43,7 +44,8 @@ class Grid:
         with np.errstate(divide="ignore"):
             quantiles = np.log(pred.spectrum.icdf(np.linspace(0.0, 1.0, 201)))
             u = np.unique(np.concatenate([chosen, quantiles[quantiles < np.inf], _atom_positions(pred)]))
-        wide = low > 0 and math.log10(high / low) / 2 > _DECADES
+        low = max(float(low), _SMALLEST)  # a quantile may be below all doubles
+        wide = high > low and (math.log10(high) - math.log10(low)) / 2 > _DECADES
         position = np.maximum(u, math.log(low)) / 2 if wide else np.exp(u / 2)
         return Grid(pred, u, _distribution(pred, u), position, "log s" if wide else "s")
 
@@ -109,13 +111,14 @@ def _distribution(pred: Prediction, u: np.ndarray) -> np.ndarray:
     for position, atom in zip(_atom_positions(pred), pred.spectrum.atoms, strict=True):
         points[u == position] = atom.location  # not exp(log(location)), which may round to the wrong side of the jump
         jumps[u == position] = atom.mass
-    law = np.asarray(pred.spectrum.cdf(points), dtype=float)
-    return np.stack([law, law - jumps])
+    law = np.asarray(pred.spectrum.cdf(np.maximum(points, _SMALLEST)), dtype=float)
+    return np.stack([law, np.where(np.isneginf(u), 0.0, law - jumps)])
 
 
 def _snapped(pred: Prediction, ensemble: Ensemble) -> np.ndarray:
-    """Logarithms of the eigenvalues, those that rounding alone tells from an atom moved onto it."""
+    """Logarithms of the eigenvalues, those that rounding alone, or no double, tells from an atom moved onto it."""
     logs = ensemble.log_eigenvalues
+    logs = np.where(logs < math.log(_SMALLEST), -np.inf, logs)
     for position in _atom_positions(pred):
         logs = np.where(np.abs(logs - position) < ROUNDING, position, logs) if np.isfinite(position) else logs
     return logs

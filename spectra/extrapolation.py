@@ -41,7 +41,12 @@ class Intercept:
 
 
 def extrapolate(
-    samples: Sequence[np.ndarray], h: np.ndarray, level: float, rounding: float, *, proportional: bool = False
+    samples: Sequence[np.ndarray],
+    h: np.ndarray,
+    level: float,
+    rounding: float | np.ndarray,
+    *,
+    proportional: bool = False,
 ) -> Intercept:
     """Intercept α of E y = α + c_1 h + c_2 h² + c_3 h³ by generalised least squares, with normal priors on the c_i.
 
@@ -50,7 +55,8 @@ def extrapolate(
     samples : y of every network, one array a width.
     h : small parameter of the finite-width expansion at each width, in units of y.
     level : of the two-sided test that α = 0.
-    rounding : absolute accuracy of y; no standard error is taken to be smaller.
+    rounding : absolute accuracy of the means of y, one for all widths or one each; no standard error is taken to be
+        smaller.
     proportional : c_1, c_2 are standard normal and independent, c_3 = 0; or, where true, c_2/c_1 and c_3/c_1 are
         standard normal: each term of the expansion is smaller than the one before by a factor of order h, and a bias
         too small to be seen brings no others. |c_1| is then taken from a fit of it alone, its standard error added in

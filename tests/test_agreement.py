@@ -198,15 +198,43 @@ def test_one_layer_more_is_noticed_in_deep_networks(name):
         keys.pop("input_variance", None)
     pred, width = predict(Network(**keys)), 128
     longer = Network(**(keys | {"depth": keys["depth"] + 1}))
-    for seed in range(2):
-        right = crosscheck(pred, sample(Network(**keys), width, 8, seed=seed))
-        assert right.agree, right.notes
-        wrong = crosscheck(pred, sample(longer, width, 8, seed=seed))
-        assert not wrong.agree
-        assert any("of log s" in note for note in wrong.notes)
-        for row in right.shape:
-            assert abs(row.z_with_bias) < 5
-            assert row.value is not None
+    right = crosscheck(pred, sample(Network(**keys), width, 8))
+    assert right.agree, right.notes
+    wrong = crosscheck(pred, sample(longer, width, 8))
+    assert not wrong.agree
+    assert any("of log s" in note for note in wrong.notes)
+    for row in right.shape:
+        assert abs(row.z_with_bias) < 5
+        assert row.value is not None
+
+
+@pytest.mark.parametrize("sigma_w", [1e3, 1e4])
+def test_a_law_that_is_nearly_all_zero_is_not_refused_for_what_few_samples_lack(sigma_w):
+    # One unit in 1250, or 12500, is alive: none in most ensembles, whose scatter then says nothing of the others.
+    from spectra.prediction import predict
+
+    nearly_dead = Network(depth=1, activation="hardtanh", sigma_w=sigma_w, sigma_b=0.1, input_variance=1.0)
+    pred = predict(nearly_dead)
+    for seed in range(3):
+        check = crosscheck(pred, sample(nearly_dead, 48, 4, seed=seed))
+        assert check.agree, check.notes
+        assert check.ks_limit is None
+        assert any("fewer than 25 eigenvalues off 0" in note for note in check.notes)
+
+
+def test_eigenvalues_below_all_doubles_are_zeros_of_law_and_samples_alike():
+    # More than half of λ are below 1e-308 here: the law has them at 0, the samples as logarithms down to −2000.
+    from spectra.plot import check_figure, figure_bytes
+    from spectra.prediction import predict
+
+    steep = Network(depth=16, activation="tanh", sigma_w=30.0, sigma_b=0.05)
+    pred, emp = predict(steep), sample(steep, 40, 4)
+    assert np.mean(emp.log_eigenvalues < -709) > 0.5
+    check = crosscheck(pred, emp)
+    assert check.widths[0].ks < 0.1
+    assert check.wasserstein_variable == "log s"
+    assert not any("distance" in note for note in check.notes)
+    assert figure_bytes(check_figure(pred, [emp], check)).startswith(b"\x89PNG")
 
 
 def test_nothing_agrees_with_a_prediction_that_is_not_certified():

@@ -164,13 +164,16 @@ def test_exact_finite_width_moments_pass_and_see_two_per_cent(keys):
     network = net(**keys)
     pred = predict(network)
     widths, samples = (40, 30), 1500
-    right = crosscheck(pred, [sample(network, n, samples, seed=9) for n in widths])
+    sampled = [sample(network, n, samples, seed=9) for n in widths]
+    right = crosscheck(pred, sampled)
     assert [row.k for row in right.finite] == [1, 2]
     assert right.finite[0].widths == widths
     for row in right.finite:
         assert abs(row.z) < row.limit
-    broken = network.replace(sigma_w=1.02 * keys.get("sigma_w", 1.0))
-    wrong = crosscheck(pred, [sample(broken, n, samples, seed=9) for n in widths])
+    # φ(cx) = cφ(x): the same networks at 1.02 σ_w (test_scale_of_the_weights_is_a_shift_at_any_depth).
+    shift = network.depth * math.log(1.02)
+    broken = [replace(e, log_singular_values=e.log_singular_values + shift) for e in sampled]
+    wrong = crosscheck(pred, broken)
     assert not wrong.agree
     assert wrong.finite[0].z > wrong.finite[0].limit
     assert any("exact expectation" in note for note in wrong.notes)

@@ -60,7 +60,7 @@ def test_entries_have_variance_over_fan_in(kind, shape):
 def test_reflectors_are_haar_and_not_merely_orthogonal(monkeypatch):
     # Exact: E Q = 0 (not so without the signs), E Q_ij^2 = 1/n, E Q_ij^4 = 3/(n(n+2)), E (tr Q)^2 = 1.
     monkeypatch.setattr("spectra.sampling.matrix_free.weights.PANEL", 2)  # several panels
-    n, trials = 5, 4000
+    n, trials = 5, 2000
     q = np.array([matrix(redrawn_weights("orthogonal", n, n, 1.0, s)) for s in stream().spawn(trials)])
     np.testing.assert_allclose(q @ q.transpose(0, 2, 1), np.broadcast_to(np.eye(n), q.shape), atol=1e-14)
     assert np.max(np.abs(q.mean(axis=0))) < 4.5 / math.sqrt(n * trials)
@@ -178,7 +178,7 @@ def test_memory_is_of_order_width():
         matrix_free.sample(network, 40, samples=1)  # imports
         tracemalloc.start()
         options = {"probes": 4, "steps": 4, "tolerance": 0.9, "memory": 0.0}
-        matrix_free.sample(network, 4000, samples=1, **options)
+        matrix_free.sample(network, 2000, samples=1, **options)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak < 8 * 4000**2 / 20
+        assert peak < 8 * 2000**2 / 9

@@ -40,6 +40,14 @@ def test_singular_values_of_numpy_are_taken_as_they_are() -> None:
     assert not deeper.agree
 
 
+def test_arrays_of_other_libraries_are_taken() -> None:
+    strict = pytest.importorskip("array_api_strict")
+    values = sample(NET, 40, 4).singular_values
+    expected = crosscheck(predict(NET), values, companions=False)
+    given: Any = strict.asarray(values)
+    assert crosscheck(predict(NET), given, companions=False) == expected
+
+
 def test_widths_follow_from_what_was_measured() -> None:
     net = Network(
         input_width=40,

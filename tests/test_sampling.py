@@ -8,7 +8,7 @@ from scipy.linalg.lapack import dgejsv  # pyright: ignore[reportAttributeAccessI
 from spectra.activations import Activation
 from spectra.errors import ConfigError
 from spectra.network import Network
-from spectra.sampling import companions, sample
+from spectra.sampling import companions, matrix_free, sample
 from spectra.sampling.forward import forward_pass
 from spectra.sampling.graded import GradedProduct
 from spectra.sampling.weights import random_weights
@@ -62,6 +62,10 @@ def saturated(rng, n):
     return 1 / np.cosh(6 * rng.standard_normal(n)) ** 2  # from 1 to 1e-15 and below
 
 
+def steep(rng, n):
+    return 10.0 ** (-300 * rng.random(n))  # two of them would leave the range of doubles
+
+
 def open_slopes(rng, n):
     return np.ones(n)
 
@@ -75,6 +79,8 @@ def open_slopes(rng, n):
         (10, 25, masked, 1.0, 80),  # exact zeros
         (8, 20, saturated, 1.0, 400),  # spans more than 250 nats: windows
         (5, 400, open_slopes, 3.0, 700),  # windows, and e^{440} leaves the double range
+        (5, 3, steep, 1.0, 1100),  # ratios of slopes beyond what one factor may hold
+        (5, 3, steep, None, 1100),
         (12, 40, masked, None, 100),  # orthogonal, but not between the live neurons
     ],
 )
@@ -204,8 +210,16 @@ def test_scale_of_the_weights_is_a_shift_at_any_depth(weights, activation, sigma
     np.testing.assert_allclose(other[finite] - one[finite], depth * np.log(sigma_w), rtol=1e-9)
 
 
+def test_a_thousand_layers_whose_variances_have_no_double_are_sampled():
+    deep = {"depth": 1000, "activation": "identity", "sigma_b": 0.0}
+    one, other = (sample(net(sigma_w=s, **deep), 4, 1).log_singular_values for s in (1.0, 3.0))
+    np.testing.assert_allclose(other - one, 1000 * np.log(3.0), rtol=0, atol=1e-8)
+    found = matrix_free.sample(net(sigma_w=3.0, **deep), 4, samples=1)
+    assert 0.8 < found.log_top[0] / 2 / (1000 * np.log(3.0)) < 1.0
+
+
 def test_a_thousand_chaotic_layers_stay_in_range():
-    emp = sample(net(depth=1000, sigma_w=3.0, input_variance="fixed-point"), 12, 2)
+    emp = sample(net(depth=1000, sigma_w=3.0, input_variance="fixed-point"), 12, 1)
     assert np.all(np.isfinite(emp.log_singular_values))
     assert np.all(emp.log_singular_values[:, 0] > 0)
     assert np.all(np.ptp(emp.log_singular_values, axis=1) > 745)  # more than the range of doubles, one by one kept

@@ -16,7 +16,7 @@ from spectra.network.meanfield import mean_field
 from spectra.sampling import matrix_free
 from spectra.sampling.arrays import HostArrays
 from spectra.sampling.condition import Condition
-from spectra.sampling.forward import forward_pass, layers_of
+from spectra.sampling.forward import forward_pass, resolved_layers
 from spectra.sampling.graded import GradedProduct
 from spectra.sampling.matrix_free.jacobian import layer_product
 from spectra.sampling.matrix_free.weights import child, redrawn_weights
@@ -85,7 +85,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sampled_jacobian_is_the_derivative_of_the_forward_map(name: str, method: str) -> None:
     network, widths = NETWORKS[name]
-    specs, stream = layers_of(mean_field(network)), np.random.SeedSequence(4)
+    specs, stream = resolved_layers(network)[0], np.random.SeedSequence(4)
     found = OneNetwork(specs, widths, 1.0, Options(method=method))(stream)
     x, drawn = as_sampled(specs, widths, stream)
     expected = np.linalg.svd(numeric(specs, drawn, x), compute_uv=False)
@@ -93,7 +93,7 @@ def test_sampled_jacobian_is_the_derivative_of_the_forward_map(name: str, method
 
 
 def test_layers_on_the_way_say_their_own_jacobian_and_variance() -> None:
-    specs, widths, stream = layers_of(mean_field(MIXED)), NETWORKS["mixed"][1], np.random.SeedSequence(4)
+    specs, widths, stream = resolved_layers(MIXED)[0], NETWORKS["mixed"][1], np.random.SeedSequence(4)
     x, drawn = as_sampled(specs, widths, stream)
     passes = forward_pass(specs, widths, 1.0, np.random.default_rng(stream))
     for one, spec, (w, b) in zip(passes, specs, drawn, strict=True):
@@ -112,7 +112,7 @@ def test_layers_on_the_way_say_their_own_jacobian_and_variance() -> None:
 
 
 def test_operator_without_matrices_is_the_same_derivative() -> None:
-    specs, widths, stream = layers_of(mean_field(MIXED)), NETWORKS["mixed"][1], np.random.SeedSequence(6)
+    specs, widths, stream = resolved_layers(MIXED)[0], NETWORKS["mixed"][1], np.random.SeedSequence(6)
     product = layer_product(specs, widths, 1.0, stream)
     x = np.random.default_rng(child(stream, 0)).standard_normal((2, widths[0]))[0]
     x /= np.sqrt(np.mean(x**2))
@@ -157,7 +157,7 @@ def test_singular_values_of_many_blocks_agree_with_mpmath() -> None:
 @pytest.mark.parametrize("order", ["pre", "post"])
 @pytest.mark.parametrize(("alpha", "skip", "depth"), [(0.9, 1.0, 1), (0.25, 0.5, 8), (0.125, 1.0, 64)])
 def test_condition_of_blocks_is_estimated_well(alpha: float, skip: float, depth: int, order: str) -> None:
-    specs = layers_of(mean_field(net(activation="relu", alpha=alpha, skip=skip, depth=depth, order=order)))
+    specs = resolved_layers(net(activation="relu", alpha=alpha, skip=skip, depth=depth, order=order))[0]
     n, ratios, estimate = 60, [], Condition()
     for seed in range(5):
         estimate, whole = Condition(), np.eye(n)
@@ -182,7 +182,7 @@ def test_condition_does_not_depend_on_the_scale_of_a_block(t: float) -> None:
 def test_zeros_that_a_dense_layer_leaves_are_counted_past_the_blocks(method: str) -> None:
     layers = [{"kind": "dense", "activation": "relu"}, {"order": "post", "repeat": 3, "activation": "relu"}]
     network = net(depth=None, layers=layers)
-    specs, stream = layers_of(mean_field(network)), np.random.SeedSequence(3)
+    specs, stream = resolved_layers(network)[0], np.random.SeedSequence(3)
     found = OneNetwork(specs, (20,) * 5, 1.0, Options(method=method))(stream)
     first = next(forward_pass(specs, (20,) * 5, 1.0, np.random.default_rng(stream)))
     assert 0 < np.count_nonzero(first.left) < 20

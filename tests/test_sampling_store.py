@@ -144,6 +144,37 @@ def test_check_keeps_networks_and_takes_them_up_again(tmp_path, monkeypatch, cap
     assert capsys.readouterr().err == "spectra: net.toml: Not a directory\n"
 
 
+@pytest.mark.parametrize(
+    ("alone", "options"),
+    [
+        ("--matrix-free", ["--store", "kept"]),
+        ("--matrix-free", ["--dtype", "float64"]),
+        ("--matrix-free", ["--jobs", "1"]),
+        ("--singular-values", ["--samples", "4"]),
+    ],
+)
+def test_options_that_would_be_left_unused_are_refused(tmp_path, monkeypatch, capsys, alone, options):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.toml").write_text(CONFIG)
+    np.save("values.npy", np.ones((4, 10)))
+    how = [alone, "values.npy"] if alone == "--singular-values" else [alone, "--width", "20"]
+    assert main(["check", "net.toml", *how, *options]) == 2
+    assert capsys.readouterr().err == f"spectra: `{options[0]}` does not go with `{alone}`.\n"
+    assert not (tmp_path / "kept").exists()
+
+
+def test_the_seed_is_that_of_networks_sampled_beside_values_from_elsewhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.toml").write_text(CONFIG)
+    np.save("values.npy", sample(Network.from_toml("net.toml"), 16, 2).singular_values)
+    found = []
+    for seed in ("1", "2"):
+        main(["check", "net.toml", "--singular-values", "values.npy", "--seed", seed, "--json", "-"])
+        found.append(json.loads(capsys.readouterr().out)["widths"])
+    assert found[0][0]["ks"] == found[1][0]["ks"]
+    assert found[0][1]["ks"] != found[1][1]["ks"]
+
+
 def test_check_says_where_an_interrupted_run_goes_on(tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -92,6 +92,16 @@ def _is_off_zero(mass: float, ensemble: Ensemble) -> bool:
     return mass > CLIPPED * math.sqrt((1.0 - mass) / ensemble.n_out)
 
 
+def rare_counts(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> np.ndarray | None:
+    """Relative error of the number of eigenvalues off 0 at every width, where few are expected; else None.
+
+    Samples with none of them have no scatter that would tell how far off they are.
+    """
+    off = 1.0 - float(sum(a.mass for a in pred.spectrum.atoms if a.location == 0))
+    counts = off * np.array([float(e.n_out * e.samples) for e in ensembles])
+    return 1.0 / np.sqrt(counts) if 0.0 < off < 1.0 and counts.min() < COUNTS else None
+
+
 def usable_atoms(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> list[tuple[Any, list[int]]]:
     """Atoms whose sampled mass is nearly normal, each with the numbers of the ensembles for which it is."""
     found = []

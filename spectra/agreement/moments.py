@@ -46,14 +46,22 @@ def log_moments(ensemble: Ensemble, moments: int) -> np.ndarray:
 
 
 def extrapolate_moment(
-    k: int, logs: list[np.ndarray], log_predicted: float, h: np.ndarray, level: float, vanishing: bool, width: int = 1
+    k: int,
+    logs: list[np.ndarray],
+    log_predicted: float,
+    h: np.ndarray,
+    level: float,
+    vanishing: bool,
+    width: int = 1,
+    counting: np.ndarray | float = 0.0,
 ) -> ExtrapolatedMoment:
     """Extrapolate y = log(m̂_k / m_k), or m̂_k / m_k − 1 where some m̂_k vanish: zero in the mean if the law holds.
 
-    `width` is the width to which h[0] belongs: slopes are in 1/N.
+    `width` is the width to which h[0] belongs: slopes are in 1/N. `counting` is a relative error of the mean at every
+    width that the samples may not show.
     """
     y = [np.expm1(v - log_predicted) if vanishing else v - log_predicted for v in logs]
-    found = extrapolate(y, h, level, ROUNDING * k)
+    found = extrapolate(y, h, level, np.hypot(ROUNDING * k, counting))
     expected = finite_exp(log_predicted)
     growth = 1 + found.value if vanishing else math.exp(min(found.value, 700.0))
     value = None if expected is None else expected * growth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..sampling import Ensemble, Progress, measured
 from ..sampling import companions as draw_companions
 from ..shape import LINEAR, amplification
-from .edge import atom_record, edge_record, usable_atoms
+from .edge import COUNTS, atom_record, edge_record, rare_counts, usable_atoms
 from .finite import exact_at, finite_records, scatter_records
 from .moments import extrapolate_moment, log_moments, moment_records, predicted_moments
 from .records import CrossCheck, WidthRecord
@@ -90,8 +90,9 @@ def crosscheck(
     Gaussian concentration: Ledoux, Talagrand, Probability in Banach Spaces (1991), section 3.1.
     """
     notes: list[str] = []
-    if isinstance(ensemble, np.ndarray):
-        ensemble = measured(pred.network, ensemble)
+    if not isinstance(ensemble, Ensemble | Sequence):
+        # An array, numpy's or a tensor; anything else is refused like none at all.
+        ensemble = measured(pred.network, ensemble) if hasattr(ensemble, "__array__") else ()
     ensembles = _validated(ensemble, moments)
     if companions and len(ensembles) == 1:
         ensembles = (*ensembles, *draw_companions(ensembles[0], progress=progress))
@@ -113,12 +114,26 @@ def crosscheck(
     logs = [log_moments(e, max(moments, 2)) for e in ensembles]
     vanishing = any(np.isneginf(y).any() for y in logs)
     shape, shapes = shape_records(pred, ensembles, kappa * h, level)
+    counting = rare_counts(pred, ensembles)
+    if rare := counting is not None:
+        shape = ()
+        notes.append(
+            f"fewer than {COUNTS} eigenvalues off 0 are expected at some width: log s and the distances are not judged,"
+            " the moments test little; more samples, or a larger width, help"
+        )
     if vanishing:
         notes.append("some sampled Jacobians are exactly zero: moments extrapolated themselves, not as logarithms")
     width = ensembles[0].width
     extrapolated = tuple(
         extrapolate_moment(
-            k, [y[:, k - 1] for y in logs], predicted[k - 1], k * (k + 1) / 2 * bias, level, vanishing, width
+            k,
+            [y[:, k - 1] for y in logs],
+            predicted[k - 1],
+            k * (k + 1) / 2 * bias,
+            level,
+            vanishing,
+            width,
+            0.0 if counting is None else counting,
         )
         for k in range(1, moments + 1)
         if np.isfinite(predicted[k - 1])
@@ -146,7 +161,8 @@ def crosscheck(
     curves = [grid.empirical(e) for e in ensembles]
     distances = [grid.distances(e, c) for e, c in zip(ensembles, curves, strict=True)]
     ks_limit, w_limit = (
-        grid.limit(norm, ensembles, curves, level) if several else None for norm in (grid.supremum, grid.integral)
+        grid.limit(norm, ensembles, curves, level) if several and not rare else None
+        for norm in (grid.supremum, grid.integral)
     )
     ks, _, w, _ = distances[0]
     for name, distance, limit in (("KS", ks, ks_limit), ("Wasserstein", w, w_limit)):
@@ -174,11 +190,13 @@ def crosscheck(
     )
 
 
-def _validated(ensemble: Ensemble | Sequence[Ensemble], moments: int) -> tuple[Ensemble, ...]:
+def _validated(ensemble: Any, moments: int) -> tuple[Ensemble, ...]:
     """Check the arguments; return the ensembles, widest first."""
     found = tuple(ensemble) if isinstance(ensemble, Sequence) else (ensemble,)
     if not found or not all(isinstance(e, Ensemble) for e in found):
-        raise ConfigError("`crosscheck(pred, ensemble)`: `ensemble` must be what `spectra.sample` returns, or several.")
+        raise ConfigError(
+            "`crosscheck(pred, ensemble)`: `ensemble` must be what `spectra.sample` returns, or several, or an array."
+        )
     if isinstance(moments, bool) or not isinstance(moments, int) or moments < 1:
         raise ConfigError(f"`crosscheck(moments={moments!r})`: `moments` must be a positive integer.")
     if any(e.samples < 2 for e in found):

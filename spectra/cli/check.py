@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .options import CountList, load, output_options, sampling_options, set_option
 from .outputs import Outputs, progress, say_notes
@@ -63,6 +65,10 @@ def check(
         raise click.UsageError("`--probes` and `--steps` go only with `--matrix-free`.")
     if matrix_free and (measured_path is not None or plot_path is not None):
         raise click.UsageError("`--matrix-free` goes neither with `--singular-values` nor with `--plot`.")
+    if matrix_free:
+        _refuse("--matrix-free", options)
+    if measured_path is not None:
+        _refuse("--singular-values", ("samples",))
     outputs = Outputs(json_path, plot_path)
     net = load(config, changes)
     own = None if net.widths is not None else DEFAULT_WIDTH
@@ -78,7 +84,9 @@ def check(
 
     ensembles = []
     if measured_path is not None:
-        ensembles, sampled_widths = [measured(net, read_singular_values(measured_path))], ()
+        # The seed is that of the networks sampled at smaller widths.
+        ensembles = [replace(measured(net, read_singular_values(measured_path)), seed=seed)]
+        sampled_widths = ()
     for n in sampled_widths:
         refuse_beyond_memory(net, n, "--width" if widths is None else "--widths")
     pred = predict(net)
@@ -109,6 +117,15 @@ def check(
         print_check(pred, result)
     say_notes([*record["checks"]["notes"], *result.notes])
     return 0 if result.agree else DISAGREE
+
+
+def _refuse(option: str, names: Iterable[str]) -> None:
+    """Raise where one of the parameters was given that `option` would leave unused."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"`{parameter.opts[0]}` does not go with `{option}`.")
 
 
 @contextmanager

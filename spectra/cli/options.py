@@ -110,7 +110,7 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["float64", "float32"]),
             default="float64",
             show_default=True,
-            help="Precision of the products; the smallest singular values keep three digits in float32.",
+            help="Precision of the products; in float32 the smallest singular values keep three digits or fewer.",
         ),
         click.option(
             "--method",

@@ -15,8 +15,8 @@ from ..errors import ConvergenceError
 from .equation import BlockEquation
 from .fixed_point import STOP, Solution, solve
 
-# Density in U below which there is none, and points of the first look at the whole range.
-NOTHING, LOOK = 1e-3, 48
+# Density in U below which there is none at a glance, points of the first look at the whole range.
+NOTHING, LOOK, FADED = 1e-3, 48, 1e-9
 # Points between the last one inside a bulk and the first outside, at each of so many closer looks.
 CLOSER, LOOKS = 8, 2
 # Points and degree of the fit of p², which vanishes linearly at an edge, and lengths of it relative to the bulk.
@@ -94,7 +94,10 @@ def bulks_of(equation: BlockEquation) -> list[tuple[Bracket, Bracket]]:
     low, high = _range(equation)
     u = np.linspace(low, high, LOOK)
     inside = _inside(equation, u)
-    if inside[0] or inside[-1]:
+    # Outside of the bulks there is nothing at all; a density that fades towards 0 is there farther out, too.
+    beyond = np.flatnonzero(inside)[-1:] + 2
+    fades = bool(beyond.size and beyond[0] < u.size and density_at(equation, u[beyond])[0][0] > FADED)
+    if inside[0] or inside[-1] or fades:
         raise ConvergenceError("the spectrum of these blocks reaches λ = 0, or all but: that is not available yet")
     turns = np.flatnonzero(inside[1:] != inside[:-1])
     if not turns.size:

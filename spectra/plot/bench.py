@@ -79,7 +79,7 @@ def _error_for_time(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
         defect = max(run["checks"]["moment_defect"] or 0.0, 1e-16)
         axes.plot([1e3 * run["predict_seconds"]], [defect], "*", color=colour, markersize=12)
     axes.set_xlabel("milliseconds")
-    axes.set_ylabel("relative error of m_2, m_k")
+    axes.set_ylabel("relative error of $m_k$")
     axes.set_title("error against cost", fontsize=10)
 
 
@@ -87,11 +87,11 @@ def _between_decades(axes: Axes) -> None:
     """Ticks at 1, 2 and 5 where a scale has few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    low, high = axes.get_ylim()
-    if high < 300.0 * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        if high < 300.0 * low:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
 
 
 def _ticks(axes: Axes, values: Sequence[int]) -> None:

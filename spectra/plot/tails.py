@@ -118,7 +118,9 @@ def quantile_panel(axes: Axes, pred: Prediction, ensembles: Sequence[Ensemble], 
         place = np.clip(np.ceil(levels * logs.size).astype(int) - 1, 0, logs.size - 1)
         with np.errstate(all="ignore"):
             found = np.exp(logs[place])
-        shown = (expected > 0.0) & (found > 0.0) if window.logarithmic else np.full(levels.size, True)
+        # An axis cannot hold what reaches to the end of the range of doubles.
+        drawable = (np.minimum(expected, found) > SMALLEST) & (np.maximum(expected, found) < 1 / SMALLEST)
+        shown = drawable if window.logarithmic else np.full(levels.size, True)
         seen += [found[shown], expected[shown]]
         colour = COLOURS[(0, 2, 3, 4)[index]]
         axes.plot(expected[shown], found[shown], ".", color=colour, markersize=4, label=f"width {e.width}")

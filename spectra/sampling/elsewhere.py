@@ -32,7 +32,7 @@ def measured(net: Network, singular_values: Any) -> Ensemble:
     """
     try:
         values = np.atleast_2d(np.asarray(singular_values))
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # a tensor on a device, or with a gradient, has its own
         raise ConfigError(f"`singular_values`: not an array ({error}).") from None
     if values.dtype.kind not in "iuf" or values.ndim != 2 or not values.size:
         raise ConfigError(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ConvergenceError
 from ..network.architectures import architecture_of
+from ..network.resolve import resolved_runs, start
 from .arrays import HostArrays
 
 if TYPE_CHECKING:
-    from ..network.config import LayerSpec
-    from ..network.meanfield import MeanField
+    from ..network.config import LayerSpec, Network
     from .arrays import Arrays
 
 RESCALE = 1e100  # entries of a homogeneous net's state beyond this (or below its inverse) are rescaled
@@ -38,9 +39,18 @@ class LayerPass(NamedTuple):
     chi: float
 
 
-def layers_of(state: MeanField) -> list[LayerSpec]:
-    """The description of every layer, one after the other."""
-    return [run.spec for run in state.runs for _ in range(run.repeat)]
+def resolved_layers(net: Network) -> tuple[list[LayerSpec], float]:
+    """The description of every layer, one after the other, and the input variance, without the mean field.
+
+    Its variances may be beyond all doubles where a sampled Jacobian is harmless in logarithms.
+
+    Raises
+    ------
+    ConfigError : no critical point, or no fixed point where one was asked for.
+    """
+    runs, _ = resolved_runs(net)
+    specs = [replace(run.spec, repeat=1) for run in runs for _ in range(run.spec.repeat)]
+    return specs, start(net, runs).input_variance
 
 
 def forward_pass(

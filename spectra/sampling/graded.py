@@ -19,10 +19,14 @@ METHODS = ("auto", "graded", "plain")
 # Estimated condition a plain product may reach: eps · 2e6 = 5e-10 relative on its smallest singular value, 6e-5 in
 # single precision. The median of what it is lies a factor 2 to 5 below the estimate, see `Condition`.
 _FLUSH = {np.float64: 2e6, np.float32: 1e3}
+# The more factors, the worse conditioned the worst of them is by chance. In narrow deep products more factoring is
+# cheap: at a thousand layers, N = 4 … 64, it takes 7e-6 on the smallest singular value down to 7e-9.
+_NARROW, _SHALLOW, _NARROW_FLUSH = 64, 16, 1e4
 _STEEP = 1e3  # ratio of rows that Householder QR takes unsorted: it costs that many eps on the smallest of them
 _ROWS = 128  # rows of U multiplied at once
 _NEGLIGIBLE = 1e-25  # entries of U, whose diagonal is 1, that rounding hides whatever their number
 _SPAN = {np.float64: 300.0, np.float32: 30.0}  # nats of d in those rows: the factors of their scaling stay in range
+_REACH = {np.float64: 1e-120, np.float32: 1e-16}  # least over largest slope that one factor may hold
 
 
 class GradedProduct:
@@ -44,8 +48,9 @@ class GradedProduct:
     --------
     1e-8 relative on every nonzero singular value, whatever their ratio (tests/test_sampling.py, against mpmath); a few
     times that on the smallest where a Gaussian factor is by chance worse conditioned than expected. In single precision
-    1e-3 on the smallest, 1e-5 on most. With "plain": eps times the ratio to the largest; nothing is left below eps, and
-    exact zeros are at that level, too. Measured in benchmarks/README.md.
+    1e-5 on most and 1e-3 on the smallest; after a thousand layers 2e-4 and 5e-2, for the weights are rounded. With
+    "plain": eps times the ratio to the largest; nothing is left below eps, and exact zeros are at that level, too.
+    Measured in benchmarks/README.md.
 
     Source
     ------
@@ -56,7 +61,7 @@ class GradedProduct:
     def __init__(self, n_in: int, *, method: str = "auto", arrays: Arrays | None = None) -> None:
         self._arrays: Arrays = HostArrays() if arrays is None else arrays
         self._method = checked_method(method)
-        self._limit = np.inf if method == "plain" else _FLUSH[self._arrays.dtype]
+        self._layers = 0
         self._columns = n_in
         self._active: np.ndarray | None = None  # rows of the full J that C holds; None for all
         self._left: Any = None  # C; None stands for the identity
@@ -65,6 +70,14 @@ class GradedProduct:
         self._log_scale = 0.0
         self._condition = Condition()
         self.factorings = 0
+
+    @property
+    def _limit(self) -> float:
+        """Estimated condition from which C is factored."""
+        if self._method == "plain":
+            return np.inf
+        limit = _FLUSH[self._arrays.dtype]
+        return min(limit, _NARROW_FLUSH) if self._layers > _SHALLOW and self._columns <= _NARROW else limit
 
     @property
     def rank(self) -> int:
@@ -81,6 +94,11 @@ class GradedProduct:
             # Nothing passes any more.
             self._left, self._active = np.zeros((live, 0)), active
             return
+        if live and self._method != "plain":
+            sizes = np.abs(slopes if active is None else slopes[active])
+            if sizes.min() < (least := _REACH[self._arrays.dtype]) * sizes.max():
+                self._multiply_in_steps(weights, slopes, least * sizes.max(), orthogonal)
+                return
         columns = weights.shape[1] if self._active is None else self._active.size
         isometric = orthogonal and active is self._active is None and weights.shape[0] >= weights.shape[1]
         alive, columns = slopes if active is None else slopes[active], min(self.rank, columns)
@@ -109,6 +127,14 @@ class GradedProduct:
             self._log_scale += np.log(largest)
         self._active = active
         self._condition = condition
+        self._layers += 1
+
+    def _multiply_in_steps(self, weights: Any, slopes: np.ndarray, least: float, orthogonal: bool) -> None:
+        """D W for slopes of all sizes: |D| not below `least` first, then the rest; the condition forces a factoring."""
+        live = slopes != 0.0
+        first = np.where(live, np.copysign(np.maximum(np.abs(slopes), least), slopes), 0.0)
+        self.multiply(weights, first, orthogonal=orthogonal)
+        self.multiply(self._arrays.array(np.eye(slopes.size)), np.divide(slopes, first, where=live, out=0.0 * first))
 
     def log_singular_values(self) -> np.ndarray:
         """Natural logarithms of the `rank` singular values not known to vanish, descending, (rank,)."""

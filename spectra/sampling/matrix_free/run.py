@@ -12,8 +12,7 @@ from numpy.random import SeedSequence
 from scipy.sparse.linalg import LinearOperator
 
 from ...errors import ConfigError
-from ...network.meanfield import mean_field
-from ..forward import layers_of
+from ..forward import resolved_layers
 from ..memory import physical_memory
 from ..parallel import parallel
 from ..run import Progress
@@ -108,13 +107,12 @@ def sample(
     effort = Effort(probes, steps, orders, tolerance)
     refuse_bases_beyond_memory(net, width, probes, steps)
     widths = scaled_widths(net, width)
-    state = mean_field(net)
-    specs = layers_of(state)
+    specs, input_variance = resolved_layers(net)
     stopped = Event()
 
     def one(stream: SeedSequence) -> tuple[_Run, LayerProduct]:
         options = {"memory": memory / min(samples, 2), "interrupted": stopped.is_set}
-        product = layer_product(specs, widths, state.input_variance, stream, **options)
+        product = layer_product(specs, widths, input_variance, stream, **options)
         rng = np.random.default_rng(child(stream, len(specs) + 1))
         operator = LiveRows(product) if product.live.size else product
         return _Run(operator, product.log_scale, rng, effort, stopped, n_eigenvalues=widths[-1]), product
@@ -132,10 +130,9 @@ def sample(
 
 def jacobian(net: Network, width: int | None = None, index: int = 0, seed: int = 0, *, memory: float = 0.0) -> Any:
     """J of network `index` of `sample(net, width, …, seed)`, as scipy's `LinearOperator` (N_L, N_0)."""
-    widths, state = scaled_widths(net, width), mean_field(net)
-    specs = layers_of(state)
+    widths, (specs, input_variance) = scaled_widths(net, width), resolved_layers(net)
     stream = _streams(seed, widths, index + 1)[index]
-    product = layer_product(specs, widths, state.input_variance, stream, memory=memory)
+    product = layer_product(specs, widths, input_variance, stream, memory=memory)
     return float(np.exp(product.log_scale)) * product
 
 

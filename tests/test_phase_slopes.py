@@ -111,6 +111,7 @@ def test_how_small_the_variance_must_be_for_a_quarter(name: str, depth: int, q: 
         (("sigmoid", 10, 0.01), "begin"),
         (("tanh", 0, 0.1), "`depth = 0`"),
         (("tanh", 3, -0.1), "`spread = -0.1`"),
+        (("tanh", 3, 5.0, "orthogonl"), "`weights = 'orthogonl'`: must be one of gaussian, orthogonal"),
     ],
 )
 def test_a_spread_out_of_reach_is_refused_with_what_is_possible(arguments: tuple, message: str) -> None:

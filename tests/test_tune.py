@@ -207,7 +207,8 @@ def test_layers_that_differ_are_each_on_the_edge_of_chaos(names: tuple[str, ...]
 def test_tuning_of_layers_that_differ_keeps_to_the_target_at_a_mean_square_gradient_of_1() -> None:
     layers = [{"activation": "tanh", "repeat": 2}, {"activation": "gelu", "repeat": 2}]
     found = tune({"weights": "orthogonal", "layers": layers}, Target("variance", 0.5), advise=False)
-    assert found.reachable and found.prediction is not None
+    assert found.reachable
+    assert found.prediction is not None
     np.testing.assert_allclose(found.prediction.moments(2), [1.0, 1.5], rtol=1e-9)
     assert f"mean square of {found.network.input_variance:.6g}" in found.notes[-1]  # type: ignore[union-attr]
 

@@ -52,6 +52,9 @@ def placed(family: Network, q_star: float) -> Network:
                 inputs = (q - bias**2) / weight**2
             signal, before = gaussian_moments(spec.activation).at(q).second, (spec.activation, q)
     width = {} if family.input_width is None else {"input_width": family.input_width}
+    for table in layers:
+        if table["repeat"] == 1:
+            del table["repeat"]
     return Network(layers=layers, input_variance=inputs, **width)
 
 

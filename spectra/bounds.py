@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .activations import Activation
+from .activations import Activation, get_activation
 from .errors import ConfigError
 from .network.config import Network
 from .network.expectations import gaussian_moments
@@ -86,7 +86,7 @@ def _log(x: float) -> float:
     return math.log(x) if x > 0.0 else -math.inf
 
 
-def scalar_chain_bound(activation: Activation, length: int, weight: float = 1.0) -> float:
+def scalar_chain_bound(activation: Activation | str, length: int, weight: float = 1.0) -> float:
     """(|w| sup |φ'|)^n: the largest |∂x_n/∂x_0| of a chain x ← φ(w x + b) of n scalar units, whatever the biases.
 
     A sigmoid chain of weights 1 passes at most 4^{−n} of a gradient, a tanh chain at most all of it.
@@ -97,17 +97,18 @@ def scalar_chain_bound(activation: Activation, length: int, weight: float = 1.0)
 
     Examples
     --------
-    >>> from spectra.activations import get_activation
-    >>> scalar_chain_bound(get_activation("sigmoid"), 5) == 4.0**-5, scalar_chain_bound(get_activation("tanh"), 5)
+    >>> scalar_chain_bound("sigmoid", 5) == 4.0**-5, scalar_chain_bound("tanh", 5)
     (True, 1.0)
     """
-    if length < 1:
+    if length < 1 or length != int(length):
         raise ConfigError(f"`scalar_chain_bound(length={length})`: must be a whole number of at least 1.")
-    log = length * _log(abs(weight) * activation.slope_bound)
+    if not math.isfinite(weight):
+        raise ConfigError(f"`scalar_chain_bound(weight={weight})`: must be a finite number.")
+    log = length * _log(abs(weight) * get_activation(activation).slope_bound)
     return math.exp(log) if log < 700.0 else math.inf
 
 
-def scalar_mean_square_ratio(activation: Activation, weight_variance: float) -> float:
+def scalar_mean_square_ratio(activation: Activation | str, weight_variance: float) -> float:
     """E[r² | x > 0] = γ² κ, r = φ(w x)/x of a scalar unit with w ~ N(0, γ²) and φ positively homogeneous.
 
     κ = E φ(z)², z ~ N(0, 1): ½ for ReLU, so that γ² = 2 keeps the mean square, layer after layer: He's variance, seen
@@ -115,14 +116,16 @@ def scalar_mean_square_ratio(activation: Activation, weight_variance: float) -> 
 
     Raises
     ------
-    ConfigError : φ is not positively homogeneous, so that r depends on x.
+    ConfigError : φ is not positively homogeneous, so that r depends on x; a negative variance.
 
     Examples
     --------
-    >>> from spectra.activations import get_activation
-    >>> scalar_mean_square_ratio(get_activation("relu"), 2.0)
+    >>> scalar_mean_square_ratio("relu", 2.0)
     1.0
     """
+    if not (weight_variance >= 0.0 and math.isfinite(weight_variance)):
+        raise ConfigError(f"`scalar_mean_square_ratio(weight_variance={weight_variance})`: must be a number ≥ 0.")
+    activation = get_activation(activation)
     kappa = gaussian_moments(activation).scale_free
     if kappa is None:
         raise ConfigError(

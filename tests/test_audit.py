@@ -66,6 +66,15 @@ def test_numbers_are_those_of_the_prediction() -> None:
     assert len(numbers["log10_signals"]) == 32
 
 
+def test_what_stands_already_is_no_advice() -> None:
+    # He's variance is all there is of relu's edge of chaos.
+    found = audit(spectra.Network(depth=8, activation="relu", init="kaiming_normal", width=100))
+    assert found.advice
+    assert not [line for line in found.advice if line.startswith("on the edge of chaos")]
+    other = audit(spectra.Network(depth=8, activation="relu", init="lecun_normal", width=100))
+    assert other.advice[0].startswith("on the edge of chaos: σ_w = 1.4142136")
+
+
 def test_a_target_that_is_missed_is_a_bad_init() -> None:
     critical = {"weights": "orthogonal", "sigma_w": "critical", "q_star": 0.1}
     missed = judged(Target("variance", 0.25), **critical)

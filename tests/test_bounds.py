@@ -64,6 +64,8 @@ def test_scalar_chains() -> None:
     assert 0.0 < gradient < 4.0**-10
     with pytest.raises(ConfigError, match="at least 1"):
         scalar_chain_bound(get_activation("tanh"), 0)
+    with pytest.raises(ConfigError, match="finite number"):
+        scalar_chain_bound("tanh", 3, weight=math.nan)
 
 
 def test_the_ratio_of_a_relu_unit_asks_for_a_variance_of_two() -> None:
@@ -74,7 +76,9 @@ def test_the_ratio_of_a_relu_unit_asks_for_a_variance_of_two() -> None:
     ratio = np.maximum(weights * 0.7, 0.0) / 0.7
     assert np.mean(ratio**2) == pytest.approx(scalar_mean_square_ratio(relu, 1.69), rel=0.02)
     with pytest.raises(ConfigError, match="positively homogeneous"):
-        scalar_mean_square_ratio(get_activation("tanh"), 2.0)
+        scalar_mean_square_ratio("tanh", 2.0)
+    with pytest.raises(ConfigError, match="must be a number ≥ 0"):
+        scalar_mean_square_ratio("relu", -2.0)
 
 
 def test_recurrences() -> None:

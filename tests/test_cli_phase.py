@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import answer, refused
+from scipy.special import erfinv
 
 from spectra import edge_of_chaos, phase_grid, slope_distribution, spectrum_along
 from spectra.cli import main
+from spectra.phase.grid import Phase
 from spectra.phase.universality import depth_scaling
 from spectra.plot import along_figure, phase_figure, slopes_figure
 
@@ -112,6 +114,10 @@ def test_tables_for_people(capsys) -> None:
         (("--page", "spectrum", "--activation", "softplus", "--plot", "never.png"), "no edge of chaos"),
         (("--page", "spectrum", "--weights", "nix", "--plot", "never.png"), "must be one of"),
         (("--page", "slopes", "--variances", "0,1", "--plot", "never.png"), "must be a finite number > 0"),
+        # Nothing is passed over in silence.
+        (("--weights", "gaussian"), "`--weights`: says something with `--page spectrum` alone"),
+        (("--page", "spectrum"), "goes with `--plot`, `--json` or both"),
+        (("--page", "slopes", "--json", "never.json"), "goes with `--plot`"),
     ],
 )
 def test_refusals(capsys, tmp_path, monkeypatch, arguments: tuple[str, ...], message: str) -> None:
@@ -128,8 +134,7 @@ def test_pages_are_written(tmp_path, capsys, page: str) -> None:
         "12",
         "--points",
         "5",
-        "--depths",
-        "2",
+        *(["--depths", "2"] if page == "spectrum" else []),
         "--page",
         page,
         "--plot",
@@ -139,7 +144,17 @@ def test_pages_are_written(tmp_path, capsys, page: str) -> None:
     ]
     assert main(["phase", "--activation", "hardtanh", *options]) == 0
     assert path.read_bytes()[:4] == b"\x89PNG"
-    assert json.loads(record.read_text())["activation"] == "hardtanh"
+    written = json.loads(record.read_text())
+    assert written["activation"] == "hardtanh"
+    if page == "spectrum":
+        (run,), needed = written["spectrum"], written["needed"]
+        keep = np.array([math.erf(1.0 / math.sqrt(2.0 * q)) for q in run["q_star"]])
+        np.testing.assert_allclose(run["variance"], 2.0 * (1.0 / keep - 1.0), rtol=1e-11, atol=1e-15)
+        assert needed["depth"][0] == 1
+        # 1/(2 erfinv(1/(1 + 1/4))²)
+        assert needed["q_star"][0] == pytest.approx(0.5 / erfinv(0.8) ** 2, rel=1e-11)
+        assert run["condition"][-1] is None
+        assert any("infinite" in note for note in written["notes"])
     capsys.readouterr()
 
 
@@ -173,6 +188,19 @@ def test_several_curves_share_a_page() -> None:
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[:3] == ["tanh", "relu: one point", "softplus: none"]
     assert "no fixed point beyond" in labels
+
+
+def test_a_curve_whose_fixed_points_are_unstable_does_not_part_order_from_chaos() -> None:
+    # gelu below q* = 3.56: right of the curve a smaller q* is stable, and ordered.
+    weights, biases = np.array([2.0, 2.37, 2.4]), np.array([0.05, 0.1])
+    grid, curve = phase_grid("gelu", weights, biases), edge_of_chaos("gelu").within(4.0, 0.5)
+    right = edge_of_chaos("gelu").at_bias(0.05**0.5)[0].sigma_w ** 2 < weights[1:]
+    assert right.all()
+    assert (grid.phase[0, 1:] == Phase.ORDERED).all()
+    several = phase_figure([grid, phase_grid("tanh", weights, biases)], [curve, edge_of_chaos("tanh").within(4.0, 0.5)])
+    labels = [text.get_text() for text in several.legends[0].get_texts()]
+    assert any("unstable" in label for label in labels)
+    assert "order to the left, chaos to the right" not in several.axes[0].get_title()
 
 
 def test_panels_without_numbers_say_so() -> None:

@@ -157,3 +157,11 @@ def test_all_zeros_of_a_series_are_found_and_touching_ones_are_none() -> None:
 def test_impossible_scales_are_refused(method: str, value: float) -> None:
     with pytest.raises(ConfigError, match="must be a number"):
         getattr(edge_of_chaos("tanh"), method)(value)
+
+
+@pytest.mark.parametrize(("name", "weight"), [("tanh", 1.0), ("gelu", 2.0), ("hardtanh", 1.0)])
+def test_the_curve_begins_at_one_over_the_slope_at_zero(name: str, weight: float) -> None:
+    # The same point whether its σ_b = 0 or its σ_w is asked for.
+    edge = edge_of_chaos(name)
+    assert edge.at_weight(weight)[0] == edge.at_bias(0.0)[0]
+    assert edge.at_weight(weight)[0].q_star == 0.0

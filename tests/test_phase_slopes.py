@@ -16,6 +16,7 @@ from spectra import (
     universality_table,
 )
 from spectra.activations import get_activation, names
+from spectra.errors import ConvergenceError
 from spectra.phase.slopes import slope_spread
 from spectra.phase.universality import depth_scaling
 
@@ -111,11 +112,21 @@ def test_how_small_the_variance_must_be_for_a_quarter(name: str, depth: int, q: 
         (("sigmoid", 10, 0.01), "begin"),
         (("tanh", 0, 0.1), "`depth = 0`"),
         (("tanh", 3, -0.1), "`spread = -0.1`"),
+        (("tanh", 3, 5.0, "orthogonl"), "`weights = 'orthogonl'`: must be one of gaussian, orthogonal"),
     ],
 )
 def test_a_spread_out_of_reach_is_refused_with_what_is_possible(arguments: tuple, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         critical_point_of_spread(*arguments)
+
+
+def test_slopes_that_grow_too_fast_have_no_spread_rather_than_a_wrong_one() -> None:
+    sinh = get_activation({"expr": "sinh(x)"})
+    # E cosh² = (1 + e^{2q})/2, E cosh⁴ = (e^{8q} + 4 e^{2q} + 3)/8.
+    expected = (math.exp(8.0) + 4.0 * math.exp(2.0) + 3.0) / 8.0 / ((1.0 + math.exp(2.0)) / 2.0) ** 2 - 1.0
+    assert slope_spread(sinh, 1.0) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ConvergenceError, match="grow so fast"):
+        slope_spread(sinh, 10.0)
 
 
 def test_gaussian_layers_add_one_each() -> None:

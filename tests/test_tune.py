@@ -16,6 +16,7 @@ from scipy.special import erfinv
 
 import spectra
 from spectra.advice import Target, tune
+from spectra.advice.placed import placed
 from spectra.advice.reasons import weights_share
 from spectra.advice.search import critical_family
 from spectra.advice.snippet import pytorch_snippet
@@ -187,6 +188,29 @@ def test_what_leaves_the_range_of_doubles_is_not_called_lost() -> None:
     found = tuned("gradient", 2.0, weights="gaussian", depth=1000)
     assert not found.reachable
     assert "beyond the range of doubles" in found.reason
+
+
+@pytest.mark.parametrize("names", [("tanh", "gelu"), ("gelu", "tanh"), ("relu", "tanh"), ("tanh", "sigmoid")])
+@pytest.mark.parametrize("inputs", [None, 1.0])
+def test_layers_that_differ_are_each_on_the_edge_of_chaos(names: tuple[str, ...], inputs: float | None) -> None:
+    # A layer's own fixed point is not that of the next: σ_b² = q_l − σ_w² E x² with the x that it is given.
+    layers = [{"activation": name, "repeat": 2} for name in names]
+    family = critical_family({"layers": layers, "weights": "orthogonal", "input_variance": inputs})
+    net = placed(family, 0.25)
+    field = spectra.predict(net).mean_field
+    np.testing.assert_allclose(field.chi, 1.0, rtol=1e-11)
+    assert spectra.predict(net).moments(1)[0] == pytest.approx(1.0, rel=1e-11)
+    if inputs is None:
+        assert field.q[0] == pytest.approx(0.25, rel=1e-13)
+
+
+def test_tuning_of_layers_that_differ_keeps_to_the_target_at_a_mean_square_gradient_of_1() -> None:
+    layers = [{"activation": "tanh", "repeat": 2}, {"activation": "gelu", "repeat": 2}]
+    found = tune({"weights": "orthogonal", "layers": layers}, Target("variance", 0.5), advise=False)
+    assert found.reachable
+    assert found.prediction is not None
+    np.testing.assert_allclose(found.prediction.moments(2), [1.0, 1.5], rtol=1e-9)
+    assert f"mean square of {found.network.input_variance:.6g}" in found.notes[-1]  # type: ignore[union-attr]
 
 
 def test_no_variance_at_all_is_for_linear_layers() -> None:

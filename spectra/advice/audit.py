@@ -12,7 +12,7 @@ from ..bounds import NormBound, norm_bound
 from ..errors import ConfigError, ConvergenceError, UnboundedError
 from ..flow.predicted import Flow, flow
 from ..network.config import Network
-from ..network.meanfield import MeanField, mean_field
+from ..network.meanfield import LayerState, MeanField, mean_field
 from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
 from .targets import Target
@@ -76,12 +76,20 @@ class Audit:
             return ()
         found = self.tuned.found
         lines = []
-        if found.network is not None and self.tuned.prediction is not None:
+        if found.network is not None and self.tuned.prediction is not None and not self._stands_there:
             scales = ", ".join(dict.fromkeys(_scales(run) for run in self.tuned.prediction.mean_field.runs))
             bound = f"{self.tuned.target.words} {found.value:.4g}"
             lines.append(f"on the edge of chaos: {scales}; then χ_1 = 1 and the {bound}")
         others = [one.words for one in self.tuned.alternatives if one.reachable]
         return (*lines, *(others if others or self.tuned.reachable else [self.tuned.reason]))
+
+    @property
+    def _stands_there(self) -> bool:
+        """The initialisation has the scales that tuning comes to: then they are no advice."""
+        if self.field is None or self.tuned is None or self.tuned.prediction is None:
+            return False
+        here, there = ([_numbers(run) for run in one.runs] for one in (self.field, self.tuned.prediction.mean_field))
+        return len(here) == len(there) and bool(np.allclose(here, there, rtol=1e-6, atol=1e-12))
 
     def numbers(self) -> dict[str, Any]:
         """The numbers that the verdict rests on; None where there is none."""
@@ -250,7 +258,11 @@ def _factor(log: float) -> str:
     return f"{math.exp(log):.3g}-fold" if log < 13.8 else f"10^{log / _LN10:.3g}-fold"
 
 
-def _scales(run: Any) -> str:
+def _numbers(run: LayerState) -> tuple[float, float, int]:
+    return float(run.spec.sigma_w), float(run.spec.sigma_b or 0.0), run.repeat
+
+
+def _scales(run: LayerState) -> str:
     return f"σ_w = {float(run.spec.sigma_w):.8g}, σ_b = {float(run.spec.sigma_b or 0.0):.8g} (q* = {run.q:.4g})"
 
 

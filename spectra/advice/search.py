@@ -15,6 +15,7 @@ from ..network.expectations import gaussian_moments
 from ..network.initialised import kind_of
 from ..network.schema import CRITICAL
 from ..network.zeros import bracketed_zero
+from .placed import placed
 from .targets import LOST, Target
 
 # What tuning chooses, and so takes out of a configuration.
@@ -138,7 +139,7 @@ class _Line:
 
     def at(self, q: float) -> Network:
         """The network at one q*."""
-        return self.family.replace(q_star=q)
+        return placed(self.family, q)
 
     def number(self, q: float) -> float:
         """The number at one q*; NaN off the curve, and where it cannot be computed."""

@@ -32,6 +32,7 @@ class Tuned:
     reason : one sentence: why this point, or by how much the target is missed.
     alternatives : what would do better, each computed.
     set_aside : keys of the configuration that tuning replaced.
+    scaled : inputs may be scaled as the network needs them: no `input_variance` is given.
     """
 
     target: Target
@@ -39,6 +40,7 @@ class Tuned:
     reason: str
     alternatives: tuple[Alternative, ...]
     set_aside: tuple[str, ...] = ()
+    scaled: bool = True
 
     @property
     def reachable(self) -> bool:
@@ -75,7 +77,7 @@ class Tuned:
                 "and narrow networks will leave it"
             )
         free = all(gaussian_moments(spec.activation).scale_free is not None for spec in net.layers)
-        if net.input_variance in (None, "fixed-point") and not free:
+        if self.scaled and not free:
             notes.append(f"inputs need a mean square of {mean_field(net).input_variance:.6g}, so that q_1 = q*")
         return tuple(notes)
 
@@ -135,4 +137,5 @@ def tune(keys: Mapping[str, Any] | Network, target: Target, *, advise: bool = Tr
     given = keys._given if isinstance(keys, Network) else keys
     layers = [layer for layer in given.get("layers", ()) if isinstance(layer, Mapping)]
     aside = tuple(key for key in CHOSEN if any(table.get(key) is not None for table in (given, *layers)))
-    return Tuned(target, found, reason(family, target, found, others), others, aside)
+    scaled = family.input_variance in (None, "fixed-point")
+    return Tuned(target, found, reason(family, target, found, others), others, aside, scaled)

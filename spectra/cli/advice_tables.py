@@ -36,7 +36,12 @@ def print_tuned(tuned: Tuned) -> None:
         table.add_row("pre-activation variance q*", number(found.q_star, 15))
         table.add_row("mean square of the inputs", number(pred.mean_field.input_variance), end_section=True)
         table.add_row(tuned.target.words, f"{number(found.value)} (asked for: at most {number(tuned.target.value)})")
-        table.add_row("χ_1", number(pred.mean_field.chi_1))
+        if pred.mean_field.chi_1 is not None:
+            table.add_row("χ_1", number(pred.mean_field.chi_1))
+        else:
+            # Layers that differ: each has its own.
+            low, high = (number(float(end)) for end in (pred.mean_field.chi.min(), pred.mean_field.chi.max()))
+            table.add_row("χ of every layer", low if low == high else f"{low} to {high}")
         table.add_row("checks", "certified" if pred.checks.certified else "NOT certified")
         console.print(Text(in_words(pred.network)), soft_wrap=True)
         console.print(table)

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .options import CountList, NameList, NumberList, output_options
 from .outputs import Outputs, progress, say_notes
 
 if TYPE_CHECKING:
     from ..activations import Activation
+    from ..phase.along import SpectrumAlong
     from ..phase.grid import PhaseGrid
     from ..phase.report import PhaseReport
+    from ..phase.universality import DepthScaling
 
 PAGES = ("diagram", "spectrum", "slopes")
+# Options that say something on one page alone.
+OF_PAGE = {
+    "depths": "spectrum",
+    "weights": "spectrum",
+    "spread": "spectrum",
+    "variances": "slopes",
+    "levels": "diagram",
+}
 MOST_POINTS, MOST_CELLS = 100_000, 2_000
 BIAS = 0.5
 
@@ -46,7 +58,8 @@ BIAS = 0.5
 @click.option("--levels", type=NumberList(), metavar="x,x,…", help="Level curves of χ_1, ξ_c and ξ_q.")
 @click.option(
     "--page", type=click.Choice(PAGES), default="diagram", show_default=True,
-    help="What --plot draws: the phase diagram, the spectrum of JJᵀ along the curve, or the law of φ'(h).",
+    help="What --plot draws: the phase diagram, the spectrum of JJᵀ along the curve (also in --json), or the "
+    "law of φ'(h).",
 )  # fmt: skip
 @click.option("--depths", type=CountList(), default="4,16,64", show_default=True, help="Depths of --page spectrum.")
 @click.option("--weights", type=NameList(), default="orthogonal", show_default=True, help="Its kinds of weights.")
@@ -84,10 +97,11 @@ def phase(
     that of tanh.
     """
     outputs = Outputs(json_path, plot_path)
+    _check_page(page, json_path, plot_path)
     low, high = _range("--q-star", q_range, 0.0, (1e-4, 1e2))
     bias_range = _range("--bias-variances", bias_variances, -1.0, (0.0, BIAS))
 
-    from ..phase.report import PhaseReport, class_record
+    from ..phase.report import PhaseReport, along_record, class_record
     from ..phase.universality import universality_table
 
     activations = _activations(names, expressions)
@@ -95,9 +109,19 @@ def phase(
     weight_range = _range("--weight-variances", weight_variances, -1.0, (0.0, _widest(reports)))
     edges = (*weight_range, *bias_range)
 
+    @cache
+    def along() -> tuple[list[SpectrumAlong], list[DepthScaling]]:
+        return _along(reports, depths, weights, spread, low, high)
+
     def document() -> dict[str, Any]:
         grids = [_grid(report.activation, edges, cells) if cells else None for report in reports]
         records = [report.to_dict(grid) for report, grid in zip(reports, grids, strict=True)]
+        if page == "spectrum":
+            for report, record in zip(reports, records, strict=True):
+                runs, needed = along()
+                own = [one for one in runs if one.activation == report.activation]
+                scaling = next(one for one in needed if one.activation == report.activation)
+                record |= along_record(own, scaling, record["notes"])
         record = records[0] if len(records) == 1 else {"schema": records[0]["schema"], "runs": records}
         if classes:
             record["classes"] = [{"activation": one.activation.name} | class_record(one) for one in table]
@@ -106,9 +130,10 @@ def phase(
     def figure() -> Any:
         if page == "slopes":
             return _slopes(activations, variances)
+        from ..plot import along_figure, phase_figure
+
         if page == "spectrum":
-            return _spectrum(reports, depths, weights, spread, low, high)
-        from ..plot import phase_figure
+            return along_figure(*along(), spread)
 
         grids = [_grid(report.activation, edges, cells or 200) for report in reports]
         return phase_figure(grids, [report.edge.within(weight_range[1], bias_range[1]) for report in reports], levels)
@@ -122,6 +147,18 @@ def phase(
 
         print_phase(reports, table, at)
     say_notes(notes)
+
+
+def _check_page(page: str, json_path: str | None, plot_path: str | None) -> None:
+    """Nothing that is asked for is passed over in silence."""
+    context = click.get_current_context()
+    for name, place in OF_PAGE.items():
+        if place != page and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"`--{name}`: says something with `--page {place}` alone.")
+    if page == "spectrum" and plot_path is None and json_path is None:
+        raise click.UsageError("`--page spectrum`: goes with `--plot`, `--json` or both.")
+    if page == "slopes" and plot_path is None:
+        raise click.UsageError("`--page slopes`: goes with `--plot`.")
 
 
 def _activations(names: tuple[str, ...], expressions: tuple[str, ...]) -> list[Activation]:
@@ -166,15 +203,14 @@ def _slopes(activations: list[Activation], variances: tuple[float, ...]) -> Any:
     return slopes_figure([[slope_distribution(phi, float(q)) for q in variances] for phi in activations])
 
 
-def _spectrum(
+def _along(
     reports: list[PhaseReport], depths: tuple[int, ...], kinds: tuple[str, ...], spread: float, low: float, high: float
-) -> Any:
+) -> tuple[list[SpectrumAlong], list[DepthScaling]]:
     import numpy as np
 
     from ..errors import ConfigError
     from ..phase.along import spectrum_along
     from ..phase.universality import depth_scaling
-    from ..plot import along_figure
 
     runs, needed = [], []
     with progress("predicting") as start:
@@ -191,4 +227,4 @@ def _spectrum(
                     if advance is not None:
                         advance(len(runs), total)
             needed.append(depth_scaling(report.activation, np.unique(np.geomspace(1, 1e4, 13).round()), spread))
-    return along_figure(runs, needed, spread)
+    return runs, needed

@@ -5,49 +5,45 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..activations import Activation, get_activation
-from ..errors import ConfigError, ConvergenceError
-from ..laws.pushforward import slope_law, slope_split
+from ..errors import ConfigError
 from ..network.config import Network
-from ..network.gaussian import slopes_at_zero
-from ..network.zeros import bracketed_zero
+from ..phase.slopes import slope_spread
+from ..phase.universality import classified, critical_point_of_spread
 from ..prediction import Prediction, predict
 from ..spectrum import SingularValueLaw
 from .deep import BernoulliLimit, DeepLimit, SmoothLimit
 
-# Variances q* among which the smallest with the right Var is looked for.
-SMALLEST, LARGEST, PER_DECADE = 1e-14, 1e6, 4
+_LIMITS: dict[str, type[DeepLimit]] = {"Bernoulli": BernoulliLimit, "smooth": SmoothLimit}
 # Places at which distribution functions are compared: quantiles of the limit, and as many at equal distances.
 PLACES = 800
 
 
 def layer_variance(activation: Any, q: float) -> float:
-    """Var = E φ'⁴/(E φ'²)² − 1 at variance q: what an orthogonal layer adds to m_2/m_1² of JJᵀ; 1e-12 relative.
+    """Var = E φ'⁴/(E φ'²)² − 1 at variance q: what an orthogonal layer adds to m_2/m_1² of JJᵀ.
 
     Parameters
     ----------
     activation : name, table or `Activation`.
-    q : ≥ 0.
+    q : > 0.
+
+    Accuracy
+    --------
+    That of `slope_spread`, 1e-12 relative where it is above 1e-12.
     """
-    return _layer_variance(get_activation(activation), float(q))
-
-
-@lru_cache(maxsize=4096)
-def _layer_variance(activation: Activation, q: float) -> float:
-    rank, lost = slope_split(activation, q)
-    return (slope_law(activation, q).variance + lost) / rank
+    return slope_spread(get_activation(activation), float(q))
 
 
 def limit_of(activation: Any, variance: float) -> DeepLimit:
     """The limit law of this activation, orthogonal weights, χ_1 = 1, L → ∞ with L · Var = σ_0²: by its class.
 
     Bernoulli: φ' is one number around 0, and 0 or its negative elsewhere. Smooth: φ' is continuous at 0 and not flat
-    there.
+    there. In both φ(0) = 0: else small q* are off the edge of chaos.
 
     Raises
     ------
@@ -59,28 +55,13 @@ def limit_of(activation: Any, variance: float) -> DeepLimit:
     (BernoulliLimit(variance=0.25), SmoothLimit(variance=0.25))
     """
     phi = get_activation(activation)
-    left, right = slopes_at_zero(phi)
-    why = None
-    if abs(left) != abs(right):
-        why = (
-            f"its slope jumps at 0, from {left:g} to {right:g}: Var does not go to 0 with q*, and the variance of JJᵀ "
-            "grows like L; a kink away from 0 (shifted_relu, hardtanh) or a smooth φ (erf, tanh, silu) has a limit"
+    kind, reason = classified(phi)[:2]
+    if kind not in _LIMITS:
+        raise ConfigError(
+            f"`activation = {phi.name!r}`: no such limit: {reason}; a kink away from 0 (shifted_relu, hardtanh) or a "
+            "smooth φ with φ(0) = 0 (erf, tanh, silu) has one."
         )
-    elif left == 0.0:
-        why = "its slope at 0 is 0: small q* leaves next to nothing of a gradient"
-    elif len(phi.branches) == 1 and phi.branches[0].constant_slope is not None:
-        why = "it is linear: with orthogonal weights JJᵀ is 1 at every depth, and Var = 0 for all q*"
-    elif 0.0 not in phi.kinks and _around_zero(phi).constant_slope is not None:
-        if phi.is_projection:
-            return BernoulliLimit(variance)
-        why = "it is linear around 0 and takes other slopes than 0 beyond: it has another limit, of neither class"
-    if why:
-        raise ConfigError(f"`activation = {phi.name!r}`: {why}.")
-    return SmoothLimit(variance)
-
-
-def _around_zero(activation: Activation) -> Any:
-    return next(b for b in activation.branches if b.lower < 0.0 < b.upper)
+    return _LIMITS[kind](variance)
 
 
 def fixed_spread(activation: Any, depth: int, variance: float) -> float:
@@ -100,39 +81,10 @@ def fixed_spread(activation: Any, depth: int, variance: float) -> float:
 
     Accuracy
     --------
-    1e-11 relative (tests/test_deep_limits.py).
+    1e-11 relative (tests/test_approach_of_limits.py).
     """
     limit_of(activation, variance)
-    if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or depth < 1:
-        raise ConfigError(f"`depth = {depth!r}`: must be a whole number ≥ 1.")
-    return _fixed_spread(get_activation(activation), int(depth), float(variance))
-
-
-@lru_cache(maxsize=1024)
-def _fixed_spread(activation: Activation, depth: int, variance: float) -> float:
-    goal = variance / depth
-
-    def excess(log_q: float) -> float:
-        found = _layer_variance(activation, math.exp(log_q))
-        return math.log(found / goal) if found > 0.0 else -math.inf
-
-    before, largest = math.log(SMALLEST), 0.0
-    step = math.log(10.0) / PER_DECADE
-    for k in range(1, round(math.log10(LARGEST / SMALLEST)) * PER_DECADE + 1):
-        log_q = math.log(SMALLEST) + k * step
-        try:
-            size = excess(log_q)
-        except (ConvergenceError, ConfigError):
-            break
-        largest = max(largest, goal * math.exp(size))
-        if size >= 0.0:
-            # Underflow is far below any goal.
-            return math.exp(bracketed_zero(lambda x: max(excess(x), -700.0), before, log_q))
-        before = log_q
-    raise ConfigError(
-        f"`variance = {variance:g}`: at depth {depth} a layer of {activation.name} must have Var = {goal:.3g}, and the "
-        f"most it reaches is {largest:.3g}: at most σ_0² = {depth * largest:.3g}, or more layers."
-    )
+    return float(critical_point_of_spread(activation, depth, variance).q_star or 0.0)
 
 
 def network_of_spread(activation: Any, depth: int, variance: float) -> Network:
@@ -140,7 +92,7 @@ def network_of_spread(activation: Any, depth: int, variance: float) -> Network:
 
     Raises
     ------
-    ConfigError : as `fixed_spread`; and q* off the edge-of-chaos curve, when the net is predicted.
+    ConfigError : as `fixed_spread`.
 
     Examples
     --------

@@ -172,6 +172,10 @@ class EdgeOfChaos:
         if self.single is not None:
             return (self.single,) if abs(sigma_w / self.single.sigma_w - 1.0) <= 1e-15 else ()
         moments, found = gaussian_moments(self.activation), []
+        if self.branches and self.branches[0].low == 0.0:
+            # Where the curve begins, q* = 0: σ_w is 1 over the slope at 0.
+            begin = critical_point(self.activation, q_star=0.0).sigma_w
+            found += [0.0] if abs(sigma_w / begin - 1.0) <= 1e-15 else []
 
         def excess(t: float) -> float:
             return math.log(sigma_w**2 * moments.at(math.exp(t)).slope2)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._types import Array
 from ..activations import Activation, Branch, get_activation
-from ..errors import ConfigError
+from ..errors import ConfigError, ConvergenceError
 from ..laws.gauss import mass_between
 from ..network.closed_forms import PiecewiseLinearMoments, SineMoments
 from ..network.expectations import gaussian_moments
@@ -19,6 +19,8 @@ from ..network.sampled import SampledMoments
 
 # Standard deviations of h beyond which nothing counts: a mass of 4e-33.
 REACH = 12.0
+# A share of E φ'⁴ at the last nodes that shows that more lies beyond.
+MISSED = 1e-10
 # Halvings that bring the inverse of φ' home from any interval within the reach.
 HALVINGS = 70
 # Where φ'² is periodic its turning points are looked for at so many places a period.
@@ -127,6 +129,10 @@ def slope_spread(activation: Activation, variance: float) -> float:
     activation : φ.
     variance : q > 0.
 
+    Raises
+    ------
+    ConvergenceError : slopes that grow so fast that more than some 1e-9 of E φ'⁴ lies beyond the nodes.
+
     Accuracy
     --------
     1e-12 relative where it is above 1e-12, with the digits that μ_2/μ_1² − 1 loses (tests/test_phase_slopes.py).
@@ -145,8 +151,14 @@ def slope_spread(activation: Activation, variance: float) -> float:
         gaps = np.subtract.outer(squares, squares) ** 2
         return float(masses @ gaps @ masses) / 2.0 / float(masses @ squares) ** 2
     assert isinstance(moments, SampledMoments)
-    _, _, slope, weights = moments.nodes(variance)
+    x, _, slope, weights = moments.nodes(variance)
     square = slope * slope
+    fourth = square * square * weights
+    if max(fourth[x.argmin()], fourth[x.argmax()]) > MISSED * fourth.sum():
+        raise ConvergenceError(
+            f"the slopes of {activation.name} grow so fast that at q = {variance:.6g} the integral of φ'⁴ does not end "
+            f"within {float(x.max()) / math.sqrt(variance):.3g} standard deviations of h"
+        )
     mean = float(square @ weights) / float(weights.sum())
     return float((square / mean - 1.0) ** 2 @ weights)
 

@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from ..network.criticality import CriticalPoint, critical_point
 from ..network.expectations import gaussian_moments
 from ..network.gaussian import one_sided, slopes_at_zero, value_at_zero
+from ..network.schema import WEIGHTS
 from ..network.zeros import bracketed_zero
 from .curve import edge_of_chaos
 from .slopes import slope_spread
@@ -91,7 +92,7 @@ def universality(activation: object, q_star: float = 1.0) -> Universality:
     phi = get_activation(activation)  # type: ignore[arg-type]
     if not (q_star > 0.0 and math.isfinite(q_star)):
         raise ConfigError(f"`q_star = {q_star!r}`: must be a finite number > 0.")
-    kind, reason, coefficient, power = _classified(phi)
+    kind, reason, coefficient, power = classified(phi)
     moments = gaussian_moments(phi)
     try:
         point = critical_point(phi, **({"sigma_b": 0.0} if moments.scale_free is not None else {"q_star": q_star}))
@@ -144,6 +145,8 @@ def critical_point_of_spread(
         raise ConfigError(f"`depth = {depth!r}`: must be a whole number ≥ 1.")
     if not (spread > 0.0 and math.isfinite(spread)):
         raise ConfigError(f"`spread = {spread!r}`: must be a finite number > 0.")
+    if weights not in WEIGHTS:
+        raise ConfigError(f"`weights = {weights!r}`: must be one of {', '.join(WEIGHTS)}.")
     target = spread / depth - (0.0 if weights == "orthogonal" else 1.0)
     if target <= 0.0:
         raise ConfigError(
@@ -212,8 +215,8 @@ def _first_crossing(
     )
 
 
-def _classified(phi: Activation) -> tuple[Kind, str, float | None, float | None]:
-    """Kind, reason, and coefficient and power of the spread for q* → 0."""
+def classified(phi: Activation) -> tuple[Kind, str, float | None, float | None]:
+    """Class of φ: kind, reason, and coefficient and power of the spread for q* → 0."""
     moments = gaussian_moments(phi)
     if moments.scale_free is not None:
         value = slope_spread(phi, 1.0)

@@ -37,6 +37,8 @@ XI_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 MARKED = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 # q* from so much of the largest one seen on have colours of their own.
 LEAST_SEEN = 1e-3
+# dq'/dq above 1 by less is rounding.
+STEADY = 1e-9
 # Fewer points of the grid than this share are no region to be named.
 SMALL_REGION = 0.015
 
@@ -82,7 +84,10 @@ def _one(grid: PhaseGrid, curve: CurvePoints, levels: Sequence[float] | None) ->
 def _several(grids: Sequence[PhaseGrid], curves: Sequence[CurvePoints]) -> Figure:
     figure, (axes,) = page(1, height=5.2)
     figure.set_figwidth(9.0)
-    axes.set_title("the edge of chaos: order to the left, chaos to the right", fontsize=11)
+    unstable = [np.abs(curve.slope) > 1.0 + STEADY if curve.q_star.size > 1 else np.zeros(1, bool) for curve in curves]
+    thin = any(one.any() for one in unstable)
+    # Beside an unstable critical fixed point there is a stable one below, in the ordered phase: no parting line.
+    axes.set_title("the edge of chaos" + ("" if thin else ": order to the left, chaos to the right"), fontsize=11)
     dotted = False
     for index, (grid, curve) in enumerate(zip(grids, curves, strict=True)):
         colour, name = COLOURS[index % len(COLOURS)], _plain(grid.activation.name)
@@ -101,10 +106,15 @@ def _several(grids: Sequence[PhaseGrid], curves: Sequence[CurvePoints]) -> Figur
         else:
             style = "-" if index < len(COLOURS) else "--"
             axes.plot(x, y, color=colour, linewidth=1.8, zorder=5, label=name, linestyle=style)
+            axes.plot(
+                np.where(unstable[index], x, np.nan), y, color="white", linewidth=0.8, linestyle=(0, (2, 2)), zorder=5
+            )
             marked = [int(np.argmin(np.abs(np.log(curve.q_star / q)))) for q in MARKED]
             near = [i for i, q in zip(marked, MARKED, strict=True) if abs(np.log(curve.q_star[i] / q)) < 0.2]
             axes.plot(x[near], y[near], "o", color=colour, markersize=4, zorder=6)
     axes.plot([], [], "o", color="0.4", markersize=4, label=f"q* = {', '.join(f'{q:g}' for q in MARKED)}")
+    if thin:
+        axes.plot([], [], color="0.4", linewidth=1.8, linestyle=(0, (1, 0.6)), label="white dashes: q* is unstable")
     if dotted:
         axes.plot([], [], ":", color="0.4", label="no fixed point beyond")
     _frame(axes, grids[0])

@@ -146,8 +146,8 @@ def test_what_has_no_theory_is_refused() -> None:
     field = mean_field(net)
     assert finite_moments(field, (10,) * 4) is None
     assert log_variance(field, (10,) * 4) is None
+    layers = [{"kind": "dense", **STEM, "width": 20}, {"repeat": 2, "width": 20}]
     with pytest.raises(ConfigError, match="all widths are the same"):
-        layers = [{"kind": "dense", **STEM, "width": 20}, {"repeat": 2, "width": 20}]
         predict(residual(layers=layers, depth=None, input_width=10))
 
 

@@ -100,6 +100,6 @@ def test_continuous_integration_runs_the_readmes_test_command() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", str(script)], check=True)
-    test_command = "python -m pytest"
+    test_command = "python -m pytest -n auto"
     assert script.read_text().rstrip().endswith(test_command)
     assert test_command in README

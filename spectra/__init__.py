@@ -6,11 +6,12 @@ singular values; Var W_ij = σ_w²/fan_in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import laws as laws
 from .errors import ConfigError as ConfigError
 from .errors import ConvergenceError as ConvergenceError
+from .lazy import lazily
 
 if TYPE_CHECKING:
     from .advice import Target as Target
@@ -100,14 +101,4 @@ _HOMES = {
     "universality_table": "phase.universality",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'spectra' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazily(__name__, globals(), _HOMES)

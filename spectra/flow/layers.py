@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from ..errors import ConfigError
-from ..network.architectures import architecture_of
+from ..network.architectures import are_products
 from ..network.config import LayerSpec
 from ..network.meanfield import MeanField
+
+
+def refuse_but_products(state: MeanField) -> None:
+    """Raise `ConfigError` where a layer is of another kind."""
+    for run in state.runs:
+        if not are_products([run.spec]):
+            raise ConfigError(
+                f'`kind = "{run.spec.kind}"`: variances are followed through layers of kind "dense" alone.'
+            )
 
 
 def product_layers(state: MeanField) -> list[LayerSpec]:
@@ -15,8 +24,5 @@ def product_layers(state: MeanField) -> list[LayerSpec]:
     ------
     ConfigError : a layer of another kind.
     """
-    specs = [run.spec for run in state.runs for _ in range(run.repeat)]
-    for spec in specs:
-        if not architecture_of(spec).is_product:
-            raise ConfigError(f'`kind = "{spec.kind}"`: variances are followed through layers of kind "dense" alone.')
-    return specs
+    refuse_but_products(state)
+    return [run.spec for run in state.runs for _ in range(run.repeat)]

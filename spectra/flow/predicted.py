@@ -25,7 +25,7 @@ from .._types import Array
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.meanfield import LayerState, MeanField, mean_field
-from .layers import product_layers
+from .layers import refuse_but_products
 
 LARGEST = {
     "float16": 65504.0,
@@ -112,7 +112,7 @@ def flow(net: Network | MeanField) -> Flow:
     ([4, 16, 64], [64, 16, 4, 1])
     """
     field = mean_field(net) if isinstance(net, Network) else net
-    product_layers(field)
+    refuse_but_products(field)
     with np.errstate(divide="ignore"):
         q = np.log(field.q)
         x = np.concatenate(

@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..inits.translation import INITS as TRANSLATED
 from ..wording import nearest as nearest
 from ..wording import refusal as refusal
 from ..wording import shown as shown
 
 WEIGHTS = ("gaussian", "orthogonal", "uniform", "rademacher")
-INITS = (
-    "xavier_uniform",
-    "xavier_normal",
-    "kaiming_uniform",
-    "kaiming_normal",
-    "lecun_normal",
-    "orthogonal",
-    "torch_default",
-    "normal",
-    "uniform",
-)
+INITS = tuple(TRANSLATED)
 NONLINEARITIES = ("linear", "identity", "sigmoid", "tanh", "relu", "leaky_relu", "selu")
 MODES = ("fan_in", "fan_out")
 CRITICAL = "critical"

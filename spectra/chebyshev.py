@@ -1,10 +1,13 @@
-"""Chebyshev series on pieces of a line: nodes, fits, evaluation, integrals, and values on parts of a piece."""
+"""Polynomials on pieces of a line: Chebyshev series and what is done with them, Lagrange's between any places."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ._types import Array
+
+# A place this near to one of those of a Lagrange polynomial is that one.
+CLOSEST = 1e-290
 
 
 def nodes(count: int) -> Array:
@@ -24,6 +27,24 @@ def parts(count: int, number: int) -> Array:
     """Matrices from values at the nodes to values at the nodes of each of `number` equal parts, (number, n, n)."""
     places = (nodes(count) + 1.0 + 2.0 * np.arange(number)[:, None]) / number - 1.0
     return np.polynomial.chebyshev.chebvander(places, count - 1) @ fit(count)
+
+
+def barycentric(places: Array) -> Array:
+    """Weights of Lagrange's polynomials through `places` (K,), for `lagrange`."""
+    apart = places[:, None] - places
+    np.fill_diagonal(apart, 1.0)
+    return 1.0 / np.prod(apart, axis=1)
+
+
+def lagrange(places: Array, weights: Array, x: Array) -> Array:
+    """Values at x (…) of the polynomials that are 1 at one of `places` (K,), 0 at the others: (…, K).
+
+    `weights` : `barycentric(places)`.
+    """
+    away = x[..., None] - places
+    away = np.where(np.abs(away) < CLOSEST, CLOSEST, away)
+    terms = weights / away
+    return terms / terms.sum(axis=-1, keepdims=True)
 
 
 def integral(count: int) -> Array:

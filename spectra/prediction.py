@@ -256,11 +256,11 @@ def _predict(net: Network) -> Prediction:
 
 def _of_blocks(net: Network, field: MeanField) -> Prediction:
     """A network whose layers let x pass beside their weights."""
-    from .correlated.network import network_law
+    from .correlated.network import TOLERANCE, network_law
 
-    found = network_law(field)
+    found, notes = network_law(field)
     law = found.spectrum
-    checks = _checked(law, max(found.residual, found.error), found.uncertified, found.notes, found.tolerance)
+    checks = _checked(law, max(found.residual, found.error), found.uncertified, notes, TOLERANCE)
     return Prediction(net, field, law, SingularValueLaw(law), float(np.expm1(law.log_scaled_moments(2)[1])), checks)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._types import Array
-from ..chebyshev import nodes
+from ..chebyshev import barycentric, lagrange, nodes
 
 # So many values of a slope are taken as they are; of more, so many stand for all.
 FEW, VALUES = 4, 20
@@ -57,10 +57,5 @@ def mixture_of(squares: Array, count: int = VALUES) -> tuple[Array, Array]:
         return distinct, np.eye(distinct.size)[index.ravel()]
     low, high = float(distinct[0]), float(distinct[-1])
     places = nodes(count)
-    apart = places[:, None] - places
-    np.fill_diagonal(apart, 1.0)
     x = (2.0 * squares - low - high) / (high - low)
-    away = x[:, None] - places
-    away[away == 0.0] = 1e-300
-    terms = 1.0 / np.prod(apart, axis=1) / away
-    return 0.5 * (low + high) + 0.5 * (high - low) * places, terms / terms.sum(axis=1, keepdims=True)
+    return 0.5 * (low + high) + 0.5 * (high - low) * places, lagrange(places, barycentric(places), x)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..chart import DEGREE, FIT, NODES, Chart
+from ..chebyshev import nodes
 from ..errors import ConvergenceError
 from .equation import BlockEquation
 from .fixed_point import STOP, Solution, solve
@@ -30,14 +31,6 @@ RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 8
 LEAST_KNOWN = 20
 # Residual at which a look is over.
 LOOKED = 1e-5
-
-
-@dataclass(frozen=True)
-class Looked:
-    """Charts of all bulks, and the largest residual."""
-
-    charts: tuple[Chart, ...]
-    residual: float
 
 
 @dataclass
@@ -106,7 +99,7 @@ def bulks_of(equation: BlockEquation) -> list[tuple[Bracket, Bracket]]:
     return list(zip(brackets[::2], brackets[1::2], strict=True))
 
 
-def charts_of(equation: BlockEquation, bulks: Sequence[tuple[Bracket, Bracket]]) -> Looked:
+def charts_of(equation: BlockEquation, bulks: Sequence[tuple[Bracket, Bracket]]) -> tuple[Chart, ...]:
     """Charts of the density in U.
 
     Raises
@@ -119,7 +112,7 @@ def charts_of(equation: BlockEquation, bulks: Sequence[tuple[Bracket, Bracket]])
         begin = _edge(equation, inner, outer, length)
         end = _edge(equation, last, beyond, length)
         charts.append(_chart(equation, begin, end))
-    return Looked(tuple(charts), max(c.residual for c in charts))
+    return tuple(charts)
 
 
 def _range(equation: BlockEquation) -> tuple[float, float]:
@@ -154,8 +147,7 @@ def _edge(equation: BlockEquation, inner: float, outer: float, length: float) ->
     side = math.copysign(1.0, outer - inner)
     for part in EDGE_LENGTHS:
         reach = part * length
-        places = 0.5 - 0.5 * np.cos(np.pi * (np.arange(EDGE_POINTS) + 0.5) / EDGE_POINTS)
-        u = at - side * reach * (0.02 + places)
+        u = at - side * reach * (0.52 + 0.5 * nodes(EDGE_POINTS))
         density, solved = density_at(equation, u)
         if not (solved.solved & (density > 0.0)).all():
             raise ConvergenceError(f"the density beside the edge at λ = {math.exp(-at):.6g} was not found")
@@ -189,16 +181,14 @@ def _chart(equation: BlockEquation, low: float, high: float) -> Chart:
             log_p = np.log(np.where(good, density, np.nan)).reshape(u.shape)
         log_p -= 0.5 * np.log(u - low) + 0.5 * np.log(high - u)
         series = log_p @ FIT.T
-        resolved = np.max(np.abs(series[:, -3:]), axis=1) < RESOLUTION
-        resolved |= np.full(a.size, count == ROUNDS - 1)
-        for k in np.flatnonzero(resolved):
-            done.append((a[k], b[k], series[k]))
-        kept = np.repeat(resolved, DEGREE)
+        rough = ~(np.max(np.abs(series[:, -3:]), axis=1) < RESOLUTION)
+        # In the last round the rest is taken as it is, and counted.
+        taken = ~rough | (count == ROUNDS - 1)
+        done += zip(a[taken], b[taken], series[taken], strict=True)
+        kept = np.repeat(taken, DEGREE)
         residual = max([residual, *found.residual[kept].tolist()])
-        uncertified += int(np.sum(~good[kept]))
-        if count == ROUNDS - 1:
-            uncertified += int(np.sum(np.max(np.abs(series[:, -3:]), axis=1) >= RESOLUTION))
-        open_ = [part for k in np.flatnonzero(~resolved) for part in _halves(a[k], b[k])]
+        uncertified += int(np.sum(~good[kept])) + int(np.sum(rough & taken))
+        open_ = [part for k in np.flatnonzero(~taken) for part in _halves(a[k], b[k])]
         if not open_:
             break
     done.sort(key=lambda piece: piece[0])

@@ -25,8 +25,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._types import Array
+from ..chebyshev import barycentric, lagrange, nodes
 from .blocks import Block
-from .messages import Disc, Message, lagrange
+from .messages import Disc, Message
 
 # Nodes of a message.
 COUNT = 8
@@ -43,18 +44,14 @@ class BlockEquation:
 
     def __init__(self, blocks: Sequence[Block], count: int = COUNT) -> None:
         self.blocks, self.count = tuple(blocks), count
-        self._places = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 0.5) / count)
+        self._places = 0.5 + 0.5 * nodes(count)
+        self._barycentric = barycentric(self._places)
         self._means = [block.means for block in self.blocks]
 
     @property
     def depth(self) -> int:
         """Number of blocks."""
         return len(self.blocks)
-
-    @property
-    def log_mean(self) -> float:
-        """Log m_1 where the blocks are independent, or the skips carry the same for every state."""
-        return float(sum(np.log(block.skip**2 + block.gain * np.prod(block.means)) for block in self.blocks))
 
     def step(self, zeta: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
         """What the right sides say of A and B, (M, L), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
@@ -125,7 +122,7 @@ class BlockEquation:
         weights = np.zeros((first.size, block.share.size, self.count), complex)
         for value, part in zip(values, block.mixture.T, strict=True):
             beyond = _beyond(value, block.skip, near[:, None], far[:, None], message.nodes)
-            basis = lagrange(self._places, (disc.of(beyond) - first) / length)
+            basis = lagrange(self._places, self._barycentric, (disc.of(beyond) - first) / length)
             weights += (part[:, None] * message.weights) @ basis
         return Message(disc.at(first + length * self._places), weights), ends
 

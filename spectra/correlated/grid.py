@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from .._types import Array
+from ..chebyshev import barycentric, lagrange
 
 # Nodes a panel, and the standard deviations that count: beyond them is 1e-12 of the mass.
 ORDER, REACH = 16, 7.2
@@ -20,7 +21,7 @@ FIRST = 2.0
 # Panels over which the kernel of a step is integrated, in units of its width, and how far it reaches.
 FINE, FAR = 1.5, 7.5
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
-_BARYCENTRIC = np.array([1.0 / np.prod(x - np.delete(_NODES, k)) for k, x in enumerate(_NODES)])
+_BARYCENTRIC = barycentric(_NODES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +63,7 @@ class Grid:
         """Matrix from values at the nodes to values at z, (len(z), n): on each panel the polynomial through its own."""
         panel = np.clip(np.searchsorted(self.ends, z, side="right") - 1, 0, self.ends.size - 2)
         middle, half = 0.5 * (self.ends[panel] + self.ends[panel + 1]), 0.5 * np.diff(self.ends)[panel]
-        apart = ((z - middle) / half)[:, None] - _NODES
-        apart[apart == 0.0] = 1e-300
-        weights = _BARYCENTRIC / apart
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = lagrange(_NODES, _BARYCENTRIC, (z - middle) / half)
         matrix = np.zeros((z.size, self.nodes.size))
         np.put_along_axis(matrix, panel[:, None] * ORDER + np.arange(ORDER), weights, axis=1)
         return matrix

@@ -65,11 +65,11 @@ def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
     blocks = blocks_of(layers, fresh=fresh)
     bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))
     equation = _resolved(blocks, [low[1] + part * (high[0] - low[1]) for low, high in bulks for part in PARTS])
-    looked = charts_of(equation, bulks)
-    low, high = looked.charts[0].low, looked.charts[-1].high
+    charts = charts_of(equation, bulks)
+    low, high = charts[0].low, charts[-1].high
     moments = _Moments(equation, math.exp(-low))
     spectrum = Spectrum(
-        arcs=looked.charts,
+        arcs=charts,
         log_atoms=(),
         atom_at_zero=0.0,
         log_support=(high, low),
@@ -77,17 +77,19 @@ def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
         log_mean=math.log(moments.first(1)[0]),
     )
     finer = BlockEquation(blocks_of(layers, fresh=fresh, finer=FINER), equation.count + MORE)
-    return BlockLaw(spectrum, looked.residual, sum(c.uncertified for c in looked.charts), _error(spectrum, finer))
+    residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
+    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer))
 
 
 def _resolved(blocks: Sequence[Block], at: Sequence[float]) -> BlockEquation:
     """The equation with so many nodes in its messages that more change nothing."""
-    u, before = np.array(at), None
+    u = np.array(at)
     equation = BlockEquation(blocks, COUNTS[0])
-    for count in COUNTS:
+    before, _ = density_at(equation, u)
+    for count in COUNTS[1:]:
         equation = BlockEquation(blocks, count)
         density, found = density_at(equation, u)
-        if before is not None and found.solved.all() and np.max(np.abs(density / before - 1.0)) < SETTLED:
+        if found.solved.all() and np.max(np.abs(density / before - 1.0)) < SETTLED:
             break
         before = density
     return equation

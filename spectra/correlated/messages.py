@@ -12,9 +12,6 @@ import numpy as np
 
 from .._types import Array
 
-# A place this near to one of the nodes, on [0, 1], is that node.
-CLOSEST = 1e-290
-
 
 @dataclass(frozen=True, eq=False)
 class Disc:
@@ -59,14 +56,3 @@ class Message:
             mean = (share @ flat).view(complex)[:, None, :]
             return Message(self.nodes, np.broadcast_to(mean, (points, states, count)))
         return Message(self.nodes, np.ascontiguousarray(matrix @ flat).view(complex))
-
-
-def lagrange(places: Array, x: Array) -> Array:
-    """Values at x (M, Q) of the polynomials that are 1 at one of `places` (K,), 0 at the others: (M, Q, K)."""
-    apart = places[:, None] - places
-    np.fill_diagonal(apart, 1.0)
-    barycentric = 1.0 / np.prod(apart, axis=1)
-    away = x[:, :, None] - places
-    away = np.where(np.abs(away) < CLOSEST, CLOSEST, away)
-    terms = barycentric / away
-    return terms / terms.sum(axis=2, keepdims=True)

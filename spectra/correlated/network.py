@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
 from ..network.meanfield import MeanField
 from ..spectrum import Spectrum
 from .equation import BlockEquation
-from .law import block_law
+from .law import BlockLaw, block_law
 from .layers import Layer, blocks_of
 from .moments import block_moments
 
@@ -19,20 +17,8 @@ TOLERANCE = 1e-7
 NO_MEAN = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkLaw:
-    """The law, its residual and estimated error, and what is to be said of it; `tolerance` is what they may be."""
-
-    spectrum: Spectrum
-    residual: float
-    uncertified: int
-    error: float
-    notes: tuple[str, ...]
-    tolerance: float = TOLERANCE
-
-
-def network_law(field: MeanField) -> NetworkLaw:
-    """The law of JJᵀ, and by which theory.
+def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
+    """The law of JJᵀ, and what is to be said of it: by which theory, how good.
 
     Raises
     ------
@@ -53,7 +39,7 @@ def network_law(field: MeanField) -> NetworkLaw:
                 "larger by its k-th power over the width"
             )
             break
-    return NetworkLaw(found.spectrum, found.residual, found.uncertified, found.error, tuple(notes))
+    return found, tuple(notes)
 
 
 def layers_of(field: MeanField) -> list[Layer]:

@@ -80,7 +80,7 @@ class Card:
             task()
             self.wait()
             found = min(found, time.perf_counter() - start)
-            if found > 0.5:
+            if found > 2.0:
                 break
         return found
 

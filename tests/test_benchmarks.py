@@ -17,6 +17,7 @@ SCRIPTS = {
     "laws.py": "MP(1/2) * MP(1/5): m_1 … m_10",
     "exact.py": "'enclosed': 3, 'refused': 0, 'not proven': 0, 'ran out of time': 0, 'crashed': 0, 'false': []",
     "sampling.py": "12     8 orthogonal       3 |",
+    "gpu.py": "",  # a table, or that there is no GPU
     "matrix_free.py": "* from the last width, by the cube",
     "power.py": "false alarms: 0 of 2",
     "advice.py": "q* of the variance against its closed form",
@@ -25,20 +26,36 @@ SCRIPTS = {
 }
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_benchmark_runs_at_its_smallest(name):
+def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(ROOT / "benchmarks" / name), "--quick"],
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "benchmarks" / name), *options],
         env=os.environ | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_benchmark_runs_at_its_smallest(name):
+    done = run(name, "--quick")
     assert done.returncode == 0, done.stderr
     assert SCRIPTS[name] in done.stdout
     assert "nan" not in done.stdout
+
+
+def test_what_is_measured_on_a_gpu_runs_on_the_processor():
+    pytest.importorskip("torch")
+    pytest.importorskip("array_api_compat")
+    done = run("gpu.py", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("torch ") and "|" in line]
+    assert [row[3:5] for row in rows] == [[w, d] for d in ("float64", "float32") for w in ("gaussian", "orthogonal")]
+    worst = [float(row[-2].rstrip(",")) for row in rows]
+    assert max(worst[:2]) < 1e-8
+    assert max(worst[2:]) < 1e-2
 
 
 def test_every_script_is_described():

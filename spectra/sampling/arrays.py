@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +60,14 @@ if TYPE_CHECKING:
             """Q, R and diag R of C[rows, columns], rows of Q in the old order, up to the first zero of diag R."""
             ...
 
+        def triangle(self, matrix: Any) -> Any:
+            """R of the QR of A, which may be overwritten; what is below its diagonal is no part of it."""
+            ...
+
+        def diagonal(self, matrix: Any) -> np.ndarray:
+            """The diagonal."""
+            ...
+
         def signed(self, q: Any, signs: np.ndarray) -> Any:
             """Q diag(signs)."""
             ...
@@ -69,6 +78,10 @@ if TYPE_CHECKING:
 
         def singular_values(self, matrix: Any) -> np.ndarray:
             """Singular values, descending."""
+            ...
+
+        def doubles(self, matrix: Any) -> tuple[Arrays, Any]:
+            """Arrays of the same kind in doubles, numpy's where the device has none, and this matrix among them."""
             ...
 
 
@@ -183,6 +196,14 @@ class HostArrays:
         q = Reflectors(q.packed, q.tau, q.signs[:rank])
         return Permuted(q, rows), r[:rank], diagonal[:rank]
 
+    def triangle(self, matrix: np.ndarray) -> np.ndarray:
+        """R of the QR of A, which may be overwritten; what is below its diagonal is no part of it."""
+        return factored(np.asfortranarray(matrix))[1]
+
+    def diagonal(self, matrix: np.ndarray) -> np.ndarray:
+        """The diagonal."""
+        return np.diagonal(matrix).astype(float)
+
     def signed(self, q: Permuted, signs: np.ndarray) -> Permuted:
         """Q diag(signs)."""
         return Permuted(Reflectors(q.q.packed, q.q.tau, self.array(signs)), q.order)
@@ -194,6 +215,10 @@ class HostArrays:
     def singular_values(self, matrix: np.ndarray) -> np.ndarray:
         """Singular values, descending."""
         return np.linalg.svd(matrix, compute_uv=False).astype(float)
+
+    def doubles(self, matrix: np.ndarray) -> tuple[Arrays, np.ndarray]:
+        """Numpy in doubles, and this matrix in them."""
+        return (self if self.dtype is np.float64 else HostArrays()), self.host(matrix)
 
 
 class StandardArrays:
@@ -284,9 +309,23 @@ class StandardArrays:
         q, r = self.xp.linalg.qr(chosen)
         if rows is not None:
             q = self.gather(q, np.argsort(rows))
-        diagonal = self.host(self.xp.linalg.diagonal(r))
+        diagonal = self.diagonal(r)
         rank = int(np.count_nonzero(np.cumprod(diagonal != 0)))
         return q[:, :rank], r[:rank, :], diagonal[:rank]
+
+    def triangle(self, matrix: Any) -> Any:
+        """R of the QR of A."""
+        # The standard knows no QR without its Q, these two do.
+        library = type(matrix).__module__.partition(".")[0]
+        if library == "torch":
+            return self.xp.linalg.qr(matrix, mode="r")[1]
+        if library == "cupy":
+            return sys.modules["cupy"].linalg.qr(matrix, mode="r")
+        return self.xp.linalg.qr(matrix)[1]
+
+    def diagonal(self, matrix: Any) -> np.ndarray:
+        """The diagonal."""
+        return self.host(self.xp.linalg.diagonal(matrix))
 
     def signed(self, q: Any, signs: np.ndarray) -> Any:
         """Q diag(signs)."""
@@ -299,6 +338,16 @@ class StandardArrays:
     def singular_values(self, matrix: Any) -> np.ndarray:
         """Singular values, descending."""
         return self.host(self.xp.linalg.svdvals(matrix))
+
+    def doubles(self, matrix: Any) -> tuple[Arrays, Any]:
+        """The same device in doubles, or numpy where it has none, and this matrix there."""
+        if self.dtype is np.float64:
+            return self, matrix
+        try:
+            arrays = StandardArrays(self.xp, self.device)
+        except ConfigError:
+            return HostArrays(), self.host(matrix)
+        return arrays, self.xp.astype(matrix, self.xp.float64)
 
 
 def namespace(module: Any) -> Any:

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from .arrays import HostArrays
 from .condition import Condition
 from .spread import graded_log_singular_values
+from .units import unit_matrix, unit_rows
 
 if TYPE_CHECKING:
     from .arrays import Arrays
@@ -23,9 +24,7 @@ _FLUSH = {np.float64: 2e6, np.float32: 1e3}
 # cheap: at a thousand layers, N = 4 … 64, it takes 7e-6 on the smallest singular value down to 7e-9.
 _NARROW, _SHALLOW, _NARROW_FLUSH = 64, 16, 1e4
 _STEEP = 1e3  # ratio of rows that Householder QR takes unsorted: it costs that many eps on the smallest of them
-_ROWS = 128  # rows of U multiplied at once
 _NEGLIGIBLE = 1e-25  # entries of U, whose diagonal is 1, that rounding hides whatever their number
-_SPAN = {np.float64: 300.0, np.float32: 30.0}  # nats of d in those rows: the factors of their scaling stay in range
 _REACH = {np.float64: 1e-120, np.float32: 1e-16}  # least over largest slope that one factor may hold
 
 
@@ -147,7 +146,7 @@ class GradedProduct:
             with np.errstate(divide="ignore"):
                 return self._log_scale + np.log(self._arrays.singular_values(self._left))
         self._factor()
-        return self._log_scale + graded_log_singular_values(self._log_d, self._arrays.host(self._right))
+        return self._log_scale + graded_log_singular_values(self._log_d, *self._arrays.doubles(self._right))
 
     def _factor(self) -> None:
         """Replace C diag(d) T by Q diag(d′) (U T), the columns of C diag(d) and the rows of C in the order of size."""
@@ -168,26 +167,14 @@ class GradedProduct:
         self.factorings += 1
 
     def _absorb(self, r: Any, diagonal: np.ndarray, log_d: np.ndarray, right: Any) -> Any:
-        """U T, or U for T = 1, with R diag(d) = diag(r_ii d_i) U: a few rows at a time, what vanishes left out."""
-        arrays, rows = self._arrays, self._log_d
-        xp, span = arrays.xp, _SPAN[arrays.dtype]
-        blocks, start = [], 0
-        while start < rows.size:
-            low = np.flatnonzero(rows[start + 1 : start + _ROWS] < rows[start] - span)
-            stop = start + 1 + int(low[0]) if low.size else min(start + _ROWS, rows.size)
-            with np.errstate(under="ignore"):
-                across = np.exp(log_d[start:] - rows[start])
-                down = np.exp(rows[start] - rows[start:stop]) * np.sign(diagonal[start:stop])
-                # The columns first: what they make too small for the range is nothing beside the diagonal.
-                block = r[start:stop, start:] * arrays.array(across)[None, :] * arrays.array(down)[:, None]
-                unit = xp.triu(block)
-                if right is not None:
-                    reach = int(np.flatnonzero(arrays.row_sizes(unit.T) > _NEGLIGIBLE)[-1]) + 1
-                    unit = unit[:, :reach] @ right[start : start + reach, :]
-                elif start:
-                    unit = arrays.joined([arrays.array(np.zeros((stop - start, start))), unit], 1)
-            blocks.append(unit)
-            start = stop
+        """U T, or U for T = 1, with R diag(d) = diag(d′) U: a few rows at a time, what vanishes left out."""
+        arrays = self._arrays
+        if right is None:
+            return unit_matrix(arrays, r, diagonal, log_d)
+        blocks = []
+        for start, _, unit in unit_rows(arrays, r, diagonal, log_d):
+            reach = int(np.flatnonzero(arrays.row_sizes(unit.T) > _NEGLIGIBLE)[-1]) + 1
+            blocks.append(unit[:, :reach] @ right[start : start + reach, :])
         return arrays.joined(blocks, 0)
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+from .units import unit_matrix
+
+if TYPE_CHECKING:
+    from .arrays import Arrays
 
 _PLAIN = 8.0  # nats of d that a plain SVD may span: e^8 eps = 7e-13 relative on the smallest
 _STEPS = 5  # of the QR iteration; 3 leave an error of 1e-13, 4 of 1e-14 (N = 400, against one-sided Jacobi)
@@ -10,8 +17,13 @@ _CORE = 5.0  # nats of d whose singular values are taken from one window
 _MARGIN = 5.5  # nats of overlap on either side: the coupling left out is below exp(−2 · 5 · 5.5) = 1e-24
 
 
-def graded_log_singular_values(log_d: np.ndarray, right: np.ndarray) -> np.ndarray:
+def graded_log_singular_values(log_d: np.ndarray, arrays: Arrays, right: Any) -> np.ndarray:
     """Logarithms of the singular values of diag(exp log_d) T, descending, for T of full row rank, (k, n), n ≥ k.
+
+    Parameters
+    ----------
+    log_d : (k,).
+    arrays, right : T and what to compute with, in doubles.
 
     Steps of the QR iteration push the coupling of rows i and j down by (d_j/d_i)² each, and keep every singular value
     to relative accuracy, for they work on T and on ratios of d. After five of them rows that are 5 nats apart no longer
@@ -24,35 +36,33 @@ def graded_log_singular_values(log_d: np.ndarray, right: np.ndarray) -> np.ndarr
     decomposition; Demmel et al., Linear Algebra Appl. 299 (1999), 21–80: what a graded decomposition determines.
     """
     if np.ptp(log_d) <= _PLAIN:
-        return _plain(log_d, right)
+        return _plain(arrays, log_d, right)
     for _ in range(_STEPS):
         order = np.argsort(-log_d, kind="stable")
-        log_d, right = _step(log_d[order], right[order])
+        log_d, right = _step(arrays, log_d[order], arrays.gather(right, order))
     order = np.argsort(-log_d, kind="stable")
-    log_d, right = log_d[order], right[np.ix_(order, order)]
+    log_d, right = log_d[order], arrays.gather(arrays.gather(right, order), order, 1)
     found, start = np.empty(log_d.size), 0
     while start < log_d.size:
         stop = int(np.searchsorted(-log_d, -log_d[start] + _CORE, side="right"))
         low = int(np.searchsorted(-log_d, -log_d[start] - _MARGIN))
         high = int(np.searchsorted(-log_d, -log_d[stop - 1] + _MARGIN, side="right"))
-        window = _plain(log_d[low:high], right[low:high, low:high])
+        window = _plain(arrays, log_d[low:high], right[low:high, low:high])
         found[start:stop] = window[start - low : stop - low]
         start = stop
     return found
 
 
-def _step(log_d: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _step(arrays: Arrays, log_d: np.ndarray, right: Any) -> tuple[np.ndarray, Any]:
     """One step of the QR iteration: diag(d) T has the singular values of diag(d′) U, U unit triangular, Tᵀ = Q R."""
-    r = np.linalg.qr(right.T, mode="r")
-    diagonal = np.diagonal(r)
-    rows = log_d + np.log(np.abs(diagonal))
+    r = arrays.triangle(right.T)
+    diagonal = arrays.diagonal(r)
     # T = Rᵀ Qᵀ: diag(d) Rᵀ is lower triangular, and R diag(d), its transpose, has the same singular values.
-    with np.errstate(under="ignore"):
-        return rows, np.triu(r) / diagonal[:, None] * np.exp(np.triu(log_d - log_d[:, None]))
+    return log_d + np.log(np.abs(diagonal)), unit_matrix(arrays, r, diagonal, log_d)
 
 
-def _plain(log_d: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _plain(arrays: Arrays, log_d: np.ndarray, right: Any) -> np.ndarray:
     """Singular values of diag(d) T by a plain SVD, the largest d scaled to 1."""
     top = float(np.max(log_d))
     with np.errstate(divide="ignore"):
-        return top + np.log(np.linalg.svd(np.exp(log_d - top)[:, None] * right, compute_uv=False))
+        return top + np.log(arrays.singular_values(right * arrays.array(np.exp(log_d - top))[:, None]))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from .law import Law
+from .laws.arcsine import Arcsine, ArcsineFromZero
 from .laws.atomic import constant, point
 from .laws.dirac import Dirac
 from .laws.marchenko_pastur import MarchenkoPastur
@@ -55,6 +56,7 @@ def free_product(*laws: Law) -> Law:
         if isinstance(law, Product):
             stack += [law.other, law.positive]
         else:
+            law = _by_s(law)
             (known if isinstance(law, PositiveLaw) else others).append(law)
     if not known and not others:
         raise ValueError("`free_product()`: at least one law is needed; the neutral one is `Dirac(1)`.")
@@ -102,6 +104,7 @@ def free_power(law: Law, exponent: Number) -> Law:
     Voiculescu, J. Operator Theory 18 (1987), 223-235; exponents that are not whole: Belinschi and Bercovici, Int.
     Math. Res. Not. (2005), 65-101.
     """
+    law = _by_s(law)
     if isinstance(law, PositiveLaw) or not isinstance(law, Law):
         return FreePower(law, exponent)
     if isinstance(law, DeepLimit) and math.isfinite(exponent) and exponent >= 1:
@@ -233,6 +236,11 @@ def free_poisson(rate: Number, jump: Number = 1) -> Law:
     size = abs(exactly(jump))
     law = MarchenkoPastur(1 / exactly(rate), exactly(rate) * size)
     return law if jump > 0 else affine(law, -1)
+
+
+def _by_s(law: Law) -> Law:
+    """The law as one known by its S-transform, where it has such a form beside its own."""
+    return ArcsineFromZero(law.high) if isinstance(law, Arcsine) and law.low == 0 else law
 
 
 def _laws(name: str, laws: Sequence[Law]) -> list[Law]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial, reduce
+from typing import TYPE_CHECKING, Any, cast
 
+from .laws import Dirac, Discrete
+from .line.atoms import AtomsCurve
 from .line.marks import hull_of_power, marks_of_power, multiplied
 from .line.numbers import Number, exactly
 from .line.series import moments_from_s, moments_of_power, s_from_moments
 from .master import Factor
 from .positive_law import PositiveLaw
+from .series import log_scaled_moments
 
 if TYPE_CHECKING:
     from .exact.power_series import Ring
+    from .law import Law
     from .spectrum import Spectrum
 
 # Products of atoms are looked at where they are no more than this.
@@ -108,6 +112,29 @@ class FreeProduct(_OfFactors):
     def factors(self, level: int = 0) -> tuple[Factor, ...]:
         """Those of all factors."""
         return tuple(factor for law in self.laws for factor in law.factors(level))
+
+    def _otherwise(self) -> tuple[Spectrum, float]:
+        """Of atoms and projections as their product: an edge may lie where a subordination point is infinite."""
+        from .line.assembly import spectrum_of
+        from .line.products import Product
+
+        points = [law for law in self.laws if isinstance(law, Dirac)]
+        parts: list[Any] = [law for law in self.laws if not isinstance(law, Dirac)]
+        if len(parts) < 2 or not all(isinstance(law, AtomsCurve) for law in parts):
+            return super()._otherwise()
+        # Projections last.
+        first, *rest = sorted(parts, key=lambda law: any(place == 0 for place in law.locations))
+        scale = math.prod(exactly(law.location) for law in points)
+        curve: Law = Discrete([scale * exactly(x) for x in first.locations], first.masses) if points else first
+        for law in rest:
+            curve = Product(curve, law)
+        found = spectrum_of(curve, logarithmic=True)
+        law = replace(
+            cast("Spectrum", found.spectrum),
+            log_scaled_moments=partial(log_scaled_moments, self.equation),
+            log_mean=self.log_mean,
+        )
+        return law, found.residual
 
 
 @dataclass(frozen=True)

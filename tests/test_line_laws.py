@@ -134,6 +134,42 @@ def test_two_coins_make_an_arcsine_law() -> None:
     assert spectrum.atoms == ()
 
 
+@pytest.mark.parametrize("text", ["discrete([2, 1]) * bernoulli(1/10)", "compress(discrete([2, 1]), 1/10)"])
+def test_an_edge_at_which_a_subordination_function_is_zero(text: str) -> None:
+    """1 + Q seen from a projection of rank 1/10, Q of rank 1/2: at 1.2 and 1.8 the point ω of 1 + Q is 0 and 3.
+
+    Two projections of ranks p ≤ q ≤ 1 − p: √((λ_+ − x)(x − λ_−))/(2πx(1 − x)), λ_± = p + q − 2pq ± √(4pq(1 − p)(1 −
+    q)): Voiculescu, Dykema, Nica (1992), Example 3.6.7.
+    """
+    spectrum = law_of(text).spectrum()
+    share = 0.1 if "*" in text else 1.0
+    assert spectrum.bulks == (pytest.approx((1.2, 1.8), rel=1e-12),)
+    x = np.array([1.21, 1.5, 1.7, 1.7999])
+    q = x - 1.0
+    expected = np.sqrt((0.8 - q) * (q - 0.2)) / (2.0 * np.pi * q * (1.0 - q)) / 0.1
+    assert spectrum.pdf(x) == pytest.approx(share * expected, rel=1e-10)
+    assert float(spectrum.cdf(0.5)) == pytest.approx(1.0 - share, abs=1e-14)
+
+
+def test_an_edge_at_infinity_of_a_scaled_law() -> None:
+    low, high = law_of("1.21 * discrete([3, 1]) * bernoulli(0.2)").spectrum().bulks[0]
+    # 1 + 2Q, ranks 1/2 and 1/5: q = 1/2 ± 2/5
+    assert (low, high) == pytest.approx((1.21 * 1.2, 1.21 * 2.8), rel=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [2, Fraction(7, 2), 5])
+def test_powers_of_an_arcsine_law_from_zero(exponent: Fraction) -> None:
+    """S = ((2 + w)/(1 + w))^t: λ = (1 + w)^{t+1}/(w (2 + w)^t) is least at w = 2/(t − 1), and that is λ_max."""
+    spectrum = law_of(f"arcsine(0, 1)^({exponent})").spectrum()
+    t = float(exponent)
+    w = 2.0 / (t - 1.0)
+    assert spectrum.support() == (0.0, pytest.approx((1.0 + w) ** (t + 1.0) / (w * (2.0 + w) ** t), rel=1e-13))
+    # m_2/m_1² = 1 + t Var/mean², of arcsine 1/2
+    assert spectrum.moment(2) / spectrum.moment(1) ** 2 == pytest.approx(1.0 + t / 2.0, rel=1e-12)
+    x, weights = spectrum.quadrature()
+    assert x**2 @ weights == pytest.approx(spectrum.moment(2), rel=1e-12)
+
+
 @pytest.mark.parametrize("count", [Fraction(3, 2), 3, 7])
 def test_many_coins_make_the_law_of_kesten(count: Fraction) -> None:
     # Kesten, Trans. Amer. Math. Soc. 92 (1959): n √(4(n − 1) − x²)/(2π(n² − x²)), atoms 1 − n/2 at ±n for n < 2.

@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectra.exact import chain
-from spectra.exact.power_series import PlainSeries, Ring, balls, complex_balls, mp_numbers, polynomials, rationals
+from spectra.exact.power_series import (
+    PlainSeries,
+    Ring,
+    balls,
+    complex_balls,
+    mp_numbers,
+    polynomials,
+    rational_functions,
+    rationals,
+)
 
 ORDER = 7
 RINGS = {"rationals": rationals, "balls": balls, "complex balls": complex_balls, "mpmath": mp_numbers}
@@ -118,3 +127,74 @@ def test_known_chains() -> None:
 
 def test_plain_series_take_python_integers() -> None:
     assert PlainSeries([2, 1, 0]).inverse().coefficients == [Fraction(1, 2), Fraction(-1, 4), Fraction(1, 8)]
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_every_conversion_over_every_ring(name: str) -> None:
+    """Marchenko-Pastur of ratio 1/2: m_k by Narayana numbers, κ_k = 2^{1−k}, S = 1/(1 + w/2)."""
+    ring = RINGS[name]()
+    moments = [Fraction(1), Fraction(3, 2), Fraction(11, 4), Fraction(45, 8), Fraction(197, 16)]
+    cumulants, s = [Fraction(1, 2**k) for k in range(5)], [Fraction(-1, 2) ** k for k in range(5)]
+    psi = chain.psi_from_moments(ring, moments)
+    found = chain.s_from_chi(chain.chi_from_psi(psi))
+    assert is_like(found.coefficients, s)
+    # log 1/(1 + w/2)
+    logarithm = chain.log_s_from_s(found)
+    assert is_like(logarithm.coefficients, [Fraction(0), *(Fraction((-1) ** k, k * 2**k) for k in range(1, 5))])
+    assert is_like(chain.s_from_log_s(logarithm, ring.number(1)).coefficients, s)
+    assert is_like(chain.cumulants_from_r(chain.r_from_s(found)), cumulants)
+    assert is_like(chain.s_from_r(chain.r_from_cumulants(ring, cumulants)).coefficients, s)
+    assert is_like(chain.moments_from_psi(chain.psi_from_chi(chain.chi_from_s(found))), moments)
+    assert is_like(chain.cumulants_from_moments(ring, moments), cumulants)
+    assert is_like(chain.moments_from_cumulants(ring, cumulants), moments)
+    # XᵀX/n beside XXᵀ/n, n×n beside n/2×n/2: the moments are half of these, S(w) = 2 (1 + w) S(2w)/(1 + 2w) = 2.
+    w = ring.variable(5)
+    wide = found.at_multiple(ring.number(2)) * (w + ring.number(1)) * 2 / (w * 2 + ring.number(1))
+    assert is_like(chain.moments_from_psi(chain.psi_from_chi(chain.chi_from_s(wide))), [m / 2 for m in moments])
+
+
+def test_symbols_may_be_divided_by() -> None:
+    """Fact sheet §0: with S = a + bw + cw², m_1 = 1/a, m_2 = 1/a² − b/a³, m_3 = 1/a³ − 3b/a⁴ + (2b² − ac)/a⁵."""
+    ring, (a, b, c) = rational_functions(["a", "b", "c"])
+    s = ring.series([a, b, c])
+    moments = chain.moments_from_psi(chain.psi_from_chi(chain.chi_from_s(s)))
+    third = 1 / a**3 - 3 * b / a**4 + (2 * b * b - a * c) / a**5
+    assert moments == [1 / a, 1 / a**2 - b / a**3, third]
+    assert chain.s_from_chi(chain.chi_from_psi(chain.psi_from_moments(ring, moments))).coefficients == [a, b, c]
+    assert chain.s_from_log_s(chain.log_s_from_s(s), 1 / a).coefficients == [a, b, c]
+    # κ_2 of any law: m_2 − m_1²
+    assert chain.cumulants_from_moments(ring, [a, b]) == [a, b - a * a]
+
+
+@pytest.mark.parametrize("name", [*RINGS, "integers", "polynomials"])
+def test_what_a_series_cannot_do_is_said(name: str) -> None:
+    rings = RINGS | {"integers": lambda: Ring(int, PlainSeries), "polynomials": lambda: polynomials(["a"])[0]}
+    ring = rings[name]()
+    zero, two = ring.number(0), ring.number(2)
+    even, shifted = ring.series([zero, zero, two]), ring.series([two, two, two])
+    with pytest.raises(ValueError, match="mean of a law with an S-transform must have an inverse, and 0"):
+        chain.chi_from_psi(even)
+    with pytest.raises(ValueError, match="mean of a law with an S-transform"):
+        chain.s_from_r(even)
+    for operation, series in (("log", shifted), ("exp", shifted), ("revert", shifted)):
+        with pytest.raises(ValueError, match=f"`{operation}`: the series must begin with"):
+            getattr(series, operation)()
+    with pytest.raises(ValueError, match="`compose`"):
+        even.compose(shifted)
+    for refused in (even.revert, even.inverse):
+        with pytest.raises(ValueError, match="must have an inverse"):
+            refused()
+
+
+def test_a_symbol_has_no_inverse_among_polynomials() -> None:
+    ring, (a,) = polynomials(["a"])
+    with pytest.raises(ValueError, match="must have an inverse, and a has none"):
+        chain.chi_from_psi(chain.psi_from_moments(ring, [a, a * a]))
+    # Free cumulants need none.
+    assert chain.cumulants_from_moments(ring, [a, a * a]) == [a, a * 0]
+
+
+def test_integers_stay_exact() -> None:
+    s = chain.log_s_from_s(PlainSeries([2, 1]))
+    assert s.coefficients == [0, Fraction(1, 2)]
+    assert chain.s_from_log_s(s, Fraction(1, 2)).coefficients == [2, 1]

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from flint import acb, arb
 
 from ..errors import ConvergenceError
-from .ball_equation import BallEquation
+from .ball_equation import BallEquation, BallFactor
+from .budget import OverBudget
 from .enclosures import enclosed_zero
 from .power_series import working_precision
 
@@ -28,13 +29,13 @@ FIRST, STEP, LARGEST = 1e-9, 2.0, 1e12
 CLOSE, CLOSEST, MOST_TRIALS = 0.03, 1e-14, 400
 # Relative half width of the interval about the edge on which log u is shown to be concave, and how often it is halved.
 CONCAVE, TRIES = 0.05, 16
-# Boxes of the proof, at most.
-MOST_BOXES = 800
+# Boxes of the proof, at most, and trials for the length of each.
+MOST_BOXES, HALVINGS = 800, 40
 
 
 @dataclass(frozen=True)
 class _Here:
-    """One w with what the bounds need: y_k, E X_k and Var X_k."""
+    """One w with what the bounds need: upper bounds of y_k, E X_k there and Var X_k."""
 
     w: arb
     y: tuple[arb, ...]
@@ -42,8 +43,12 @@ class _Here:
     variances: tuple[arb, ...]
 
 
-def enclosed_largest(equation: BallEquation) -> arb:
+def enclosed_largest(equation: BallEquation, guess: tuple[arb, tuple[arb, ...]] | None = None) -> arb:
     """λ_max as a ball.
+
+    Parameters
+    ----------
+    guess : w and y_k near the edge, if something is known of it.
 
     Raises
     ------
@@ -53,13 +58,28 @@ def enclosed_largest(equation: BallEquation) -> arb:
     atom = _atom_on_top(equation)
     if atom is not None:
         return atom
+    if guess is not None:
+        try:
+            return _largest_near(equation, *guess)
+        except OverBudget:
+            raise
+        except ConvergenceError:
+            # It may have been no good.
+            pass
     with working_precision(ROUGH_BITS):
         rough = _beside_edge(equation)
-    inverted = equation.follower(rough.y)
-    w = enclosed_zero(
-        lambda w: equation.slope(w, inverted(w)), lambda w: equation.bend(w, inverted(w)), rough.w, "λ_max"
-    )
+    return _largest_near(equation, rough.w, rough.y)
+
+
+def _largest_near(equation: BallEquation, start: arb, y: tuple[arb, ...]) -> arb:
+    """The critical point near `start`, proven to be the first."""
+    inverted = equation.follower(y)
+    w = enclosed_zero(lambda w: equation.slope(w, inverted(w)), lambda w: equation.bend(w, inverted(w)), start, "λ_max")
     y = inverted(w)
+    for f, one in zip(equation.factors, y, strict=True):
+        # There ψ increases, and χ is its only inverse.
+        if not (one > 0 and one * f.law.largest < 1):
+            raise ConvergenceError("λ_max: a root that is not the first")
     with working_precision(ROUGH_BITS):
         _prove_first(equation, w, y)
     return (-equation.log_u(w, y)).exp()
@@ -172,31 +192,104 @@ def _beside_edge(equation: BallEquation) -> _Here:
 def _prove_first(equation: BallEquation, w: arb, y: tuple[arb, ...]) -> None:
     """Show that log u increases up to w: concave beside w, and by bounds on boxes before."""
     edge, part = w.mid(), CONCAVE
+    here = _bounds(equation, w.upper(), tuple(one.upper() for one in y))
     for _ in range(TRIES):
         around = edge + arb(0, part * edge)
-        try:
-            wide = tuple(f.law.wide_chi(f.ratio * around, one) for f, one in zip(equation.factors, y, strict=True))
-            if equation.bend(around, wide) < 0:
-                break
-        except ConvergenceError:
-            pass
+        wide = _wide(equation, w, y, here, around)
+        if wide is not None and _is_concave(equation, around, wide):
+            break
         part /= 2
     else:
         raise ConvergenceError("λ_max: log u was not shown to be concave beside its critical point")
-    here = _at(equation, (edge * (1 - part)).mid(), y)
-    boxes, step = 0, arb(2)
-    # From the edge down, in steps that shrink where the bound is not good enough.
-    while True:
-        boxes += 1
-        if boxes > MOST_BOXES:
-            raise ConvergenceError(f"λ_max: not shown to be the first critical point with {MOST_BOXES} boxes")
+    here = _lower(equation, here, around.lower() * (1 + arb(2) ** -32))
+    # From the edge down, as far as every bound reaches.
+    for _ in range(MOST_BOXES):
         if _rises_from_zero(equation, here):
             return
-        below = _moved(equation, here, 1 / step)
-        if _rise(equation, below, here) > 0:
-            here, step = below, 1 + 2 * (step - 1)
-        else:
-            step = 1 + (step - 1) / 3
+        below = _reach_of(equation, here)
+        if below is None:
+            break
+        here = _lower(equation, here, below)
+    raise ConvergenceError(f"λ_max: not shown to be the first critical point with {MOST_BOXES} boxes")
+
+
+def _bounds(equation: BallEquation, w: arb, y: tuple[arb, ...]) -> _Here:
+    """Where y_k ≥ χ_k(ρ_k w): E X_k and Var X_k at y_k, no less than at w."""
+    means, variances = [], []
+    for f, one in zip(equation.factors, y, strict=True):
+        mean = 1 + f.law.psi(acb(one)).real
+        means.append(mean)
+        variances.append(f.law.spread(one, mean))
+    return _Here(w, y, tuple(means), tuple(variances))
+
+
+def _lower(equation: BallEquation, here: _Here, w: arb) -> _Here:
+    """The same at a smaller w."""
+    w = w.mid()
+    moved = (_above(f, f.ratio * w, *rest) for f, *rest in zip(equation.factors, *_parts(here), strict=True))
+    return _bounds(equation, w, tuple(moved))
+
+
+def _parts(here: _Here) -> tuple[tuple[arb, ...], ...]:
+    return here.y, here.means, here.variances
+
+
+def _above(factor: BallFactor, w: arb, y: arb, mean: arb, variance: arb) -> arb:
+    """An upper bound of χ(w), from y, E X and Var X at another point: by a tangent.
+
+    1/ψ(1/s) = s/μ_1 − b − ∫ ν(dt)/(s − t), ν ≥ 0, for it is the reciprocal of a Stieltjes transform: it is concave, and
+    its tangents lie above it.  yψ'(y) = E X(X − 1).
+    """
+    psi = mean - 1
+    # d(1/ψ)/ds = y²ψ'/ψ².
+    rate = y * (variance + mean * psi) / psi**2
+    s = 1 / y + (1 / w - 1 / psi) / rate
+    end = factor.law.largest
+    return (1 / s).upper() if s > end else (1 / end).upper()
+
+
+def _wide(equation: BallEquation, w: arb, y: tuple[arb, ...], here: _Here, around: arb) -> tuple[arb, ...] | None:
+    """Enclosures of all χ_k over an interval about w; None where it reaches beyond what some law does."""
+    found = []
+    for f, middle, *rest in zip(equation.factors, y, *_parts(here), strict=True):
+        high = _above(f, f.ratio * around.upper(), *rest)
+        if not high * f.law.largest < 1:
+            return None
+        # d(1/ψ)/ds ≥ 1/μ_1, its value at infinity.
+        s = 1 / middle + f.law.mean * (1 / (f.ratio * around.lower()) - 1 / (f.ratio * w))
+        found.append((1 / s).lower().union(high))
+    return tuple(found)
+
+
+def _is_concave(equation: BallEquation, around: arb, wide: tuple[arb, ...]) -> bool:
+    try:
+        return bool(equation.bend(around, wide) < 0)
+    except OverBudget:
+        raise
+    except ConvergenceError:
+        return False
+
+
+def _reach_of(equation: BallEquation, here: _Here) -> arb | None:
+    """A w below, down to which the bounds at `here` show that log u increases; None where they show nothing."""
+    step = arb(1) / 2
+    near, far = None, arb(0)
+    # As far as may be, in halves of the logarithm.
+    for _ in range(HALVINGS):
+        trial = (here.w * step).mid()
+        if _rises_down_to(equation, here, trial):
+            near = trial
+            if not far > 0:
+                step = step * step
+                continue
+            break
+        far, step = trial, step.sqrt()
+    return near
+
+
+def _rises_down_to(equation: BallEquation, here: _Here, w: arb) -> bool:
+    """Whether w d log u/dw > 0 from `w` to `here`."""
+    return bool(_rise(equation, _Here(w, (), tuple(1 + f.ratio * w for f in equation.factors), ()), here) > 0)
 
 
 def _rises_from_zero(equation: BallEquation, here: _Here) -> bool:
@@ -212,5 +305,5 @@ def _rises_from_zero(equation: BallEquation, here: _Here) -> bool:
         room = 1 - y * f.law.largest
         if not room > 0:
             return False
-        total -= f.count * y * f.law.moment(2) / (f.law.mean * room**2)
+        total -= f.count * y * f.law.second / (f.law.mean * room**2)
     return bool(total > 0)

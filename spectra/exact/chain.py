@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .power_series import PowerSeries, Ring
+from .power_series import PowerSeries, Ring, inverse_of
 
 
 def psi_from_moments(ring: Ring, moments: Sequence[Any]) -> PowerSeries:
@@ -28,7 +28,13 @@ def moments_from_psi(psi: PowerSeries) -> list[Any]:
 
 
 def chi_from_psi(psi: PowerSeries) -> PowerSeries:
-    """χ = ψ^{−1}."""
+    """χ = ψ^{−1}.
+
+    Raises
+    ------
+    ValueError : the mean is 0, or no unit of the ring.
+    """
+    inverse_of(psi.coefficients[1], "the mean of a law with an S-transform")
     return psi.revert()
 
 
@@ -52,12 +58,14 @@ def chi_from_s(s: PowerSeries) -> PowerSeries:
 
 def log_s_from_s(s: PowerSeries) -> PowerSeries:
     """Log(S/S(0)): the constant 1/S(0) = m_1 stands apart, where a ring has no logarithms."""
-    return (s * (1 / s.coefficients[0])).log()
+    scale = inverse_of(s.coefficients[0], "S(0)")
+    zero, *rest = s.coefficients
+    return s.like([zero * 0 + 1, *(x * scale for x in rest)]).log()
 
 
 def s_from_log_s(log_s: PowerSeries, mean: Any) -> PowerSeries:
     """S = exp(log S)/m_1."""
-    return log_s.exp() * (1 / mean)
+    return log_s.exp() * inverse_of(mean, "the mean of a law with an S-transform")
 
 
 def r_from_s(s: PowerSeries) -> PowerSeries:
@@ -66,7 +74,13 @@ def r_from_s(s: PowerSeries) -> PowerSeries:
 
 
 def s_from_r(r: PowerSeries) -> PowerSeries:
-    """S(w), w S(w) the inverse of g R(g)."""
+    """S(w), w S(w) the inverse of g R(g).
+
+    Raises
+    ------
+    ValueError : κ_1, the mean, is 0 or no unit of the ring.
+    """
+    inverse_of(r.coefficients[0], "the mean of a law with an S-transform")
     return r.times_x().revert().over_x()
 
 

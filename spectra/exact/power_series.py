@@ -15,12 +15,18 @@ from numbers import Rational
 from typing import Any, NamedTuple, TypeVar, cast
 
 Series = TypeVar("Series", bound="PowerSeries")
+# Numbers with rounding may be as far off.
+ROUNDING = 1e-9
 
 
 class PowerSeries(ABC):
     """a_0 + a_1 x + … + a_{n−1} x^{n−1} + O(xⁿ), n = `order`; every operation keeps the smaller order.
 
     Division, `log`, `power` and `revert` divide by a leading coefficient, which must be a unit of the ring.
+
+    Raises
+    ------
+    ValueError : where it is none, or the constant is not what the operation needs.
     """
 
     order: int
@@ -43,24 +49,46 @@ class PowerSeries(ABC):
         """Product with a series, or with an element of the ring or a fraction."""
 
     @abstractmethod
+    def _inverse(self: Series) -> Series: ...
+
+    @abstractmethod
+    def _log(self: Series) -> Series: ...
+
+    @abstractmethod
+    def _exp(self: Series) -> Series: ...
+
+    @abstractmethod
+    def _compose(self: Series, inner: Series) -> Series: ...
+
+    @abstractmethod
+    def _revert(self: Series) -> Series: ...
+
     def inverse(self: Series) -> Series:
         """1/a, a_0 a unit."""
+        inverse_of(self.coefficients[0], "the constant of a series that is divided by")
+        return self._inverse()
 
-    @abstractmethod
     def log(self: Series) -> Series:
         """Log a, a_0 = 1."""
+        _expect(self, 1, "log")
+        return self._log()
 
-    @abstractmethod
     def exp(self: Series) -> Series:
         """Exp a, a_0 = 0."""
+        _expect(self, 0, "exp")
+        return self._exp()
 
-    @abstractmethod
     def compose(self: Series, inner: Series) -> Series:
         """a(b(x)), b_0 = 0."""
+        _expect(inner, 0, "compose")
+        return self._compose(inner)
 
-    @abstractmethod
     def revert(self: Series) -> Series:
         """The series b with a(b(x)) = x; a_0 = 0, a_1 a unit."""
+        _expect(self, 0, "revert")
+        if self.order > 1:
+            inverse_of(self.coefficients[1], "the coefficient of x in a series that is inverted")
+        return self._revert()
 
     def __neg__(self: Series) -> Series:
         return self * -1
@@ -123,16 +151,14 @@ class PlainSeries(PowerSeries):
         n = min(self.order, other.order)
         return PlainSeries([_dot(self._a[: k + 1], other._a[k::-1]) for k in range(n)])
 
-    def inverse(self) -> PlainSeries:
-        """1/a, a_0 a unit."""
-        first = _inverted(self._a[0])
+    def _inverse(self) -> PlainSeries:
+        first = inverse_of(self._a[0])
         result = [first]
         for k in range(1, self.order):
             result.append(-_dot(self._a[1 : k + 1], result[::-1]) * first)
         return PlainSeries(result)
 
-    def log(self) -> PlainSeries:
-        """Logarithm, a_0 = 1."""
+    def _log(self) -> PlainSeries:
         # k l_k = k a_k − Σ_{j<k} j l_j a_{k−j}
         zero = self._a[0] * 0
         weighted = [zero]
@@ -140,8 +166,7 @@ class PlainSeries(PowerSeries):
             weighted.append(self._a[k] * k - _dot(weighted, self._a[k:0:-1]))
         return PlainSeries([zero, *(_over(x, k) for k, x in enumerate(weighted[1:], 1))])
 
-    def exp(self) -> PlainSeries:
-        """Exponential, a_0 = 0."""
+    def _exp(self) -> PlainSeries:
         # k e_k = Σ j a_j e_{k−j}
         result = [self._a[0] * 0 + 1]
         weighted = [a * k for k, a in enumerate(self._a)]
@@ -149,8 +174,7 @@ class PlainSeries(PowerSeries):
             result.append(_over(_dot(weighted[1 : k + 1], result[::-1]), k))
         return PlainSeries(result)
 
-    def compose(self, inner: PlainSeries) -> PlainSeries:
-        """a(b(x)), b_0 = 0."""
+    def _compose(self, inner: PlainSeries) -> PlainSeries:
         n = min(self.order, inner.order)
         inner = PlainSeries(inner._a[:n])
         result = PlainSeries([self._a[n - 1], *[self._a[0] * 0] * (n - 1)])
@@ -158,8 +182,7 @@ class PlainSeries(PowerSeries):
             result = result * inner + a
         return result
 
-    def revert(self) -> PlainSeries:
-        """The series b with a(b(x)) = x."""
+    def _revert(self) -> PlainSeries:
         # Lagrange: b_k = (1/k) [x^{k−1}] (x/a)^k
         quotient = self.over_x().inverse()
         result, power = [self._a[0] * 0], quotient
@@ -214,27 +237,22 @@ class FlintSeries(PowerSeries):
         number = _flint(other)
         return self._do(lambda a: a * number)
 
-    def inverse(self) -> FlintSeries:
-        """1/a, a_0 a unit."""
+    def _inverse(self) -> FlintSeries:
         return self._do(lambda a: a.inv())
 
-    def log(self) -> FlintSeries:
-        """Logarithm, a_0 = 1."""
+    def _log(self) -> FlintSeries:
         return self._do(lambda a: a.log())
 
-    def exp(self) -> FlintSeries:
-        """Exponential, a_0 = 0."""
+    def _exp(self) -> FlintSeries:
         return self._do(lambda a: a.exp())
 
-    def compose(self, inner: FlintSeries) -> FlintSeries:
-        """a(b(x)), b_0 = 0."""
+    def _compose(self, inner: FlintSeries) -> FlintSeries:
         if all(b == 0 for b in inner.coefficients):
             # FLINT refuses it.
             return self.like([self.coefficients[0], *[self._zero] * (min(self.order, inner.order) - 1)])
         return self._do(lambda a, b: a(b), inner)
 
-    def revert(self) -> FlintSeries:
-        """The series b with a(b(x)) = x."""
+    def _revert(self) -> FlintSeries:
         scale = self._scale()
         if scale is None:
             return self._do(lambda a: a.reversion())
@@ -333,6 +351,19 @@ def mp_numbers() -> Ring:
     return Ring(number, PlainSeries)
 
 
+def rational_functions(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
+    """Quotients of polynomials with rational coefficients in these symbols, and the symbols, which may be a mean."""
+    from sympy import QQ
+    from sympy.polys.fields import field
+
+    quotients, *symbols = field(list(names), QQ)
+
+    def number(x: Any) -> Any:
+        return quotients(QQ(*Fraction(x).as_integer_ratio())) if isinstance(x, (int, Fraction)) else x
+
+    return Ring(number, PlainSeries), tuple(symbols)
+
+
 def polynomials(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
     """Polynomials with rational coefficients in these symbols, `flint.fmpq_mpoly`, and the symbols."""
     from flint import fmpq, fmpq_mpoly_ctx
@@ -387,5 +418,29 @@ def _over(x: Any, k: int) -> Any:
     return x / k if not isinstance(x, int) else Fraction(x, k)
 
 
-def _inverted(x: Any) -> Any:
-    return Fraction(1, x) if isinstance(x, int) else 1 / x
+def inverse_of(x: Any, what: str = "a number that is divided by") -> Any:
+    """1/x.
+
+    Raises
+    ------
+    ValueError : x is no unit of its ring; `what` it is.
+    """
+    from flint.utils.flint_exceptions import DomainError
+
+    try:
+        # (A ball that holds 0 is left to more bits.)
+        if not x == 0:  # noqa: SIM201
+            return Fraction(1, x) if isinstance(x, int) else 1 / x
+    except DomainError:
+        # Of a polynomial.
+        pass
+    raise ValueError(f"{what} must have an inverse, and {x} has none.")
+
+
+def _expect(series: PowerSeries, constant: int, operation: str) -> None:
+    """Refuse a constant that is another number."""
+    x = series.coefficients[0] if series.order else constant
+    inexact = isinstance(x, (float, complex)) or hasattr(x, "_mpf_") or hasattr(x, "_mpc_")
+    near = (hasattr(x, "contains") and x.contains(constant)) or (inexact and abs(x - constant) < ROUNDING)
+    if not (x == constant or near):
+        raise ValueError(f"`{operation}`: the series must begin with {constant}, not with {x}.")

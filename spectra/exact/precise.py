@@ -91,9 +91,29 @@ class PreciseNetwork:
     def _largest(self) -> arb:
         def enclosed(_: BallField, equation: BallEquation) -> arb:
             one = pushed(equation)
-            return enclosed_largest(equation) if one is None or one.law.atoms is not None else one.largest()
+            if one is not None and one.law.atoms is None:
+                return one.largest()
+            return enclosed_largest(equation, self._top_edge(equation))
 
         return self._narrow(enclosed, lambda found: [found])
+
+    def _top_edge(self, equation: BallEquation) -> tuple[arb, tuple[arb, ...]] | None:
+        """W and y_k at λ_max to a few digits, from the engine in doubles; None where it has no critical point."""
+        try:
+            arcs = self._arcs
+        except ConvergenceError:
+            return None
+        edges = [edge for arc in arcs for edge in (arc.first, arc.last) if edge is not None]
+        top = min(edges, key=lambda edge: edge.log_u, default=None)
+        return self._of_edge(equation, top) if top is not None and top.exponent == SQUARE_ROOT else None
+
+    @cached_property
+    def _arcs(self) -> tuple[Any, ...]:
+        return () if self._engine.single_factor is not None else tuple(survey(self._engine).arcs)
+
+    def _of_edge(self, equation: BallEquation, edge: Edge) -> tuple[arb, tuple[arb, ...]]:
+        w, y = _in_balls(self._engine, equation, np.array([edge.zeta]), edge.v.reshape(-1, 1))
+        return arb(w.real), tuple(arb(one.real) for one in y)
 
     def edges(self) -> list[tuple[float, arb | None]]:
         """Ends of bulks at square-root edges: λ in doubles, and to all digits, None where that was not had.
@@ -101,17 +121,14 @@ class PreciseNetwork:
         Each is a ball that holds a critical point of log u, the one that the engine in doubles has found to be an edge.
         """
         found: list[tuple[float, arb | None]] = []
-        if self._engine.single_factor is not None:
-            # Its bulks end where φ'² does.
-            return found
-        for arc in survey(self._engine).arcs:
+        # (Those of a single law end where φ'² does.)
+        for arc in self._arcs:
             for edge in (arc.first, arc.last):
                 if edge is None or edge.exponent != SQUARE_ROOT:
                     continue
 
                 def enclosed(_: BallField, equation: BallEquation, edge: Edge = edge) -> arb:
-                    w, y = _in_balls(self._engine, equation, np.array([edge.zeta]), edge.v.reshape(-1, 1))
-                    return enclosed_edge(equation, arb(w.real), tuple(arb(one.real) for one in y))
+                    return enclosed_edge(equation, *self._of_edge(equation, edge))
 
                 try:
                     ball = self._narrow(enclosed, lambda ball: [ball])

@@ -74,6 +74,11 @@ class SlopeBalls:
         """E φ'²."""
         return self.moment(1)
 
+    @cached_property
+    def second(self) -> arb:
+        """E φ'⁴."""
+        return self.moment(2)
+
     def moment(self, k: int) -> arb:
         """E φ'^{2k}; in closed form where there is one."""
         if self.atoms is None and closed_form(self.activation) is not None:
@@ -121,11 +126,6 @@ class SlopeBalls:
             # d(1/ψ)/ds = ψ'/(sψ)².
             s = (s - (1 / psi - 1 / w) * (s * psi) ** 2 / rate).mid().max(((s + least) / 2).mid())
         return 1 / s
-
-    def wide_chi(self, w: arb, y: arb) -> arb:
-        """χ over an interval of w, y inside: between its values at both ends, for it increases."""
-        ends = [self.chi(x, self.real_chi_near(x, y)) for x in (w.lower(), w.upper())]
-        return ends[0].union(ends[1])
 
     def _reach(self, y: acb) -> arb:
         """An upper bound of t/|1 − yt| over the t of the law."""

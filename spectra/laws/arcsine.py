@@ -1,4 +1,4 @@
-"""The arcsine law: G(z) = 1/√((z − a)(z − b)), the sum of two free coins."""
+"""The arcsine law: G(z) = 1/√((z − a)(z − b)), the sum of two free coins; from 0 on S(w) = (2 + w)/(b (1 + w))."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .._types import Array
 from ..line.law import LineLaw
 from ..line.numbers import Number, exactly
 from ..line.trace import Trace, leaf
+from ..positive_law import PositiveLaw
 
 if TYPE_CHECKING:
     from ..exact.power_series import Ring
@@ -82,3 +83,45 @@ class Arcsine(LineLaw):
             ring.number(sum((math.comb(k, j) * c ** (k - j) * r**j * even[j] for j in even if j <= k), Fraction(0)))
             for k in range(1, order + 1)
         ]
+
+
+@dataclass(frozen=True)
+class ArcsineFromZero(PositiveLaw):
+    """The arcsine law on [0, b] by its S-transform, for ⊠ and its powers: S(w) = (2 + w)/(b (1 + w)).
+
+    1 + ψ(u) = 1/√(1 − bu), so that b χ(w) = 1 − (1 + w)^{−2} = w (2 + w)/(1 + w)².
+
+    Parameters
+    ----------
+    high : b > 0.
+    """
+
+    high: Number
+
+    @property
+    def mean(self) -> float:
+        """Half of b."""
+        return 0.5 * float(self.high)
+
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """(1 + w/2)/(1 + w)."""
+        return ((0.5, 1.0), (1.0, -1.0))
+
+    @property
+    def hull(self) -> tuple[float, float]:
+        """[0, b]."""
+        return 0.0, float(self.high)
+
+    @property
+    def marks(self) -> tuple[tuple[float, float], ...]:
+        """Both ends, where the density is unbounded."""
+        return Arcsine(0, self.high).marks
+
+    def moment_list(self, ring: Ring, order: int) -> list[Any]:
+        """Those of the arcsine law."""
+        return Arcsine(0, self.high).moment_list(ring, order)
+
+    @property
+    def is_rational(self) -> bool:
+        """Always."""
+        return True

@@ -164,8 +164,10 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     for power in EXPONENTS:
         if abs(slope - power) < FITS:
             return power
+    if not np.isfinite(slope):
+        raise ConvergenceError(f"what the density is like beside {edge.place:.6g}, an end of a bulk, was not found")
     raise ConvergenceError(
-        f"at {edge.place} the density goes like the distance to the power {slope:.3f}; other powers than ±1/2 are "
+        f"at {edge.place:.6g} the density goes like the distance to the power {slope:.3f}; other powers than ±1/2 are "
         "resolved only where a law on [0, ∞) ends at 0"
     )
 

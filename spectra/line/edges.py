@@ -19,6 +19,8 @@ MOST_ROUNDS, PARTS, MARKED = 20, 8, 1e-6
 FAINT = 1e-10
 # Steps of the difference that gives the slope of a determinant, relative.
 DIFFERENCE = 1e-6
+# An unknown may be 0 at the edge: below this share of where it began steps are measured by that.
+SMALL = 0.1
 EDGE_STEPS = 25
 # How far beside a mark, in widths of the law, it may be rounding that a point is in, or not.
 BLURRED = 1e-9
@@ -160,13 +162,14 @@ def critical_points(law: Law, t: Array) -> Array:
     """
     t = t.astype(float)
     n, m = t.shape
+    least = np.maximum(SMALL * np.abs(t), 1e-300)
     places = np.full(m, np.nan)
     active = np.arange(m)
     shifts = np.concatenate([np.zeros((1, n)), np.eye(n), -np.eye(n)]).T
     with np.errstate(all="ignore"):
         for _ in range(EDGE_STEPS):
             here = t[:, active]
-            scale = np.maximum(np.abs(here), 1e-300)
+            scale = np.maximum(np.abs(here), least[:, active])
             h = DIFFERENCE * scale
             around = here[:, None] + shifts[:, :, None] * h[:, None]
             trace = law.trace(around.reshape(n, -1).astype(complex))

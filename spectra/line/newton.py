@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._types import Array
+from ..effort import spend
 from ..errors import ConvergenceError
 from ..law import Law
 from .trace import Trace
@@ -38,6 +39,8 @@ RAY_STEPS, RAY_STEP, SHORTEST_STEP, STRAYED, STILL = 4000, 0.3, 1e-6, 0.1, 1e-4
 RISEN = 1e-12
 # This close to the axis, in widths, the axis itself is tried.
 NEAR = 0.05
+# What a step costs, in terms of sums: for every one, and for every unknown of a point.
+STEP_COST, POINT_COST = 50_000, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,7 @@ def solve(
     before, arrived = np.full(active.size, np.inf), np.zeros(active.size, bool)
     with np.errstate(all="ignore"):
         for _ in range(max_steps):
+            spend(STEP_COST + POINT_COST * t.shape[0] * active.size)
             trace = law.trace(t[:, active])
             value, slope = of(trace)
             misses, residual = _misses(trace, value, goal[active], on_z=on_z)

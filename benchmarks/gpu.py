@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from spectra import Network, sample
-from spectra.sampling.arrays import StandardArrays
 from spectra.sampling.forward import forward_pass, resolved_layers
 from spectra.sampling.graded import GradedProduct
 from spectra.sampling.parallel import cores
+from spectra.sampling.standard import StandardArrays
 
 TYPES = {"float64": np.float64, "float32": np.float32}
 CASES = [(n, depth) for n in (500, 1000, 2000, 4000) for depth in (8, 32)]

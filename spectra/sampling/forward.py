@@ -85,7 +85,7 @@ def forward_pass(
         x, h, left = architecture.give(spec, x, image)
         refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
-            q = float(np.mean(h**2) * np.exp(2 * log_scale))
+            q = float(h @ h / h.size * np.exp(2 * log_scale))
         skip = architecture.skip(spec)
         yield LayerPass(weights, left, right, skip, q, mean_square(sigma_w, left, right, skip))
         size = float(np.max(np.abs(x)))
@@ -95,14 +95,14 @@ def forward_pass(
 
 def refuse_overflow(layer: int, *vectors: np.ndarray | None) -> None:
     """Raise `ConvergenceError` where something a layer gave is not finite."""
-    if not all(vector is None or np.all(np.isfinite(vector)) for vector in vectors):
+    if not all(vector is None or np.isfinite(vector).all() for vector in vectors):
         raise ConvergenceError(f"`sample(...)`: the forward pass overflows at layer {layer}; lower `sigma_w`.")
 
 
 def mean_square(sigma_w: float, left: np.ndarray, right: np.ndarray | None, skip: float) -> float:
     """χ of one layer with these slopes: the mean of |J_l v|²/|v|² over its weights and over v."""
-    before = 1.0 if right is None else float(np.mean(right**2))
-    return skip**2 + sigma_w**2 * float(np.mean(left**2)) * before
+    before = 1.0 if right is None else float(right @ right / right.size)
+    return skip**2 + sigma_w**2 * float(left @ left / left.size) * before
 
 
 def is_homogeneous(spec: LayerSpec) -> bool:

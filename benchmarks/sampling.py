@@ -100,10 +100,10 @@ class Counting(HostArrays):
         self.counts = dict.fromkeys(("product", "qr", "form q", "apply q", "triangular"), 0)
         self.last: Counter[tuple[str, tuple[int, ...], str]] = Counter()  # of the last step: name, shape, precision
 
-    def weights(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
+    def drawn(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
         """Count the factorisation of a Haar matrix."""
         self.counts["qr"] += kind == "orthogonal"
-        return super().weights(kind, n_out, n_in, sigma_w, rng)
+        return super().drawn(kind, n_out, n_in, sigma_w, rng)
 
     def product(self, weights: Any, rows: Any, columns: Any, left: Any) -> Any:
         """Count it by its kind."""

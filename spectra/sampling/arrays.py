@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
         xp: Any
         dtype: type
+        rows: int  # of a triangular product made at once
+        far: bool  # numpy may draw the next matrices while these work
 
-        def weights(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
-            """Draw W."""
+        def drawn(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
+            """What numpy draws for W."""
+            ...
+
+        def weights(self, drawn: Any) -> Any:
+            """W from it."""
             ...
 
         def array(self, values: np.ndarray) -> Any:
@@ -91,7 +97,6 @@ if TYPE_CHECKING:
             ...
 
 
-ROWS = 128  # rows of a triangular product made at once
 _FAR = {np.float64: 1e20, np.float32: 1e3}  # entries and their squares stay in range, beside slopes of any size
 
 
@@ -111,22 +116,23 @@ class Permuted:
         return unsorted
 
 
-_BELOW = np.asfortranarray(np.tri(ROWS, k=-1, dtype=bool))
-
-
 class HostArrays:
     """Numpy and LAPACK, in double or single precision."""
 
-    xp = np
+    xp, rows, far = np, 128, False
 
     def __init__(self, dtype: type = np.float64) -> None:
         self.dtype = dtype
 
-    def weights(
+    def drawn(
         self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator
     ) -> np.ndarray | HaarMatrix:
-        """Draw W."""
+        """W itself."""
         return draw_weights(kind, n_out, n_in, sigma_w, rng, self.dtype)
+
+    def weights(self, drawn: np.ndarray | HaarMatrix) -> np.ndarray | HaarMatrix:
+        """The same."""
+        return drawn
 
     def array(self, values: np.ndarray) -> np.ndarray:
         """An array of this library."""
@@ -249,6 +255,9 @@ class HostArrays:
     def doubles(self, matrix: np.ndarray) -> tuple[Arrays, np.ndarray]:
         """Numpy in doubles, and this matrix in them."""
         return (self if self.dtype is np.float64 else HostArrays()), self.host(matrix)
+
+
+_BELOW = np.asfortranarray(np.tri(HostArrays.rows, k=-1, dtype=bool))
 
 
 def needed_scale(largest: float, dtype: type) -> float:

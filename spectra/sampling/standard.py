@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,15 @@ from .weights import draw_weights
 
 if TYPE_CHECKING:
     from .arrays import Arrays
+
+
+@dataclass(frozen=True)
+class Normals:
+    """W = scale · Q, or scale · Qᵀ where `transposed`: Q from the QR of normals, signs of the diagonal divided out."""
+
+    normals: np.ndarray
+    scale: float
+    transposed: bool
 
 
 class StandardArrays:
@@ -29,6 +39,9 @@ class StandardArrays:
     ConfigError : not installed, no such device, or the device has no such numbers.
     """
 
+    # All at once: on a device a call costs more than the zeros that are multiplied.
+    rows, far = 2**14, True
+
     def __init__(self, module: Any, device: Any = None, dtype: type = np.float64) -> None:
         self.xp, self.device, self.dtype = namespace(module), device, dtype
         try:
@@ -39,17 +52,23 @@ class StandardArrays:
                 f"`sample(array_module={module!r}, device={device!r})`: no {np.dtype(dtype).name} there ({error})."
             ) from None
 
-    def weights(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
-        """Draw W."""
-        if kind != "orthogonal":
-            weights = draw_weights(kind, n_out, n_in, sigma_w, rng)
-            assert isinstance(weights, np.ndarray)
-            return self.array(weights)
-        longer, shorter = max(n_out, n_in), min(n_out, n_in)
-        q, r = self.xp.linalg.qr(self.array(rng.standard_normal((longer, shorter))))
-        signs = np.where(np.diagonal(self.host(r)) < 0, -1.0, 1.0)
-        q = q * self.array(signs * (sigma_w * np.sqrt(longer / n_in)))[None, :]
-        return q if n_out >= n_in else q.T
+    def drawn(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> np.ndarray | Normals:
+        """W, or for a Haar matrix the normals that it is the Q of."""
+        if kind == "orthogonal":
+            longer, shorter = max(n_out, n_in), min(n_out, n_in)
+            normals = rng.standard_normal((longer, shorter)).astype(self.dtype, copy=False)
+            return Normals(normals, sigma_w * np.sqrt(longer / n_in), transposed=n_out < n_in)
+        weights = draw_weights(kind, n_out, n_in, sigma_w, rng, self.dtype)
+        assert isinstance(weights, np.ndarray)
+        return weights
+
+    def weights(self, drawn: np.ndarray | Normals) -> Any:
+        """W on the device."""
+        if isinstance(drawn, np.ndarray):
+            return self.array(drawn)
+        q, r = self.xp.linalg.qr(self.array(drawn.normals))
+        q = q * self.array(np.where(self.diagonal(r) < 0, -drawn.scale, drawn.scale))[None, :]
+        return q.T if drawn.transposed else q
 
     def array(self, values: np.ndarray) -> Any:
         """An array of this library."""

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import ROWS
-
 if TYPE_CHECKING:
     from .arrays import Arrays
 
@@ -29,8 +27,8 @@ def unit_rows(arrays: Arrays, r: Any, diagonal: np.ndarray, log_d: np.ndarray) -
     """
     rows, span, start = log_d[: diagonal.size] + np.log(np.abs(diagonal)), _SPAN[arrays.dtype], 0
     while start < rows.size:
-        low = np.flatnonzero(rows[start + 1 : start + ROWS] < rows[start] - span)
-        stop = start + 1 + int(low[0]) if low.size else min(start + ROWS, rows.size)
+        low = np.flatnonzero(rows[start + 1 : start + arrays.rows] < rows[start] - span)
+        stop = start + 1 + int(low[0]) if low.size else min(start + arrays.rows, rows.size)
         with np.errstate(under="ignore"):
             across = np.exp(log_d[start:] - rows[start])
             down = np.exp(rows[start] - rows[start:stop]) * np.sign(diagonal[start:stop])

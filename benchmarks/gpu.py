@@ -3,12 +3,15 @@
 Run `python benchmarks/gpu.py` where PyTorch or CuPy finds a GPU; elsewhere it says so and ends. `--device cpu` takes
 PyTorch on the processor. Wall-clock seconds of one critical tanh network, the device waited for at both ends:
 
-- ours: `sample` of one network; "8 at once": of eight by eight threads that share the card, divided by eight;
+- ours: `sample` of one network, weights drawn by numpy while the device works on the layer before; "8 at once": of
+  eight by eight threads that share the card, divided by eight;
 - floor: the products, QRs and SVDs that our route makes, of random matrices of the same shapes on the device;
-- drawing: the weights by numpy, and their way to the device; in "ours", not in the floor;
+- drawing: the weights by numpy and their way to the device, by themselves; neither in the floor nor added to it;
 - plain: a product a layer, a QR for every Haar matrix, one SVD, of weights that lie on the device;
 - jacrev: `torch.func.jacrev` and `svdvals`, of weights that lie on the device; loses the tail as "plain" does;
 - cpu: `sample` of the same network by numpy on one thread, and of as many as there are cores, divided by their number.
+
+"over": ours over the larger of floor and drawing, which go on side by side.
 
 Agreement: largest and median |Δ log s| between the network on the device and the same on the processor in doubles.
 """
@@ -27,15 +30,14 @@ from typing import Any
 import numpy as np
 
 from spectra import Network, sample
-from spectra.sampling.arrays import StandardArrays
 from spectra.sampling.forward import forward_pass, resolved_layers
 from spectra.sampling.graded import GradedProduct
 from spectra.sampling.parallel import cores
+from spectra.sampling.standard import Normals, StandardArrays
 
 TYPES = {"float64": np.float64, "float32": np.float32}
-CASES = [(n, depth) for n in (500, 1000, 2000, 4000) for depth in (8, 32)]
+CASES = "500x8,1000x8,2000x8,4000x8,500x32,1000x32,2000x32,4000x32"
 TOGETHER = 8
-CPU_SECONDS = 10.0  # a network on one core that is expected to take longer is not run there
 
 
 def network(depth: int, weights: str) -> Network:
@@ -71,24 +73,24 @@ class Card:
         elif self.device != "cpu":
             self.module.cuda.synchronize()
 
-    def seconds(self, task: Callable[[], Any]) -> float:
-        """Of the fastest of three runs, the first of which loads what it needs; of one where that is enough."""
+    def seconds(self, task: Callable[[], Any], repeats: int = 3) -> float:
+        """Of the fastest of three runs, the first of which loads what it needs; of one where that is long."""
         found = float("inf")
-        for _ in range(3):
+        for _ in range(repeats):
             self.wait()
             start = time.perf_counter()
             task()
             self.wait()
             found = min(found, time.perf_counter() - start)
-            if found > 2.0:
+            if found > 1.0:
                 break
         return found
 
 
-def cards(device: str) -> list[Card]:
+def cards(libraries: list[str], device: str) -> list[Card]:
     """The libraries that find the device."""
     found = []
-    for name in ("torch", "cupy") if device != "cpu" else ("torch",):
+    for name in libraries if device != "cpu" else ["torch"]:
         try:
             card = Card(name, device)
         except Exception as error:  # not installed, no driver: each has errors of its own
@@ -106,11 +108,11 @@ class Recording(StandardArrays):
         super().__init__(*arguments)
         self.done: Counter[tuple[Any, ...]] = Counter()
 
-    def weights(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
+    def weights(self, drawn: Any) -> Any:
         """Note the QR of a Haar matrix."""
-        if kind == "orthogonal":
-            self.done["qr", (max(n_out, n_in), min(n_out, n_in))] += 1
-        return super().weights(kind, n_out, n_in, sigma_w, rng)
+        if isinstance(drawn, Normals):
+            self.done["qr", drawn.normals.shape] += 1
+        return super().weights(drawn)
 
     def product(self, weights: Any, rows: Any, columns: Any, left: Any) -> Any:
         """Note it."""
@@ -120,11 +122,15 @@ class Recording(StandardArrays):
         return found
 
     def factor(self, matrix: Any, rows: Any, columns: Any) -> Any:
-        """Note it, with the product by U that follows all but the first."""
-        if any(task[0] == "factor" for task in self.done):
-            self.done["triangular", (min(matrix.shape), matrix.shape[1])] += 1
+        """Note it."""
         self.done["factor", tuple(matrix.shape)] += 1
         return super().factor(matrix, rows, columns)
+
+    def triangular_product(self, blocks: list[Any], matrix: Any) -> Any:
+        """Note its products."""
+        for block in blocks:
+            self.done["product", (*block.shape, matrix.shape[1])] += 1
+        return super().triangular_product(blocks, matrix)
 
     def triangle(self, matrix: Any) -> Any:
         """Note it."""
@@ -172,8 +178,6 @@ def replay(card: Card, done: Counter[tuple[Any, ...]], dtype: str) -> Callable[[
         xp, first = arrays[kind].xp, matrix(*shape[:2], kind)
         if name == "product":
             task = partial(operator.matmul, first, matrix(*shape[1:], kind))
-        elif name == "triangular":
-            task = partial(triangular, first, matrix(shape[1], shape[1], kind))
         elif name == "r":
             task = partial(arrays[kind].triangle, first)
         else:
@@ -186,12 +190,6 @@ def replay(card: Card, done: Counter[tuple[Any, ...]], dtype: str) -> Callable[[
                 task()
 
     return run
-
-
-def triangular(a: Any, b: Any) -> None:
-    """The product by an upper triangular matrix, as it is made."""
-    for start in range(0, a.shape[0], 128):
-        a[start : start + 128, start:] @ b[start:, :]
 
 
 def plain(card: Card, n: int, depth: int, weights: str, dtype: str) -> Callable[[], None]:
@@ -220,8 +218,8 @@ def jacrev(card: Card, n: int, depth: int, dtype: str) -> Callable[[], Any]:
 class Processor:
     """The same networks by numpy, where that does not take too long."""
 
-    def __init__(self, many: bool) -> None:
-        self.many = many
+    def __init__(self, seconds: float, many: bool) -> None:
+        self.left, self.many = seconds, many
         self.rate = 0.0  # seconds over L N³, of the slowest so far
         self.found: dict[Any, tuple[float, float | None, np.ndarray] | None] = {}
 
@@ -229,17 +227,18 @@ class Processor:
         """Seconds on one thread, seconds a network with all cores, and log s; None where it was not run."""
         key, net = (n, depth, weights, dtype), network(depth, weights)
         if key not in self.found:
-            if self.rate * depth * n**3 > CPU_SECONDS:
+            if self.rate * depth * n**3 > self.left:
                 return None
-            start = time.perf_counter()
+            began = start = time.perf_counter()
             logs = sample(net, n, 1, dtype=dtype).log_singular_values
             alone = time.perf_counter() - start
             self.rate = max(self.rate, alone / (depth * n**3)) if n >= 500 else self.rate
             together = None
-            if self.many and cores() > 1 and alone < CPU_SECONDS / 3:
+            if self.many and cores() > 1 and alone < 2.0:
                 start = time.perf_counter()
                 sample(net, n, cores(), dtype=dtype)
                 together = (time.perf_counter() - start) / cores()
+            self.left -= time.perf_counter() - began
             self.found[key] = alone, together, logs
         return self.found[key]
 
@@ -253,8 +252,8 @@ def measured(card: Card, n: int, depth: int, weights: str, dtype: str, cpu: Proc
     logs: list[np.ndarray] = []
     ours = card.seconds(lambda: logs.append(sample(net, n, 1, **where).log_singular_values))
     many = None
-    if ours * TOGETHER < 8 and not quick:
-        many = card.seconds(lambda: sample(net, n, TOGETHER, n_jobs=TOGETHER, **where)) / TOGETHER
+    if ours * TOGETHER < 12 and not quick and dtype == "float64":
+        many = card.seconds(lambda: sample(net, n, TOGETHER, n_jobs=TOGETHER, **where), 1) / TOGETHER
     arrays = StandardArrays(card.name, card.device, TYPES[dtype])
     rng = np.random.default_rng(0)
     drawing = depth * card.seconds(lambda: arrays.array(rng.standard_normal((n, n)) * 0.1))
@@ -262,6 +261,7 @@ def measured(card: Card, n: int, depth: int, weights: str, dtype: str, cpu: Proc
     bottom = card.seconds(plain(card, n, depth, weights, dtype))
     torch = None
     if card.name == "torch" and weights == "gaussian":
+        jacrev(card, 8, 2, dtype)()  # loads what it needs
         torch = card.seconds(jacrev(card, n, depth, dtype))
     host, exact = cpu(n, depth, weights, dtype), cpu(n, depth, weights, "float64")
     differences = None if exact is None else np.abs(logs[0] - exact[2])
@@ -275,7 +275,7 @@ def measured(card: Card, n: int, depth: int, weights: str, dtype: str, cpu: Proc
         "together": many,
         "floor": floor,
         "drawing": drawing,
-        "ratio": (ours - drawing) / floor,
+        "ratio": ours / max(floor, drawing),
         "plain": bottom,
         "jacrev": torch,
         "cpu": None if host is None else host[0],
@@ -293,23 +293,26 @@ def shown(value: float | None, digits: int = 3) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the smallest size")
+    parser.add_argument("--cases", default=CASES, help=f"widths and depths, in their order (default {CASES})")
+    parser.add_argument("--libraries", default="torch,cupy")
     parser.add_argument("--device", default="cuda", help="of PyTorch: cuda (default), cuda:1, cpu")
     parser.add_argument("--seconds", type=float, default=210.0, help="cases that would end later are left out")
+    parser.add_argument("--cpu-seconds", type=float, default=60.0, help="what numpy on the processor may take of it")
     parser.add_argument("--json")
     options = parser.parse_args()
     began, small = time.perf_counter(), options.quick or options.device == "cpu"
-    found = cards(options.device)
+    found = cards(options.libraries.split(","), options.device)
     if not found:
         print("no GPU here: neither PyTorch nor CuPy finds one (--device cpu takes PyTorch on the processor)")
         return
     print(f"{', '.join(card.version for card in found)} on {found[0].card}; {cores()} cores beside it")
     print(
-        "library width depth weights    dtype   |   ours s  8 at once  drawing    floor   ratio |    plain   jacrev | "
+        "library width depth weights    dtype   |   ours s  8 at once  drawing    floor   over |    plain   jacrev | "
         "cpu alone  all cores | off by: most, median"
     )
-    rows, left_out, cpu = [], [], Processor(many=not small)
+    rows, left_out, cpu = [], [], Processor(options.cpu_seconds, many=not small)
     took: dict[Any, tuple[float, float]] = {}  # seconds of the last case of a kind, and its size
-    for n, depth in [(40, 4)] if small else CASES:
+    for n, depth in (map(int, case.split("x")) for case in ("40x4" if small else options.cases).split(",")):
         for dtype in TYPES:
             for weights in ("gaussian", "orthogonal"):
                 for card in found:

@@ -20,9 +20,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from scipy.linalg import lapack
@@ -100,11 +98,12 @@ class Counting(HostArrays):
     def __init__(self, dtype: type) -> None:
         super().__init__(dtype)
         self.counts = dict.fromkeys(("product", "qr", "form q", "apply q", "triangular"), 0)
+        self.last: Counter[tuple[str, tuple[int, ...], str]] = Counter()  # of the last step: name, shape, precision
 
-    def weights(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
+    def drawn(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
         """Count the factorisation of a Haar matrix."""
         self.counts["qr"] += kind == "orthogonal"
-        return super().weights(kind, n_out, n_in, sigma_w, rng)
+        return super().drawn(kind, n_out, n_in, sigma_w, rng)
 
     def product(self, weights: Any, rows: Any, columns: Any, left: Any) -> Any:
         """Count it by its kind."""
@@ -122,6 +121,22 @@ class Counting(HostArrays):
         self.counts["triangular"] += 1
         return super().factor(matrix, rows, columns)
 
+    def triangle(self, matrix: Any) -> Any:
+        """Note it."""
+        self.last["qr", matrix.shape, matrix.dtype.name] += 1
+        return super().triangle(matrix)
+
+    def singular_values(self, matrix: Any) -> np.ndarray:
+        """Note it."""
+        self.last["svd", matrix.shape, matrix.dtype.name] += 1
+        return super().singular_values(matrix)
+
+    def doubles(self, matrix: Any) -> Any:
+        """Doubles that note it here."""
+        arrays = Counting(np.float64)
+        arrays.last = self.last
+        return arrays, self.host(matrix)
+
 
 def jacobian(net: Network, n: int, arrays: HostArrays, method: str) -> np.ndarray:
     """Logarithms of the singular values of one network."""
@@ -133,40 +148,22 @@ def jacobian(net: Network, n: int, arrays: HostArrays, method: str) -> np.ndarra
     return product.log_singular_values()
 
 
-BARE: dict[str, Callable[[Any], Any]] = {
-    "qr": lambda matrix: np.linalg.qr(matrix, mode="r"),
-    "svd": lambda matrix: np.linalg.svd(matrix, compute_uv=False),
-}
-
-
-def numpy_calls(task: Callable[[], Any]) -> Counter[tuple[str, tuple[int, ...], str]]:
-    """The QRs and SVDs of numpy that a task makes: name, shape, precision."""
-    found: Counter[tuple[str, tuple[int, ...], str]] = Counter()
-
-    def counted(name: str) -> Callable[..., Any]:
-        original = getattr(np.linalg, name)
-
-        def call(matrix: Any, *arguments: Any, **keys: Any) -> Any:
-            found[name, matrix.shape, matrix.dtype.name] += 1
-            return original(matrix, *arguments, **keys)
-
-        return call
-
-    with mock.patch.object(np.linalg, "qr", counted("qr")), mock.patch.object(np.linalg, "svd", counted("svd")):
-        task()
-    return found
+def last_step(name: str, shape: tuple[int, ...], kind: str) -> Callable[[], Any]:
+    """A QR or an SVD of a random matrix of this shape, as bare as LAPACK has it."""
+    matrix = np.asfortranarray(np.random.default_rng(0).standard_normal(shape).astype(kind))
+    if name == "svd":
+        return lambda: np.linalg.svd(matrix, compute_uv=False)
+    geqrf = getattr(lapack, ("d" if kind == "float64" else "s") + "geqrf")
+    return lambda: geqrf(matrix, lwork=64 * shape[1])
 
 
 def cost(n: int, depth: int, weights: str, dtype: type, repeats: int) -> dict[str, Any]:
     """Times of one network, and of its floor."""
     net, calls, haar = network(depth, weights), bare(n, dtype), weights == "orthogonal"
     counting = Counting(dtype)
-    last = numpy_calls(lambda: jacobian(net, n, counting, "auto"))
+    jacobian(net, n, counting, "auto")
     graded_floor = [(calls[name], count) for name, count in counting.counts.items()]
-    # The last step: its QRs and SVDs, on random matrices of the same shapes.
-    for (name, shape, kind), count in last.items():
-        matrix = np.random.default_rng(0).standard_normal(shape).astype(kind)
-        graded_floor.append((partial(BARE[name], matrix), count))
+    graded_floor += [(last_step(*task), count) for task, count in counting.last.items()]
     drawn = depth * haar
     plain_floor = [
         (calls[name], k) for name, k in (("product", depth - 1), ("qr", drawn), ("form q", drawn), ("svd", 1))

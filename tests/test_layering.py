@@ -46,7 +46,7 @@ ROWS = (
     ("reading", "record", "files"),
     ("sampling.ensemble", "sampling.condition", "sampling.reflectors", "sampling.weights"),
     ("sampling.arrays", "sampling.parallel"),
-    ("sampling.units",),
+    ("sampling.standard", "sampling.units"),
     ("sampling.spread",),
     ("sampling.forward", "sampling.graded"),
     ("sampling.one",),

@@ -342,7 +342,6 @@ def test_check_matrix_free_ends_with_one_where_it_disagrees(net, capsys, monkeyp
         (["--probes", "4"], "--matrix-free"),
         (["--matrix-free", "--probes", "0"], "--probes"),
         (["--matrix-free", "--steps", "2"], "--steps"),
-        (["--matrix-free", "--plot", "x.png"], "--plot"),
         (["--matrix-free", "--width", "1" + 400 * "0"], "memory"),
     ],
 )

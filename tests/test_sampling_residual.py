@@ -15,7 +15,7 @@ from spectra.network.config import LayerSpec
 from spectra.network.meanfield import mean_field
 from spectra.sampling import matrix_free
 from spectra.sampling.arrays import HostArrays
-from spectra.sampling.condition import Condition
+from spectra.sampling.condition import Condition, block_steps
 from spectra.sampling.forward import forward_pass, resolved_layers
 from spectra.sampling.graded import GradedProduct
 from spectra.sampling.matrix_free.jacobian import layer_product
@@ -163,7 +163,7 @@ def test_condition_of_blocks_is_estimated_well(alpha: float, skip: float, depth:
         estimate, whole = Condition(), np.eye(n)
         for w, left, right, _, _, chi in forward_pass(specs, (n,) * (depth + 1), 1.0, np.random.default_rng(seed)):
             whole = HostArrays().beside_skip(w, left, right, skip) @ whole
-            estimate = estimate.times_block(skip, chi, n)
+            estimate = estimate.before(block_steps(skip, chi, n))
         ratios.append(estimate.value / np.linalg.cond(whole))
     assert 0.5 < np.median(ratios) < 1000
     assert estimate.value < 2e6  # multiplied plainly
@@ -173,7 +173,8 @@ def test_condition_of_blocks_is_estimated_well(alpha: float, skip: float, depth:
 def test_condition_does_not_depend_on_the_scale_of_a_block(t: float) -> None:
     plain = scaled = Condition()
     for _ in range(3):
-        plain, scaled = plain.times_block(1.0, 1.0 + t, 60), scaled.times_block(0.5, 0.25 * (1.0 + t), 60)
+        plain = plain.before(block_steps(1.0, 1.0 + t, 60))
+        scaled = scaled.before(block_steps(0.5, 0.25 * (1.0 + t), 60))
     assert scaled.value == pytest.approx(plain.value, rel=1e-12)
     assert scaled.size == pytest.approx(plain.size / 8, rel=1e-12)
 

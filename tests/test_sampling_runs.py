@@ -63,9 +63,10 @@ def test_methods_agree_where_the_condition_is_small(weights):
 
 
 def test_the_plain_route_loses_the_tail_and_the_automatic_one_keeps_it():
-    auto, graded, plain = (sample(net(**DEEP), 60, 1, method=method) for method in ("auto", "graded", "plain"))
+    deeper = net(**DEEP | {"depth": 24})
+    auto, graded, plain = (sample(deeper, 60, 1, method=method) for method in ("auto", "graded", "plain"))
     below = auto.log_singular_values < auto.log_singular_values.max() - 40  # e^-40 = 4e-18
-    assert below.any()
+    assert np.count_nonzero(below) >= 3
     np.testing.assert_allclose(graded.log_singular_values, auto.log_singular_values, atol=1e-8)
     assert np.all(plain.log_singular_values[below] - auto.log_singular_values[below] > 1)
     top = auto.log_singular_values > auto.log_singular_values.max() - 10

@@ -147,9 +147,9 @@ def test_check_keeps_networks_and_takes_them_up_again(tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(
     ("alone", "options"),
     [
-        ("--matrix-free", ["--store", "kept"]),
+        ("--matrix-free", ["--method", "auto"]),
         ("--matrix-free", ["--dtype", "float64"]),
-        ("--matrix-free", ["--jobs", "1"]),
+        ("--matrix-free", ["--array-module", "torch"]),
         ("--singular-values", ["--samples", "4"]),
     ],
 )

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
 
 _OTHER_TESTS = 2  # the largest eigenvalue and the distance
+_BINS = 12  # of the density
+_LOWEST = 0.01  # share of the nonzero law below its first bin, for densities may go on to log λ = −∞
+_RESOLVED = 0.5
+_BESIDE = 1e-6  # nats that edges of bins are moved away from atoms
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,25 @@ class TopRecord:
 
 
 @dataclass(frozen=True)
+class DensityRecord:
+    """Density of log λ between `log_low` and `log_high`, estimated and predicted; see `LogDensity`."""
+
+    log_low: float
+    log_high: float
+    estimated: float
+    standard_error: float
+    resolution: float
+    predicted: float
+
+
+@dataclass(frozen=True)
 class EstimateRecord:
     """Estimates at one width.
 
     `ks` is the distance of the pooled distribution function, through the middle of its jumps, from the prediction.
     `ks_resolution` is half of what its sure bounds leave open, at most; `ks_beyond_bounds` how far the prediction lies
-    outside them. `products` counts the vectors that J and Jᵀ were applied to.
+    outside them. `products` counts the vectors that J and Jᵀ were applied to. `density` has a bin for every twelfth of
+    the nonzero law, fewer where its Lanczos steps do not resolve them; none where atoms are all of it.
     """
 
     width: int
@@ -60,6 +77,7 @@ class EstimateRecord:
     ks_beyond_bounds: float
     lambda_max: TopRecord | None
     moments: tuple[MomentRecord, ...]
+    density: tuple[DensityRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,7 @@ class MatrixFreeCheck:
         """Return plain lists, numbers and strings, ready for JSON; what does not exist is None."""
         plain = asdict(self)
         for record in plain["widths"]:
-            record["moments"] = list(record["moments"])
+            record["moments"], record["density"] = list(record["moments"]), list(record["density"])
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
 
@@ -148,7 +166,15 @@ def compare(pred: Prediction, estimates: Estimate | Sequence[Estimate]) -> Matri
         failed.append("the prediction itself is not certified: no agreement with it counts")
     records = tuple(
         EstimateRecord(
-            e.width, e.samples, e.probes, e.steps, e.products, *d, t, moment_records(e.log_moments(), predicted, b)
+            e.width,
+            e.samples,
+            e.probes,
+            e.steps,
+            e.products,
+            *d,
+            t,
+            moment_records(e.log_moments(), predicted, b),
+            _densities(pred, e),
         )
         for e, d, t, b in zip(found, distances, tops, bias, strict=True)
     )
@@ -197,6 +223,37 @@ def _top_record(edge: float, plain: Intercept, with_bias: Intercept, limit: floa
     value = finite_exp(edge + plain.value)
     error = None if value is None else value * plain.standard_error
     return TopRecord(finite_exp(edge), value, error, plain.z, with_bias.z, limit)
+
+
+def _densities(pred: Prediction, estimate: Estimate) -> tuple[DensityRecord, ...]:
+    """The density of log λ, estimated and predicted, in bins of equal predicted mass, the last up to the largest λ."""
+    zero = float(sum(atom.mass for atom in pred.spectrum.atoms if atom.location == 0))
+    shares = np.linspace(0.0, 1.0, _BINS + 1)
+    shares[0] = _LOWEST
+    edges = -pred.spectrum.quantile_at(zero + (1.0 - zero) * shares)
+    with np.errstate(divide="ignore"):
+        atoms = np.log(np.array([float(atom.location) for atom in pred.spectrum.atoms if atom.location > 0]))
+    # A jump at an edge would fall to either side.
+    for place in atoms:
+        edges = np.where(np.abs(edges - place) < _BESIDE, place + _BESIDE, edges)
+    edges = np.unique(edges[np.isfinite(edges)])
+    edges = edges[np.append(True, np.diff(edges) > 2 * _BESIDE)] if edges.size else edges
+    if edges.size < 3:
+        return ()
+    edges[-1] = max(edges[-1], float(np.max(estimate.log_top)) + _BESIDE)
+    # From the top down, bins made one until what Lanczos leaves open is less than half of what is in them.
+    kept = [edges[-1]]
+    for edge in edges[-2::-1]:
+        bin_ = estimate.density(np.array([edge, kept[-1]]))
+        if bin_.resolution[0] < _RESOLVED * bin_.value[0]:
+            kept.append(edge)
+    if len(kept) < 2:
+        return ()
+    edges = np.array(kept[::-1])
+    found = estimate.density(edges)
+    law = np.diff(np.asarray(pred.spectrum.cdf(np.exp(edges)), float)) / np.diff(edges)
+    columns = (edges[:-1], edges[1:], found.value, found.error, found.resolution, law)
+    return tuple(DensityRecord(*row) for row in np.stack(columns, axis=1).tolist())
 
 
 def _distances(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from .options import CountList, load, output_options, sampling_options, set_option
-from .outputs import Outputs, progress, say_notes
-
-if TYPE_CHECKING:
-    from ..network.config import Network
+from .outputs import Outputs, progress, say_notes, say_what_it_takes, told_where_to_go_on
 
 DISAGREE = 1
 DEFAULT_WIDTH = 500
-_LONG = 20.0  # seconds of sampling that are announced
 
 
 @click.command()
@@ -63,10 +58,10 @@ def check(
         raise click.UsageError("`--singular-values` have a width of their own: leave `--width` and `--widths` out.")
     if not matrix_free and (probes is not None or steps is not None):
         raise click.UsageError("`--probes` and `--steps` go only with `--matrix-free`.")
-    if matrix_free and (measured_path is not None or plot_path is not None):
-        raise click.UsageError("`--matrix-free` goes neither with `--singular-values` nor with `--plot`.")
+    if matrix_free and measured_path is not None:
+        raise click.UsageError("`--matrix-free` does not go with `--singular-values`.")
     if matrix_free:
-        _refuse("--matrix-free", options)
+        _refuse("--matrix-free", ("dtype", "method", "array_module", "device"))
     if measured_path is not None:
         _refuse("--singular-values", ("samples",))
     outputs = Outputs(json_path, plot_path)
@@ -76,11 +71,12 @@ def check(
     if matrix_free:
         from .matrix_free import check_matrix_free
 
-        return check_matrix_free(net, sampled_widths, samples, seed, probes or 16, steps or 32, outputs)
+        workers = {name: options[name] for name in ("n_jobs", "backend", "store")}
+        return check_matrix_free(net, sampled_widths, samples, seed, probes or 16, steps or 32, outputs, workers)
 
     from ..agreement import crosscheck
     from ..prediction import predict
-    from ..sampling import companions, measured, read_singular_values, refuse_beyond_memory, sample
+    from ..sampling import companions, estimate, measured, read_singular_values, refuse_beyond_memory, sample
 
     ensembles = []
     if measured_path is not None:
@@ -90,8 +86,10 @@ def check(
     for n in sampled_widths:
         refuse_beyond_memory(net, n, "--width" if widths is None else "--widths")
     pred = predict(net)
-    _say_what_it_takes(net, sampled_widths, samples, options["dtype"])
-    with progress("sampling") as start, _told_where_to_go_on(options["store"]):
+    # Half and a quarter of the width, four and sixteen times as many networks: ½ + ¼ of the time again.
+    times = 1.75 if len(sampled_widths) == 1 else 1.0
+    say_what_it_takes([estimate(net, n, samples, dtype=options["dtype"]) for n in sampled_widths], times)
+    with progress("sampling") as start, told_where_to_go_on(options["store"]):
         ensembles += [
             sample(net, n, samples, seed, start("" if n is None else f"width {n}"), **options) for n in sampled_widths
         ]
@@ -126,31 +124,6 @@ def _refuse(option: str, names: Iterable[str]) -> None:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"`{parameter.opts[0]}` does not go with `{option}`.")
-
-
-@contextmanager
-def _told_where_to_go_on(store: str | None) -> Iterator[None]:
-    """Ctrl-C with `--store` loses nothing, and says so."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if store is not None:
-            say_notes([f"what was sampled is in {store}; the same command goes on from there"])
-        raise
-
-
-def _say_what_it_takes(net: Network, widths: Sequence[int | None], samples: int, dtype: str) -> None:
-    """Say on standard error what memory and time the sampling takes, where that is long."""
-    from ..sampling import estimate
-
-    found = [estimate(net, n, samples, dtype=dtype) for n in widths]
-    # Half and a quarter of the width, four and sixteen times as many networks: ½ + ¼ of the time again.
-    seconds = sum(each.seconds for each in found) * (1.75 if len(found) == 1 else 1.0)
-    if seconds > _LONG:
-        time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-        time = time if seconds < 7200 else f"{seconds / 3600:.1f} h"
-        memory = max(each.bytes for each in found) / 2**30
-        say_notes([f"sampling: about {time} and {memory:.2g} GiB of memory"])
 
 
 def document_of(prediction: dict[str, Any], result: Any) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from ..reading import in_words
 from .check_tables import WITH_BIAS, moments_table, with_error
-from .outputs import Outputs, progress, say_notes
+from .outputs import Outputs, progress, say_notes, say_what_it_takes, told_where_to_go_on
 from .tables import console_with, number
 
 if TYPE_CHECKING:
-    from ..agreement.matrix_free import MatrixFreeCheck, TopRecord
+    from ..agreement.matrix_free import DensityRecord, MatrixFreeCheck, TopRecord
     from ..network.config import Network
     from ..prediction import Prediction
 
@@ -26,33 +26,34 @@ def check_matrix_free(
     probes: int,
     steps: int,
     outputs: Outputs,
+    workers: dict[str, Any],
 ) -> int:
     """Estimate at every width, compare, write and print; return the exit status of `check`."""
     from ..agreement.matrix_free import compare
     from ..prediction import predict
     from ..sampling.matrix_free import sample
-    from ..sampling.matrix_free.run import refuse_bases_beyond_memory
+    from ..sampling.matrix_free.cost import expected, refuse_bases_beyond_memory
     from .check import DISAGREE, document_of
 
     for n in widths:
         refuse_bases_beyond_memory(net, n, probes, steps)
     pred = predict(net)
-    with progress("estimating") as start:
+    effort = {"probes": probes, "steps": steps}
+    say_what_it_takes([expected(net, n, samples, **effort) for n in widths])
+    with progress("estimating") as start, told_where_to_go_on(workers["store"]):
         estimates = [
-            sample(
-                net,
-                n,
-                samples,
-                seed,
-                probes=probes,
-                steps=steps,
-                progress=start("" if n is None else f"width {n}"),
-            )
+            sample(net, n, samples, seed, **effort, **workers, progress=start("" if n is None else f"width {n}"))
             for n in widths
         ]
     result = compare(pred, estimates)
     record = pred.to_dict()
-    outputs.write(lambda: document_of(record, result))
+
+    def figure() -> Any:
+        from ..plot import estimate_figure
+
+        return estimate_figure(pred, estimates, result)
+
+    outputs.write(lambda: document_of(record, result), figure)
     if not outputs.silent:
         _print(pred, result)
     say_notes([*record["checks"]["notes"], *result.notes])
@@ -78,8 +79,23 @@ def _print(pred: Prediction, result: MatrixFreeCheck) -> None:
         _add_top(table, str(row.width), row.lambda_max)
     _add_top(table, "∞", result.lambda_max)
     console.print(table)
+    widest = result.widths[0]
+    if widest.density:
+        console.print(Text(f"Density of log λ at width {widest.width}, over all eigenvalues", style="bold"))
+        console.print(_density_table(widest.density))
     verdict = "agree within" if result.agree else "DISAGREE beyond"
     console.print(Text(f"Prediction and estimates {verdict} their stated uncertainty."), soft_wrap=True)
+
+
+def _density_table(rows: tuple[DensityRecord, ...]) -> Table:
+    table = Table(header_style="bold")
+    for heading in ("log λ from", "to", "predicted", "estimated", "resolution"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        estimated = with_error(row.estimated, row.standard_error)
+        ends = (f"{end:.3f}" for end in (row.log_low, row.log_high))
+        table.add_row(*ends, number(row.predicted, 4), estimated, number(row.resolution, 2))
+    return table
 
 
 def _add_top(table: Table, width: str, top: TopRecord | None) -> None:

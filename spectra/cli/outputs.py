@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,10 @@ from ..files import Path, check_writable, write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..sampling import Estimate
+
 Progress = Callable[[int, int], None]
+_LONG = 20.0  # seconds of sampling that are announced
 
 
 @dataclass(frozen=True)
@@ -103,3 +106,24 @@ def progress(label: str) -> Iterator[Callable[[str], Progress | None]]:
             return lambda done, total: bars.update(task, completed=done, total=total)
 
         yield start
+
+
+@contextmanager
+def told_where_to_go_on(store: str | None) -> Iterator[None]:
+    """Ctrl-C with `--store` loses nothing, and says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if store is not None:
+            say_notes([f"what was sampled is in {store}; the same command goes on from there"])
+        raise
+
+
+def say_what_it_takes(found: Sequence[Estimate], times: float = 1.0) -> None:
+    """Say on standard error what memory and time sampling takes, one run after the other, where that is long."""
+    seconds = times * sum(each.seconds for each in found)
+    if seconds > _LONG:
+        time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        time = time if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        memory = max(each.bytes for each in found) / 2**30
+        say_notes([f"sampling: about {time} and {memory:.2g} GiB of memory"])

@@ -3,6 +3,7 @@
 from .along import along_figure as along_figure
 from .bench import bench_figure as bench_figure
 from .check import check_figure as check_figure
+from .estimates import estimate_figure as estimate_figure
 from .laws import law_figure as law_figure
 from .limits import approach_figure as approach_figure
 from .limits import gaussian_figure as gaussian_figure

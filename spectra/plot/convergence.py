@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..agreement import CrossCheck
+    from ..agreement.matrix_free import MatrixFreeCheck
 
 # Curves stand side by side, by this share of the largest 1/N, so that their error bars can be told apart.
 APART = 0.012
 MARKERS = "os^Dv"
 
 
-def moments_panel(axes: Axes, result: CrossCheck) -> None:
+def moments_panel(axes: Axes, result: CrossCheck | MatrixFreeCheck) -> None:
     """Mean of log (m̂_k/m_k) at every width, its fit in powers of 1/N, and the intercept; the prediction is 0."""
     reach = 0.0
     for index, limit in enumerate(result.extrapolated[: len(MARKERS)]):
@@ -71,7 +72,12 @@ def scatter_panel(axes: Axes, result: CrossCheck) -> None:
 
 
 def _series(
-    axes: Axes, result: CrossCheck, index: int, label: str, points: list[tuple[int, float, float]], limit: Any
+    axes: Axes,
+    result: CrossCheck | MatrixFreeCheck,
+    index: int,
+    label: str,
+    points: list[tuple[int, float, float]],
+    limit: Any,
 ) -> float:
     """Points with two standard errors, the fit, and the intercept with what the verdict allows it; return their reach.
 
@@ -96,7 +102,7 @@ def _series(
     return max(furthest, min(abs(intercept) + allowed, 2.0 * furthest))
 
 
-def _finish(axes: Axes, result: CrossCheck, ylabel: str, reach: float) -> None:
+def _finish(axes: Axes, result: CrossCheck | MatrixFreeCheck, ylabel: str, reach: float) -> None:
     axes.axhline(0.0, color=COLOURS[1], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
     widths = [row.width for row in result.widths]
     axes.set_xticks([0.0, *(1.0 / n for n in widths)], ["1/∞", *(f"1/{n}" for n in widths)])

@@ -1,13 +1,11 @@
-"""What a product of matrices is computed with: LAPACK on this machine, or any library of the array API standard."""
+"""What a product of matrices is computed with: what is asked of a library of arrays, and numpy with LAPACK."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ConfigError
 from .reflectors import HaarMatrix, Reflectors, factored
 from .weights import draw_weights
 
@@ -19,9 +17,15 @@ if TYPE_CHECKING:
 
         xp: Any
         dtype: type
+        rows: int  # of a triangular product made at once
+        far: bool  # numpy may draw the next matrices while these work
 
-        def weights(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
-            """Draw W."""
+        def drawn(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
+            """What numpy draws for W."""
+            ...
+
+        def weights(self, drawn: Any) -> Any:
+            """W from it."""
             ...
 
         def array(self, values: np.ndarray) -> Any:
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
             ...
 
         def scaled(self, matrix: Any, rows: np.ndarray) -> tuple[Any, float]:
-            """diag(rows) C divided by its largest entry, and that entry."""
+            """diag(rows) C / f, and f: its largest entry where that is far from 1, else 1."""
             ...
 
         def beside_skip(self, weights: Any, left: np.ndarray, right: np.ndarray | None, skip: float) -> Any:
@@ -60,6 +64,10 @@ if TYPE_CHECKING:
             """Q, R and diag R of C[rows, columns], rows of Q in the old order, up to the first zero of diag R."""
             ...
 
+        def scaled_triangle(self, matrix: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
+            """diag(rows) A diag(columns), zeros below its diagonal."""
+            ...
+
         def triangle(self, matrix: Any) -> Any:
             """R of the QR of A, which may be overwritten; what is below its diagonal is no part of it."""
             ...
@@ -70,6 +78,10 @@ if TYPE_CHECKING:
 
         def signed(self, q: Any, signs: np.ndarray) -> Any:
             """Q diag(signs)."""
+            ...
+
+        def triangular_product(self, blocks: list[Any], matrix: Any) -> Any:
+            """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""
             ...
 
         def joined(self, blocks: list[Any], axis: int) -> Any:
@@ -83,6 +95,9 @@ if TYPE_CHECKING:
         def doubles(self, matrix: Any) -> tuple[Arrays, Any]:
             """Arrays of the same kind in doubles, numpy's where the device has none, and this matrix among them."""
             ...
+
+
+_FAR = {np.float64: 1e20, np.float32: 1e3}  # entries and their squares stay in range, beside slopes of any size
 
 
 class Permuted:
@@ -104,16 +119,20 @@ class Permuted:
 class HostArrays:
     """Numpy and LAPACK, in double or single precision."""
 
-    xp = np
+    xp, rows, far = np, 128, False
 
     def __init__(self, dtype: type = np.float64) -> None:
         self.dtype = dtype
 
-    def weights(
+    def drawn(
         self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator
     ) -> np.ndarray | HaarMatrix:
-        """Draw W."""
+        """W itself."""
         return draw_weights(kind, n_out, n_in, sigma_w, rng, self.dtype)
+
+    def weights(self, drawn: np.ndarray | HaarMatrix) -> np.ndarray | HaarMatrix:
+        """The same."""
+        return drawn
 
     def array(self, values: np.ndarray) -> np.ndarray:
         """An array of this library."""
@@ -154,12 +173,12 @@ class HostArrays:
         return left.q.after(weights) if isinstance(left, Permuted) else (left.T @ weights.T).T
 
     def scaled(self, matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:
-        """diag(rows) C divided by its largest entry, and that entry."""
+        """diag(rows) C / f, and f: its largest entry where that is far from 1, else 1."""
         matrix *= self.array(rows)[:, None]
-        largest = float(max(np.max(matrix, initial=0.0), -np.min(matrix, initial=0.0)))
-        if largest > 0:
-            matrix /= self.dtype(largest)
-        return matrix, largest
+        scale = needed_scale(float(max(matrix.max(initial=0.0), -matrix.min(initial=0.0))), self.dtype)
+        if scale != 1.0:
+            matrix /= self.dtype(scale)
+        return matrix, scale
 
     def beside_skip(
         self, weights: np.ndarray | HaarMatrix, left: np.ndarray, right: np.ndarray | None, skip: float
@@ -196,6 +215,14 @@ class HostArrays:
         q = Reflectors(q.packed, q.tau, q.signs[:rank])
         return Permuted(q, rows), r[:rank], diagonal[:rank]
 
+    def scaled_triangle(self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """diag(rows) A diag(columns), zeros below its diagonal."""
+        found = matrix * self.array(columns)
+        found *= self.array(rows)[:, None]
+        k = rows.size
+        np.copyto(found[:, :k], 0, where=_BELOW[:k, :k])
+        return found
+
     def triangle(self, matrix: np.ndarray) -> np.ndarray:
         """R of the QR of A, which may be overwritten; what is below its diagonal is no part of it."""
         return factored(np.asfortranarray(matrix))[1]
@@ -207,6 +234,15 @@ class HostArrays:
     def signed(self, q: Permuted, signs: np.ndarray) -> Permuted:
         """Q diag(signs)."""
         return Permuted(Reflectors(q.q.packed, q.q.tau, self.array(signs)), q.order)
+
+    def triangular_product(self, blocks: list[np.ndarray], matrix: np.ndarray) -> np.ndarray:
+        """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""
+        found, start = np.empty((sum(len(block) for block in blocks), matrix.shape[1]), self.dtype), 0
+        for block in blocks:
+            stop = start + len(block)
+            np.matmul(block, matrix[start : start + block.shape[1]], out=found[start:stop])
+            start = stop
+        return found
 
     def joined(self, blocks: list[np.ndarray], axis: int) -> np.ndarray:
         """Matrices beside or below each other."""
@@ -221,150 +257,9 @@ class HostArrays:
         return (self if self.dtype is np.float64 else HostArrays()), self.host(matrix)
 
 
-class StandardArrays:
-    """A library of the array API standard: PyTorch, CuPy, JAX, …, on a device of its own.
-
-    Parameters
-    ----------
-    module : its name, "torch", or its namespace.
-    device : as the library names it, "cuda"; None for its default.
-    dtype : float64 or float32.
-
-    Raises
-    ------
-    ConfigError : not installed, no such device, or the device has no such numbers.
-    """
-
-    def __init__(self, module: Any, device: Any = None, dtype: type = np.float64) -> None:
-        self.xp, self.device, self.dtype = namespace(module), device, dtype
-        try:
-            self._kind = getattr(self.xp, np.dtype(dtype).name)
-            self.host(self.array(np.ones(1)))
-        except Exception as error:  # each library has errors of its own
-            raise ConfigError(
-                f"`sample(array_module={module!r}, device={device!r})`: no {np.dtype(dtype).name} there ({error})."
-            ) from None
-
-    def weights(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
-        """Draw W."""
-        if kind != "orthogonal":
-            weights = draw_weights(kind, n_out, n_in, sigma_w, rng)
-            assert isinstance(weights, np.ndarray)
-            return self.array(weights)
-        longer, shorter = max(n_out, n_in), min(n_out, n_in)
-        q, r = self.xp.linalg.qr(self.array(rng.standard_normal((longer, shorter))))
-        signs = np.where(np.diagonal(self.host(r)) < 0, -1.0, 1.0)
-        q = q * self.array(signs * (sigma_w * np.sqrt(longer / n_in)))[None, :]
-        return q if n_out >= n_in else q.T
-
-    def array(self, values: np.ndarray) -> Any:
-        """An array of this library."""
-        return self.xp.asarray(np.ascontiguousarray(values, self.dtype), dtype=self._kind, device=self.device)
-
-    def host(self, matrix: Any) -> np.ndarray:
-        """Doubles of numpy."""
-        if hasattr(matrix, "get"):  # CuPy
-            matrix = matrix.get()
-        elif hasattr(matrix, "cpu"):  # PyTorch
-            matrix = matrix.cpu()
-        return np.asarray(matrix, dtype=float)
-
-    def product(self, weights: Any, rows: np.ndarray | None, columns: np.ndarray | None, left: Any) -> Any:
-        """W[rows, columns] C, C None for the identity or what `factor` returned."""
-        if rows is not None:
-            weights = self.gather(weights, rows)
-        if columns is not None:
-            weights = self.gather(weights, columns, 1)
-        return weights if left is None else weights @ left
-
-    def scaled(self, matrix: Any, rows: np.ndarray) -> tuple[Any, float]:
-        """diag(rows) C divided by its largest entry, and that entry."""
-        matrix = matrix * self.array(rows)[:, None]
-        largest = float(self.xp.max(self.xp.abs(matrix))) if 0 not in matrix.shape else 0.0
-        return (matrix / largest if largest > 0 else matrix), largest
-
-    def beside_skip(self, weights: Any, left: np.ndarray, right: np.ndarray | None, skip: float) -> Any:
-        """The matrix skip · 1 + diag(left) W diag(right), `right` None for ones."""
-        block = weights * self.array(left)[:, None]
-        if right is not None:
-            block = block * self.array(right)[None, :]
-        return block + skip * self.xp.eye(len(left), dtype=self._kind, device=self.device)
-
-    def column_norms(self, matrix: Any) -> np.ndarray:
-        """Euclidean norm of every column."""
-        return np.sqrt(self.host(self.xp.sum(matrix * matrix, axis=0)))
-
-    def row_sizes(self, matrix: Any) -> np.ndarray:
-        """Largest entry of every row."""
-        return self.host(self.xp.max(self.xp.abs(matrix), axis=1))
-
-    def gather(self, matrix: Any, places: np.ndarray, axis: int = 0) -> Any:
-        """The rows, or columns, asked for."""
-        places = self.xp.asarray(np.ascontiguousarray(places, np.int64), device=self.device)
-        return self.xp.take(matrix, places, axis=axis)
-
-    def factor(self, matrix: Any, rows: np.ndarray | None, columns: np.ndarray) -> tuple[Any, Any, np.ndarray]:
-        """Q, R and diag R of C[rows, columns], rows of Q in the old order, up to the first zero of diag R."""
-        chosen = self.gather(matrix if rows is None else self.gather(matrix, rows), columns, 1)
-        q, r = self.xp.linalg.qr(chosen)
-        if rows is not None:
-            q = self.gather(q, np.argsort(rows))
-        diagonal = self.diagonal(r)
-        rank = int(np.count_nonzero(np.cumprod(diagonal != 0)))
-        return q[:, :rank], r[:rank, :], diagonal[:rank]
-
-    def triangle(self, matrix: Any) -> Any:
-        """R of the QR of A."""
-        # The standard knows no QR without its Q, these two do.
-        library = type(matrix).__module__.partition(".")[0]
-        if library == "torch":
-            return self.xp.linalg.qr(matrix, mode="r")[1]
-        if library == "cupy":
-            return sys.modules["cupy"].linalg.qr(matrix, mode="r")
-        return self.xp.linalg.qr(matrix)[1]
-
-    def diagonal(self, matrix: Any) -> np.ndarray:
-        """The diagonal."""
-        return self.host(self.xp.linalg.diagonal(matrix))
-
-    def signed(self, q: Any, signs: np.ndarray) -> Any:
-        """Q diag(signs)."""
-        return q * self.array(signs)[None, :]
-
-    def joined(self, blocks: list[Any], axis: int) -> Any:
-        """Matrices beside or below each other."""
-        return self.xp.concat(blocks, axis=axis)
-
-    def singular_values(self, matrix: Any) -> np.ndarray:
-        """Singular values, descending."""
-        return self.host(self.xp.linalg.svdvals(matrix))
-
-    def doubles(self, matrix: Any) -> tuple[Arrays, Any]:
-        """The same device in doubles, or numpy where it has none, and this matrix there."""
-        if self.dtype is np.float64:
-            return self, matrix
-        try:
-            arrays = StandardArrays(self.xp, self.device)
-        except ConfigError:
-            return HostArrays(), self.host(matrix)
-        return arrays, self.xp.astype(matrix, self.xp.float64)
+_BELOW = np.asfortranarray(np.tri(HostArrays.rows, k=-1, dtype=bool))
 
 
-def namespace(module: Any) -> Any:
-    """Array API namespace of a library given by name, or the namespace itself."""
-    import importlib
-
-    if not isinstance(module, str):
-        return module
-    # array_api_compat mends what PyTorch and CuPy lack; other libraries keep to the standard themselves.
-    for name in (f"array_api_compat.{module}", module):
-        try:
-            found = importlib.import_module(name)
-        except ImportError:
-            continue
-        if hasattr(found, "linalg") and hasattr(found, "take"):
-            return found
-    raise ConfigError(
-        f"`sample(array_module={module!r})`: no array library of that name; install it, and `array-api-compat` beside "
-        "PyTorch or CuPy."
-    )
+def needed_scale(largest: float, dtype: type) -> float:
+    """What a matrix with this largest entry is divided by: 1 while no product with it can leave the range."""
+    return largest if largest > 0 and not 1 / _FAR[dtype] < largest < _FAR[dtype] else 1.0

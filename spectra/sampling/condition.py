@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+Step = tuple[tuple[float, float], tuple[float, float]]  # norm and size of one matrix, and of its inverse
 
 
 @dataclass(frozen=True)
@@ -35,50 +38,54 @@ class Condition:
         """The condition number."""
         return self.norm * self.inverse_norm
 
-    def times(self, slopes: np.ndarray, columns: int, isometric: bool) -> Condition:
-        """Of D W P, D = diag(slopes), W with `columns` columns Gaussian-like, or with equal singular values."""
-        if slopes.size == 0 or columns == 0:
-            return self
-        with np.errstate(over="ignore", under="ignore", divide="ignore"):
-            relative = np.abs(slopes) / np.max(np.abs(slopes))
-            d, inverse = (1.0, _rms(relative)), (float(1 / relative.min()), _rms(1 / relative))
-            forward, backward = (self.norm, self.size), (self.inverse_norm, self.inverse_size)
-            if not isometric:
-                # Singular values of a Gaussian matrix: √wide ± √narrow at the ends, about 1/(2√n) the least where
-                # square; the mean of s⁻² is 1/(wide − narrow), and n²/0.6 n where square (Edelman 1988).
-                wide, narrow = max(slopes.size, columns), min(slopes.size, columns)
-                gap = max(np.sqrt(wide) - np.sqrt(narrow), 0.5 / np.sqrt(wide))
-                forward = _product(forward, (1 + np.sqrt(narrow / wide), 1.0))
-                backward = _product(backward, (np.sqrt(wide) / gap, np.sqrt(wide / max(wide - narrow, 0.6))))
-            return Condition(*_product(forward, d), *_product(backward, inverse))
-
-    def times_block(self, skip: float, mean_square: float, n: int) -> Condition:
-        """Of (β1 + X) P, β = `skip`, X a full matrix of n columns like a Gaussian one; mean square β²(1 + t).
-
-        Squared singular values of 1 + √t·Ginibre lie within 1 + 5t/2 − t²/8 ± √t (t + 8)^{3/2}/8; E s⁻² = 1/(1 − t).
-        At t = 1 the lower end is 0, and from there on X decides as a Gaussian matrix does. Measured against SVDs at
-        N = 30 and 200, 4 to 64 blocks of ReLU, tanh and no activation, both orders: the median is below the estimate,
-        by less than three decades where t < 1.
-
-        Source
-        ------
-        The cubic equation of the law of (1 + X)(1 + X)ᵀ from S = G/m, X circular; E s⁻² = S(−1).
-        """
-        t = max(mean_square / skip**2 - 1.0, 0.0)
-        middle, reach = 1.0 + 2.5 * t - t * t / 8.0, np.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
-        alone = 2.0 * n / max(np.sqrt(t), 1.0), np.sqrt(n / 0.6) / max(np.sqrt(t), 1.0)
-        end, square = middle - reach, 1.0 - t
-        least = min(1.0 / np.sqrt(end), alone[0]) if t < 1.0 and end > 0.0 else alone[0]
-        size = min(1.0 / np.sqrt(square), alone[1]) if t < 1.0 else alone[1]
-        forward = _product((self.norm, self.size), (float(np.sqrt(middle + reach)) * skip, float(np.sqrt(mean_square))))
-        backward = _product((self.inverse_norm, self.inverse_size), (least / skip, size / skip))
+    def before(self, steps: list[Step]) -> Condition:
+        """Of A_k ⋯ A_1 P, from what is known of each A."""
+        forward, backward = (self.norm, self.size), (self.inverse_norm, self.inverse_size)
+        for there, back in steps:
+            forward, backward = _product(forward, there), _product(backward, back)
         return Condition(*forward, *backward)
 
 
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))
+def layer_steps(slopes: np.ndarray, columns: int, isometric: bool) -> list[Step]:
+    """Of W, then D, where D = diag(slopes), W with `columns` columns Gaussian-like, or with equal singular values."""
+    n = slopes.size
+    if n == 0 or columns == 0:
+        return []
+    relative = np.abs(slopes)
+    relative /= relative.max()
+    inverse = 1.0 / relative
+    d = (1.0, math.sqrt(relative @ relative / n)), (float(inverse.max()), math.sqrt(inverse @ inverse / n))
+    if isometric:
+        return [d]
+    # Singular values of a Gaussian matrix: √wide ± √narrow at the ends, about 1/(2√n) the least where square; the mean
+    # of s⁻² is 1/(wide − narrow), and n²/0.6 n where square (Edelman 1988).
+    wide, narrow = max(n, columns), min(n, columns)
+    gap = max(math.sqrt(wide) - math.sqrt(narrow), 0.5 / math.sqrt(wide))
+    back = math.sqrt(wide) / gap, math.sqrt(wide / max(wide - narrow, 0.6))
+    return [((1.0 + math.sqrt(narrow / wide), 1.0), back), d]
+
+
+def block_steps(skip: float, mean_square: float, n: int) -> list[Step]:
+    """Of β1 + X, β = `skip`, X a full matrix of n columns like a Gaussian one; mean square β²(1 + t).
+
+    Squared singular values of 1 + √t·Ginibre lie within 1 + 5t/2 − t²/8 ± √t (t + 8)^{3/2}/8; E s⁻² = 1/(1 − t).
+    At t = 1 the lower end is 0, and from there on X decides as a Gaussian matrix does. Measured against SVDs at
+    N = 30 and 200, 4 to 64 blocks of ReLU, tanh and no activation, both orders: the median is below the estimate,
+    by less than three decades where t < 1.
+
+    Source
+    ------
+    The cubic equation of the law of (1 + X)(1 + X)ᵀ from S = G/m, X circular; E s⁻² = S(−1).
+    """
+    t = max(mean_square / skip**2 - 1.0, 0.0)
+    middle, reach = 1.0 + 2.5 * t - t * t / 8.0, math.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
+    alone = 2.0 * n / max(math.sqrt(t), 1.0), math.sqrt(n / 0.6) / max(math.sqrt(t), 1.0)
+    end, square = middle - reach, 1.0 - t
+    least = min(1.0 / math.sqrt(end), alone[0]) if t < 1.0 and end > 0.0 else alone[0]
+    size = min(1.0 / math.sqrt(square), alone[1]) if t < 1.0 else alone[1]
+    return [((math.sqrt(middle + reach) * skip, math.sqrt(mean_square)), (least / skip, size / skip))]
 
 
 def _product(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
     """Norm and size of the product of two matrices in general position."""
-    return float(min(a[0] * b[0], a[0] * b[1] + a[1] * b[0])), float(a[1] * b[1])
+    return min(a[0] * b[0], a[0] * b[1] + a[1] * b[0]), a[1] * b[1]

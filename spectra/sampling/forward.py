@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..errors import ConvergenceError
 from ..network.architectures import architecture_of
 from ..network.resolve import resolved_runs, start
 from .arrays import HostArrays
+from .parallel import ahead
 
 if TYPE_CHECKING:
     from ..network.config import LayerSpec, Network
@@ -73,19 +75,20 @@ def forward_pass(
     homogeneous = all(is_homogeneous(spec) for spec in specs)
     rescale = RESCALE if arrays.dtype is np.float64 else RESCALE**0.1  # what W may meet in single precision
     log_scale = 0.0
-    for index, spec in enumerate(specs):
+    draws = _draws(specs, widths, rng, arrays)
+    for index, (drawn, bias) in enumerate(ahead(draws) if arrays.far else draws):
+        spec, weights = specs[index], arrays.weights(drawn)
         sigma_w, sigma_b = float(spec.sigma_w), float(spec.sigma_b or 0.0)
-        weights = arrays.weights(spec.weights, widths[index + 1], widths[index], sigma_w, rng)
         architecture = architecture_of(spec)
         taken, right = architecture.take(spec, x)
         image = arrays.host(weights @ arrays.array(taken))
-        if sigma_b:
+        if bias is not None:
             with np.errstate(over="ignore", under="ignore"):
-                image = image + sigma_b * np.exp(-log_scale) * rng.standard_normal(image.size)
+                image = image + sigma_b * np.exp(-log_scale) * bias
         x, h, left = architecture.give(spec, x, image)
         refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
-            q = float(np.mean(h**2) * np.exp(2 * log_scale))
+            q = float(h @ h / h.size * np.exp(2 * log_scale))
         skip = architecture.skip(spec)
         yield LayerPass(weights, left, right, skip, q, mean_square(sigma_w, left, right, skip))
         size = float(np.max(np.abs(x)))
@@ -93,16 +96,25 @@ def forward_pass(
             x, log_scale = x / size, log_scale + np.log(size)
 
 
+def _draws(
+    specs: list[LayerSpec], widths: tuple[int, ...], rng: np.random.Generator, arrays: Arrays
+) -> Iterator[tuple[Any, np.ndarray | None]]:
+    """What is drawn for W_l and for the biases of every layer, None without biases."""
+    for spec, (before, after) in zip(specs, pairwise(widths), strict=True):
+        drawn = arrays.drawn(spec.weights, after, before, float(spec.sigma_w), rng)
+        yield drawn, (rng.standard_normal(after) if spec.sigma_b else None)
+
+
 def refuse_overflow(layer: int, *vectors: np.ndarray | None) -> None:
     """Raise `ConvergenceError` where something a layer gave is not finite."""
-    if not all(vector is None or np.all(np.isfinite(vector)) for vector in vectors):
+    if not all(vector is None or np.isfinite(vector).all() for vector in vectors):
         raise ConvergenceError(f"`sample(...)`: the forward pass overflows at layer {layer}; lower `sigma_w`.")
 
 
 def mean_square(sigma_w: float, left: np.ndarray, right: np.ndarray | None, skip: float) -> float:
     """χ of one layer with these slopes: the mean of |J_l v|²/|v|² over its weights and over v."""
-    before = 1.0 if right is None else float(np.mean(right**2))
-    return skip**2 + sigma_w**2 * float(np.mean(left**2)) * before
+    before = 1.0 if right is None else float(right @ right / right.size)
+    return skip**2 + sigma_w**2 * float(left @ left / left.size) * before
 
 
 def is_homogeneous(spec: LayerSpec) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConfigError
 from .arrays import HostArrays
-from .condition import Condition
+from .condition import Condition, Step, block_steps, layer_steps
 from .spread import graded_log_singular_values
 from .units import unit_matrix, unit_rows
 
@@ -101,29 +101,26 @@ class GradedProduct:
         columns = weights.shape[1] if self._active is None else self._active.size
         isometric = orthogonal and active is self._active is None and weights.shape[0] >= weights.shape[1]
         alive, columns = slopes if active is None else slopes[active], min(self.rank, columns)
-        self._put(weights, alive, active, lambda condition: condition.times(alive, columns, isometric))
+        self._put(weights, alive, active, layer_steps(alive, columns, isometric))
 
     def multiply_block(self, block: Any, skip: float, mean_square: float) -> None:
         """Put β1 + X to the left of the product, β = `skip`, X a full matrix; `mean_square`: of all singular values."""
         if self.rank:
             n = block.shape[0]
-            self._put(block, np.ones(n), None, lambda condition: condition.times_block(skip, mean_square, n))
+            self._put(block, np.ones(n), None, block_steps(skip, mean_square, n))
 
-    def _put(
-        self, matrix: Any, slopes: np.ndarray, active: np.ndarray | None, times: Callable[[Condition], Condition]
-    ) -> None:
-        """Put diag(slopes) A[active] to the left of the product; `times`: what that does to its condition."""
-        condition = times(self._condition)
+    def _put(self, matrix: Any, slopes: np.ndarray, active: np.ndarray | None, steps: list[Step]) -> None:
+        """Put diag(slopes) A[active] to the left of the product; `steps`: what is known of its condition."""
+        condition = self._condition.before(steps)
         if self._left is not None and self._method != "plain":
             # A matrix with more rows than there are: else the rank bound would be lost.
             widens = self._left.shape[0] < min(self._left.shape[1], slopes.size)
             if widens or condition.value > self._limit:
                 self._factor()
-                condition = times(Condition())
+                condition = Condition().before(steps)
         product = self._arrays.product(matrix, active, self._active, self._left)
-        self._left, largest = self._arrays.scaled(product, slopes)
-        if largest > 0:
-            self._log_scale += np.log(largest)
+        self._left, scale = self._arrays.scaled(product, slopes)
+        self._log_scale += math.log(scale)
         self._active = active
         self._condition = condition
         self._layers += 1
@@ -172,10 +169,13 @@ class GradedProduct:
         if right is None:
             return unit_matrix(arrays, r, diagonal, log_d)
         blocks = []
-        for start, _, unit in unit_rows(arrays, r, diagonal, log_d):
-            reach = int(np.flatnonzero(arrays.row_sizes(unit.T) > _NEGLIGIBLE)[-1]) + 1
-            blocks.append(unit[:, :reach] @ right[start : start + reach, :])
-        return arrays.joined(blocks, 0)
+        for _, _, unit in unit_rows(arrays, r, diagonal, log_d):
+            # What is negligible is at the right, if anywhere: its last column says whether to look.
+            reach = unit.shape[1]
+            if arrays.row_sizes(unit[:, -1:].T).max() <= _NEGLIGIBLE:
+                reach = int(np.flatnonzero(arrays.row_sizes(unit.T) > _NEGLIGIBLE)[-1]) + 1
+            blocks.append(unit[:, :reach])
+        return arrays.triangular_product(blocks, right)
 
 
 def checked_method(method: str) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
-from .arrays import HostArrays, StandardArrays
+from .arrays import HostArrays
 from .forward import forward_pass
 from .graded import GradedProduct, checked_method
 from .parallel import single_threaded_blas
+from .standard import StandardArrays
 
 if TYPE_CHECKING:
     from ..network.config import LayerSpec

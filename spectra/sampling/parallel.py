@@ -7,9 +7,11 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConfigError
+
+T = TypeVar("T")
 
 _lock = Lock()
 _limits: list[Any] = []
@@ -103,6 +105,18 @@ def parallel(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib remarks that not all was asked for
                 running.close()
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made by another thread while the one before it is used."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    end: Any = object()
+    with ThreadPoolExecutor(1) as other:
+        coming = other.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = other.submit(next, items, end)
+            yield item
 
 
 class _Numbered:

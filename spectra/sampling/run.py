@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy as np
 from .ensemble import Ensemble
 from .forward import resolved_layers
 from .memory import networks_in_memory, refuse_beyond_memory
-from .one import OneNetwork, Options
+from .one import OneNetwork, Options, Sampled
 from .parallel import parallel
-from .store import Store
+from .store import Store, described
 from .widths import scaled_widths, whole_number
 
 if TYPE_CHECKING:
@@ -96,8 +97,11 @@ def sample(
     specs, input_variance = resolved_layers(net)
     widths = scaled_widths(net, width)
 
-    kept = None if store is None else Store(store, net, specs, max(widths), seed, dtype, method)
-    results = {} if kept is None else kept.load(samples)
+    kept = None
+    if store is not None:
+        key = described(net, specs, seed=seed, dtype=dtype, method=method)
+        kept = Store(store, key, max(widths), tuple(field.name for field in fields(Sampled)))
+    results = {} if kept is None else {index: Sampled(**found) for index, found in kept.load(samples).items()}
     if results and progress is not None:
         progress(len(results), samples)
     streams = np.random.SeedSequence((seed, max(widths))).spawn(samples)
@@ -111,7 +115,7 @@ def sample(
         with closing(parallel(one, [streams[index] for index in missing], one.stopped, **workers)) as coming:
             for place, result in coming:
                 if kept is not None:
-                    kept.save(missing[place], result)
+                    kept.save(missing[place], vars(result))
                 results[missing[place]] = result
                 if progress is not None:
                     progress(len(results), samples)

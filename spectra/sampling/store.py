@@ -13,7 +13,6 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..files import write_whole
-from .one import Sampled
 
 if TYPE_CHECKING:
     from ..network.config import LayerSpec, Network
@@ -24,16 +23,16 @@ _PROBES = np.array([-1.9, -0.6, 0.4, 1.3])  # where activations are told apart
 
 
 class Store:
-    """Networks of one description, seed and precision: DIR/ensemble.json, DIR/width-N/sample-i.npz.
+    """Arrays of every network, of one description: DIR/ensemble.json, DIR/width-N/sample-i.npz.
 
     Every file is written whole (another name, then renamed): a run may be killed at any time, and two may share it.
 
     Parameters
     ----------
     path : the directory, made where there is none.
-    net, specs, seed : what is sampled; `specs` with σ_w as numbers.
+    key : what tells it from others, see `described`.
     width : the largest width.
-    dtype, method : how.
+    names : of the arrays that every network has.
 
     Raises
     ------
@@ -41,22 +40,14 @@ class Store:
     OSError : it cannot be written.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        net: Network,
-        specs: list[LayerSpec],
-        width: int,
-        seed: int,
-        dtype: str,
-        method: str,
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], key: dict[str, Any], width: int, names: tuple[str, ...]) -> None:
+        self._names = names
         path = os.fspath(path)
         self._folder = os.path.join(path, f"width-{width}")
         if os.path.exists(path) and not os.path.isdir(path):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         os.makedirs(path, exist_ok=True)
-        key_path, key = os.path.join(path, _KEY), _key(net, specs, seed, dtype, method)
+        key_path = os.path.join(path, _KEY)
         if not os.path.exists(key_path):
             write_whole({key_path: (json.dumps(key, indent=1) + "\n").encode()})
         else:
@@ -65,23 +56,25 @@ class Store:
         if not os.access(self._folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self._folder)
 
-    def load(self, samples: int) -> dict[int, Sampled]:
+    def load(self, samples: int) -> dict[int, dict[str, np.ndarray]]:
         """The networks already there, of the first `samples`, by their index."""
         found = {}
         for index in range(samples):
             path = self._path(index)
             if os.path.exists(path):
                 try:
-                    with np.load(path, allow_pickle=False) as arrays:
-                        found[index] = Sampled(arrays["log_singular_values"], arrays["q"], arrays["chi"])
+                    # Opened here: numpy leaves a file that is no archive open.
+                    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                        found[index] = {name: arrays[name] for name in self._names}
                 except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
                     raise ConfigError(f"`{path}`: not a sampled network; delete it to have it sampled again.") from None
         return found
 
-    def save(self, index: int, sampled: Sampled) -> None:
+    def save(self, index: int, arrays: dict[str, np.ndarray]) -> None:
         """Write one network."""
         content = io.BytesIO()
-        np.savez(content, log_singular_values=sampled.log_singular_values, q=sampled.q, chi=sampled.chi)
+        kept: dict[str, Any] = {name: arrays[name] for name in self._names}
+        np.savez(content, **kept)
         write_whole({self._path(index): content.getvalue()})
 
     def _path(self, index: int) -> str:
@@ -104,18 +97,17 @@ def _compare(path: str, key_path: str, key: dict[str, Any]) -> None:
             )
 
 
-def _key(net: Network, specs: list[LayerSpec], seed: int, dtype: str, method: str) -> dict[str, Any]:
-    """What tells one ensemble from another, as JSON gives it back."""
-    described = json.dumps(net.to_dict(), default=lambda thing: getattr(thing, "name", type(thing).__name__))
+def described(net: Network, specs: list[LayerSpec], **how: Any) -> dict[str, Any]:
+    """What tells one ensemble from another, as JSON gives it back: the network and how it is sampled.
+
+    Parameters
+    ----------
+    net, specs : what is sampled; `specs` with σ_w as numbers.
+    how : seed, precision, method, ….
+    """
+    text = json.dumps(net.to_dict(), default=lambda thing: getattr(thing, "name", type(thing).__name__))
     # Two callables may have one name: values tell them apart.
     values = []
     for spec in dict.fromkeys(specs):
         values.append([*spec.activation(_PROBES).tolist(), *spec.activation.derivative(_PROBES).tolist()])
-    return {
-        "format": _FORMAT,
-        "network": json.loads(described),
-        "activation": values,
-        "seed": seed,
-        "dtype": dtype,
-        "method": method,
-    }
+    return {"format": _FORMAT, "network": json.loads(text), "activation": values} | how

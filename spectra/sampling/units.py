@@ -10,7 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from .arrays import Arrays
 
-_ROWS = 128  # rows of U made at once
 _SPAN = {np.float64: 300.0, np.float32: 30.0}  # nats of d′ in those rows: the factors of their scaling stay in range
 
 
@@ -28,14 +27,13 @@ def unit_rows(arrays: Arrays, r: Any, diagonal: np.ndarray, log_d: np.ndarray) -
     """
     rows, span, start = log_d[: diagonal.size] + np.log(np.abs(diagonal)), _SPAN[arrays.dtype], 0
     while start < rows.size:
-        low = np.flatnonzero(rows[start + 1 : start + _ROWS] < rows[start] - span)
-        stop = start + 1 + int(low[0]) if low.size else min(start + _ROWS, rows.size)
+        low = np.flatnonzero(rows[start + 1 : start + arrays.rows] < rows[start] - span)
+        stop = start + 1 + int(low[0]) if low.size else min(start + arrays.rows, rows.size)
         with np.errstate(under="ignore"):
             across = np.exp(log_d[start:] - rows[start])
             down = np.exp(rows[start] - rows[start:stop]) * np.sign(diagonal[start:stop])
             # The columns first: what they make too small for the range is nothing beside the diagonal.
-            block = r[start:stop, start:] * arrays.array(across)[None, :] * arrays.array(down)[:, None]
-        yield start, stop, arrays.xp.triu(block)
+            yield start, stop, arrays.scaled_triangle(r[start:stop, start:], down, across)
         start = stop
 
 

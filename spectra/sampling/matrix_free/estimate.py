@@ -8,12 +8,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...errors import ConfigError
 from .curves import between, midpoints
 
 if TYPE_CHECKING:
     from ...network.config import Network
 
 Curve = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class LogDensity:
+    """Density of u = log λ in bins.
+
+    Parameters
+    ----------
+    edges : (bins + 1,), places u.
+    value, error : (bins,), mean density in each bin, and its standard error over networks and probes.
+    resolution : (bins,), how far the density that the probes see may be from `value`, for sure: what the Gauss rules
+        leave open. Of the order of `value` where bins are narrower than Lanczos nodes lie apart.
+    """
+
+    edges: np.ndarray
+    value: np.ndarray
+    error: np.ndarray
+    resolution: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +166,22 @@ class Estimate:
         """
         pair = self._pooled(between, _log(x)).mean(axis=(0, 1))
         return pair[..., 0], pair[..., 1]
+
+    def density(self, edges: np.ndarray) -> LogDensity:
+        """Density of u = log λ, averaged over the bins between ascending `edges`, places u.
+
+        Differences of `cdf`, over the length of the bin; all N_L eigenvalues count, so that the mass at 0 is missing.
+        """
+        edges = np.asarray(edges, dtype=float)
+        if edges.ndim != 1 or edges.size < 2 or not np.all(np.isfinite(edges)) or np.any(np.diff(edges) <= 0.0):
+            raise ConfigError("`density(edges)`: needs two or more finite places u = log λ, ascending.")
+        length = np.diff(edges)
+        each = np.diff(self._pooled(midpoints, edges)[..., 0], axis=-1) / length
+        low, high = np.moveaxis(self._pooled(between, edges).mean(axis=(0, 1)), -1, 0)
+        most, least = np.diff(high) + (high - low)[:-1], np.diff(low) - (high - low)[:-1]
+        value = each.mean(axis=(0, 1))
+        resolution = np.maximum(most / length - value, value - np.maximum(least, 0.0) / length)
+        return LogDensity(edges, value, self._error(each), np.maximum(resolution, 0.0))
 
     def curves(self, u: np.ndarray, snap: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray]:
         """For every network and u = log λ: `cdf` at and just below λ, and `cdf_bounds`, both (samples, 2, points).

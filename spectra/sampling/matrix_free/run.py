@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import fields
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import SeedSequence
-from scipy.sparse.linalg import LinearOperator
 
 from ...errors import ConfigError
 from ..forward import resolved_layers
-from ..memory import physical_memory
 from ..parallel import parallel
 from ..run import Progress
+from ..store import Store, described
 from ..widths import scaled_widths, whole_number
+from .cost import MEMORY, at_once, refuse_bases_beyond_memory
 from .estimate import Estimate
-from .jacobian import LayerProduct, LiveRows, layer_product
-from .lanczos import lanczos
+from .jacobian import layer_product
+from .one import Effort, Found, OneEstimate, found
 from .operators import usable_operator
-from .top import largest_eigenvalue
-from .weights import child, random_signs
 
 if TYPE_CHECKING:
     from ...network.config import Network
 
 TOLERANCE = 1e-6
 _FAMILY = 1  # apart from the streams of `spectra.sampling.sample`
-_MEMORY = 2.0**28  # bytes of weights kept by default
-
-
-@dataclass(frozen=True)
-class Effort:
-    """Validated: random vectors per Jacobian, Lanczos steps, number of moments, relative accuracy of λ_max."""
-
-    probes: int
-    steps: int
-    orders: int
-    tolerance: float
-
-    def __post_init__(self) -> None:
-        for name, lowest in (("probes", 1), ("steps", 2), ("orders", 1)):
-            whole_number(name, getattr(self, name), lowest)
-        if self.orders > 2 * self.steps - 1:
-            raise ConfigError(
-                f"`sample(orders={self.orders})`: {self.steps} steps give {2 * self.steps - 1} moments; raise `steps`."
-            )
-        if not 1e-12 <= self.tolerance < 1:
-            raise ConfigError(f"`sample(tolerance={self.tolerance!r})`: must be from 1e-12 to 1.")
 
 
 def sample(
@@ -62,10 +41,13 @@ def sample(
     steps: int = 32,
     orders: int = 4,
     tolerance: float = TOLERANCE,
-    memory: float = _MEMORY,
+    memory: float = MEMORY,
     progress: Progress | None = None,
+    n_jobs: int | None = None,
+    backend: Any = None,
+    store: str | os.PathLike[str] | None = None,
 ) -> Estimate:
-    """Estimate m_k, λ_max and the distribution function of JJᵀ for `samples` networks, without their matrices.
+    """Estimate m_k, λ_max, density and distribution function of JJᵀ for `samples` networks, without their matrices.
 
     For every network the slopes φ'(h_l) of a real forward pass are kept, O(L N), and weights drawn again for each
     product. G = JJᵀ (or JᵀJ, where that is smaller) has as its trace the mean of zᵀ G^k z over random signs z, and
@@ -80,7 +62,10 @@ def sample(
     orders : number of moments.
     tolerance : relative accuracy of λ_max; more products are made where it is not reached.
     memory : bytes of weights that are kept; what does not fit is drawn again for every product. Results are the same.
-    progress : called with (networks done, networks in all) after every network.
+    progress : called with (networks done, networks in all) after every network, and once before the first where
+        `store` held some.
+    n_jobs, backend : workers, as `spectra.sample` takes them; where left out, as many threads as memory has room for.
+    store : directory to write every network to as it comes; those already there are not estimated again.
 
     Returns
     -------
@@ -88,7 +73,9 @@ def sample(
 
     Raises
     ------
-    ValueError : impossible width, samples, seed or effort; the Krylov bases are more than memory holds.
+    ValueError : impossible width, samples, seed or effort; the Krylov bases are more than memory holds; or `store`
+        holds others.
+    OSError : `store` cannot be written.
     ConvergenceError : the forward pass left the range of doubles, or λ_max did not settle.
 
     Notes
@@ -108,24 +95,28 @@ def sample(
     refuse_bases_beyond_memory(net, width, probes, steps)
     widths = scaled_widths(net, width)
     specs, input_variance = resolved_layers(net)
-    stopped = Event()
-
-    def one(stream: SeedSequence) -> tuple[_Run, LayerProduct]:
-        options = {"memory": memory / min(samples, 2), "interrupted": stopped.is_set}
-        product = layer_product(specs, widths, input_variance, stream, **options)
-        rng = np.random.default_rng(child(stream, len(specs) + 1))
-        operator = LiveRows(product) if product.live.size else product
-        return _Run(operator, product.log_scale, rng, effort, stopped, n_eigenvalues=widths[-1]), product
-
-    # Operators stay in this process: threads, whatever else is configured.
-    found: dict[int, tuple[_Run, LayerProduct]] = {}
-    for place, result in parallel(one, _streams(seed, widths, samples), stopped, backend="threading"):
-        found[place] = result
-        if progress is not None:
-            progress(len(found), samples)
-    ordered = [found[place] for place in range(samples)]
-    q, chi = (np.array([getattr(product, name) for _, product in ordered]) for name in ("q", "chi"))
-    return _gathered([run for run, _ in ordered], q, chi, widths, seed, net)
+    kept = None
+    if store is not None:
+        how = {"probes": probes, "steps": steps, "orders": orders, "tolerance": tolerance}
+        key = described(net, specs, seed=seed, dtype="float64", method="matrix-free", **how)
+        kept = Store(store, key, max(widths), tuple(each.name for each in fields(Found)))
+    results = {} if kept is None else {index: Found(**arrays) for index, arrays in kept.load(samples).items()}
+    if results and progress is not None:
+        progress(len(results), samples)
+    missing = [index for index in range(samples) if index not in results]
+    if missing:
+        most = at_once(widths, probes, steps, len(missing))
+        one = OneEstimate(specs, widths, input_variance, effort, memory / most)
+        streams = _streams(seed, widths, samples)
+        workers = {"n_jobs": n_jobs, "backend": backend, "most": most}
+        with closing(parallel(one, [streams[index] for index in missing], one.stopped, **workers)) as coming:
+            for place, result in coming:
+                if kept is not None:
+                    kept.save(missing[place], vars(result))
+                results[missing[place]] = result
+                if progress is not None:
+                    progress(len(results), samples)
+    return _gathered([results[index] for index in range(samples)], widths, seed, net)
 
 
 def jacobian(net: Network, width: int | None = None, index: int = 0, seed: int = 0, *, memory: float = 0.0) -> Any:
@@ -162,86 +153,42 @@ def estimate(
     """
     seed, effort = whole_number("seed", seed, 0), Effort(probes, steps, orders, tolerance)
     given: Sequence[Any] = operator if isinstance(operator, list) and operator else [operator]
-    runs: list[_Run] = []
+    runs: list[Found] = []
     shape: tuple[int, int] | None = None
     for done, (each, stream) in enumerate(zip(given, SeedSequence((seed,)).spawn(len(given)), strict=True), start=1):
         rng = np.random.default_rng(stream)
-        found = usable_operator(each, rng)
-        if shape is not None and found.shape != shape:
-            raise ConfigError(f"`estimate`: operators of different shapes, {shape} and {found.shape}.")
-        shape = found.shape
-        runs.append(_Run(found, 0.0, rng, effort, Event(), products=2))
+        usable = usable_operator(each, rng)
+        if shape is not None and usable.shape != shape:
+            raise ConfigError(f"`estimate`: operators of different shapes, {shape} and {usable.shape}.")
+        shape = usable.shape
+        runs.append(found(usable, rng, effort, Event(), products=2))
         if progress is not None:
             progress(done, len(given))
     assert shape is not None
-    none = np.empty((len(runs), 0))
-    return _gathered(runs, none, none, (shape[1], shape[0]), seed, None)
+    return _gathered(runs, (shape[1], shape[0]), seed, None)
 
 
-class _Run:
-    """One Jacobian: e^{log_scale} times the operator, and rows of zeros up to `n_eigenvalues` where that is given."""
-
-    def __init__(
-        self,
-        operator: LinearOperator,
-        log_scale: float,
-        rng: np.random.Generator,
-        effort: Effort,
-        stopped: Event,
-        *,
-        n_eigenvalues: int | None = None,
-        products: int = 0,
-    ) -> None:
-        self.products = products
-        n_out, n_in = operator.shape
-        wide = n_out <= n_in
-
-        def gram(x: np.ndarray) -> np.ndarray:
-            if stopped.is_set():
-                raise InterruptedError("`sample(...)`: stopped.")
-            self.products += 2 * x.shape[1]
-            there = operator.rmatmat(x) if wide else operator.matmat(x)
-            return np.asarray(operator.matmat(there) if wide else operator.rmatmat(there), dtype=float)
-
-        n = min(n_out, n_in)
-        krylov = lanczos(gram, random_signs(rng, (n, effort.probes)), effort.steps)
-        nodes, weights, self.converged = krylov.gauss_rule()
-        top = largest_eigenvalue(gram, krylov, effort.tolerance)
-        with np.errstate(divide="ignore"):
-            self.log_nodes = np.log(nodes) + 2.0 * log_scale
-            self.log_top = float(np.log(top.value)) + 2.0 * log_scale
-        self.top_bound, self.weights = top.bound, weights * (n / (n_eigenvalues or n_out))
-        largest = np.maximum(self.log_nodes[:, -1:], -1e300)
-        with np.errstate(divide="ignore"):
-            self.log_moments = np.stack(
-                [
-                    np.log(np.sum(self.weights * np.exp(k * (self.log_nodes - largest)), axis=1)) + k * largest[:, 0]
-                    for k in range(1, effort.orders + 1)
-                ],
-                axis=1,
-            )
-
-
-def _gathered(
-    runs: list[_Run], q: np.ndarray, chi: np.ndarray, widths: tuple[int, ...], seed: int, net: Network | None
-) -> Estimate:
+def _gathered(runs: list[Found], widths: tuple[int, ...], seed: int, net: Network | None) -> Estimate:
     # Few living neurons end a run early: nodes at 0 without weight make up for it.
     steps = max(run.log_nodes.shape[1] for run in runs)
-    for run in runs:
-        missing = ((0, 0), (steps - run.log_nodes.shape[1], 0))
-        run.log_nodes = np.pad(run.log_nodes, missing, constant_values=-np.inf)
-        run.weights = np.pad(run.weights, missing)
-        run.converged = np.pad(run.converged, missing, constant_values=True)
+
+    def padded(name: str, value: Any) -> np.ndarray:
+        arrays = (getattr(run, name) for run in runs)
+        return np.array(
+            [np.pad(array, ((0, 0), (steps - array.shape[1], 0)), constant_values=value) for array in arrays]
+        )
+
+    log_top, top_bound = np.array([run.top for run in runs]).T
     return Estimate(
         log_probe_moments=np.array([run.log_moments for run in runs]),
-        log_nodes=np.array([run.log_nodes for run in runs]),
-        weights=np.array([run.weights for run in runs]),
-        converged=np.array([run.converged for run in runs]),
-        log_top=np.array([run.log_top for run in runs]),
-        top_bound=np.array([run.top_bound for run in runs]),
-        products=sum(run.products for run in runs),
-        q=q,
-        chi=chi,
+        log_nodes=padded("log_nodes", -np.inf),
+        weights=padded("weights", 0.0),
+        converged=padded("converged", True),
+        log_top=log_top,
+        top_bound=top_bound,
+        products=int(sum(run.products for run in runs)),
+        q=np.array([run.q for run in runs]),
+        chi=np.array([run.chi for run in runs]),
         widths=widths,
         seed=seed,
         network=net,
@@ -250,22 +197,3 @@ def _gathered(
 
 def _streams(seed: int, widths: tuple[int, ...], count: int) -> list[SeedSequence]:
     return SeedSequence((seed, max(widths), _FAMILY)).spawn(count)
-
-
-def refuse_bases_beyond_memory(net: Network, width: int | None, probes: int, steps: int) -> None:
-    """Raise `ConfigError` where the Krylov bases of one network, and its slopes, are more than the machine's memory."""
-    memory = physical_memory()
-    if memory is None:
-        return
-    # The width by itself first: where it is no double, neither are the others.
-    needed = 8 * width if isinstance(width, int) else 0
-    if needed <= memory:
-        widths = scaled_widths(net, width)
-        n = min(widths[0], widths[-1])
-        needed = 8 * (probes * (min(steps, n) + 3) * n + sum(widths) + probes * max(widths))
-    if needed > memory:
-        size = "its own width" if width is None else f"width {width}"
-        raise ConfigError(
-            f"`width`: what {probes} probes and {steps} steps need at {size} is more than the {memory / 2**30:.3g} "
-            "GiB of memory of this machine; choose fewer of them, or a smaller width."
-        )

@@ -335,4 +335,4 @@ def _rounded_reach(variance: float) -> float:
 def _folding_period(activation: Activation, variance: float) -> float | None:
     """The period to fold h over: that of φ'² where h reaches over several of them, else none."""
     period = activation.slope_period
-    return period if period is not None and variance > period**2 else None
+    return period if period is not None and period < gauss.LONGEST_PERIOD * math.sqrt(variance) else None

@@ -206,8 +206,9 @@ def _where_slope_counts(activation: Activation, branch: Branch, variance: float)
 
 def _fading_mass(activation: Activation, branch: Branch, variance: float) -> float:
     """What fading takes from the slopes of a branch that count."""
+    # Of the whole piece: as far out as h does not reach its density is nothing.
     return sum(
-        Taken(branch, lower, upper, lambda x: gauss.density(x, variance, None)).mass
+        Taken(branch, piece.lower, piece.upper, lambda x: gauss.density(x, variance, None)).mass
         for piece, lower, upper in _pieces_within(activation, variance)
         if piece.branch is branch and any(is_cut(branch, end) for end in (lower, upper))
     )

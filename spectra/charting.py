@@ -12,10 +12,11 @@ from .master import MasterEquation
 from .pieces import Pieces, Span
 from .walker import Arc
 
-# By how much a step of the sweep is longer than the one before where nothing but the distance to an edge sets it.
+# By how much a step of the sweep is longer than the one before, or shorter, where nothing but the distance to an edge
+# sets it.
 STEADY = (1.2, 1.8)
-# So many of these make one piece.
-JOINED = 3
+# So many steps make one piece: where they grow (1) or shrink (−1) steadily, and else.
+JOINED = {1: 3, -1: 2, 0: 1}
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -118,9 +119,18 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
     kept, next_end = [low], 1
     while next_end < len(ends):
         # The first piece has the edge to cope with.
-        for _ in range(JOINED - 1 if next_end > 1 else 0):
-            if next_end < len(growth) and all(STEADY[0] < x < STEADY[1] for x in growth[next_end - 1 : next_end + 1]):
-                next_end += 1
+        joined = 1
+        while next_end > 1 and joined < JOINED[_trend(growth[next_end - 1 : next_end + 1])]:
+            next_end, joined = next_end + 1, joined + 1
         kept.append(ends[next_end])
         next_end += 1
     return np.stack([kept[:-1], kept[1:]], 1)
+
+
+def _trend(growth: list[float]) -> int:
+    """1 where steps grow steadily from one to the next and on, −1 where they shrink, else 0."""
+    if len(growth) < 2:
+        return 0
+    if all(STEADY[0] < x < STEADY[1] for x in growth):
+        return 1
+    return -1 if all(STEADY[0] < 1.0 / max(x, 1e-300) < STEADY[1] for x in growth) else 0

@@ -16,7 +16,7 @@ import numpy as np
 from ._types import Array
 from .chebyshev import clenshaw, fit, integral, nodes, parts
 
-DEGREE = 24
+DEGREE = 22
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
 RESOLUTION = 3e-13
 # Last coefficients of the mass series of a piece, relative to the mass of the arc.

@@ -114,23 +114,23 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
     inner = inner[(inner > low + margin) & (inner < high - margin)]
     if not inner.size:
         inner = np.array([0.5 * (low + high)])
-    ends = [low, *inner.tolist(), high]
-    growth = [(c - b) / (b - a) for a, b, c in zip(ends, ends[1:], ends[2:], strict=False)]
-    kept, next_end = [low], 1
-    while next_end < len(ends):
+    ends = np.concatenate([[low], inner, [high]])
+    trends = _trends(ends)
+    kept, next_end = [0], 1
+    while next_end < ends.size:
         # The first piece has the edge to cope with.
         joined = 1
-        while next_end > 1 and joined < JOINED[_trend(growth[next_end - 1 : next_end + 1])]:
+        while 1 < next_end <= len(trends) and joined < JOINED[trends[next_end - 1]]:
             next_end, joined = next_end + 1, joined + 1
-        kept.append(ends[next_end])
+        kept.append(next_end)
         next_end += 1
-    return np.stack([kept[:-1], kept[1:]], 1)
+    return np.stack([ends[kept[:-1]], ends[kept[1:]]], 1)
 
 
-def _trend(growth: list[float]) -> int:
-    """1 where steps grow steadily from one to the next and on, −1 where they shrink, else 0."""
-    if len(growth) < 2:
-        return 0
-    if all(STEADY[0] < x < STEADY[1] for x in growth):
-        return 1
-    return -1 if all(STEADY[0] < 1.0 / max(x, 1e-300) < STEADY[1] for x in growth) else 0
+def _trends(ends: Array) -> list[int]:
+    """For each step 1 where the next two grow steadily, −1 where they shrink, else 0."""
+    steps = np.diff(ends)
+    growth = steps[1:] / steps[:-1]
+    grow = (growth > STEADY[0]) & (growth < STEADY[1])
+    shrink = (growth < 1.0 / STEADY[0]) & (growth > 1.0 / STEADY[1])
+    return ((grow[:-1] & grow[1:]).astype(int) - (shrink[:-1] & shrink[1:])).tolist()

@@ -183,7 +183,7 @@ class Chart:
         return y
 
     def _pieces(self, u: Array) -> Array:
-        return np.clip(np.searchsorted(self.breaks, u, side="right") - 1, 0, self.breaks.size - 2)
+        return self.breaks[1:-1].searchsorted(u, side="right")
 
     def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log p(U), −inf off the arc.  `correction`: what rounding took from U (see `Spectrum`)."""

@@ -18,7 +18,7 @@ TAIL_RESOLUTION = 1e-5
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
 # Part of what the rounding of w may do in a thin tail: a piece that is no rougher is resolved, for most solutions are
-# that good.  What halving does not smooth is rounding up to all of it.
+# that good.
 TAIL_GOOD = 1e-4
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.
 HALVED = 2e-10
@@ -114,12 +114,12 @@ class Pieces:
             spread = _spread(self._equation, self._roots).reshape(self.u.shape).max(axis=1)
             noise += np.minimum(flatness + spread, NEGLIGIBLE / self.held)
         dense = np.maximum(self._dense(), 1e-300)
-        # What the rounding of w may do to log p in a thin tail; most solutions are many times better.
-        tail = np.minimum(NEGLIGIBLE / dense, TAIL_RESOLUTION)
+        # What the rounding of w does to log p in a thin tail; most solutions are many times better.
+        tail, worst = (np.minimum(times * NEGLIGIBLE / dense, TAIL_RESOLUTION) for times in (1.0, KNOWN_NOISE))
         finished = (self.roughness < RESOLUTION * scale + noise + TAIL_GOOD * tail) | (self.held < NEGLIGIBLE)
         finished |= length < SHORTEST * (1.0 + np.abs(self.low))
         finished |= (np.log(dense) < THIN) & (self.held * self.roughness < SCANT)
-        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise + tail)
+        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise + worst)
         finished |= settled & (self.roughness > SMOOTHER * self._before)
         if not self._roots.certified.all():
             # Where the laws are not resolved roots are not found, and shorter pieces do not help; once it may

@@ -64,5 +64,5 @@ def mass_between(lower: float, upper: float, variance: float) -> float:
 def _decays(variance: float, period: float) -> Array:
     """Coefficients a_1, a_2, … of the Poisson sum 1 + 2 Σ a_k cos(2πkx/period), as many as count."""
     rate = 2.0 * math.pi**2 * variance / period**2
-    terms = np.arange(1.0, 2.0 + (_AWAY + math.sqrt(_AWAY**2 + 4.0 * rate * _NOTHING)) / (2.0 * rate))
+    terms = np.arange(1.0, 1.0 + (_AWAY + math.sqrt(_AWAY**2 + 4.0 * rate * _NOTHING)) / (2.0 * rate))
     return np.exp(-rate * terms**2)

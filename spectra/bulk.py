@@ -49,7 +49,7 @@ SAME_ROOT = 0.7
 MOST_JUMPS = 40
 
 # What plain steps go by (`native/march.h`).
-PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, FLAT, CERTIFIED)
+PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, DOWN, FLAT, CERTIFIED)
 
 
 class BulkWalker(TailWalker):

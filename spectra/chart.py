@@ -16,7 +16,7 @@ import numpy as np
 from ._types import Array
 from .chebyshev import clenshaw, fit, integral, nodes, parts
 
-DEGREE = 20
+DEGREE = 22
 # Last three Chebyshev coefficients of log p below this: relative accuracy of the density.
 RESOLUTION = 3e-13
 # Last coefficients of the mass series of a piece, relative to the mass of the arc.
@@ -31,7 +31,7 @@ PARTS = {n: parts(DEGREE, n) for n in (2, 4)}
 # Coefficients → coefficients on either half.
 _HALVED = FIT @ PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 
-_MASS_DEGREE = 24
+_MASS_DEGREE = 32
 _MASS_NODES = nodes(_MASS_DEGREE)
 _TO_MASS = fit(_MASS_DEGREE).T @ integral(_MASS_DEGREE).T
 # Coefficients of a piece → the values of its series at the nodes of the mass: of a piece inside, with the root of the
@@ -80,7 +80,7 @@ class Chart:
 
     @cached_property
     def mass_series(self) -> Array:
-        """Chebyshev coefficients of the mass between a point and the upper end of its piece (P, 24)."""
+        """Chebyshev coefficients of the mass between a point and the upper end of its piece (P, n)."""
         count = self.breaks.size - 1
         piece = np.repeat(np.arange(count), _MASS_DEGREE)
         _, jacobian, to_low, to_high = self._from_local(piece, np.tile(_MASS_NODES, count))
@@ -183,7 +183,7 @@ class Chart:
         return y
 
     def _pieces(self, u: Array) -> Array:
-        return np.clip(np.searchsorted(self.breaks, u, side="right") - 1, 0, self.breaks.size - 2)
+        return self.breaks[1:-1].searchsorted(u, side="right")
 
     def log_density(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log p(U), −inf off the arc.  `correction`: what rounding took from U (see `Spectrum`)."""

@@ -12,10 +12,11 @@ from .master import MasterEquation
 from .pieces import Pieces, Span
 from .walker import Arc
 
-# By how much a step of the sweep is longer than the one before where nothing but the distance to an edge sets it.
+# By how much a step of the sweep is longer than the one before, or shorter, where nothing but the distance to an edge
+# sets it.
 STEADY = (1.2, 1.8)
-# So many of these make one piece.
-JOINED = 3
+# So many steps make one piece: where they grow (1) or shrink (−1) steadily, and else.
+JOINED = {1: 3, -1: 2, 0: 1}
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -113,14 +114,23 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
     inner = inner[(inner > low + margin) & (inner < high - margin)]
     if not inner.size:
         inner = np.array([0.5 * (low + high)])
-    ends = [low, *inner.tolist(), high]
-    growth = [(c - b) / (b - a) for a, b, c in zip(ends, ends[1:], ends[2:], strict=False)]
-    kept, next_end = [low], 1
-    while next_end < len(ends):
+    ends = np.concatenate([[low], inner, [high]])
+    trends = _trends(ends)
+    kept, next_end = [0], 1
+    while next_end < ends.size:
         # The first piece has the edge to cope with.
-        for _ in range(JOINED - 1 if next_end > 1 else 0):
-            if next_end < len(growth) and all(STEADY[0] < x < STEADY[1] for x in growth[next_end - 1 : next_end + 1]):
-                next_end += 1
-        kept.append(ends[next_end])
+        joined = 1
+        while 1 < next_end <= len(trends) and joined < JOINED[trends[next_end - 1]]:
+            next_end, joined = next_end + 1, joined + 1
+        kept.append(next_end)
         next_end += 1
-    return np.stack([kept[:-1], kept[1:]], 1)
+    return np.stack([ends[kept[:-1]], ends[kept[1:]]], 1)
+
+
+def _trends(ends: Array) -> list[int]:
+    """For each step 1 where the next two grow steadily, −1 where they shrink, else 0."""
+    steps = np.diff(ends)
+    growth = steps[1:] / steps[:-1]
+    grow = (growth > STEADY[0]) & (growth < STEADY[1])
+    shrink = (growth < 1.0 / STEADY[0]) & (growth > 1.0 / STEADY[1])
+    return ((grow[:-1] & grow[1:]).astype(int) - (shrink[:-1] & shrink[1:])).tolist()

@@ -48,9 +48,9 @@ class CompiledEquation:
         return CompiledEquation, self._arguments
 
     @staticmethod
-    def fits(stack: LawStack) -> bool:
+    def fits(factors: int) -> bool:
         """Whether there is compiled code, and room in it for so many laws."""
-        return NATIVE is not None and len(stack.laws) <= MOST_FACTORS
+        return NATIVE is not None and factors <= MOST_FACTORS
 
     def evaluate(self, zeta: Array, v: Array, *, curvature: bool, rough: bool) -> tuple[Array, Array]:
         """Rows log u, slope, bend, then rates, curls, mismatch, pull and steepness (3 + 5K, n); which are done (n,)."""

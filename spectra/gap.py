@@ -15,6 +15,8 @@ from .walker import Edge, Walker
 
 # So many times farther than the last singularity, corrections of second order are below a part in a million.
 BEYOND = 1e3
+# Part of the way to the next ζ where something is singular that one step goes at most: v is smooth there.
+TOWARDS = 0.8
 # Steps as short as this, where derivatives that are real have an imaginary part of more than this, lead nowhere.
 SHORT, IMAGINARY = 1e-3, 1e-3
 # How near, relative, v_k must be to the cut of its law for a step that fails to have led there.
@@ -88,9 +90,9 @@ class GapWalker(Walker):
                 continue
             ahead = -first / second if second < 0 else math.inf
             shorter = 0.5 if linear and zeta < -0.05 else 1.0
-            half_way = 0.5 * self._ahead(zeta, v) / span
+            room = TOWARDS * self._ahead(zeta, v) / span
             # Far enough to pass a critical point just ahead.
-            step = min(stride, 1.5 * ahead / shorter, half_way if linear else math.log1p(half_way))
+            step = min(stride, 1.5 * ahead / shorter, room if linear else math.log1p(room))
             while True:
                 new = zeta + step * span * shorter if linear else zeta * math.exp(step)
                 guess = self._extrapolate(point, v, new - zeta)

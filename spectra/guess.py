@@ -11,7 +11,7 @@ from .continuation import locate
 from .errors import ConvergenceError
 from .master import MasterEquation
 from .native import NATIVE
-from .solve import Roots, solve
+from .solve import CERTIFIED, Roots, solve
 from .walker import Arc
 
 # log density in U below which an uncertified node is not chased.
@@ -20,6 +20,9 @@ THIN = -20.7
 ROUGH_STEPS = 2
 # Nodes sought by the sure and slow way, at most, of those solved together.
 RESCUED = 16
+# Residual of a root that misses its certificate by rounding alone.  More than so many at once are no accident: the sure
+# way would end at the same roots.
+ROUNDED, ACCIDENTS = 1e-9, 2
 
 
 class Guess:
@@ -176,7 +179,9 @@ def solve_nodes(
     # Where the density is below 1e-9 next to nothing hangs on it: the interpolated start stands in, and is counted.
     roots.zeta[thin], roots.v[:, thin] = zeta[thin], v[:, thin]
     roots.residual[thin] = 0.0
-    missed = np.flatnonzero(~roots.certified & ~thin)
+    lost = ~roots.certified & ~thin
+    rounded = lost & _is_rounded(equation, roots)
+    missed = np.flatnonzero(lost & ~rounded if np.count_nonzero(rounded) > ACCIDENTS else lost)
     for k in missed[:RESCUED]:
         try:
             one = locate(equation, u[k : k + 1])
@@ -186,6 +191,13 @@ def solve_nodes(
             roots.zeta[k], roots.v[:, k] = one.zeta[0], one.v[:, 0]
             roots.residual[k], roots.certified[k] = one.residual[0], one.certified[0]
     return roots
+
+
+def _is_rounded(equation: MasterEquation, roots: Roots) -> Array:
+    """Which roots are the right ones, but for the rounding that a great depth multiplies (n,)."""
+    above = (roots.zeta.imag > 0.0) & np.all(roots.v.imag > 0.0, axis=0)
+    # Laws of atoms alone have roots on other sheets, as near to the axis.
+    return above & (roots.residual >= CERTIFIED) & (roots.residual < ROUNDED) & (not equation.is_algebraic)
 
 
 def _from_neighbours(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -99,8 +100,6 @@ class MasterEquation:
     constant: float = 0.0
     rank: float = field(init=False)
     lost: float = field(init=False)
-    stack: LawStack = field(init=False, repr=False, compare=False)
-    compiled: CompiledEquation | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         merged: dict[float, float] = {}
@@ -117,17 +116,24 @@ class MasterEquation:
         put(self, "rank", 1.0 / top)
         put(self, "lost", float(gap(1.0, top)))
         put(self, "_top", top)
-        put(self, "stack", LawStack([factor.law for factor in self.factors]))
         put(self, "_d", np.array([d for d, _ in terms], float if self.factors else np.longdouble).reshape(-1, 1))
         put(self, "_e", np.array([e for _, e in terms]).reshape(-1, 1))
         put(self, "_omega", np.array([f.ratio / top for f in self.factors], float).reshape(-1, 1))
         put(self, "_gap", np.array([gap(f.ratio, top) for f in self.factors], float).reshape(-1, 1))
         put(self, "_n", np.array([f.count for f in self.factors]).reshape(-1, 1))
-        compiled = None
-        if CompiledEquation.fits(self.stack):
-            constant = self.constant + math.log(self.rank)
-            compiled = CompiledEquation(constant, self._d, self._e, self.stack, self._n, self._omega, self._gap)  # type: ignore[attr-defined]
-        put(self, "compiled", compiled)
+
+    @cached_property
+    def stack(self) -> LawStack:
+        """All laws side by side; not every equation is evaluated."""
+        return LawStack([factor.law for factor in self.factors])
+
+    @cached_property
+    def compiled(self) -> CompiledEquation | None:
+        """The equation in compiled code, where there is any for so many laws."""
+        if not CompiledEquation.fits(len(self.factors)):
+            return None
+        constant = self.constant + math.log(self.rank)
+        return CompiledEquation(constant, *self.arrays, self.stack, self.counts, self.omegas, self.gaps)
 
     @property
     def terms(self) -> list[tuple[float, float]]:

@@ -17,9 +17,9 @@ from .walker import Arc
 TAIL_RESOLUTION = 1e-5
 # A piece that carries less mass than this need not be resolved further.
 NEGLIGIBLE = 1e-16
-# Parts of the rounding of w in a thin tail: a piece that is no rougher is resolved, for most solutions are that good;
-# and what halving does not smooth, up to the second, is rounding.
-TAIL_GOOD, TAIL_SETTLED = 1e-4, 0.01
+# Part of what the rounding of w may do in a thin tail: a piece that is no rougher is resolved, for most solutions are
+# that good.
+TAIL_GOOD = 1e-4
 # A rougher piece is not halved but quartered: the series of its halves would not converge either.
 HALVED = 2e-10
 # A piece that is no rougher than this gives starting values to its parts.
@@ -29,9 +29,10 @@ PATIENCE, MOST_NOISE = 4, 1e-10
 # What a shorter piece does not make this much smoother is rounding, if it is small, or near what is known of it.
 SMOOTHER = 0.1
 SMALL_NOISE, KNOWN_NOISE = 1e-11, 10.0
-# Pieces whose roots are not found are left to finer laws where the error left in their mass is below this,
-SCRAP = 1e-13
-# and where they are shorter than this, with less mass than its square.
+# Error left in the mass of a piece where it alone is asked for: where the density is too thin for a certificate; and
+# where roots are not found, as finer laws are to find them.
+SCANT, SCRAP = 1e-12, 1e-13
+# The latter are left, too, where they are shorter than this, with less mass than its square.
 LOST = 1e-3
 # after so many rounds more.
 HOPE = 1
@@ -112,10 +113,13 @@ class Pieces:
             # Where ψ_k hardly depends on v_k, as between values of φ'² decades apart, its rounding is much of v_k.
             spread = _spread(self._equation, self._roots).reshape(self.u.shape).max(axis=1)
             noise += np.minimum(flatness + spread, NEGLIGIBLE / self.held)
-        tail = self._tail_noise()
+        dense = np.maximum(self._dense(), 1e-300)
+        # What the rounding of w does to log p in a thin tail; most solutions are many times better.
+        tail, worst = (np.minimum(times * NEGLIGIBLE / dense, TAIL_RESOLUTION) for times in (1.0, KNOWN_NOISE))
         finished = (self.roughness < RESOLUTION * scale + noise + TAIL_GOOD * tail) | (self.held < NEGLIGIBLE)
         finished |= length < SHORTEST * (1.0 + np.abs(self.low))
-        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise + TAIL_SETTLED * tail)
+        finished |= (np.log(dense) < THIN) & (self.held * self.roughness < SCANT)
+        settled = self.roughness < np.maximum(SMALL_NOISE, KNOWN_NOISE * noise + worst)
         finished |= settled & (self.roughness > SMOOTHER * self._before)
         if not self._roots.certified.all():
             # Where the laws are not resolved roots are not found, and shorter pieces do not help; once it may
@@ -139,12 +143,10 @@ class Pieces:
             noise += edges[0] if len(edges) == 1 else np.maximum(*edges)
         return noise
 
-    def _tail_noise(self) -> Array:
-        """What the rounding of w may do to log p in a thin tail (P,); most solutions are many times better."""
-        # A narrow law is dense everywhere.
+    def _dense(self) -> Array:
+        """The density in log λ, at most, of each piece (P,); that of a narrow law, which is dense everywhere, less."""
         breadth = min(1.0, self._span.high - self._span.low)
-        dense = np.exp(np.max(self._log_p, axis=1)) / self._equation.rank * breadth
-        return np.minimum(NEGLIGIBLE / np.maximum(dense, 1e-300), TAIL_RESOLUTION)
+        return np.exp(self._log_p.max(axis=1)).astype(float) / self._equation.rank * breadth
 
     def judged(self, which: Array) -> tuple[float, int, int]:
         """Largest residual on some pieces, and the numbers of nodes without certificate, dense and thin ones."""

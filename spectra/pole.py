@@ -69,7 +69,7 @@ class Pole:
         """Whether a law has a density right beside its atom, towards larger u (side 1) or smaller u (side −1)."""
         for factor, place in zip(self.equation.factors, self.places, strict=True):
             density, v = factor.law.cut_density, (1.0 + side * BESIDE) / place
-            if density is not None and factor.law.on_cut(v) and density(np.array([v]), rough=True)[0] > 0.0:
+            if density is not None and factor.law.on_cut(v) and density.near(v) > 0.0:
                 return True
         return False
 

@@ -11,7 +11,7 @@ import pytest
 from spectra.laws import gauss
 
 
-@pytest.mark.parametrize("spread", [1.0, 1.7, 6.0])
+@pytest.mark.parametrize("spread", [0.25, 0.4, 1.0, 1.7, 6.0])
 def test_folded_density_is_the_sum_over_all_periods(spread: float) -> None:
     period, copies = 2.3, np.arange(-80, 81)
     variance = (spread * period) ** 2

@@ -11,6 +11,7 @@ import pytest
 from balls import Balls
 
 from spectra import Network, predict
+from spectra.chart import Chart
 from spectra.continuation import locate
 from spectra.network.jacobian import jacobian_equation
 from spectra.survey import survey
@@ -171,3 +172,23 @@ def _top(name: str, q: float, depth: int) -> float:
 
 def _gelu_slope(x: Any) -> Any:
     return mpmath.ncdf(x) + x * mpmath.npdf(x)
+
+
+@pytest.mark.parametrize(
+    ("activation", "depth", "q", "most"),
+    [("softsign", 100, 1.0, 120), ("elu", 128, 0.01, 250), ("tanh", 10**6, 1.0, 50)],
+)
+def test_rounding_in_a_thin_tail_is_not_resolved(activation: str, depth: int, q: float, most: int) -> None:
+    """There log p is rough on every scale, at the size of the rounding of w: halving pieces would never end."""
+    net = Network(depth=depth, activation=activation, weights="orthogonal", sigma_w="critical", q_star=q)
+    found = predict(net)
+    assert found.checks.certified
+    (arc,) = found.spectrum.arcs
+    assert isinstance(arc, Chart)
+    assert arc.breaks.size < most
+    # By a homotopy for each point, on laws of D² that are resolved far more finely.
+    equation = jacobian_equation(found.mean_field, level=6)
+    u = found.spectrum.quantile_at(np.array([1e-3, 0.1, 0.5, 0.9]))
+    roots = locate(equation, u)
+    assert roots.certified.all()
+    np.testing.assert_allclose(found.spectrum.log_density_at(u), equation.log_density(roots.zeta), atol=1e-10)

@@ -8,12 +8,13 @@ taken away counts as φ' = 0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from .._types import Array
 from ..activations import Branch
-from .path import TINY_SLOPE_SQUARE, last_above
+from .path import TINY_SLOPE_SQUARE, last_above, square_at
 
 # Half-way point: what is left at the cut is the square of their ratio, 1e-16.
 FADING = 1e8 * TINY_SLOPE_SQUARE
@@ -38,21 +39,17 @@ def taken(t: Array) -> Array:
 def is_cut(branch: Branch, end: float) -> bool:
     """Whether the branch goes on beyond `end`, with slopes that count as zero."""
     inside = branch.lower < end < branch.upper
-    return inside and float(branch.slope(np.array([end]))[0]) ** 2 < 2.0 * TINY_SLOPE_SQUARE
+    return inside and square_at(branch, end) < 2.0 * TINY_SLOPE_SQUARE
 
 
 class Taken:
     """What is taken from one end of a monotone piece, that of tiny slopes."""
 
     def __init__(self, branch: Branch, lower: float, upper: float, density: Callable[[Array], Array]) -> None:
-        at_lower = float(branch.slope(np.array([lower]))[0]) ** 2 < float(branch.slope(np.array([upper]))[0]) ** 2
-        self.start, far = (lower, upper) if at_lower else (upper, lower)
         self.branch, self.density = branch, density
-        inside = far
-        if float(branch.slope(np.array([far]))[0]) ** 2 > UNTOUCHED:
-            inside = last_above(branch, far, self.start, UNTOUCHED)
-        self.ends = np.linspace(self.start, inside, _PANELS + 1)
-        self.sums = np.concatenate([[0.0], np.cumsum(self._over(self.ends[:-1], self.ends[1:]))])
+        self.ends, x, weights = _panels(branch, lower, upper)
+        self.start = self.ends[0]
+        self.sums = np.concatenate([[0.0], np.cumsum((density(x.ravel()).reshape(x.shape) * weights).sum(axis=1))])
 
     @property
     def mass(self) -> float:
@@ -67,7 +64,22 @@ class Taken:
         return np.where(distance < abs(self.ends[-1] - self.start), self.sums[index] + part, self.sums[-1])
 
     def _over(self, a: Array, b: Array) -> Array:
-        half = 0.5 * np.abs(b - a)
-        x = 0.5 * (a + b)[:, None] + half[:, None] * _NODES
-        t = self.branch.slope(x.ravel()) ** 2
-        return half * ((taken(t) * self.density(x.ravel())).reshape(x.shape) @ _WEIGHTS)
+        x, weights = _rule(self.branch, a, b)
+        return (self.density(x.ravel()).reshape(x.shape) * weights).sum(axis=1)
+
+
+@lru_cache(maxsize=64)
+def _panels(branch: Branch, lower: float, upper: float) -> tuple[Array, Array, Array]:
+    """Ends of panels from the end of tiny slopes to where nothing is taken, and the rule on them: for any density."""
+    at_lower = square_at(branch, lower) < square_at(branch, upper)
+    start, far = (lower, upper) if at_lower else (upper, lower)
+    inside = last_above(branch, far, start, UNTOUCHED) if square_at(branch, far) > UNTOUCHED else far
+    ends = np.linspace(start, inside, _PANELS + 1)
+    return ends, *_rule(branch, ends[:-1], ends[1:])
+
+
+def _rule(branch: Branch, a: Array, b: Array) -> tuple[Array, Array]:
+    """Nodes between every a and b (n,), and weights with what is taken there in them, both (n, 24)."""
+    half = 0.5 * np.abs(b - a)[:, None]
+    x = 0.5 * (a + b)[:, None] + half * _NODES
+    return x, half * _WEIGHTS * taken(branch.slope(x.ravel()) ** 2).reshape(x.shape)

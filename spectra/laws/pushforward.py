@@ -206,8 +206,9 @@ def _where_slope_counts(activation: Activation, branch: Branch, variance: float)
 
 def _fading_mass(activation: Activation, branch: Branch, variance: float) -> float:
     """What fading takes from the slopes of a branch that count."""
+    # Of the whole piece: as far out as h does not reach its density is nothing.
     return sum(
-        Taken(branch, lower, upper, lambda x: gauss.density(x, variance, None)).mass
+        Taken(branch, piece.lower, piece.upper, lambda x: gauss.density(x, variance, None)).mass
         for piece, lower, upper in _pieces_within(activation, variance)
         if piece.branch is branch and any(is_cut(branch, end) for end in (lower, upper))
     )
@@ -335,4 +336,4 @@ def _rounded_reach(variance: float) -> float:
 def _folding_period(activation: Activation, variance: float) -> float | None:
     """The period to fold h over: that of φ'² where h reaches over several of them, else none."""
     period = activation.slope_period
-    return period if period is not None and variance > period**2 else None
+    return period if period is not None and period < gauss.LONGEST_PERIOD * math.sqrt(variance) else None

@@ -1,12 +1,16 @@
 /* Plain steps of the sweep, as `BulkWalker._bulk` makes them, for as long as nothing else may be ahead.
 
-   Wherever an edge, an atom or the end of an arc may be near, and where a step fails, the march stops and Python decides:
-   that is why its conditions are wider than those of `spectra.bulk`. */
+   Wherever an edge, an atom or the end of an arc may be near, and where short steps fail as well, the march stops and
+   Python decides: that is why its conditions are wider than those of `spectra.bulk`. */
 
 #include "march.h"
 
 #include <math.h>
 #include <string.h>
+
+/* A step that fails is shortened to this part, so many times before Python decides. */
+#define SHORTER 0.4
+#define MOST_TURNS 6
 
 /* Log of the density in log λ given λ ≠ 0. */
 static double log_density(double complex zeta)
@@ -63,15 +67,22 @@ static int lands_nowhere(const Equation *equation, const Pace *pace, const Stand
     return state == STRAYED || (state == DONE && !(fabs(cimag(zeta)) < pace->flat * fmax(fabs(creal(zeta)), 0.05)));
 }
 
+/* Whether the slope of log u vanishes ahead, not far, and near the axis. */
+static int has_turn_ahead(const Pace *pace, const Standing *here)
+{
+    double complex ahead = -here->at.slope / here->at.bend;
+    double size = modulus(ahead), height = cimag(here->zeta);
+    return size < pace->ahead * fmax(modulus(here->zeta), pace->least) && creal(ahead * here->at.slope) > 0.0 &&
+           fabs(height + cimag(ahead)) < pace->down * fmax(height, 0.1 * size);
+}
+
 /* Whether an edge, an atom or the end of the arc may be near. */
 static int is_eventful(const Equation *equation, const Pace *pace, const double *resolved, const Standing *here,
                        double density)
 {
-    double complex ahead = -here->at.slope / here->at.bend, away = 1.0 - here->zeta;
-    if (modulus(ahead) < pace->ahead * fmax(modulus(here->zeta), pace->least) &&
-        creal(ahead * here->at.slope) > 0.0 && !lands_nowhere(equation, pace, here))
+    if (has_turn_ahead(pace, here) && !lands_nowhere(equation, pace, here))
         return 1;
-    if (modulus(away) < pace->beside_pole || !(density > pace->thin))
+    if (modulus(1.0 - here->zeta) < pace->beside_pole || !(density > pace->thin))
         return 1;
     for (ptrdiff_t k = 0; k < equation->factors; k++) {
         double size = modulus(here->v[k]);
@@ -120,9 +131,15 @@ ptrdiff_t march(const Equation *equation, const Pace *pace, const double *resolv
                 angle = fmin(angle, fabs(cimag(course_here[k])) / modulus(course_here[k]));
             rough = fmin(rough, 0.01 * fmax(exp(density), angle));
         }
-        if (!extrapolate(course_here, size, step, &next, next_v) ||
-            follow(equation, here->log_u + step, rough, pace->certified, &next, next_v, &other, &found) != DONE ||
-            !isfinite(modulus(other.log_u)) || !isfinite(modulus(other.slope)) || !isfinite(modulus(other.bend)))
+        int state = STRAYED, turns = has_turn_ahead(pace, here) ? 1 : MOST_TURNS;
+        for (int turn = 0; turn < turns && state == STRAYED; turn++) {
+            if (turn > 0)
+                step *= SHORTER;
+            if (extrapolate(course_here, size, step, &next, next_v))
+                state = follow(equation, here->log_u + step, rough, pace->certified, &next, next_v, &other, &found);
+        }
+        if (state != DONE || !isfinite(modulus(other.log_u)) || !isfinite(modulus(other.slope)) ||
+            !isfinite(modulus(other.bend)))
             break;
         Values old = here->at;
         here->at = other, other = old;

@@ -7,10 +7,10 @@
 
 /* What `BulkWalker` goes by: the residual that is good enough, log densities at which an arc may have faded and at which
    it may be lost, |v| at which it ends, and below which log density imaginary parts are small; how near an atom and a
-   critical point are looked for, and how far from the axis, relative, that is no edge; and the residual of a certified
-   root. */
+   critical point are looked for, how far down one step of Newton's method leads to that, and how far from the axis,
+   relative, it is no edge; and the residual of a certified root. */
 typedef struct {
-    double rough, thin, lost, largest, sparse, beside_pole, ahead, least, flat, certified;
+    double rough, thin, lost, largest, sparse, beside_pole, ahead, least, down, flat, certified;
 } Pace;
 
 /* Where the march stands: log u, ζ, v (K), the equation there with its residual, the last step, and d log(density in

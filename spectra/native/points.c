@@ -109,8 +109,8 @@ CALL(py_march)
     Pace pace;
     if (expect(nargs, 9, "march(equation, log_u, zeta, v, step, fading, pace, resolved, out)") < 0 ||
         (equation = equation_of(args[0])) == NULL || expect_tuple(args[6]) < 0 ||
-        !PyArg_ParseTuple(args[6], "dddddddddd", &pace.rough, &pace.thin, &pace.lost, &pace.largest, &pace.sparse,
-                          &pace.beside_pole, &pace.ahead, &pace.least, &pace.flat, &pace.certified))
+        !PyArg_ParseTuple(args[6], "ddddddddddd", &pace.rough, &pace.thin, &pace.lost, &pace.largest, &pace.sparse,
+                          &pace.beside_pole, &pace.ahead, &pace.least, &pace.down, &pace.flat, &pace.certified))
         return NULL;
     Standing here = {.log_u = PyFloat_AsDouble(args[1]),
                      .step = PyFloat_AsDouble(args[4]),

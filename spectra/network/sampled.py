@@ -26,6 +26,8 @@ _MAX_NODES = 1 << 19
 _FIRST_RADIUS = 64.0
 _REACH = STANDARD_EDGES[-1]
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
+# Variances whose moments are kept.
+_KNOWN = 256
 
 
 class SampledMoments:
@@ -53,11 +55,21 @@ class SampledMoments:
         self._integrands = np.empty((4, 0))
         self._peaks = np.zeros(2)
         self._limit = math.inf
+        self._known: dict[float, Moments] = {}
 
     # -- public -----------------------------------------------------------------------------------------------------
 
     def at(self, q: float) -> Moments:
         """Moments at variance q ≥ 0; infinite where φ overflows within ten standard deviations."""
+        found = self._known.get(q)
+        if found is None:
+            # A fixed point is asked for by everything that follows from it.
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[q] = self._at(q)
+        return found
+
+    def _at(self, q: float) -> Moments:
         if q == 0.0:
             return moments_at_zero(self.activation)
         root = math.sqrt(q)

@@ -274,7 +274,7 @@ def test_slopes_below_what_a_law_holds_are_no_disagreement(keys, counted):
     assert mass.predicted > 0.95
     assert abs(mass.z_with_bias) < 3.0
     # Half the scale is another law: its slopes are twice as wide.
-    wrong = crosscheck(predict(described.replace(sigma_w=described.layers[0].sigma_w / 2)), emp)
+    wrong = crosscheck(predict(described.replace(sigma_w=keys["sigma_w"] / 2)), emp)
     assert not wrong.agree
 
 

@@ -29,6 +29,7 @@ from .walker import Survey
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
+CUT_SLOPES = "slopes below 1e-46"
 FINEST_LEVEL = 8
 # Levels above that in use at which an edge is looked for where the next is too coarse to find one's way.
 STILL_FINER = (2, 3, 4)
@@ -291,7 +292,7 @@ def _neglected(equation: MasterEquation) -> tuple[str, ...]:
     share = max([f.law.neglected for f in equation.factors], default=0.0)
     if share <= NEGLECTED:
         return ()
-    return (f"slopes below 1e-46 ({share:.2g} of a layer's) count as zero: what they lead to is in the atom at zero",)
+    return (f"{CUT_SLOPES} ({share:.2g} of a layer's) count as zero: what they lead to is in the atom at zero",)
 
 
 def _log_support(

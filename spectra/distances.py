@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .assembly import CUT_SLOPES
 from .sampling import Ensemble
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 ROUNDING = 1e-8  # relative accuracy of sampled singular values: no standard error is taken to be smaller
 _GRID = 2000  # points on which whole distribution functions are compared; their spacing in mass is 1/2000 or finer
 _DECADES = 2.0  # singular values spread over more than this are compared as logarithms
-_SMALLEST = 1e-300  # λ below this count as 0, in law and samples: a law has no double for them
+_SMALLEST = 1e-300  # a law has no double for λ below
+_CUT, _KEPT = 1e-46, 1e4
 _TAIL = 0.01  # lowest share of the nonzero law that the logarithmic Wasserstein distance clips to one point
 
 
@@ -37,14 +39,16 @@ class Grid:
     @staticmethod
     def build(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> Grid:
         """Choose the points: quantiles of the samples and of the law, and all atoms."""
+        floor = log_floor(pred)
         pooled = np.unique(np.concatenate([_snapped(pred, e).ravel() for e in ensembles]))
         chosen = pooled[np.linspace(0, pooled.size - 1, min(_GRID, pooled.size)).astype(int)]
         zero = float(sum(a.mass for a in pred.spectrum.atoms if a.location == 0))
         low, high = pred.spectrum.icdf(zero + (1 - zero) * np.array([_TAIL, 1 - _TAIL]))
         with np.errstate(divide="ignore"):
             quantiles = np.log(pred.spectrum.icdf(np.linspace(0.0, 1.0, 201)))
-            u = np.unique(np.concatenate([chosen, quantiles[quantiles < np.inf], _atom_positions(pred)]))
-        low = max(float(low), _SMALLEST)  # a quantile may be below all doubles
+            quantiles = quantiles[(quantiles < np.inf) & (quantiles > floor)]
+            u = np.unique(np.concatenate([chosen, quantiles, _atom_positions(pred)]))
+        low = max(float(low), math.exp(floor))
         wide = high > low and (math.log10(high) - math.log10(low)) / 2 > _DECADES
         position = np.maximum(u, math.log(low)) / 2 if wide else np.exp(u / 2)
         return Grid(pred, u, _distribution(pred, u), position, "log s" if wide else "s")
@@ -99,6 +103,33 @@ def allowance(norm: Callable[[np.ndarray], np.ndarray], curves: np.ndarray, leve
     return (1 + float(stdtrit(dof, 1 - level))) * scatter
 
 
+def log_floor(pred: Prediction) -> float:
+    """Log λ below which eigenvalues count as 0, in law and samples.
+
+    A law has no double for λ below 1e-300. Where it counts slopes below δ = 1e-46 as zero, it moves singular values by
+    δ ∏_l 2σ_w max |φ'| at most (D without them differs from D by δ; 2 is the norm of a square Gaussian matrix): those
+    10⁴ times larger are as they were to 1e-4, and what is below is told from zero in the samples alone.
+    """
+    if not cuts_slopes(pred):
+        return math.log(_SMALLEST)
+    log_norms = 0.0
+    for run in pred.mean_field.runs:
+        h = np.linspace(-8.0, 8.0, 1001) * math.sqrt(float(np.max(run.variances)))
+        steepest = float(np.max(np.abs(run.spec.activation.derivative(h))))
+        log_norms += run.repeat * math.log(2.0 * float(run.spec.sigma_w) * max(steepest, 1.0))
+    return max(math.log(_SMALLEST), 2.0 * (math.log(_CUT) + math.log(_KEPT) + log_norms))
+
+
+def cuts_slopes(pred: Prediction) -> bool:
+    """Whether the law counts slopes as zero that are not, so that its atom at 0 is none of the samples'."""
+    return any(note.startswith(CUT_SLOPES) for note in pred.checks.notes)
+
+
+def floor_notes(pred: Prediction) -> list[str]:
+    """What is to be said of a floor that the law brings."""
+    return [f"λ below {math.exp(log_floor(pred)):.1g} count as 0, in law and samples"] if cuts_slopes(pred) else []
+
+
 def _atom_positions(pred: Prediction) -> np.ndarray:
     """Logarithms of the atoms' locations, −inf for the one at zero."""
     with np.errstate(divide="ignore"):
@@ -111,14 +142,14 @@ def _distribution(pred: Prediction, u: np.ndarray) -> np.ndarray:
     for position, atom in zip(_atom_positions(pred), pred.spectrum.atoms, strict=True):
         points[u == position] = atom.location  # not exp(log(location)), which may round to the wrong side of the jump
         jumps[u == position] = atom.mass
-    law = np.asarray(pred.spectrum.cdf(np.maximum(points, _SMALLEST)), dtype=float)
+    law = np.asarray(pred.spectrum.cdf(np.maximum(points, math.exp(log_floor(pred)))), dtype=float)
     return np.stack([law, np.where(np.isneginf(u), 0.0, law - jumps)])
 
 
 def _snapped(pred: Prediction, ensemble: Ensemble) -> np.ndarray:
     """Logarithms of the eigenvalues, those that rounding alone, or no double, tells from an atom moved onto it."""
     logs = ensemble.log_eigenvalues
-    logs = np.where(logs < math.log(_SMALLEST), -np.inf, logs)
+    logs = np.where(logs < log_floor(pred), -np.inf, logs)
     for position in _atom_positions(pred):
         logs = np.where(np.abs(logs - position) < ROUNDING, position, logs) if np.isfinite(position) else logs
     return logs

@@ -31,7 +31,7 @@ class Tabulated:
 class Prediction:
     def __init__(self, spectrum, moments):
         self.spectrum, self.moments = spectrum, lambda k: np.array([moments(j) for j in range(1, k + 1)])
-        self.checks = SimpleNamespace(certified=True)
+        self.checks = SimpleNamespace(certified=True, notes=())
 
 
 def fuss_catalan(depth, scale=1.0) -> Any:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from stand_ins import fuss_catalan, given, net, point_mass, relu_layer
 
+from spectra import predict
 from spectra.agreement import FALSE_ALARM_RATE, crosscheck
+from spectra.distances import log_floor
 from spectra.network import Network
 from spectra.sampling import companions, sample
+from spectra.sampling.graded import GradedProduct
 
 
 @pytest.mark.parametrize(("depth", "weights"), [(1, "gaussian"), (2, "gaussian"), (4, "rademacher"), (4, "uniform")])
@@ -241,7 +244,55 @@ def test_nothing_agrees_with_a_prediction_that_is_not_certified():
     pred = fuss_catalan(2)
     ensemble = sample(net(2), width=60, samples=6, seed=3)
     assert crosscheck(pred, [ensemble]).agree
-    pred.checks = SimpleNamespace(certified=False)
+    pred.checks = SimpleNamespace(certified=False, notes=())
     result = crosscheck(pred, [ensemble])
     assert not result.agree
     assert any("not certified" in note for note in result.notes)
+
+
+# --- slopes that a law counts as zero ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "counted"),
+    [
+        ({"sigma_w": 300.0}, 0.9),
+        ({"sigma_w": 300.0, "weights": "orthogonal"}, 0.9),
+        ({"sigma_w": 1000.0, "depth": 1}, 0.9),
+    ],
+)
+def test_slopes_below_what_a_law_holds_are_no_disagreement(keys, counted):
+    # 86 to 96 % of the slopes of tanh are below 1e-46 and zeros to the law; those of the samples are not.
+    described = Network(**({"depth": 3, "activation": "tanh", "sigma_b": 0.0, "input_variance": 1.0} | keys))
+    pred = predict(described)
+    emp = sample(described, 100, 8)
+    assert np.isfinite(emp.log_singular_values).mean() > 0.25
+    check = crosscheck(pred, emp)
+    assert check.agree, check.notes
+    assert any("count as 0, in law and samples" in note for note in check.notes)
+    (mass,) = (a for a in check.atoms if a.location == 0)
+    assert mass.predicted > 0.95
+    assert check.widths[0].ks < 0.1  # counted as they are, up to 0.7 of the eigenvalues are not where the law has them
+    assert abs(mass.z_with_bias) < 3.0
+    # Half the scale is another law: its slopes are twice as wide.
+    wrong = crosscheck(predict(described.replace(sigma_w=keys["sigma_w"] / 2)), emp)
+    assert not wrong.agree
+
+
+def test_the_floor_of_a_law_that_cuts_slopes_is_far_above_what_it_cuts():
+    described = Network(depth=1, activation="tanh", sigma_w=1000.0, sigma_b=0.0, input_variance=1.0)
+    floor = log_floor(predict(described))
+    # δ = 1e-46 times the norm 2σ_w and 10⁴; eigenvalues are squares.
+    assert floor == pytest.approx(2 * np.log(1e-46 * 2000 * 1e4), rel=1e-12)
+    # Counted in samples with all slopes, and in the same samples without those below 1e-46: the same.
+    rng = np.random.default_rng(0)
+    h = rng.normal(0.0, 1000.0, 300)
+    slopes = 4 * np.exp(-2 * np.abs(h)) / (1 + np.exp(-2 * np.abs(h))) ** 2
+    weights = 1000.0 * rng.standard_normal((300, 300)) / np.sqrt(300)
+    counts = []
+    for kept in (slopes > 0, slopes > 1e-46):
+        product = GradedProduct(300)
+        product.multiply(weights, np.where(kept, slopes, 0.0))
+        counts.append(np.count_nonzero(2 * product.log_singular_values() > floor))
+    assert counts[0] == counts[1] > 5
+    assert log_floor(predict(described.replace(sigma_w=1.0))) == np.log(1e-300)

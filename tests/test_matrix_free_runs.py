@@ -42,19 +42,33 @@ def test_density_of_a_diagonal_matrix_is_its_histogram():
     np.testing.assert_allclose(density.resolution, 0.0, atol=1e-7)
 
 
-@pytest.mark.parametrize(("shape", "steps"), [((200, 300), 8), ((200, 300), 40), ((300, 200), 12)])
+@pytest.mark.parametrize("steps", [3, 5, 8])
+def test_what_few_steps_leave_open_holds_the_histogram(steps):
+    # Of a diagonal matrix again, so that chance has no part in it: any bins, and as tight as Gauss rules allow.
+    rng, values = np.random.default_rng(steps), np.exp(np.linspace(-3.0, 1.0, 40))
+    found = estimate(np.diag(np.sqrt(values)), probes=1, steps=steps)
+    tight = []
+    for _ in range(60):
+        edges = np.sort(rng.uniform(-3.3, 1.3, 4))
+        density = found.density(edges)
+        exact = np.histogram(np.log(values), edges)[0] / 40 / np.diff(edges)
+        assert np.all(np.abs(density.value - exact) <= density.resolution + 1e-9)
+        tight.append(np.max(np.abs(density.value - exact) / density.resolution))
+    assert max(tight) > 0.4
+
+
+@pytest.mark.parametrize(("shape", "steps"), [((200, 300), 40), ((300, 200), 30)])
 def test_density_is_that_of_the_dense_matrix_within_its_errors(shape, steps):
-    operator, probes = normal_operator(*shape), 8
+    operator, probes = normal_operator(*shape), 64
     values = np.linalg.svd(operator, compute_uv=False) ** 2
     edges = np.log(np.quantile(values, [0.0, 0.2, 0.5, 0.8, 1.0])) + np.array([-0.01, 0.0, 0.0, 0.0, 0.01])
     density, length = estimate(operator, probes=probes, steps=steps).density(edges), np.diff(edges)
-    counts = np.histogram(np.log(values), edges)[0]
-    # Hutchinson: the variance of zᵀPz/N over signs is below 2 rank P/N².
-    chance = np.sqrt(2.0 * counts / probes) / shape[0] / length
+    counts, n = np.histogram(np.log(values), edges)[0], min(shape)
+    # Hutchinson: the variance of zᵀPz over signs is 2(r − Σ P_ii²), about 2r(1 − r/n) for a random subspace of rank r.
+    chance = np.sqrt(2.0 * counts * (1.0 - counts / n) / probes) / shape[0] / length
     assert np.all(np.abs(density.value - counts / shape[0] / length) < density.resolution + 4.5 * chance)
-    assert np.all(density.error < 2.5 * chance)
-    assert np.all(density.error > 0.1 * chance)
-    assert np.all(density.resolution < (3.0 if steps == 8 else 1.2) * density.value)
+    # 63 degrees of freedom: a standard deviation is known to 9 %.
+    np.testing.assert_allclose(density.error, chance, rtol=0.45)
 
 
 @pytest.mark.parametrize("edges", [[0.0], [0.0, 0.0], [1.0, 0.0], [-math.inf, 0.0], [0.0, math.nan]])
@@ -112,13 +126,10 @@ def test_a_store_of_another_run_is_refused(tmp_path):
 
     net = tanh_net()
     sample(net, 20, 2, **SIZE, store=tmp_path / "one")
-    for options, name in (
-        ({"probes": 4, "steps": 8}, "probes"),
-        (SIZE | {"seed": 1}, "seed"),
-        (SIZE | {"orders": 2}, "orders"),
-    ):
+    for name, value in (("probes", 4), ("steps", 9), ("orders", 2), ("seed", 1)):
+        other: dict[str, Any] = SIZE | {name: value}
         with pytest.raises(ConfigError, match=f"another {name}"):
-            sample(net, 20, 2, **options, store=tmp_path / "one")
+            sample(net, 20, 2, **other, store=tmp_path / "one")
     with pytest.raises(ConfigError, match="another method"):
         sample_matrices(net, 20, 2, store=tmp_path / "one")
     sample_matrices(net, 20, 2, store=tmp_path / "two")
@@ -135,15 +146,16 @@ def test_other_workers_find_the_same(backend):
     assert same(sample(net, 20, 3, **SIZE, n_jobs=2, backend=backend), sample(net, 20, 3, **SIZE))
 
 
-def test_memory_is_what_was_expected():
-    net = tanh_net(depth=4)
-    size: dict[str, Any] = {"probes": 8, "steps": 16}
-    found = expected(net, 600, 1, **size)
+@pytest.mark.parametrize("memory", [0.0, 1e9])
+def test_memory_is_what_was_expected(memory):
+    net = tanh_net()
+    size: dict[str, Any] = {"probes": 24, "steps": 12, "memory": memory}
+    found = expected(net, 800, 1, **size)
     tracemalloc.start()
-    sample(net, 600, 1, **size)
+    sample(net, 800, 1, **size)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 0.4 < found.bytes / peak < 1.5
+    assert 0.6 < found.bytes / peak < 1.5
     assert 0.0 < found.seconds < 60.0
 
 
@@ -152,7 +164,7 @@ def test_time_grows_with_what_is_drawn_and_multiplied():
     net = tanh_net()
     one, twice = (expected(net, n, 2, memory=0.0).seconds for n in (4000, 8000))
     assert 2.0 < twice / one < 8.0
-    assert expected(net, 4000, 2, memory=1e12).seconds < one
+    assert expected(net, 4000, 2, memory=1e12).seconds < 0.6 * one  # drawing takes longer than multiplying
     with pytest.raises(ConfigError, match="samples"):
         expected(net, 100, 0)
 

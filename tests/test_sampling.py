@@ -328,6 +328,13 @@ def test_a_network_larger_than_memory_is_refused_at_once(monkeypatch) -> None:
     assert sample(net, width=10, samples=1).width == 10
     with pytest.raises(ConfigError, match=r"sample\(width=11\).*memory"):
         sample(net, width=11, samples=1)
+    # Four Gaussian layers are factored, which takes 5808 bytes at width 11 at least; a bare product is not.
+    deep = net.replace(depth=4)
+    monkeypatch.setattr("spectra.sampling.memory.physical_memory", lambda: 5000)
+    with pytest.raises(ConfigError, match=r"sample\(width=11\).*memory"):
+        sample(deep, width=11, samples=1)
+    assert sample(deep, width=11, samples=1, method="plain").width == 11
+    assert sample(deep.replace(weights="orthogonal"), width=11, samples=1).width == 11
     monkeypatch.setattr("spectra.sampling.memory.physical_memory", lambda: None)
     assert sample(net, width=11, samples=1).width == 11
 

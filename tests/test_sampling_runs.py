@@ -228,13 +228,15 @@ def test_array_libraries_agree_with_numpy(module, keys):
         np.testing.assert_allclose(found.chi, expected.chi, rtol=1e-10)
 
 
-def test_array_libraries_take_rectangles_devices_and_single_precision():
-    pytest.importorskip("torch")
+@pytest.mark.parametrize(("module", "device"), [("torch", "cpu"), ("array_api_strict", None)])
+def test_array_libraries_take_rectangles_devices_and_single_precision(module, device):
+    pytest.importorskip(module)
     pytest.importorskip("array_api_compat")
-    layers = [{"width": 40}, {"width": 15}, {"width": 60, "weights": "orthogonal"}, {"width": 30}]
+    layers = [{"width": 40}, {"width": 15}, {"width": 60, "weights": "orthogonal"}]
+    layers += [{"width": 30, "weights": "orthogonal"}]
     rectangular = net(depth=None, layers=layers, input_width=50)
     expected = sample(rectangular, samples=2)
-    found = sample(rectangular, samples=2, array_module="torch", device="cpu")
+    found = sample(rectangular, samples=2, array_module=module, device=device)
     np.testing.assert_allclose(found.log_singular_values, expected.log_singular_values, atol=1e-8)
-    single = sample(net(**DEEP), 40, 1, array_module="torch", dtype="float32")
+    single = sample(net(**DEEP), 40, 1, array_module=module, dtype="float32")
     np.testing.assert_allclose(single.log_singular_values, sample(net(**DEEP), 40, 1).log_singular_values, atol=5e-3)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..distances import ROUNDING
+from ..distances import ROUNDING, cuts_slopes, log_floor
 from ..extrapolation import extrapolate_terms
 from ..sampling import Ensemble
 from .moments import finite_exp, growth_of, linear_z
@@ -106,12 +106,13 @@ def usable_atoms(pred: Prediction, ensembles: tuple[Ensemble, ...]) -> list[tupl
     """Atoms whose sampled mass is nearly normal, each with the numbers of the ensembles for which it is."""
     found = []
     for atom in pred.spectrum.atoms:
-        rest = 1.0 - float(atom.mass)
+        mass = mass_of(pred, atom)
+        rest = 1.0 - mass
         usable = [
             index
             for index, e in enumerate(ensembles)
-            if (min(float(atom.mass), rest) * e.n_out * e.samples >= COUNTS or rest < ROUNDING)
-            and (atom.location == 0 or _is_off_zero(float(atom.mass), e))
+            if (min(mass, rest) * e.n_out * e.samples >= COUNTS or rest < ROUNDING)
+            and (atom.location == 0 or _is_off_zero(mass, e))
         ]
         if usable:
             found.append((atom, usable))
@@ -127,7 +128,7 @@ def atom_record(
     by up to √(2 log L p(1 − p)/N), which is the first term of the bias; the others are √(p(1 − p)) h and its h-fold,
     from the fluctuations of q_l. The scatter is taken to be at least that of one layer's N units.
     """
-    p = float(atom.mass)
+    p = mass_of(pred, atom)
     scale = math.sqrt(max(p * (1 - p), 0.0))
     shares = [_shares(pred, float(atom.location), e) for e in ensembles]
     n = np.array([e.n_out for e in ensembles])
@@ -151,11 +152,20 @@ def atom_record(
     )
 
 
+def mass_of(pred: Prediction, atom: Any) -> float:
+    """Predicted mass of an atom; at 0 of all that counts as 0, see `log_floor`."""
+    if atom.location == 0 and cuts_slopes(pred):
+        return float(pred.spectrum.cdf(math.exp(log_floor(pred))))
+    return float(atom.mass)
+
+
 def _shares(pred: Prediction, location: float, ensemble: Ensemble) -> np.ndarray:
     """Share of every network's N_L eigenvalues that sits at `location`."""
     logs = ensemble.log_eigenvalues
     if location:
         return np.mean(np.abs(logs - math.log(location)) < ROUNDING, axis=1)
+    if cuts_slopes(pred):
+        return np.mean(logs < log_floor(pred), axis=1)
     # Slopes of 1e-50 count as zero in the law, not in the samples: far below everything else is at 0, too.
     lowest = [float(low) for low, _ in getattr(pred.spectrum, "bulks", ())]
     lowest += [float(a.location) for a in pred.spectrum.atoms if a.location > 0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..distances import ROUNDING, Grid, allowance
+from ..distances import ROUNDING, Grid, allowance, floor_notes, log_floor
 from ..errors import ConfigError
 from ..extrapolation import Intercept, extrapolate
 from ..sampling.matrix_free.estimate import Estimate
@@ -136,6 +136,7 @@ def compare(pred: Prediction, estimates: Estimate | Sequence[Estimate]) -> Matri
     several, orders = len(found) > 1, found[0].log_probe_moments.shape[2]
     if not several:
         notes.append("one width only: finite-width bias allowed for, not measured; KS not judged")
+    notes += floor_notes(pred)
     level = FALSE_ALARM_RATE / (orders + _OTHER_TESTS)
     like: Any = found  # the functions of `spectra.agreement` ask only for widths, depth and q
     h = inverse_widths(like)
@@ -264,7 +265,7 @@ def _distances(
         atoms = np.log(np.array([float(atom.location) for atom in pred.spectrum.atoms]))
     nodes: Any = tuple(SimpleNamespace(log_eigenvalues=e.log_nodes.reshape(e.samples, -1)) for e in found)
     grid = Grid.build(pred, nodes)
-    curves = [e.curves(grid.u, atoms, ROUNDING) for e in found]
+    curves = [e.curves(grid.u, atoms, ROUNDING, log_floor(pred)) for e in found]
     distances = []
     for middle, bounds in curves:
         mean, (low, high), n = middle.mean(axis=0), bounds.mean(axis=0), len(middle)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..distances import ROUNDING
+from ..distances import ROUNDING, cuts_slopes, log_floor
 from ..extrapolation import Intercept, extrapolate
 from ..sampling import Ensemble
 from ..shape import Shape, clip, shape_of_law, shape_of_samples
@@ -26,6 +26,7 @@ def shape_records(
 ) -> tuple[tuple[ShapeRecord, ...], list[tuple[AtWidth, ...]]]:
     """Mean and standard deviation of log s, as far as they exist, against the prediction's; and both at every width."""
     log_clip = clip(pred.spectrum, min(e.log_singular_values.shape[1] for e in ensembles))
+    log_clip = max(log_clip, log_floor(pred)) if cuts_slopes(pred) else log_clip
     law = shape_of_law(pred.spectrum, log_clip)
     found = [shape_of_samples(e.log_eigenvalues, log_clip) for e in ensembles]
     unit = float(h[0]) * ensembles[0].width

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..distances import Grid
+from ..distances import Grid, floor_notes
 from ..errors import ConfigError
 from ..sampling import Ensemble, Progress, measured
 from ..sampling import companions as draw_companions
@@ -99,6 +99,7 @@ def crosscheck(
     several = len(ensembles) > 1
     if not several:
         notes.append("one width only: finite-width bias allowed for, not measured; KS and Wasserstein not judged")
+    notes += floor_notes(pred)
     h = inverse_widths(ensembles)
     atoms = usable_atoms(pred, ensembles)
     exact = exact_at(pred, ensembles)

@@ -83,8 +83,10 @@ def check(
         # The seed is that of the networks sampled at smaller widths.
         ensembles = [replace(measured(net, read_singular_values(measured_path)), seed=seed)]
         sampled_widths = ()
+    factored = options["method"] != "plain" and options["array_module"] is None
     for n in sampled_widths:
-        refuse_beyond_memory(net, n, "--width" if widths is None else "--widths")
+        name = "--width" if widths is None else "--widths"
+        refuse_beyond_memory(net, n, name, dtype=options["dtype"], factored=factored)
     pred = predict(net)
     # Half and a quarter of the width, four and sixteen times as many networks: ½ + ¼ of the time again.
     times = 1.75 if len(sampled_widths) == 1 else 1.0

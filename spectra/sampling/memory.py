@@ -19,19 +19,39 @@ from .widths import scaled_widths, whole_number
 if TYPE_CHECKING:
     from ..network.config import Network
 
+_SURE = 0.6  # of `_peak_bytes`: what factoring a square product takes at least (0.70 measured, N = 400)
 
-def refuse_beyond_memory(net: Network, width: int | None, name: str) -> None:
-    """Raise `ConfigError`, naming `name`, where one network of this width is more than the machine's memory holds."""
+
+def refuse_beyond_memory(
+    net: Network, width: int | None, name: str, *, dtype: str = "float64", factored: bool = False
+) -> None:
+    """Raise `ConfigError`, naming `name`, where one network of this width is more than the machine's memory holds.
+
+    Parameters
+    ----------
+    net, width : see `sample`.
+    name : of what asked.
+    dtype : see `sample`.
+    factored : whether the product is factored in this machine's memory where it is ill conditioned.
+    """
     memory = physical_memory()
     if memory is None:
         return
     # The width by itself first: where it is no double, neither are the others.
-    if (isinstance(width, int) and 8 * width > memory) or _least_bytes(scaled_widths(net, width)) > memory:
+    if (isinstance(width, int) and 8 * width > memory) or _needed(net, width, dtype, factored) > memory:
         size = "its own width" if width is None else f"width {width}"
         raise ConfigError(
             f"`{name}`: the matrices of one network of {size} are more than the {memory / 2**30:.3g} GiB of memory of "
             "this machine; choose a smaller width."
         )
+
+
+def _needed(net: Network, width: int | None, dtype: str, factored: bool) -> float:
+    widths = scaled_widths(net, width)
+    # Four square layers, none of them well conditioned, are factored in any case.
+    steep = all(layer.weights != "orthogonal" and architecture_of(layer).is_product for layer in net.layers)
+    sure = factored and steep and len(set(widths)) == 1 and len(widths) > 4
+    return max(_least_bytes(widths), _SURE * _peak_bytes(widths, dtype) if sure else 0)
 
 
 def _least_bytes(widths: tuple[int, ...]) -> int:

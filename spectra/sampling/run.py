@@ -93,7 +93,8 @@ def sample(
     samples = whole_number("samples", samples, 1)
     seed = whole_number("seed", seed, 0)
     options = Options(dtype, method, array_module, device)
-    refuse_beyond_memory(net, width, f"sample(width={width})")
+    factored = method != "plain" and array_module is None
+    refuse_beyond_memory(net, width, f"sample(width={width})", dtype=dtype, factored=factored)
     specs, input_variance = resolved_layers(net)
     widths = scaled_widths(net, width)
 

@@ -13,7 +13,8 @@ from ...errors import ConfigError
 from ..memory import Estimate, physical_memory
 from ..parallel import cores, single_threaded_blas
 from ..widths import scaled_widths, whole_number
-from .weights import Independent, Reflectors, redrawn_weights
+from .top import MOST_TOGETHER
+from .weights import BLOCK, Independent, Reflectors, redrawn_weights
 
 if TYPE_CHECKING:
     from ...network.config import Network
@@ -84,9 +85,12 @@ def expected(
 
 
 def _bytes(widths: tuple[int, ...], probes: int, steps: int) -> int:
-    """Of one network: the bases, the slopes, and the vectors in hand."""
+    """Of one network: bases, those joined for λ_max and their products, slopes, vectors and weights in hand."""
     n = min(widths[0], widths[-1])
-    return 8 * (probes * (min(steps, n) + 3) * n + sum(widths) + probes * max(widths))
+    steps = min(steps, n)
+    together = min(probes, MOST_TOGETHER, n // steps + 1) * steps
+    doubles = probes * (steps + 3) * n + together * n + 5 * together**2 + sum(widths) + 3 * probes * max(widths)
+    return 8 * (doubles + 3 * BLOCK)
 
 
 def _seconds_an_entry(kind: str, probes: int) -> tuple[float, float]:

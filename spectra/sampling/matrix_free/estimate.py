@@ -183,12 +183,14 @@ class Estimate:
         resolution = np.maximum(most / length - value, value - np.maximum(least, 0.0) / length)
         return LogDensity(edges, value, self._error(each), np.maximum(resolution, 0.0))
 
-    def curves(self, u: np.ndarray, snap: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray]:
+    def curves(
+        self, u: np.ndarray, snap: np.ndarray, within: float, floor: float = -np.inf
+    ) -> tuple[np.ndarray, np.ndarray]:
         """For every network and u = log λ: `cdf` at and just below λ, and `cdf_bounds`, both (samples, 2, points).
 
-        Nodes with a logarithm within `within` of one of `snap` count as that one.
+        Nodes with a logarithm within `within` of one of `snap` count as that one, those below `floor` as 0.
         """
-        nodes = self.log_nodes
+        nodes = np.where(self.log_nodes < floor, -np.inf, self.log_nodes)
         for place in snap[np.isfinite(snap)]:
             nodes = np.where(np.abs(nodes - place) < within, place, nodes)
         middle, bounds = (np.swapaxes(self._pooled(c, u, nodes).mean(axis=1), 1, 2) for c in (midpoints, between))

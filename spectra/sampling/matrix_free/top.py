@@ -11,7 +11,7 @@ from ...errors import ConvergenceError
 from .lanczos import EPS, Gram, Krylov, lanczos
 
 _ROUNDS = 30  # restarts before giving up
-_MOST_TOGETHER = 32  # probes whose spaces are joined: the cost of joining grows with the square
+MOST_TOGETHER = 32  # probes whose spaces are joined: the cost of joining grows with the square
 _DEPENDENT = 1e-10  # squared sines below which a vector adds nothing: rounding, over this, stays under 1e-5
 
 
@@ -66,7 +66,7 @@ def _ritz_vectors(krylov: Krylov, count: int) -> np.ndarray:
     """The first `count` Ritz vectors in the sum of the subspaces, (n, ≤ count), largest value first."""
     probes, long, n = krylov.basis.shape
     steps = long - 1
-    probes = min(probes, _MOST_TOGETHER, n // steps + 1)  # more of them than fill the space add nothing
+    probes = min(probes, MOST_TOGETHER, n // steps + 1)  # more of them than fill the space add nothing
     whole = krylov.basis[:probes, :steps].reshape(probes * steps, n)
     overlap = whole @ whole.T
     # SᵀGS = (SᵀS) T + (Sᵀu) β e_kᵀ, probe by probe: no further product is needed.

@@ -15,6 +15,7 @@ from flint import acb, arb, ctx, fmpq
 from spectra import ConfigError, ConvergenceError, Network, predict
 from spectra.activations import Activation, get_activation
 from spectra.activations.definitions import DEFINITIONS
+from spectra.activations.symbolic import X
 from spectra.exact.ball_functions import BallFunction
 from spectra.exact.budget import OverBudget, budget
 from spectra.exact.enclosures import enclosed_zero
@@ -262,6 +263,41 @@ def test_where_nothing_is_proven_it_is_said() -> None:
     gap = Network(depth=3, activation="hardtanh", weights="orthogonal", sigma_w="critical", q_star=0.3)
     with pytest.raises(ConvergenceError):
         PreciseNetwork(gap, 20).density(0.7)
+
+
+@pytest.mark.parametrize(
+    ("expression", "q", "mean_square"),
+    [
+        # e^{2h}/100, (2hθ(h))², (9x⁸/100)², (sinh h/20)²
+        ("exp(x)/10", 20.0, lambda q: mpmath.exp(2 * q) / 100),
+        ("relu(x)**2", 3.0, lambda q: 2 * q),
+        ("x**9/100", 30000.0, lambda q: mpmath.mpf(81) / 10000 * mpmath.fac2(15) * q**8),
+        ("cosh(x)/20", 200.0, lambda q: (mpmath.exp(2 * q) - 1) / 800),
+    ],
+)
+def test_digits_of_slopes_that_grow_are_right_without_proof(expression: str, q: float, mean_square: Any) -> None:
+    """The mass of φ'² may lie where the Gaussian has long faded: at z = 2√q for e^h."""
+    net = Network(depth=1, activation={"expr": expression}, sigma_w=1.0, sigma_b=0.0, input_variance=q)
+    precise = PreciseNetwork(net, 25)
+    chi = precise.mean_field().runs[0].chi
+    with mpmath.workdps(45), working_precision(BITS):
+        value = mpmath.mpf(chi.mid().str(35, radius=False))
+        assert abs(value / mean_square(mpmath.mpf(q)) - 1) < mpmath.mpf("1e-25")
+    assert not precise.proven
+
+
+def test_asinh_is_enclosed_at_large_variance() -> None:
+    # E 1/(1 + h²) = √(π/2q) e^{1/2q} erfc(1/√(2q))
+    net = Network(depth=1, activation={"expr": "asinh(x)"}, sigma_w=1.0, sigma_b=0.0, input_variance=30000.0)
+    precise = PreciseNetwork(net, 25)
+    with mpmath.workdps(45):
+        half = 1 / mpmath.mpf(60000)
+        expected = mpmath.sqrt(mpmath.pi * half) * mpmath.exp(half) * mpmath.erfc(mpmath.sqrt(half))
+        assert holds(precise.mean_field().runs[0].chi, expected)
+    assert precise.proven
+    with working_precision(80):
+        wide = acb(arb(5, 0.7), arb(0, 0.7))
+        assert BallFunction(sympy.asinh(X))(wide)[0].is_finite()
 
 
 def test_kinks_are_the_decimals_they_are_written_as() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 from flint import acb, arb
 
-from spectra import ConvergenceError, Network
+from spectra import ConvergenceError, Network, predict
 from spectra.activations import get_activation
 from spectra.exact.ball_edges import _above, _Here, _largest_near, _wide, enclosed_largest
 from spectra.exact.ball_equation import BallEquation, BallFactor, ball_equation
@@ -41,6 +41,13 @@ def test_a_critical_point_that_is_not_the_first_is_no_lambda_max() -> None:
             assert float(found.mid()) == pytest.approx(places[-1], rel=1e-12)
 
 
+def test_lambda_max_of_ten_thousand_layers() -> None:
+    """Where log u is concave in a narrow neighbourhood only; the engine in doubles has its own quadrature and search."""
+    net = Network(depth=10_000, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=1e-4)
+    edge = PreciseNetwork(net, 15).largest()
+    assert float(edge.mid()) == pytest.approx(predict(net).spectrum.support()[1], rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["tanh", "gelu", "leaky_relu"])
 def test_bounds_by_tangents_are_bounds(name: str) -> None:
     """Of the proof that nothing comes before λ_max: below a point, and an interval about it, for χ of one law."""
@@ -58,7 +65,9 @@ def test_bounds_by_tangents_are_bounds(name: str) -> None:
         here = _Here(w, (y,), (mean,), (variance,))
         equation = BallEquation((), (factor,), arb(0))
         around = w.mid() + arb(0, w * arb("0.1"))
-        (wide,) = _wide(equation, w, (y,), here, around)
+        found = _wide(equation, w, (y,), here, around)
+        assert found is not None
+        (wide,) = found
         for share in ("0.92", "0.96", "1.04", "1.08"):
             other = arb(share) * y
             if around.contains(law.psi(acb(other)).real):

@@ -28,7 +28,7 @@ FIRST, STEP, LARGEST = 1e-9, 2.0, 1e12
 # The search ends where its steps are as short as this, relative; without a point beyond the edge, as this.
 CLOSE, CLOSEST, MOST_TRIALS = 0.03, 1e-14, 400
 # Relative half width of the interval about the edge on which log u is shown to be concave, and how often it is halved.
-CONCAVE, TRIES = 0.05, 16
+CONCAVE, TRIES = 0.05, 32
 # Boxes of the proof, at most, and trials for the length of each.
 MOST_BOXES, HALVINGS = 800, 40
 
@@ -110,7 +110,7 @@ def _at(equation: BallEquation, w: arb, start: tuple[arb, ...]) -> _Here:
 
 
 def _moved(equation: BallEquation, here: _Here, factor: arb) -> _Here:
-    """Another point: w times `factor`; of one law, for which ψ(y) is sooner had than χ(w), y or its room below 1/T.
+    """A point farther out: w times `factor` > 1; of one law, for which ψ(y) is sooner had than χ(w), y nearer to 1/T.
 
     Raises
     ------
@@ -119,11 +119,11 @@ def _moved(equation: BallEquation, here: _Here, factor: arb) -> _Here:
     if len(equation.factors) != 1 or equation.factors[0].law.closed_chi:
         w = (here.w * factor).mid()
         y = tuple(f.law.real_chi_near(f.ratio * w, one) for f, one in zip(equation.factors, here.y, strict=True))
-        return _at(equation, w, y if factor > 1 else here.y)
+        return _at(equation, w, y)
     (f,) = equation.factors
     y = here.y[0].mid()
     end = 1 / f.law.largest
-    y = (y * factor if factor < 1 else y + (end - y) * (1 - 1 / factor)).mid()
+    y = (y + (end - y) * (1 - 1 / factor)).mid()
     w = f.law.psi(acb(y)).real / f.ratio
     mean = 1 + f.ratio * w
     return _Here(w, (y,), (mean,), (f.law.spread(y, mean),))

@@ -157,6 +157,11 @@ def _cut_at_imaginary_axis(function: Callable[[acb], acb]) -> _Operation:
     return operation
 
 
+def _asinh(u: acb) -> acb:
+    # Odd; `acb.asinh` has bounds over wide balls to the left only.
+    return -(-u).asinh() if u.real > 0 else u.asinh()
+
+
 _OPERATIONS: dict[str, _Operation] = {
     "Add": lambda _, *terms: reduce(lambda a, b: a + b, terms),
     "Mul": lambda _, *terms: reduce(lambda a, b: a * b, terms),
@@ -167,7 +172,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "sinh": lambda _, u: u.sinh(),
     "cosh": lambda _, u: u.cosh(),
     "atan": _cut_at_imaginary_axis(lambda u: u.atan()),
-    "asinh": _cut_at_imaginary_axis(lambda u: u.asinh()),
+    "asinh": _cut_at_imaginary_axis(_asinh),
     "erf": lambda _, u: u.erf(),
     "erfc": lambda _, u: u.erfc(),
     "tanh": _tanh,

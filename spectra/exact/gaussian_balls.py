@@ -29,6 +29,8 @@ from .slope_cells import slope_bound
 MOST_EVALUATIONS = 60_000
 # Bits by which the Gaussian at R is below the working precision.
 BEYOND = 40
+# Standard deviations within which all of an integrand lies that has no proven bound.
+FARTHEST = 400
 # Bits with which φ is seen to be continuous at its kinks.
 KINK_BITS = 200
 
@@ -123,6 +125,8 @@ class GaussianBalls:
             half = self.activation.even_slope and self.activation.source == "catalogue"
             parts = (self._integral(integrand, a, b) for a, b in self._intervals(piece) if not half or a >= 0)
             total += sum(parts, acb(0)) * (2 if half else 1)
+            if not self.bounded:
+                total += self._farther(integrand, piece, total)
         return self._widened(total, bound * self.outside)
 
     def mean(self, function: Callable[[acb, acb, acb], acb], bound: Callable[[arb], arb]) -> arb:
@@ -134,10 +138,37 @@ class GaussianBalls:
                 return function(z, *piece.function(self.root * z, analytic)) * (-z * z / 2).exp()
 
             total += sum((self._integral(integrand, a, b) for a, b in self._intervals(piece)), acb(0))
+            if not self.bounded:
+                total += self._farther(integrand, piece, total)
         # ∫_R^∞ z^n e^{−z²/2} ≤ z^{n+1} e^{−z²/2} at R, for n ≤ 4 and R ≥ 3.
         r = arb(self.reach)
         density = (-r * r / 2).exp() / (2 * arb.pi()).sqrt()
         return self._widened(total, 2 * bound(r) * r * density).real
+
+    def _farther(self, integrand: Callable[[acb, bool], acb], piece: _Piece, total: acb) -> acb:
+        """What a piece with an infinite end adds beyond ±R, where no bound says that it is nothing: no proof.
+
+        Raises
+        ------
+        ConvergenceError : it has not faded `FARTHEST` standard deviations out.
+        """
+        found = acb(0)
+        for side in (side for side, end in ((-1, piece.lower), (1, piece.upper)) if end is None):
+            faded = 0
+            for place in range(self.reach, FARTHEST, 2):
+                a, b = (place, place + 2) if side > 0 else (-place - 2, -place)
+                part = self._integral(integrand, arb(a), arb(b))
+                found += part
+                negligible = abs(part) <= arb(2) ** (-ctx.prec) * abs(total + found)
+                faded = faded + 1 if negligible else 0
+                if faded == 2:
+                    break
+            else:
+                raise ConvergenceError(
+                    f"an expectation of {self.activation.name} at q = {float(self.q.mid()):.6g} has not faded "
+                    f"{FARTHEST} standard deviations out"
+                )
+        return found
 
     def _widened(self, total: acb, tail: Any) -> acb:
         if not self.bounded:

@@ -439,7 +439,7 @@ def inverse_of(x: Any, what: str = "a number that is divided by") -> Any:
 
 def _expect(series: PowerSeries, constant: int, operation: str) -> None:
     """Refuse a constant that is another number."""
-    x = series.coefficients[0] if series.order else constant
+    x: Any = series.coefficients[0] if series.order else constant
     inexact = isinstance(x, (float, complex)) or hasattr(x, "_mpf_") or hasattr(x, "_mpc_")
     near = (hasattr(x, "contains") and x.contains(constant)) or (inexact and abs(x - constant) < ROUNDING)
     if not (x == constant or near):

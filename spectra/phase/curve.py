@@ -187,7 +187,7 @@ class EdgeOfChaos:
         end = math.sqrt(bias_variance(self.activation, self.searched)[0])
         text = (
             f"{name}: q* from {self.begins:.6g} on: sigma_b rises from 0, to {end:.6g} at q* = {self.searched:.0e}, "
-            "as far as the curve is followed; as sigma_b²/√q* never falls, a sigma_b > 0 has one critical point and no other"
+            "as far as it is followed; as sigma_b²/√q* never falls, a sigma_b > 0 has one critical point and no other"
         )
         if self.stability_changes:
             places = ", ".join(f"{q:.6g}" for q in self.stability_changes)

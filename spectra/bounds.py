@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .activations import Activation, get_activation
 from .errors import ConfigError
+from .network.architectures import architecture_of
 from .network.config import Network
 from .network.expectations import gaussian_moments
 from .network.gaussian import slopes_at_zero
@@ -25,7 +26,7 @@ class NormBound:
     Parameters
     ----------
     log_slopes : Σ log ‖D_l‖, ‖D_l‖ = sup |φ'|; inf where slopes have no bound.
-    log_weights : Σ log ‖W_l‖.
+    log_weights : Σ log ‖W_l‖; of residual blocks log (β + α ‖D_l‖ ‖W_l‖), with nothing in `log_slopes`.
     log_s_max : of the predicted spectrum.
     depth : number of layers.
     """
@@ -67,8 +68,13 @@ def norm_bound(net: Network | Prediction) -> NormBound:
     """
     pred = net if isinstance(net, Prediction) else predict(net)
     runs = pred.mean_field.runs
-    log_slopes = sum(run.repeat * _log(_largest_slope(run)) for run in runs)
-    log_weights = sum(run.repeat * _log(_weight_norm(run)) for run in runs)
+    log_slopes = log_weights = 0.0
+    for run in runs:
+        slope, weight = _largest_slope(run), _weight_norm(run)
+        if not architecture_of(run.spec).is_product:
+            slope, weight = 1.0, (run.spec.skip or 0.0) + (run.spec.alpha or 0.0) * slope * weight
+        log_slopes += run.repeat * _log(slope)
+        log_weights += run.repeat * _log(weight)
     return NormBound(log_slopes, log_weights, -0.5 * pred.spectrum.log_support[1], pred.mean_field.depth)
 
 

@@ -52,7 +52,7 @@ ROWS = (
     ("sampling.one",),
     ("sampling",),
     ("flow.sampled", "flow.lsuv"),
-    ("phase.interpolated", "phase.decorrelation", "phase.grid", "phase.bias", "phase.curve"),
+    ("phase.zeros", "phase.interpolated", "phase.decorrelation", "phase.grid", "phase.curve"),
     ("phase.slopes", "phase.universality"),
     ("plot",),
     ("prediction", "expressions", "law_report"),

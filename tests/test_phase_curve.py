@@ -5,12 +5,14 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from spectra import ConfigError, edge_of_chaos
 from spectra.activations import get_activation, names
-from spectra.network.criticality import critical_point
+from spectra.exact.far_field import limit_of_bias
+from spectra.network.criticality import bias_variance, critical_point
 from spectra.network.gaussian import value_at_zero
-from spectra.phase.bias import zeros_of
+from spectra.phase.zeros import zeros_of
 
 
 # Each by two routes at 15 digits or more: tanh–sinh panels with a secant, and composite Gauss–Legendre with brentq.
@@ -83,17 +85,19 @@ def test_what_has_no_critical_point_says_why() -> None:
     assert "one point" in relu.none_exists(0.1)
     for name in ("softplus", "logsigmoid"):
         edge = edge_of_chaos(name)
-        assert edge.branches == ()
+        assert edge.begins is None
         assert edge.at_bias(0.1) == edge.at_weight(1.0) == ()
-        assert "no edge of chaos" in edge.shape()
+        # ∫ (φ'² − 1_{x>0}) dx = −1 for both, E φ'² → ½: −2/√(2π).
+        assert f"proven: sigma_b²/√q* never falls, and tends to {-2.0 / math.sqrt(2.0 * math.pi):.6g}" in edge.shape()
 
 
 def test_the_sigmoid_begins_where_its_bias_vanishes() -> None:
     edge = edge_of_chaos("sigmoid")
-    (branch,) = edge.branches
+    begins = edge.begins
+    assert begins is not None
     # 45.6242777…: E φ² = q E φ'², checked here at 30 digits with mpmath's own quadrature.
     with mpmath.workdps(30):
-        q = mpmath.mpf(branch.low)
+        q = mpmath.mpf(begins)
 
         def mean(f):
             panels = [k * mpmath.mpf(3) for k in range(-30, 31)]
@@ -104,8 +108,8 @@ def test_the_sigmoid_begins_where_its_bias_vanishes() -> None:
 
         gap = q * mean(lambda x: (phi(x) * (1 - phi(x))) ** 2) - mean(lambda x: phi(x) ** 2)
         assert abs(gap) < 1e-13
-    assert edge.at_bias(0.0)[0].q_star == pytest.approx(branch.low, rel=1e-14)
-    assert edge.spaced(20)[0] == pytest.approx(branch.low, rel=1e-14)
+    assert edge.at_bias(0.0)[0].q_star == pytest.approx(begins, rel=1e-14)
+    assert edge.spaced(20)[0] == pytest.approx(begins, rel=1e-14)
     with pytest.raises(ConfigError, match="off the edge-of-chaos curve"):
         edge.points(1.0)
 
@@ -114,29 +118,96 @@ def test_the_sigmoid_begins_where_its_bias_vanishes() -> None:
 def test_a_curve_begins_at_the_linear_network_where_the_value_at_zero_is_zero(name: str) -> None:
     edge = edge_of_chaos(name)
     if value_at_zero(get_activation(name)) == 0.0:
-        assert [b.low for b in edge.branches] == [0.0]
+        assert edge.begins == 0.0
         assert edge.at_bias(0.0)[0].q_star == 0.0
     else:
-        assert all(b.low > 0.01 for b in edge.branches)
-    for branch in edge.branches:
-        assert not branch.ends
+        assert edge.begins is None or edge.begins > 0.01
+    if edge.begins is not None:
         q = edge.spaced(12, 1e-3, 1e3)
         points = edge.points(q)
         # Below the range of doubles σ_b is 0: of relu6 it is like e^(−18/q).
         above = points.sigma_b > 0.0
-        assert np.all(np.diff(points.sigma_b[above]) > 0.0)
         assert np.all(np.diff(above.astype(int)) >= 0)
-        assert edge.bias_turns == ()
+        assert np.all(np.diff(points.sigma_b[above] ** 2 / np.sqrt(points.q_star[above])) > 0.0)
         middle = float(q[6])
         (again,) = edge.at_bias(float(points.sigma_b[6]))
         assert again.sigma_w == pytest.approx(critical_point(get_activation(name), q_star=middle).sigma_w, rel=1e-13)
 
 
-def test_where_units_are_dead_the_bias_has_no_false_turns() -> None:
-    # D and E φ'² are both like e^(−1/(2q)); their ratio rises all the same.
+def zigzag(rng: np.random.Generator, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """E φ² and E φ'² of a random piecewise linear φ, from the moments of a normal variable cut off on both sides."""
+    x = np.sort(
+        np.concatenate([[-np.inf, 0.0, np.inf], 10.0 ** rng.uniform(-1, 1, 3), -(10.0 ** rng.uniform(-1, 1, 3))])
+    )
+    slopes = 10.0 ** rng.uniform(-2, 2, x.size - 1) * rng.choice([-1, 1], x.size - 1)
+    values = np.zeros(x.size)
+    values[1:-1] = np.concatenate([[0.0], np.cumsum(slopes[1:-1] * np.diff(x[1:-1]))]) + rng.choice([0.0, 1.0, 5.0])
+    second, slope2 = np.zeros_like(q), np.zeros_like(q)
+    for i, s in enumerate(slopes):
+        low, high = x[i] / np.sqrt(q), x[i + 1] / np.sqrt(q)
+        at, value = (x[i], values[i]) if i else (x[1], values[1])
+        density = [np.where(np.isfinite(z), np.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi), 0.0) for z in (low, high)]
+        ends = [np.where(np.isfinite(z), z, 0.0) * n for z, n in zip((low, high), density, strict=True)]
+        mass = ndtr(high) - ndtr(low)
+        first, square = density[0] - density[1], mass + ends[0] - ends[1]
+        second += s * s * q * square + 2.0 * s * (value - s * at) * np.sqrt(q) * first + (value - s * at) ** 2 * mass
+        slope2 += s * s * mass
+    return second, slope2
+
+
+def test_the_bias_over_the_fourth_root_of_q_never_falls() -> None:
+    # What the proof of uniqueness says, for functions that turn and jump in slope, φ(0) = 0 or not.
+    rng, q = np.random.default_rng(5), np.geomspace(1e-3, 1e5, 80)
+    for _ in range(300):
+        second, slope2 = zigzag(rng, q)
+        ratio = (q - second / slope2) / np.sqrt(q)
+        scale = np.abs(second / slope2) / np.sqrt(q) + np.sqrt(q)
+        assert np.all(np.diff(ratio) > -1e-10 * scale[1:])
+
+
+@pytest.mark.parametrize(
+    ("activation", "limit"),
+    [
+        # σ_b²/√q → K/(κ √(2π)), K = ∫ (φ'² − ψ'²) − 2(s₊d₊ − s₋d₋), by hand.
+        ("elu", 0.5 / (0.5 * math.sqrt(2 * math.pi))),
+        ({"expr": "max(x,0) + 1/10"}, -0.2 / (0.5 * math.sqrt(2 * math.pi))),
+        (
+            {"expr": "max(x,0)/2 - max(-x,0)/5 - 1/10"},
+            2 * (0.5 - 0.2) * 0.1 / ((0.25 + 0.04) / 2 * math.sqrt(2 * math.pi)),
+        ),
+        ("hardswish", 0.5 / (0.5 * math.sqrt(2 * math.pi))),
+        ("softplus", -1.0 / (0.5 * math.sqrt(2 * math.pi))),
+    ],
+)
+def test_the_bias_for_large_variances_tends_to_what_the_tails_of_the_activation_say(
+    activation: object, limit: float
+) -> None:
+    phi = get_activation(activation)  # type: ignore[arg-type]
+    found = limit_of_bias(phi)
+    assert found.sign == math.copysign(1.0, limit)
+    assert float(found.words) == pytest.approx(limit, rel=1e-5)
+    q = 1e8
+    assert bias_variance(phi, q)[0] / math.sqrt(q) == pytest.approx(limit, abs=3e-4)
+
+
+def test_what_is_not_proven_is_said() -> None:
+    # K = 0: no ball tells its sign; and a slope that the bounds do not see level off.
+    for text in ("log(1+exp(x)) + tanh(3*x)/2", "sqrt(1+x**2)"):
+        assert "whether beyond, is not proven" in edge_of_chaos({"expr": text}).none_exists(0.1)
+    edge = edge_of_chaos("gelu")
+    least = gelu_slope_squared(edge.weight_turns[0]) ** -0.5
+    assert f"up to q* = 1e+08 sigma_w goes from {least:.6g} to 2 along it" in edge.no_weight(1.0)
+    assert "slope 0 at 0" in edge_of_chaos({"expr": "x**3"}).none_exists(0.0)
+    assert edge_of_chaos({"expr": "x**3"}).at_bias(0.0) == ()
+    with pytest.raises(ConfigError, match="q_star beyond 1e\\+08"):
+        edge_of_chaos("tanh").at_bias(2e4)
+
+
+def test_where_units_are_dead_the_bias_rises_all_the_same() -> None:
+    # D and E φ'² are both like e^(−1/(2q)).
     edge = edge_of_chaos({"expr": "1000*max(x-1,0)"})
-    assert [b.low for b in edge.branches] == [0.0]
-    assert edge.bias_turns == ()
+    assert edge.begins == 0.0
+    assert edge.at_bias(0.2)[0].sigma_b == 0.2
 
 
 def test_all_zeros_of_a_series_are_found_and_touching_ones_are_none() -> None:
@@ -153,8 +224,11 @@ def test_all_zeros_of_a_series_are_found_and_touching_ones_are_none() -> None:
     assert zeros_of(np.array([1e-14, 1e-14])) == []
 
 
-@pytest.mark.parametrize(("method", "value"), [("at_bias", -0.1), ("at_bias", math.nan), ("at_weight", 0.0)])
-def test_impossible_scales_are_refused(method: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [("at_bias", -0.1), ("at_bias", math.nan), ("at_bias", "a"), ("at_weight", 0.0), ("at_weight", True)],
+)
+def test_impossible_scales_are_refused(method: str, value: object) -> None:
     with pytest.raises(ConfigError, match="must be a number"):
         getattr(edge_of_chaos("tanh"), method)(value)
 

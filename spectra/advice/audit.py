@@ -15,6 +15,7 @@ from ..network.config import Network
 from ..network.meanfield import LayerState, MeanField, mean_field
 from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
+from .residual import is_residual
 from .targets import Target
 from .tune import Tuned, tune
 
@@ -76,12 +77,20 @@ class Audit:
             return ()
         found = self.tuned.found
         lines = []
+        if is_residual(self.network):
+            lines = [self.tuned.reason, *(one.words for one in self.tuned.alternatives)]
+            return () if self._has_alpha(self.tuned.alpha) else tuple(lines)
         if found.network is not None and self.tuned.prediction is not None and not self._stands_there:
             scales = ", ".join(dict.fromkeys(_scales(run) for run in self.tuned.prediction.mean_field.runs))
             bound = f"{self.tuned.target.words} {found.value:.4g}"
             lines.append(f"on the edge of chaos: {scales}; then χ_1 = 1 and the {bound}")
         others = [one.words for one in self.tuned.alternatives if one.reachable]
         return (*lines, *(others if others or self.tuned.reachable else [self.tuned.reason]))
+
+    def _has_alpha(self, alpha: float | None) -> bool:
+        """Whether all residual blocks have this α."""
+        own = [spec.alpha for spec in self.network.layers if spec.alpha is not None]
+        return alpha is not None and bool(np.allclose(own, alpha, rtol=1e-6))
 
     @property
     def _stands_there(self) -> bool:
@@ -194,7 +203,8 @@ def _tuned(net: Network, target: Target | None, advise: bool) -> Tuned | None:
         return None
     try:
         # As a network to tune it stands at a fixed point; the input variance that was given need not lead there.
-        return tune(net.replace(input_variance=None), target or Target("variance", 0.25))
+        standing = net if is_residual(net) else net.replace(input_variance=None)
+        return tune(standing, target or Target("variance", 0.25))
     except (ConfigError, ConvergenceError):
         return None
 

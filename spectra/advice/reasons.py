@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from ..errors import ConfigError
+from ..flow.predicted import flow
+from ..network.architectures import architecture_of
 from ..network.config import Network
 from ..network.criticality import critical_point
 from ..network.expectations import gaussian_moments
@@ -13,6 +15,7 @@ from ..network.meanfield import mean_field
 from ..prediction import predict
 from ..series import relative_variance
 from .alternatives import Alternative
+from .residual import Strength
 from .search import Found
 from .targets import Target
 
@@ -41,6 +44,28 @@ def reason(family: Network, target: Target, found: Found, others: tuple[Alternat
         f"{kept[0].upper()}{kept[1:]}; at q* = {q:.6g} the {target.words} of {names} is {value:.6g}, within the bound "
         f"of {target.value:g}."
     )
+
+
+def residual_reason(family: Network, target: Target, found: Strength) -> str:
+    """Of a network with residual layers: what α does."""
+    names, blocks = _names(family), sum(s.repeat for s in family.layers if not architecture_of(s).is_product)
+    words = relative_words(target)
+    if found.network is None:
+        return (
+            f"Out of reach: without its {blocks} residual blocks, α → 0, the {words} is {found.least:.6g} already, "
+            f"asked for was {target.value:g}."
+        )
+    m_1 = math.exp(2.0 * float(flow(found.network).log_grad_norm[0]))
+    return (
+        "Each block adds α²σ_w² E φ'² to the mean square of gradients and spreads directions by about as much: α = "
+        f"{found.alpha:.6g} is the largest at which the {words} of {blocks} residual blocks of {names} is not above "
+        f"{target.value:g} (it is {found.value:.6g}, and m_1 = {m_1:.6g})."
+    )
+
+
+def relative_words(target: Target) -> str:
+    """What is bounded, of a network that need not have m_1 = 1."""
+    return f"{target.words} over m_1²" if target.kind == "variance" else target.words
 
 
 def weights_share(family: Network) -> float:

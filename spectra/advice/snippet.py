@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from ..network.architectures import architecture_of
 from ..network.meanfield import MeanField
 
 _DRAW = {
@@ -43,5 +44,37 @@ def pytorch_snippet(field: MeanField) -> str:
         lines += ["        nn.init.normal_(layer.bias, std=sigma_b)"]
     else:
         lines += ["        if layer.bias is not None:", "            nn.init.zeros_(layer.bias)"]
+    lines += _block(field)
     lines += ["", "", f"# Scale inputs to a mean square of {field.input_variance!r}."]
     return "\n".join(lines) + "\n"
+
+
+def _block(field: MeanField) -> list[str]:
+    """A module for residual blocks, where there are any."""
+    specs = [run.spec for run in field.runs if not architecture_of(run.spec).is_product]
+    if not specs:
+        return []
+    orders = list(dict.fromkeys(spec.order for spec in specs))
+    numbers = list(dict.fromkeys((spec.alpha, spec.skip) for spec in specs))
+    after = "self.phi(self.linear(x))"
+    before = "self.linear(self.phi(x))"
+    inner = {"post": after, "pre": before}[orders[0] or "pre"]
+    several = len(orders) > 1
+    names = ", ".join(dict.fromkeys(spec.activation.name for spec in specs))
+    lines = ["", "", "class Block(nn.Module):", f"    # phi: {names}"]
+    if len(numbers) > 1:
+        lines.append(f"    # (alpha, skip) of successive blocks: {numbers}")
+    alpha, skip = numbers[0]
+    extra = f', order="{orders[0]}"' if several else ""
+    lines += [
+        f"    def __init__(self, width, phi, alpha={alpha!r}, skip={skip!r}{extra}):",
+        "        super().__init__()",
+    ]
+    lines += ["        self.linear, self.phi = nn.Linear(width, width), phi"]
+    lines += [
+        f"        self.alpha, self.skip{', self.order' if several else ''} = alpha, skip{', order' if several else ''}"
+    ]
+    lines += ["", "    def forward(self, x):"]
+    if several:
+        inner = f'({after} if self.order == "post" else {before})'
+    return [*lines, f"        return self.skip * x + self.alpha * {inner}"]

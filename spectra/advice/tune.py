@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..errors import ConfigError, ConvergenceError
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.meanfield import mean_field
 from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
 from .alternatives import Alternative, alternatives
-from .reasons import reason
+from .reasons import reason, residual_reason
+from .residual import instead, is_residual, residual_family, strongest
 from .search import CHOSEN, Found, critical_family, search
 from .snippet import pytorch_snippet
 from .targets import Target
 
 SCHEMA = 1
+_NOTHING = "infinite, or there is none"
+_NULL = {
+    "alpha": "dense layers have none, or none was found",
+    "q_star": "residual layers are not tuned by it, or no q* was found",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Tuned:
     alternatives : what would do better, each computed.
     set_aside : keys of the configuration that tuning replaced.
     scaled : inputs may be scaled as the network needs them: no `input_variance` is given.
+    alpha : of residual networks, which are tuned by it.
     """
 
     target: Target
@@ -41,6 +49,7 @@ class Tuned:
     alternatives: tuple[Alternative, ...]
     set_aside: tuple[str, ...] = ()
     scaled: bool = True
+    alpha: float | None = None
 
     @property
     def reachable(self) -> bool:
@@ -49,13 +58,25 @@ class Tuned:
 
     @property
     def network(self) -> Network | None:
-        """The tuned network, on the edge of chaos at a number q*; None where there is no edge of chaos."""
+        """The tuned network, on the edge of chaos at a number q*, or with its α; None where there is no such thing."""
         return self.found.network
 
     @cached_property
     def prediction(self) -> Prediction | None:
-        """Its spectrum."""
-        return None if self.found.network is None else predict(self.found.network)
+        """Its spectrum; None where there is no network, or, of a residual one, no prediction (`notes` say why)."""
+        return self._predicted[0]
+
+    @cached_property
+    def _predicted(self) -> tuple[Prediction | None, str | None]:
+        """The prediction, or why there is none."""
+        if self.found.network is None:
+            return None, None
+        try:
+            return predict(self.found.network), None
+        except ConvergenceError as failure:
+            if self.alpha is None:
+                raise
+            return None, f"no spectrum of the tuned network: {failure}"
 
     @property
     def snippet(self) -> str | None:
@@ -69,6 +90,8 @@ class Tuned:
         if self.set_aside:
             notes.append(f"set aside, as tuning chooses them: {', '.join(self.set_aside)}")
         net, q = self.found.network, self.found.q_star
+        if self.alpha is not None:
+            notes += [reason for reason in self._predicted[1:] if reason is not None]
         if net is None or q is None:
             return tuple(notes)
         if not self.found.stable:
@@ -91,15 +114,18 @@ class Tuned:
                 "achieved": self.found.value,
                 "least": self.found.least,
                 "q_star": self.found.q_star,
+                "alpha": self.alpha,
                 "alternatives": [one.to_dict() for one in self.alternatives],
             },
             missing,
         )
-        notes = [*self.notes, *(f"`{path}` is null: infinite, or there is none" for path in dict.fromkeys(missing))]
+        # Each kind of network is tuned by one of them.
+        missing += [key for key in ("q_star", "alpha") if numbers[key] is None and key not in missing]
+        notes = [*self.notes, *(f"`{path}` is null: {_NULL.get(path, _NOTHING)}" for path in dict.fromkeys(missing))]
         return {
             "schema": SCHEMA,
             "reachable": self.reachable,
-            "network": None if pred is None else finite(resolved(pred.network, pred.mean_field), []),
+            "network": None if self.network is None else finite(resolved(self.network, mean_field(self.network)), []),
             "prediction": None if pred is None else prediction_to_dict(pred, points=points),
             "reason": self.reason,
             **numbers,
@@ -111,9 +137,12 @@ class Tuned:
 def tune(keys: Mapping[str, Any] | Network, target: Target, *, advise: bool = True) -> Tuned:
     """σ_w² = 1/E φ'² and σ_b² = q* − σ_w² E φ² at the largest q* whose spectrum keeps to `target`.
 
+    Of a network with residual layers the largest α of these instead, at the σ_w and σ_b that are given.
+
     Parameters
     ----------
-    keys : keys of a configuration, or a network; σ_w, σ_b, q_star and init in it are set aside.
+    keys : keys of a configuration, or a network; σ_w, σ_b, q_star and init in it are set aside. With residual layers α
+        and q_star alone; σ_w is 1 where it is left out.
     target : an upper bound on a number of the spectrum.
     advise : whether alternatives are computed too.
 
@@ -131,11 +160,35 @@ def tune(keys: Mapping[str, Any] | Network, target: Target, *, advise: bool = Tr
     >>> tuned.reachable, round(tuned.found.q_star, 9)
     (True, 0.04813091)
     """
+    if not isinstance(keys, (Mapping, Network)):
+        raise ConfigError(f"`tune({keys!r:.40})`: `keys` must be a table of keys, or a `spectra.Network`.")
+    if not isinstance(target, Target):
+        raise ConfigError(f'`tune(target={target!r:.40})`: must be a `Target`, as Target("variance", 0.25).')
+    if is_residual(keys):
+        return _residual(keys, target, advise)
     family = critical_family(keys)
     found = search(family, target)
     others = alternatives(family, target, found) if advise else ()
+    scaled = family.input_variance in (None, "fixed-point")
+    aside = _given_of(keys, CHOSEN)
+    return Tuned(target, found, reason(family, target, found, others), others, aside, scaled)
+
+
+def _given_of(keys: Mapping[str, Any] | Network, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the keys named that are given, anywhere."""
     given = keys._given if isinstance(keys, Network) else keys
     layers = [layer for layer in given.get("layers", ()) if isinstance(layer, Mapping)]
-    aside = tuple(key for key in CHOSEN if any(table.get(key) is not None for table in (given, *layers)))
-    scaled = family.input_variance in (None, "fixed-point")
-    return Tuned(target, found, reason(family, target, found, others), others, aside, scaled)
+    return tuple(key for key in names if any(table.get(key) is not None for table in (given, *layers)))
+
+
+def _residual(keys: Mapping[str, Any] | Network, target: Target, advise: bool) -> Tuned:
+    """A network with residual layers."""
+    family = residual_family(keys)
+    strength = strongest(family, target)
+    others = tuple(
+        Alternative(changes, words, True, None, there.value)
+        for changes, words, there in (instead(family, target, strength) if advise else ())
+    )
+    found = Found(strength.reachable, strength.network, None, strength.value, strength.reachable, True, strength.least)
+    why = residual_reason(family, target, strength)
+    return Tuned(target, found, why, others, _given_of(keys, ("alpha", "q_star")), True, strength.alpha)

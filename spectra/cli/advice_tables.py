@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from ..advice.reasons import relative_words
 from ..reading import in_words, reading
 from .tables import console_with, number
 
@@ -33,9 +34,13 @@ def print_tuned(tuned: Tuned) -> None:
                 f"σ_w, σ_b of {run.repeat} {run.spec.activation.name}",
                 f"{number(float(run.spec.sigma_w), 15)}, {number(run.spec.sigma_b, 15)}",
             )
-        table.add_row("pre-activation variance q*", number(found.q_star, 15))
+        if tuned.alpha is not None:
+            table.add_row("α of the residual blocks", number(tuned.alpha, 15))
+        else:
+            table.add_row("pre-activation variance q*", number(found.q_star, 15))
         table.add_row("mean square of the inputs", number(pred.mean_field.input_variance), end_section=True)
-        table.add_row(tuned.target.words, f"{number(found.value)} (asked for: at most {number(tuned.target.value)})")
+        words = tuned.target.words if tuned.alpha is None else relative_words(tuned.target)
+        table.add_row(words, f"{number(found.value)} (asked for: at most {number(tuned.target.value)})")
         if pred.mean_field.chi_1 is not None:
             table.add_row("χ_1", number(pred.mean_field.chi_1))
         else:

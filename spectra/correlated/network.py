@@ -10,9 +10,12 @@ from .equation import BlockEquation
 from .law import BlockLaw, block_law
 from .layers import Layer, blocks_of
 from .moments import block_moments
+from .two_moments import two_moments
 
 # Error of the density that counts as none: it is an estimate, of many digits at once.
 TOLERANCE = 1e-7
+# States need no finer panels than this for two moments.
+ROUGH = 0.6
 # Means of x this much smaller than its size move no eigenvalue.
 NO_MEAN = 1e-9
 
@@ -40,6 +43,16 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
             )
             break
     return found, tuple(notes)
+
+
+def first_two_moments(field: MeanField, *, fresh: bool = False) -> tuple[float, float]:
+    """m_1 and m_2 of JJᵀ, without a spectrum; `fresh`: as if slopes were independent from layer to layer.
+
+    Raises
+    ------
+    ConfigError : as `layers_of`.
+    """
+    return two_moments(blocks_of(layers_of(field), fresh=fresh, finer=ROUGH))
 
 
 def layers_of(field: MeanField) -> list[Layer]:

@@ -11,6 +11,10 @@ Backward, from a cost C with E (∂C/∂x_L)² = 1 (a gradient at the output tha
 
 In a linear net Var W = 1/N_{l−1} keeps signals, Var W = 1/N_l keeps gradients, and Xavier's 2/(N_{l−1} + N_l) lies
 between; only where widths are equal do all three agree.
+
+Of a residual block x_l = β x_{l−1} + α(W φ(x_{l−1}) + b), or β x_{l−1} + α φ(W x_{l−1} + b), h_l is what φ is applied
+to, E (∂C/∂x_{l−1})² = (β² + α²σ_w² E φ'²) E (∂C/∂x_l)², and ∂C/∂b_l, of mean square α² or α² E φ'² times E (∂C/∂x_l)²,
+stands in the place of ∂C/∂h_l; W_l gets it times E φ(x_{l−1})², or E x_{l−1}².
 """
 
 from __future__ import annotations
@@ -22,10 +26,10 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
+from ..network.architectures import architecture_of
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.meanfield import LayerState, MeanField, mean_field
-from .layers import refuse_but_products
 
 LARGEST = {
     "float16": 65504.0,
@@ -46,6 +50,7 @@ class Flow:
     log_grad_x : log E (∂C/∂x_l)², l = 0 … L, shape (L + 1,); 0 for l = L.
     log_grad_h : log E (∂C/∂h_l)², which is that of the bias gradient too, shape (L,).
     widths : N_0 … N_L, None where not stated (then layers are square).
+    log_fed : log of the mean square of what W_l multiplies, shape (L,): x_{l−1}, or φ(x_{l−1}) in a residual block.
     """
 
     log_h: Array
@@ -53,11 +58,12 @@ class Flow:
     log_grad_x: Array
     log_grad_h: Array
     widths: tuple[int, ...] | None
+    log_fed: Array
 
     @cached_property
     def log_grad_w(self) -> Array:
         """Log E (∂C/∂W_l)² per entry, shape (L,)."""
-        return self.log_grad_h + self.log_x[:-1]
+        return self.log_grad_h + self.log_fed
 
     @cached_property
     def log_grad_w_norm(self) -> Array | None:
@@ -112,20 +118,36 @@ def flow(net: Network | MeanField) -> Flow:
     ([4, 16, 64], [64, 16, 4, 1])
     """
     field = mean_field(net) if isinstance(net, Network) else net
-    refuse_but_products(field)
     with np.errstate(divide="ignore"):
         q = np.log(field.q)
-        x = np.concatenate(
-            [np.log([field.input_variance]), *(_signals(run, q_run) for run, q_run in _by_run(field, q))]
-        )
-        slopes = np.log([run.slope_moment for run in field.runs])
-        weights = np.log([_transposed_gain(run) for run in field.runs])
-    counts = [run.repeat for run in field.runs]
-    # Within a run all layers but the first are square; the mean field has split runs there.
-    per_layer = np.repeat(slopes, counts), np.repeat(slopes + weights, counts)
-    grad_x = np.concatenate([np.cumsum(per_layer[1][::-1])[::-1], [0.0]])
-    widths = _widths(field)
-    return Flow(q, x, grad_x, grad_x[1:] + per_layer[0], widths)
+        left, fed, back, bias = [np.log([field.input_variance])], [], [], []
+        for number, (run, q_run) in enumerate(_by_run(field, q)):
+            if architecture_of(run.spec).is_product:
+                left.append(_signals(run, q_run))
+                fed.append(np.concatenate([left[-2][-1:], left[-1][:-1]]))
+                slope = np.full(run.repeat, np.log(run.slope_moment))
+                back.append(slope + np.log(_transposed_gain(run)))
+                bias.append(slope)
+            else:
+                entering = _entering(run, q_run)
+                after = field.leaving if number + 1 == len(field.runs) else field.runs[number + 1].entering
+                assert after is not None
+                left.append(np.append(entering[1:], np.log(after.second)))
+                reads = architecture_of(run.spec).reads_state(run.spec)
+                fed.append(_signals(run, q_run) if reads else entering)
+                back.append(np.full(run.repeat, np.log(run.chi)))
+                strength = np.log((run.spec.alpha or 0.0) ** 2 * (1.0 if reads else run.slope_moment))
+                bias.append(np.full(run.repeat, strength))
+    x, per_layer = np.concatenate(left), np.concatenate(back)
+    grad_x = np.concatenate([np.cumsum(per_layer[::-1])[::-1], [0.0]])
+    return Flow(q, x, grad_x, grad_x[1:] + np.concatenate(bias), _widths(field), np.concatenate(fed))
+
+
+def _entering(run: LayerState, log_q: Array) -> Array:
+    """Log E x² of what enters each residual block of a run, whose pre-activations have these variances."""
+    if architecture_of(run.spec).reads_state(run.spec):
+        return log_q
+    return np.log((np.exp(log_q) - float(run.spec.sigma_b or 0.0) ** 2) / float(run.spec.sigma_w) ** 2)
 
 
 def _by_run(field: MeanField, values: Array) -> list[tuple[LayerState, Array]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -46,11 +46,11 @@ def critical_point(activation: Activation, sigma_b: float | None = None, q_star:
 
     Returns
     -------
-    CriticalPoint. Given σ_b, the root with a stable q*; if there are several the smallest, said in `notes`.
+    CriticalPoint. Given σ_b there is one at most: σ_b²/√q* never falls along the curve (proof: `spectra.phase.curve`).
 
     Raises
     ------
-    ConfigError : q* off the curve (σ_b² < 0), or no point of the curve has this σ_b.
+    ConfigError : q* off the curve (σ_b² < 0), no point of the curve has this σ_b, or it lies beyond the q* searched.
 
     Accuracy
     --------
@@ -144,19 +144,11 @@ def _from_bias(activation: Activation, sigma_b: float) -> CriticalPoint:
         return CriticalPoint(math.sqrt(1.0 / scale_free), 0.0, None, 1.0)
     if sigma_b == 0.0 and value_at_zero(activation) == 0.0 and any(slopes_at_zero(activation)):
         return _origin(activation)
-    roots = _roots(activation, sigma_b * sigma_b)
-    if not roots:
-        raise ConfigError(f"`sigma_b = {sigma_b:g}`: {_reachable(activation)}.")
-    points = [_point(activation, q, sigma_b) for q in roots]
-    stable = [p for p in points if abs(p.slope) < 1.0 - CRITICAL_TOLERANCE] or points
-    notes = []
-    if len(points) > 1:
-        listed = ", ".join(f"q* = {p.q_star:.6g} (sigma_w = {p.sigma_w:.6g})" for p in points)
-        notes.append(f"several critical points have sigma_b = {sigma_b:g}: {listed}; taken q* = {stable[0].q_star:.6g}")
-    chosen = stable[0]
-    if abs(chosen.slope) > 1.0 + CRITICAL_TOLERANCE:
-        notes.append(f"the critical fixed point q* = {chosen.q_star:.6g} is unstable: variances near it move away")
-    return CriticalPoint(chosen.sigma_w, sigma_b, chosen.q_star, chosen.slope, tuple(notes))
+    point = _point(activation, _root(activation, sigma_b), sigma_b)
+    if abs(point.slope) > 1.0 + CRITICAL_TOLERANCE:
+        note = f"the critical fixed point q* = {point.q_star:.6g} is unstable: variances near it move away"
+        return replace(point, notes=(note,))
+    return point
 
 
 def _origin(activation: Activation) -> CriticalPoint:
@@ -187,14 +179,48 @@ def _curve(activation: Activation) -> tuple[Array, Array]:
     return variances[keep], squares[keep]
 
 
-def _roots(activation: Activation, square: float) -> list[float]:
-    """All q* of the scan with σ_b²(q*) = square."""
+def _root(activation: Activation, sigma_b: float) -> float:
+    """The q* with σ_b(q*) = `sigma_b`: σ_b² rises wherever it is positive."""
     variances, squares = _curve(activation)
-    found = []
-    above = squares >= square if square > 0.0 else squares > 0.0
-    for i in np.flatnonzero(above[1:] != above[:-1]):
-        found.append(root_between(activation, square, float(variances[i]), float(variances[i + 1])))
-    return found
+    above = np.flatnonzero((squares >= sigma_b**2) & (squares > 0.0))
+    if above.size and above[0] > 0:
+        i = int(above[0])
+        return root_between(activation, sigma_b**2, float(variances[i - 1]), float(variances[i]))
+    name, end = activation.name, float(variances[-1])
+    if not (squares > 0.0).any():
+        raise ConfigError(
+            f"`sigma_b = {sigma_b:g}`: `{name}` has no edge of chaos: sigma_b² would be negative at every q_star from "
+            f"{variances[0]:.0e} to {end:.0e}."
+        )
+    raise ConfigError(
+        f"`sigma_b = {sigma_b:g}`: on the edge of chaos of `{name}` it needs a q_star beyond {end:.0e}, as far as the "
+        f"curve is followed; below, sigma_b is at most {math.sqrt(float(squares.max())):.6g}."
+    )
+
+
+def farthest(activation: Activation) -> float:
+    """The largest q* to which the curve is followed."""
+    return float(_curve(activation)[0][-1])
+
+
+def beginning(activation: Activation) -> float | None:
+    """The q* from which on σ_b² ≥ 0; None where it is negative as far as the curve is followed.
+
+    Where φ(0) = 0 it is 0. Else σ_b² has one zero at most, found to rounding, on the side where it is not negative.
+    """
+    if value_at_zero(activation) == 0.0:
+        return 0.0
+    variances, squares = _curve(activation)
+    above = np.flatnonzero(squares > 0.0)
+    if not above.size:
+        return None
+    root = root_between(activation, 0.0, float(variances[above[0] - 1]), float(variances[above[0]]))
+    for step in range(60):
+        square, error = bias_variance(activation, root)
+        if square >= -error:
+            return root
+        root *= 1.0 + 2.0**-52 * 2.0**step
+    raise ConvergenceError(f"edge of chaos of `{activation.name}`: σ_b² stays negative at q* = {root:.6g}.")
 
 
 def root_between(activation: Activation, square: float, lower: float, upper: float) -> float:
@@ -214,18 +240,3 @@ def root_between(activation: Activation, square: float, lower: float, upper: flo
         return math.log(deficit / bias) if logarithmic and deficit > 0.0 else (deficit - bias) / q
 
     return math.exp(bracketed_zero(excess, math.log(lower), math.log(upper)))
-
-
-def _reachable(activation: Activation) -> str:
-    """Sentence that says which σ_b the curve has."""
-    variances, squares = _curve(activation)
-    valid = squares[squares >= 0.0]
-    if not valid.size:
-        return (
-            f"`{activation.name}` has no edge of chaos: sigma_b² would be negative at every q_star from "
-            f"{variances[0]:.0e} to {variances[-1]:.0e}"
-        )
-    low, high = math.sqrt(float(valid.min())), math.sqrt(float(valid.max()))
-    low = 0.0 if np.any(squares < 0.0) or low < 1e-12 else low
-    searched = f"up to q_star = {variances[-1]:.0e}"
-    return f"no edge of chaos of `{activation.name}` has it; {searched} possible are about {low:.4g} to {high:.4g}"

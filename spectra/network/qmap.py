@@ -23,6 +23,10 @@ _ROUNDING = 4e-15
 # Cubic interpolation of log(q-map/q) over a quarter of a decade is better than this.
 _CUBIC_ERROR = 1e-2
 
+# Newton's steps from a cubic's zero: three as a rule.
+_STEPS = 8
+_EPS = 2.0**-52
+
 #: |χ − 1| up to which a network counts as critical.
 CRITICAL_TOLERANCE = 1e-12
 
@@ -99,7 +103,7 @@ class VarianceMap:
             return self._homogeneous(moments.scale_free)
         q, table = scan(self.activation)
         residual, gradient = self._log_residual(q, table[:, 0], table[:, 3])
-        roots = [self._refine(a, b) for a, b in self._brackets(q, residual, gradient)]
+        roots = [self._refine(*bracket) for bracket in self._brackets(q, residual, gradient)]
         points = [FixedPoint(r, s := self.slope(r), abs(s) < 1.0 - CRITICAL_TOLERANCE) for r in roots]
         if self.sigma_b == 0.0 and value_at_zero(self.activation) == 0.0:
             points.insert(0, self._at_zero(residual))
@@ -133,23 +137,28 @@ class VarianceMap:
             gradient = self.sigma_w**2 * gain * q / image - 1.0
         return np.where(np.isfinite(residual), residual, np.inf), np.where(np.isfinite(gradient), gradient, 0.0)
 
-    def _brackets(self, q: Array, residual: Array, gradient: Array) -> list[tuple[float, float]]:
+    def _brackets(self, q: Array, residual: Array, gradient: Array) -> list[tuple[float, float, float]]:
+        """(low, high, guess), ascending: fixed points lie between `low` and `high`, each near its guess."""
         keep = np.abs(residual) > _ROUNDING
-        # Plain numbers: one by one, numpy's are several times slower.
-        places, residuals, slopes = q[keep].tolist(), residual[keep].tolist(), gradient[keep].tolist()
-        found: list[tuple[float, float]] = []
-        for i in range(len(places) - 1):
-            a, b = residuals[i], residuals[i + 1]
+        places, residuals, slopes = q[keep], residual[keep], gradient[keep]
+        positive = residuals > 0.0
+        crosses = positive[1:] != positive[:-1]
+        # Both ends on one side, leaning towards zero: two roots may hide between.
+        leans = positive != (slopes > 0.0)
+        hides = ~crosses & leans[:-1] & ~leans[1:] & (slopes[:-1] != 0.0) & (slopes[1:] != 0.0)
+        found: list[tuple[float, float, float]] = []
+        for i in np.flatnonzero(crosses | (hides & np.isfinite(residuals[1:]))).tolist():
+            low, high = places[i : i + 2].tolist()
+            (a, b), step = residuals[i : i + 2].tolist(), math.log(high / low)
+            start, end = (slopes[i : i + 2] * step).tolist()
             if a * b < 0.0:
-                found.append((places[i], places[i + 1]))
-            elif math.isfinite(b) and a * slopes[i] < 0.0 < b * slopes[i + 1]:
-                step = math.log(places[i + 1] / places[i])
-                if _cubic_minimum(abs(a), abs(b), -abs(slopes[i]) * step, abs(slopes[i + 1]) * step) > _CUBIC_ERROR:
-                    continue
-                # Both ends on one side, leaning towards zero: two roots may hide between.
-                dip = self._lowest(places[i], places[i + 1], math.copysign(1.0, a))
-                if dip is not None:
-                    found += [(places[i], dip), (dip, places[i + 1])]
+                found.append((low, high, low * math.exp(step * _cubic_root(a, b, start, end))))
+                continue
+            if _cubic_minimum(abs(a), abs(b), -abs(start), abs(end)) > _CUBIC_ERROR:
+                continue
+            dip = self._lowest(low, high, math.copysign(1.0, a))
+            if dip is not None:
+                found += [(low, dip, math.sqrt(low * dip)), (dip, high, math.sqrt(dip * high))]
         return found
 
     def _lowest(self, lower: float, upper: float, sign: float) -> float | None:
@@ -164,9 +173,23 @@ class VarianceMap:
             a, b = (a, d) if at_c < at_d else (c, b)
         return None
 
-    def _refine(self, lower: float, upper: float) -> float:
+    def _refine(self, lower: float, upper: float, guess: float) -> float:
+        """The fixed point between `lower` and `upper`, by Newton's method on q; with a bracket where that fails."""
         moments = gaussian_moments(self.activation)
         w, b = self.sigma_w**2, self.sigma_b**2
+        q = guess
+        for _ in range(_STEPS):
+            m = moments.at(q)
+            slope = w * m.gain
+            if not abs(slope - 1.0) > 1e-6:
+                break
+            step = (q - (w * m.second + b)) / (1.0 - slope)
+            # What rounding of the map allows; no step of that size is worth another evaluation.
+            if abs(step) <= 2.0 * _EPS * q / min(abs(1.0 - slope), 1.0):
+                return q
+            q -= step
+            if not lower < q < upper:
+                break
 
         def residual(log_q: float) -> tuple[float, float]:
             q = math.exp(log_q)
@@ -192,6 +215,20 @@ def scan(activation: Activation) -> tuple[Array, Array]:
     """
     rows = gaussian_moments(activation).table(_SCAN)
     return _SCAN[: len(rows)], rows
+
+
+def _cubic_root(start: float, end: float, start_slope: float, end_slope: float) -> float:
+    """About where in [0, 1] the cubic with these values, of opposite sign, and slopes at the ends is zero."""
+    if not (math.isfinite(start) and math.isfinite(end)):
+        return 0.5
+    second, third = 3.0 * (end - start) - 2.0 * start_slope - end_slope, 2.0 * (start - end) + start_slope + end_slope
+    t = start / (start - end)
+    for _ in range(4):
+        slope = start_slope + t * (2.0 * second + 3.0 * t * third)
+        if slope == 0.0:
+            break
+        t -= (start + t * (start_slope + t * (second + t * third))) / slope
+    return min(max(t, 0.01), 0.99)
 
 
 def _cubic_minimum(start: float, end: float, start_slope: float, end_slope: float) -> float:

@@ -25,6 +25,8 @@ _RESOLVED = 1e-11
 _MAX_NODES = 1 << 19
 _FIRST_RADIUS = 64.0
 _REACH = STANDARD_EDGES[-1]
+# Integrands times q below this have sums within doubles.
+_LARGE = 1e280
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 # Variances whose moments are kept.
 _KNOWN = 256
@@ -56,6 +58,7 @@ class SampledMoments:
         self._peaks = np.zeros(2)
         self._limit = math.inf
         self._known: dict[float, Moments] = {}
+        self._largest = 0.0
 
     # -- public -----------------------------------------------------------------------------------------------------
 
@@ -85,10 +88,16 @@ class SampledMoments:
         count = self._nodes_within(root * _REACH)
         if count < 0:
             return Moments(math.inf, math.inf, math.inf, math.inf)
-        weight = np.exp(self._half_squares[:count] * (-1.0 / q)) * self._weights[:count] / (root * _ROOT_2PI)
-        with np.errstate(over="ignore"):
-            second, slope2, slope4, drift = self._integrands[:, :count] @ weight
-        return Moments(float(second), float(slope2), float(slope4), float(drift) / q)
+        weight = np.exp(self._half_squares[:count] * (-1.0 / q)) * self._weights[:count]
+        factor = 1.0 / (root * _ROOT_2PI)
+        if self._largest * q < _LARGE:
+            rows = (self._integrands[:, :count] @ weight).tolist()
+            # Numbers one by one: numpy's own cost more than the sums.
+            second, slope2, slope4, drift = (factor * row for row in rows)
+        else:
+            with np.errstate(over="ignore"):
+                second, slope2, slope4, drift = (self._integrands[:, :count] @ (weight * factor)).tolist()
+        return Moments(second, slope2, slope4, drift / q)
 
     def first(self, q: float) -> float:
         """E φ at variance q ≥ 0; exactly 0 where it is nothing but rounding."""
@@ -279,6 +288,7 @@ class SampledMoments:
         with np.errstate(all="ignore"):
             rows = _rows(phi, slope, x * phi * slope)
         rows[:, ~np.isfinite(rows).all(axis=0)] = 0.0
+        self._largest = max(self._largest, float(np.abs(rows).max(initial=0.0)))
         self._lower = np.concatenate([self._lower, lower])
         self._upper = np.concatenate([self._upper, upper])
         self._x = np.concatenate([self._x, x])

@@ -1,10 +1,20 @@
-"""The edge of chaos as a curve traced by q*: its branches, where it turns, and every critical point of a given bias."""
+"""The edge of chaos as a curve traced by q*: where it begins, that its σ_b rises without end, where its σ_w turns.
+
+σ_b²/√q never falls along the curve σ_w² = 1/E φ'², σ_b² = q − E φ²/E φ'². Proof: write f = E φ², g = E φ'², λ = q g/f
+and x = √q z. Then f' = E[xφφ']/q, and E(xφ' − λφ)² ≥ 0 makes
+
+    g' = (E[x²φ'²] − q g)/(2q²) ≥ (2λ E[xφφ'] − λ² f − q g)/(2q²),
+
+so that (f/g)' = f'/g − f g'/g² ≤ ½ + f/(2qg), which says d σ_b²/dq ≥ σ_b²/(2q).  So the curve is one piece: once σ_b²
+is positive it stays so and rises at least like √q, and every σ_b > 0 has one critical point and no other. There is no
+curve where σ_b²/√q has a limit ≤ 0 (`spectra.exact.far_field`).
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -14,30 +24,17 @@ from numpy.typing import ArrayLike
 from .._types import Array
 from ..activations import Activation, get_activation
 from ..errors import ConfigError, ConvergenceError
-from ..network.criticality import CriticalPoint, bias_variance, critical_point, root_between
+from ..network.criticality import CriticalPoint, beginning, bias_variance, critical_point, farthest
 from ..network.expectations import gaussian_moments
-from ..network.gaussian import value_at_zero
+from ..network.gaussian import slopes_at_zero
 from ..network.zeros import bracketed_zero
-from .bias import LOWEST, BiasCurve, bias_curve, zeros_of
-from .interpolated import InterpolatedMoments
+from .interpolated import InterpolatedMoments, interpolated_moments
+from .zeros import zeros_of
 
-# Where a curve that begins at q* → 0 is taken to begin: σ_b² is a power of q there, or an exponential of −1/q.
-BEGINNING = 1e-100
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A stretch of the edge of chaos, low ≤ q* ≤ high, on which σ_b² ≥ 0.
-
-    Parameters
-    ----------
-    low, high : q* at its ends. At `low` σ_b = 0: `low` is 0 where the curve begins as a linear network.
-    ends : σ_b² falls to zero at `high`; False where the branch goes on beyond the largest q* searched.
-    """
-
-    low: float
-    high: float
-    ends: bool
+# Where a curve that begins at q* → 0 is taken to begin: below, its σ_w is that of the linear network to 1e-14.
+LOWEST = 1e-14
+# So near to where stability changes it is seen to.
+NEAR = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,23 +60,23 @@ class EdgeOfChaos:
     Parameters
     ----------
     activation : φ.
-    branches : ascending in q*; empty where no bias is critical.
-    bias_turns, weight_turns : q* at which σ_b, or σ_w, has a largest or smallest value along the curve.
+    begins : q* from which on σ_b² ≥ 0: there σ_b = 0. 0 where the curve begins as a linear network; None where no bias
+        is critical.
+    weight_turns : q* at which σ_w has a largest or smallest value along the curve.
     stability_changes : q* at which d q'/dq passes 1; below −½ it never is.
     single : the one point (σ_w, 0) of a positively homogeneous φ, where every q* is fixed; else None.
     searched : the largest q* looked at.
     """
 
     activation: Activation
-    branches: tuple[Branch, ...]
-    bias_turns: tuple[float, ...]
+    begins: float | None
     weight_turns: tuple[float, ...]
     stability_changes: tuple[float, ...]
     single: CriticalPoint | None
     searched: float
 
     def points(self, q_star: ArrayLike) -> CurvePoints:
-        """Points at given q* of the branches, any shape.
+        """Points at given q* of the curve, any shape.
 
         Raises
         ------
@@ -91,24 +88,18 @@ class EdgeOfChaos:
         return CurvePoints(q, *(np.array(c, dtype=float).reshape(q.shape) for c in columns))
 
     def spaced(self, count: int, low: float = 1e-4, high: float = 1e2) -> Array:
-        """About `count` values of q* on the branches within [low, high], evenly in log q*.
+        """`count` values of q* on the curve within [low, high], evenly in log q*.
 
-        A branch that begins above `high` is followed over two decades all the same, if it is the first.
+        A curve that begins above `high` is followed over two decades all the same.
         """
-        spans = []
-        for branch in self.branches:
-            start = max(branch.low, low)
-            end = min(branch.high, 1e2 * start if branch is self.branches[0] and high <= start else high)
-            if end > start:
-                spans.append((math.log(start), math.log(end)))
-        total = sum(b - a for a, b in spans)
-        parts = []
-        for a, b in spans:
-            part = np.exp(np.linspace(a, b, max(2, round(count * (b - a) / total))))
-            # Not a rounding beyond the ends, where σ_b² would be negative.
-            part[0], part[-1] = max(part[0], math.exp(a)), min(part[-1], math.exp(b))
-            parts.append(part)
-        return np.concatenate(parts) if parts else np.empty(0)
+        if self.begins is None:
+            return np.empty(0)
+        start = max(self.begins, low)
+        end = min(self.searched, 1e2 * start if high <= start else high)
+        q = np.exp(np.linspace(math.log(start), math.log(end), max(2, count)))
+        # Not a rounding beyond the ends, where σ_b² would be negative.
+        q[0], q[-1] = start, end
+        return q
 
     def traced(self, count: int = 200, low: float = 1e-4, high: float = 1e2) -> CurvePoints:
         """The points of `spaced`; of a positively homogeneous φ its one point, with q* NaN."""
@@ -128,51 +119,47 @@ class EdgeOfChaos:
 
     def widest_weight(self) -> float:
         """σ_w² up to which a picture shows how the curve begins: 4, or 1.6 times where it begins."""
-        if not self.branches:
+        if self.begins is None:
             return 4.0
-        begin = critical_point(self.activation, q_star=max(self.branches[0].low, LOWEST)).sigma_w ** 2
+        begin = critical_point(self.activation, q_star=max(self.begins, LOWEST)).sigma_w ** 2
         return max(4.0, float(f"{1.6 * begin:.1g}")) if begin > 4.0 + 1e-9 else 4.0
 
     def at_bias(self, sigma_b: float) -> tuple[CriticalPoint, ...]:
-        """All critical points with this σ_b, ascending in q*: one from each stretch on which σ_b is monotone.
+        """The critical points with this σ_b: one, or () where none exists, which `none_exists` explains.
 
-        Returns
-        -------
-        () where none exists, which the shape of the curve shows: σ_b lies outside what every stretch reaches.
+        Raises
+        ------
+        ConfigError : not a number ≥ 0, or its q* lies beyond the largest one searched.
 
         Accuracy
         --------
         σ_w to 1e-13 relative (tests/test_phase_curve.py).
         """
-        if not (sigma_b >= 0.0 and math.isfinite(sigma_b)):
-            raise ConfigError(f"`sigma_b = {sigma_b!r}`: must be a number ≥ 0.")
+        _refuse_unless(_is_number(sigma_b) and sigma_b >= 0.0, "sigma_b", sigma_b, "a number ≥ 0")
         if self.single is not None:
             return (self.single,) if sigma_b == 0.0 else ()
-        found: list[float] = []
-        for low, high in self._stretches(self.bias_turns):
-            if low == 0.0 and sigma_b == 0.0:
-                found.append(0.0)
-                continue
-            ends = [self._bias(q) - sigma_b**2 for q in (low, high)]
-            if 0.0 in ends:
-                found.append((low, high)[ends.index(0.0)])
-            elif ends[0] * ends[1] < 0.0:
-                found.append(root_between(self.activation, sigma_b**2, max(low, BEGINNING), high))
-        return tuple(self._exact(q, sigma_b) for q in _apart(found))
+        if self.begins is None or (sigma_b == 0.0 == self.begins and not any(slopes_at_zero(self.activation))):
+            return ()
+        if sigma_b == 0.0 < self.begins:
+            return (replace(critical_point(self.activation, q_star=self.begins), sigma_b=0.0),)
+        return (critical_point(self.activation, sigma_b=sigma_b),)
 
     def at_weight(self, sigma_w: float) -> tuple[CriticalPoint, ...]:
-        """All critical points with this σ_w, ascending in q*; () where none exists.
+        """All critical points with this σ_w, ascending in q*, one from each stretch on which σ_w is monotone.
+
+        Returns
+        -------
+        () where none is found up to the largest q* searched.
 
         Accuracy
         --------
         q* to 1e-15 over |d log σ_w²/d log q*|.
         """
-        if not (sigma_w > 0.0 and math.isfinite(sigma_w)):
-            raise ConfigError(f"`sigma_w = {sigma_w!r}`: must be a number > 0.")
+        _refuse_unless(_is_number(sigma_w) and sigma_w > 0.0, "sigma_w", sigma_w, "a number > 0")
         if self.single is not None:
             return (self.single,) if abs(sigma_w / self.single.sigma_w - 1.0) <= 1e-15 else ()
         moments, found = gaussian_moments(self.activation), []
-        if self.branches and self.branches[0].low == 0.0:
+        if self.begins == 0.0 and any(slopes_at_zero(self.activation)):
             # Where the curve begins, q* = 0: σ_w is 1 over the slope at 0.
             begin = critical_point(self.activation, q_star=0.0).sigma_w
             found += [0.0] if abs(sigma_w / begin - 1.0) <= 1e-15 else []
@@ -180,7 +167,7 @@ class EdgeOfChaos:
         def excess(t: float) -> float:
             return math.log(sigma_w**2 * moments.at(math.exp(t)).slope2)
 
-        for low, high in self._stretches(self.weight_turns):
+        for low, high in self._stretches():
             a, b = math.log(max(low, LOWEST)), math.log(high)
             ends = excess(a), excess(b)
             if ends[0] * ends[1] < 0.0:
@@ -195,55 +182,60 @@ class EdgeOfChaos:
                 f"{name}: one point, sigma_w = {self.single.sigma_w:.6g}, sigma_b = 0, where every variance is fixed: "
                 "φ is positively homogeneous, and any bias makes the variance grow without bound"
             )
-        if not self.branches:
-            return (
-                f"{name}: no edge of chaos: sigma_b² = q* − E φ²/E φ'² is negative at every q* "
-                f"up to {self.searched:.0e}, as φ(0) ≠ 0"
-            )
-        parts = []
-        for branch in self.branches:
-            stretches = [s for s in self._stretches(self.bias_turns) if branch.low <= s[0] and s[1] <= branch.high]
-            words = [self._stretch_in_words(*s) for s in stretches]
-            beyond = "" if branch.ends else ", as far as searched"
-            parts.append(f"q* from {branch.low:.6g} to {branch.high:.6g}: sigma_b {', '.join(words)}{beyond}")
-        text = f"{name}: {'; '.join(parts)}"
+        if self.begins is None:
+            return f"{name}: no edge of chaos: sigma_b² = q* − E φ²/E φ'² is negative at every q*{self._why_nowhere}"
+        end = math.sqrt(bias_variance(self.activation, self.searched)[0])
+        text = (
+            f"{name}: q* from {self.begins:.6g} on: sigma_b rises from 0, to {end:.6g} at q* = {self.searched:.0e}, "
+            "as far as it is followed; as sigma_b²/√q* never falls, a sigma_b > 0 has one critical point and no other"
+        )
         if self.stability_changes:
             places = ", ".join(f"{q:.6g}" for q in self.stability_changes)
             text += f"; the fixed point changes its stability at q* = {places}"
         return text
 
     def none_exists(self, sigma_b: float) -> str:
-        """Why no critical point has this σ_b."""
+        """Why no critical point has this σ_b, and whether that is proven."""
+        if self.begins == 0.0 and self.single is None:
+            return f"`sigma_b = 0`: `{self.activation.name}` has slope 0 at 0; no sigma_w is critical there."
         return f"`sigma_b = {sigma_b:g}`: no point of the edge of chaos has it. {self.shape()}."
 
-    def _stretch_in_words(self, low: float, high: float) -> str:
-        start, end = (math.sqrt(max(self._bias(q), 0.0)) for q in (low, high))
-        return f"{'rises' if end > start else 'falls'} from {start:.6g} to {end:.6g}"
+    def no_weight(self, sigma_w: float) -> str:
+        """What is said where no critical point with this σ_w was found."""
+        if self.single is not None or self.begins is None:
+            return f"`sigma_w = {sigma_w:g}`: no point of the edge of chaos has it. {self.shape()}."
+        ends = {max(q, LOWEST) for stretch in self._stretches() for q in stretch}
+        found = [gaussian_moments(self.activation).at(q).slope2 ** -0.5 for q in ends]
+        return (
+            f"`sigma_w = {sigma_w:g}`: no point of the edge of chaos was found that has it: up to q* = "
+            f"{self.searched:.0e} sigma_w goes from {min(found):.6g} to {max(found):.6g} along it."
+        )
 
-    def _stretches(self, cuts: tuple[float, ...]) -> list[tuple[float, float]]:
-        """The branches cut at `cuts`."""
-        found = []
-        for branch in self.branches:
-            inner = [q for q in cuts if branch.low < q < branch.high]
-            found += list(pairwise([branch.low, *inner, branch.high]))
-        return found
+    @cached_property
+    def _why_nowhere(self) -> str:
+        """How it is known that σ_b² is negative at every q*."""
+        from ..exact.far_field import limit_of_bias
 
-    def _bias(self, q: float) -> float:
-        """σ_b² at the end of a stretch."""
-        if q == 0.0 or any(q == b.low or (b.ends and q == b.high) for b in self.branches):
-            return 0.0
-        return bias_variance(self.activation, q)[0]
+        try:
+            limit = limit_of_bias(self.activation)
+        except (ConvergenceError, NotImplementedError) as failure:
+            return f" up to {self.searched:.0e}; whether beyond, is not proven ({failure})"
+        if limit.sign <= 0:
+            return f", proven: sigma_b²/√q* never falls, and tends to {limit.words} as q* → ∞"
+        return f" up to {self.searched:.0e}; the curve begins beyond"
 
-    def _exact(self, q: float, sigma_b: float) -> CriticalPoint:
-        point = critical_point(self.activation, **({"q_star": q} if q > 0.0 else {"sigma_b": 0.0}))
-        return replace(point, sigma_b=sigma_b)
+    def _stretches(self) -> list[tuple[float, float]]:
+        """The curve as far as searched, cut where σ_w turns."""
+        if self.begins is None:
+            return []
+        return list(pairwise([self.begins, *self.weight_turns, self.searched]))
 
 
 def edge_of_chaos(activation: object) -> EdgeOfChaos:
     """The edge of chaos of φ, all of it, with its shape.
 
     Where φ(0) = 0 every q* > 0 is on it: φ(x)² ≤ |x| ∫_0^x φ'² gives E φ² ≤ q E φ'². Where φ(0) ≠ 0 it begins where
-    q E φ'² − E φ² leaves the negative.
+    q E φ'² − E φ² leaves the negative, which it does once at most.
 
     Parameters
     ----------
@@ -256,13 +248,12 @@ def edge_of_chaos(activation: object) -> EdgeOfChaos:
 
     Accuracy
     --------
-    Ends of branches to rounding; q* at turns and changes of stability to 1e-8, found as all zeros of Chebyshev series
+    Where it begins to rounding; q* at turns and changes of stability to 1e-8, found as all zeros of Chebyshev series
     that carry 1e-12 (tests/test_phase_curve.py).
 
     Source
     ------
-    Pennington, Schoenholz, Ganguli, AISTATS 2018, section 2, for the curve; Boyd, SIAM J. Numer. Anal. 40 (2002), for
-    zeros of series.
+    Pennington, Schoenholz, Ganguli, AISTATS 2018, section 2, for the curve; its shape is this project's.
 
     Examples
     --------
@@ -277,50 +268,18 @@ def edge_of_chaos(activation: object) -> EdgeOfChaos:
 
 @lru_cache(maxsize=64)
 def _edge(activation: Activation) -> EdgeOfChaos:
-    moments = gaussian_moments(activation)
-    if moments.scale_free is not None:
+    if gaussian_moments(activation).scale_free is not None:
         point = critical_point(activation, sigma_b=0.0)
-        return EdgeOfChaos(activation, (), (), (), (), point, math.inf)
+        return EdgeOfChaos(activation, None, (), (), point, math.inf)
     with np.errstate(over="ignore", invalid="ignore"):
-        curve = bias_curve(activation)
-    fast = curve.moments
-    searched = math.exp(fast.highest) if not curve.panels else math.exp(curve.panels[-1].upper)
-    branches = _branches(activation, curve, searched)
-    inside = [math.exp(t) for t in curve.turns()]
+        fast = interpolated_moments(activation)
+        begins = beginning(activation)
+    searched = min(math.exp(fast.highest), farthest(activation))
     rows = fast.series
     weight = _zeros_along(fast, rows[1], derivative=True)
-    changes = _zeros_along(fast, rows[2] - rows[1])
-    turns, weight_turns, stability = (tuple(q for q in one if _on(branches, q)) for one in (inside, weight, changes))
-    return EdgeOfChaos(activation, branches, turns, weight_turns, stability, None, searched)
-
-
-def _branches(activation: Activation, curve: BiasCurve, searched: float) -> tuple[Branch, ...]:
-    zeros = [_bias_zero(activation, math.exp(t)) for t in curve.zeros()]
-    at_zero = value_at_zero(activation) == 0.0
-    marks = [0.0, *zeros, searched]
-    found = []
-    for index, (low, high) in enumerate(pairwise(marks)):
-        middle = math.sqrt(max(low, LOWEST) * high)
-        # Exponentially small biases are lost below the range of doubles: at φ(0) = 0 they are positive all the same.
-        square, error = bias_variance(activation, middle)
-        if square > error or (at_zero and square >= -error):
-            found.append(Branch(low, high, index < len(marks) - 2))
-    return tuple(found)
-
-
-def _bias_zero(activation: Activation, near: float) -> float:
-    """Zero of σ_b² to rounding, on the side where it is not negative."""
-    low, high = near * (1.0 - 1e-6), near * (1.0 + 1e-6)
-    signs = [bias_variance(activation, q)[0] > 0.0 for q in (low, high)]
-    if signs[0] == signs[1]:
-        raise ConvergenceError(f"edge of chaos of `{activation.name}`: no sign change at q* = {near:.6g}.")
-    root = root_between(activation, 0.0, low, high)
-    for step in range(60):
-        square, error = bias_variance(activation, root)
-        if square >= -error:
-            return root
-        root *= 1.0 + (1.0 if signs[1] else -1.0) * 2.0**-52 * 2.0**step
-    raise ConvergenceError(f"edge of chaos of `{activation.name}`: σ_b² stays negative at q* = {near:.6g}.")
+    changes = [q for q in _zeros_along(fast, rows[2] - rows[1]) if _changes(activation, q)]
+    turns, stability = (tuple(q for q in one if begins is not None and q > begins) for one in (weight, changes))
+    return EdgeOfChaos(activation, begins, turns, stability, None, searched)
 
 
 def _zeros_along(fast: InterpolatedMoments, rows: Array, *, derivative: bool = False) -> list[float]:
@@ -338,8 +297,20 @@ def _zeros_along(fast: InterpolatedMoments, rows: Array, *, derivative: bool = F
     return found
 
 
-def _on(branches: tuple[Branch, ...], q: float) -> bool:
-    return any(b.low < q < b.high for b in branches)
+def _changes(activation: Activation, q: float) -> bool:
+    """Whether d q'/dq passes 1 there: what a series says where moments grow like exponentials may be noise."""
+    here = [gaussian_moments(activation).at(q * factor) for factor in (1.0 - NEAR, 1.0 + NEAR)]
+    before, after = (m.gain / m.slope2 - 1.0 for m in here)
+    return before * after < 0.0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _refuse_unless(good: bool, key: str, value: object, wanted: str) -> None:
+    if not good:
+        raise ConfigError(f"`{key} = {value!r}`: must be {wanted}.")
 
 
 def _apart(found: list[float]) -> list[float]:

@@ -68,8 +68,7 @@ class PhaseReport:
             "activation": self.activation.name,
             "curve": [dict(zip(keys, map(float, row), strict=True)) for row in rows],
             "shape": self.edge.shape(),
-            "branches": [[b.low, b.high] for b in self.edge.branches],
-            "bias_turns": list(self.edge.bias_turns),
+            "begins": self.edge.begins,
             "weight_turns": list(self.edge.weight_turns),
             "stability_changes": list(self.edge.stability_changes),
             "universality": class_record(kind) | {"q_star": self.q_star},
@@ -87,7 +86,7 @@ class PhaseReport:
     def none_found(self) -> list[str]:
         """Why a σ_b or σ_w asked for has no critical point."""
         return [
-            self.edge.none_exists(value) if key == "sigma_b" else f"`sigma_w = {value:g}`: no point of the curve has it"
+            self.edge.none_exists(value) if key == "sigma_b" else self.edge.no_weight(value)
             for key, value, points in self.critical
             if not points
         ]
@@ -155,6 +154,7 @@ def _grid(grid: PhaseGrid) -> dict[str, Any]:
 
 def _notes(missing: list[str]) -> list[str]:
     reasons = {
+        "begins": "`begins` is null: there is no curve with a q* of its own",
         "curve": "q_star is null: every variance is fixed",
         "critical": "q_star is null: every variance is fixed",
         "universality": "coefficient and power of `universality` are null: there is no power law for q* → 0",

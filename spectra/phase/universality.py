@@ -160,9 +160,9 @@ def critical_point_of_spread(
             f"`spread = {spread:g}`: `{phi.name}` has no q* to choose: its variance of JJᵀ is "
             f"{depth * (value + spread / depth - target):.6g} at depth {depth} with {weights} weights."
         )
-    if not edge.branches:
+    if edge.begins is None:
         raise ConfigError(f"`spread = {spread:g}`: {edge.shape()}.")
-    return _first_crossing(phi, edge.branches[0].low, edge.branches[0].high, target, depth, spread)
+    return _first_crossing(phi, edge.begins, edge.searched, target, depth, spread)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,10 +250,9 @@ def classified(phi: Activation) -> tuple[Kind, str, float | None, float | None]:
 
 
 def _beginning(phi: Activation) -> str:
-    branches = edge_of_chaos(phi).branches
-    if not branches:
+    low = edge_of_chaos(phi).begins
+    if low is None:
         return "φ(0) ≠ 0: there is no edge of chaos"
-    low = branches[0].low
     return f"φ(0) ≠ 0: the edge of chaos begins at q* = {low:.6g}, with a spread of {slope_spread(phi, low):.6g}"
 
 

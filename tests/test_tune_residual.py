@@ -1,0 +1,144 @@
+"""Residual networks: tuned by α, audited, followed forward and back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import answer, refused
+
+import spectra
+from spectra.activations import get_activation
+from spectra.advice import Target, audit, tune
+from spectra.agreement import crosscheck
+from spectra.bounds import norm_bound
+from spectra.errors import ConfigError
+from spectra.flow import flow
+
+BLOCKS = {"kind": "residual", "depth": 12, "activation": "relu", "order": "post"}
+
+
+def test_relu_blocks_with_fresh_slopes_are_tuned_by_a_quadratic_equation() -> None:
+    # (1 + 2t + ¾t²)/(1 + t/2)² − 1 = V/L, t = α²σ_w²: tests/test_two_moments.py.
+    found = tune(BLOCKS | {"sigma_w": 1.5}, Target("variance", 0.25), advise=False)
+    v = 0.25 / 12
+    a, b, c = 0.75 - (1 + v) / 4, 2 - (1 + v), -v
+    t = (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a)
+    assert found.reachable
+    assert found.alpha == pytest.approx(math.sqrt(t) / 1.5, rel=1e-8)
+    assert f"m_1 = {(1 + t / 2) ** 12:.6g}" in found.reason
+
+
+def test_what_is_left_out_and_what_is_given() -> None:
+    plain = tune(BLOCKS, Target("variance", 0.25), advise=False)
+    assert plain.network is not None
+    assert {spec.sigma_w for spec in plain.network.layers} == {1.0}
+    given = tune(BLOCKS | {"alpha": 3.0, "sigma_w": 2.0}, Target("variance", 0.25), advise=False)
+    assert given.set_aside == ("alpha",)
+    assert given.alpha == pytest.approx((plain.alpha or 0.0) / 2.0, rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["s_max", "gradient", "condition"])
+def test_targets_that_take_a_spectrum(kind: str) -> None:
+    # One orthogonal linear block 1 + αO: singular values from 1 − α to 1 + α.
+    keys = {"kind": "residual", "depth": 1, "activation": "identity", "weights": "orthogonal", "input_variance": 1.0}
+    found = tune(keys, Target(kind, 1.5), advise=False)  # type: ignore[arg-type]
+    # Arcsine law of λ = 1 + α² + 2α cos θ: 98 % lie within θ from 0.01 π to 0.99 π.
+    exact = {"s_max": 0.5, "condition": 0.2}
+    if kind == "gradient":
+        low = math.sqrt(1 + found.alpha**2 - 2 * found.alpha * math.cos(0.01 * math.pi))  # type: ignore[operator]
+        assert 1.5 * 0.996 <= 1.0 / low <= 1.5 * (1.0 + 1e-6)
+    else:
+        assert exact[kind] * 0.98 <= (found.alpha or 0.0) <= exact[kind] * (1 + 1e-6)
+    assert 1.5 * 0.996 <= found.found.value <= 1.5 * (1.0 + 1e-6)
+
+
+def test_out_of_reach_says_what_is_there_without_blocks() -> None:
+    layers = [{"activation": "identity", "sigma_w": 1.0}, {"kind": "residual", "repeat": 2}]
+    found = tune({"layers": layers, "activation": "relu", "input_variance": 1.0}, Target("variance", 0.25))
+    # One square Gaussian layer has a relative variance of 1.
+    assert not found.reachable
+    assert found.prediction is None
+    assert "α → 0, the variance of JJᵀ over m_1² is 1 already" in found.reason
+    assert found.to_dict()["network"] is None
+
+
+def test_the_tuned_network_is_what_samples_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, written = tmp_path / "net.toml", tmp_path / "tuned.toml"
+    config.write_text(
+        'kind = "residual"\ndepth = 2\nactivation = "relu"\nsigma_w = 1.0\ninput_variance = 1.0\nwidth = 60\n'
+    )
+    record: dict[str, Any] = answer(capsys, "tune", str(config), "--target-variance", "0.2", "--write", str(written))
+    assert record["reachable"]
+    assert record["alpha"] == pytest.approx(spectra.Network.from_toml(str(written)).layers[0].alpha, rel=1e-15)
+    net = spectra.Network.from_toml(str(written))
+    pred = spectra.predict(net)
+    assert pred.relative_variance == pytest.approx(0.2, rel=1e-8)
+    assert crosscheck(pred, spectra.sample(net, width=150, samples=8, seed=3)).agree
+    names: dict[str, Any] = {}
+    torch = pytest.importorskip("torch")
+    exec(record["snippet"], names)
+    model = torch.nn.Sequential(*(names["Block"](50, torch.relu) for _ in range(2)))
+    names["init_weights"](model)
+    x = torch.randn(50)
+    jacobian = torch.autograd.functional.jacobian(model, x).double()
+    assert float((jacobian**2).sum() / 50) == pytest.approx(pred.moments(1)[0], rel=0.3)
+
+
+def test_gradients_of_residual_networks_against_sampled_ones() -> None:
+    for order in ("pre", "post"):
+        keys = {"kind": "residual", "order": order, "alpha": 0.7, "skip": 0.9, "sigma_w": 1.3, "sigma_b": 0.2}
+        net = spectra.Network(depth=4, activation="tanh", input_variance=2.0, **keys)
+        found, phi, n = flow(net), get_activation("tanh"), 1000
+        rng = np.random.default_rng(7)
+        z = rng.normal(size=n)
+        x = z * math.sqrt(2.0 / np.mean(z**2))
+        states, fed, slopes, weights = [x], [], [], []
+        for _ in range(4):
+            w, b = rng.normal(size=(n, n)) * 1.3 / math.sqrt(n), rng.normal(size=n) * 0.2
+            weights.append(w)
+            fed.append(phi(x) if order == "pre" else x)
+            h = x if order == "pre" else w @ x + b
+            slopes.append(phi.derivative(h))
+            x = 0.9 * x + 0.7 * (w @ phi(x) + b if order == "pre" else phi(h))
+            states.append(x)
+        grad = rng.normal(size=n)
+        grad /= math.sqrt(np.mean(grad**2))
+        for layer in reversed(range(4)):
+            at_bias = 0.7 * grad * (1.0 if order == "pre" else slopes[layer])
+            assert np.mean(at_bias**2) == pytest.approx(math.exp(found.log_grad_h[layer]), rel=0.15)
+            in_weights = np.mean(at_bias**2) * np.mean(fed[layer] ** 2)
+            assert in_weights == pytest.approx(math.exp(found.log_grad_w[layer]), rel=0.15)
+            back = weights[layer].T @ at_bias
+            grad = 0.9 * grad + (back * slopes[layer] if order == "pre" else back)
+            assert np.mean(grad**2) == pytest.approx(math.exp(found.log_grad_x[layer]), rel=0.15)
+        for state, log in zip(states, found.log_x, strict=True):
+            assert np.mean(state**2) == pytest.approx(math.exp(log), rel=0.15)
+
+
+def test_audit_of_residual_networks() -> None:
+    keys = BLOCKS | {"depth": 3, "sigma_w": 1.0, "input_variance": 1.0}
+    fair = audit(spectra.Network(**keys, alpha=0.5), advise=False)
+    assert fair.ok
+    assert fair.numbers()["log10_mean_square_gradient"] == pytest.approx(3 * math.log10(1.125), rel=1e-9)
+    # β + α ‖D‖ ‖W‖ = 1 + ½ · 2.
+    assert norm_bound(fair.prediction).log_bound == pytest.approx(3 * math.log(2.0), rel=1e-12)  # type: ignore[arg-type]
+    wild = audit(spectra.Network(**keys, alpha=6.0))
+    assert wild.verdict == "exploding"
+    assert not wild.ok
+    assert any("α = " in line for line in wild.advice)
+
+
+@pytest.mark.parametrize(("keys", "target"), [(3, Target("variance", 0.25)), ({"depth": 2}, 0.25)])
+def test_what_is_no_network_or_no_target_is_refused(keys: Any, target: Any) -> None:
+    with pytest.raises(ConfigError, match="`tune\\("):
+        tune(keys, target)
+
+
+def test_bad_residual_configurations_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "net.toml"
+    config.write_text('kind = "residual"\ndepth = 2\nactivation = "tanh"\nskip = -1\n')
+    assert "`skip = -1`" in refused(capsys, "tune", str(config))

@@ -29,6 +29,7 @@ from .spectrum import SingularValueLaw, Spectrum
 
 if TYPE_CHECKING:
     from .exact.precise import PreciseNetwork
+    from .outliers import Outlier
 
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
 MASS_TOLERANCE = 1e-10
@@ -75,6 +76,8 @@ class Prediction:
     singular_values : law of s = √λ.
     relative_variance : m_2/m_1² − 1.
     checks : residual, mass and moment defects, certificate.
+    outliers : eigenvalues of JJᵀ above the law, one each of every network, the largest first; None where they were not
+        looked for, as in networks of dense layers.
     digits : how many `precise`, and strings in `to_dict`, have; None for doubles.
     certify : whether `to_dict` adds proven enclosures.
     """
@@ -85,6 +88,7 @@ class Prediction:
     singular_values: SingularValueLaw
     relative_variance: float
     checks: Checks
+    outliers: tuple[Outlier, ...] | None = None
     digits: int | None = None
     certify: bool = False
 
@@ -257,11 +261,14 @@ def _predict(net: Network) -> Prediction:
 def _of_blocks(net: Network, field: MeanField) -> Prediction:
     """A network whose layers let x pass beside their weights."""
     from .correlated.network import TOLERANCE, network_law
+    from .outliers import network_outliers
 
     found, notes = network_law(field)
     law = found.spectrum
-    checks = _checked(law, max(found.residual, found.error), found.uncertified, notes, TOLERANCE)
-    return Prediction(net, field, law, SingularValueLaw(law), float(np.expm1(law.log_scaled_moments(2)[1])), checks)
+    outliers, more = network_outliers(field, law.support()[1])
+    checks = _checked(law, max(found.residual, found.error), found.uncertified, (*notes, *more), TOLERANCE)
+    spread = float(np.expm1(law.log_scaled_moments(2)[1]))
+    return Prediction(net, field, law, SingularValueLaw(law), spread, checks, outliers)
 
 
 def _checked(

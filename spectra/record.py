@@ -65,7 +65,8 @@ def prediction_to_dict(
             "bulks": [[low, _above_zero(high)] for low, high in law.bulks],
             "atoms": [[atom.location, atom.mass] for atom in law.atoms],
             "atom_at_zero": law.atom_at_zero,
-        },
+        }
+        | ({} if pred.outliers is None else {"outliers": [outlier.location for outlier in pred.outliers]}),
         "singular_values": {
             "min": low,
             "max": high,

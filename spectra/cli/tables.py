@@ -127,6 +127,8 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
     table.add_row("variance of JJᵀ, m_2 − m_1²", number(jacobian["variance"]), end_section=True)
     table.add_row("support of JJᵀ, [λ_min, λ_max]", interval(jacobian["support"]))
     table.add_row("  all but 1e-12 of its mass", interval(jacobian["effective_support"]))
+    if jacobian.get("outliers"):
+        table.add_row("outliers above it, one eigenvalue each", ", ".join(map(number, jacobian["outliers"])))
     low, high = pred.spectrum.log_support
     table.add_row("condition number s_max/s_min", condition((low - high) / 2))
     low, high = (float(u) for u in pred.spectrum.quantile_at(np.array([OUTSIDE, 1.0 - OUTSIDE])))

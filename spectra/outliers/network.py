@@ -41,6 +41,6 @@ def network_outliers(field: MeanField, edge: float) -> tuple[tuple[Outlier, ...]
 
 def _said(outlier: Outlier) -> str:
     return (
-        f"one eigenvalue of every network lies above the law, at λ = {outlier.location:.6g} for infinite width: E x ≠ 0 "
-        f"adds up from block to block; of m_k of N neurons it is {outlier.location:.4g}^k/N"
+        f"one eigenvalue of every network lies above the law, at λ = {outlier.location:.6g} for infinite width, along "
+        f"the signal, whose mean adds up from block to block; of m_k of N neurons it is {outlier.location:.4g}^k/N"
     )

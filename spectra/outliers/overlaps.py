@@ -7,8 +7,8 @@ the law of JJᵀ, is perturbed by 2L vectors, of N entries each,
     e_l = x_{l−1}/|x_{l−1}| at c_{l−1},      f_l = α E_l g_l/|x_{l−1}| at r_l,
 
 and what counts are their products H = Uᵀ T^{−1} U, U = (e_1, f_1, e_2, …). These are means over the paths of one
-neuron. Along a path go the pivot ρ of T from the left and the moments 1, x, x² of the state; each vector that was passed takes
-its own share of T^{−1} along. Slopes are fresh in every layer, so that given the pivot nothing else is remembered.
+neuron. Along a path go the pivot ρ of T from the left and the moments 1, x, x² of the state; each vector that was
+passed takes its own share of T^{−1} along. Slopes are fresh in every layer: given the pivot nothing else is remembered.
 """
 
 from __future__ import annotations
@@ -50,23 +50,23 @@ class Overlaps:
             skip, size = layer.skip, 1.0 / math.sqrt(layer.second)
             amplitude = layer.amplitude * size
             beyond, share = right[k]
-            # At c_{l−1}.
-            inner = -b[k] - 1.0 / pivots
-            plain = np.concatenate([plain / -pivots, size * state[1:2]])
-            with_x = np.concatenate([with_x / -pivots, size * state[2:3]])
-            outer = -layer.squares[:, None] * a[k] - 1.0 / beyond
-            diagonal = np.einsum("kjn,j,n->k", 1.0 / (inner[:, None, None] - skip**2 / outer), layer.mass, share)
-            forms[: 2 * k + 1, 2 * k] = size * (with_x @ diagonal)
+            # At c_{l−1}: its pivot is −B − 1/ρ, and ρ may be 0 where nothing goes past W.
+            outer = b[k] + skip**2 / (-layer.squares[:, None] * a[k] - 1.0 / beyond)
+            reached = np.einsum("kjn,j,n->k", 1.0 / (1.0 + pivots[:, None, None] * outer), layer.mass, share)
+            forms[: 2 * k, 2 * k] = size * (with_x @ reached)
+            forms[2 * k, 2 * k] = size**2 * (state[2] @ (-pivots * reached))
             # At r_l.
-            plain, with_x = plain * (skip / inner), with_x * (skip / inner)
-            new = -layer.squares * a[k] - skip**2 / inner[:, None]
+            passed = skip / (1.0 + b[k] * pivots)
+            plain = np.concatenate([plain, -size * state[1:2] * pivots]) * passed
+            with_x = np.concatenate([with_x, -size * state[2:3] * pivots]) * passed
+
+            def step(x: Array, s: Array, k: int = k, skip: float = skip) -> Array:
+                return -s * a[k] + skip**2 * x / (1.0 + b[k] * x)
+
+            new = step(pivots[:, None], layer.squares)
             diagonal = (1.0 / (new[:, :, None] - 1.0 / beyond)) @ share
             forms[: 2 * k + 1, 2 * k + 1] = amplitude * (plain @ (diagonal @ layer.image))
             forms[2 * k + 1, 2 * k + 1] = amplitude**2 * (state[0] @ (diagonal @ layer.image2))
-
-            def step(x: Array, s: Array, k: int = k, skip: float = skip) -> Array:
-                return -s * a[k] - skip**2 / (-b[k] - 1.0 / x)
-
             ends = _reached(ends, step, layer)
             pivots, basis = self._onto(new, ends)
             one, phi, phi2, image, image_phi = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .digits import DOUBLE_DIGITS
+from .network.architectures import architecture_of
 from .spectrum import OUTSIDE
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def prediction_to_dict(
             "xi_c": field.xi_c,
             "xi_q": field.xi_q,
             "phase": field.phase,
-        },
+        }
+        | (_grown(field) if not all(architecture_of(run.spec).settles for run in field.runs) else {}),
         "jacobian": {
             "moments": [_above_zero(m) for m in power_sums[:moments].tolist()],
             "variance": _above_zero(pred.variance) if pred.relative_variance > 0.0 else pred.variance,
@@ -98,6 +100,11 @@ def prediction_to_dict(
         notes += more
     result["checks"]["notes"] = list(dict.fromkeys(notes + _null_notes(missing, notes)))
     return result
+
+
+def _grown(field: MeanField) -> dict[str, Any]:
+    """E x² of the input and of the output, where it is what grows: x itself is passed on."""
+    return {"second_moments": [field.input_variance, field.leaving.second]}
 
 
 def _above_zero(x: float) -> float | None:

@@ -68,7 +68,7 @@ def by_enumeration(skip: float, bias: float, variances: list[float], zeta: float
     return total
 
 
-@pytest.mark.parametrize(("skip", "bias"), [(1.0, 0.0), (0.8, 0.7)])
+@pytest.mark.parametrize(("skip", "bias"), [(1.0, 0.0), (0.8, 0.7), (-0.9, 0.4)])
 def test_overlaps_are_what_enumeration_gives(skip: float, bias: float) -> None:
     field = mean_field(Network(**BLOCKS, depth=4, alpha=0.6, skip=skip, sigma_b=bias, input_variance=1.3))
     passages = passages_of(field)
@@ -127,6 +127,8 @@ def test_a_prediction_says_what_lies_above_its_law() -> None:
     (outlier,) = pred.outliers
     assert pred.to_dict(points=4)["jacobian"]["outliers"] == [outlier.location]
     assert any(f"λ = {outlier.location:.6g}" in note for note in pred.checks.notes)
+    field = pred.mean_field
+    assert pred.to_dict(points=4)["mean_field"]["second_moments"] == [field.input_variance, field.leaving.second]
     # No part of the law, which has mass one and its own moments.
     assert pred.spectrum.total_mass == pytest.approx(1.0, abs=1e-10)
     assert predict(Network(**(BLOCKS | {"order": "pre"}), depth=2, alpha=0.5)).outliers is None

@@ -121,6 +121,10 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
     table.add_row("pre-activation variance q*", number(field["q_star"]))
     if field["q"][0] != field["q"][-1]:
         table.add_row("q in the first and last layer", f"{number(field['q'][0])}, {number(field['q'][-1])}")
+    if "second_moments" in field:
+        first, last = field["second_moments"]
+        grown = number(last / first if last is not None and first else None)
+        table.add_row("E x² of input and output", f"{number(first)}, {number(last)} (× {grown})")
     table.add_row("χ_1 = σ_w² E φ'²", number(field["chi_1"]))
     table.add_row("phase", field["phase"])
     table.add_row("mean of JJᵀ, m_1", number(jacobian["moments"][0]))

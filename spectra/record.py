@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .digits import DOUBLE_DIGITS
-from .network.architectures import architecture_of
+from .network.architectures import architecture_of, are_products
+from .network.branch_bounds import branch_bounds
 from .spectrum import OUTSIDE
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def prediction_to_dict(
             "mean": singular.moment(1),
             "median": quantiles[0.5],
             "quantiles": {str(p): s for p, s in quantiles.items()},
-        },
+        }
+        | ({} if are_products(pred.network.layers) else {"bounds": _bounds(field)}),
         "density": {"lambda": list(at) if at is not None else where, "pdf": law.pdf(where)},
         "checks": {
             "residual": checks.residual,
@@ -105,6 +107,12 @@ def prediction_to_dict(
 def _grown(field: MeanField) -> dict[str, Any]:
     """E x² of the input and of the output, where it is what grows: x itself is passed on."""
     return {"second_moments": [field.input_variance, field.leaving.second]}
+
+
+def _bounds(field: MeanField) -> list[float]:
+    """Below and above all singular values, by the norms of the branches alone."""
+    with np.errstate(over="ignore"):
+        return np.exp(branch_bounds(field)).tolist()
 
 
 def _above_zero(x: float) -> float | None:

@@ -142,6 +142,8 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
     atoms = ", ".join(f"mass {number(mass)} at λ = {number(place)}" for place, mass in jacobian["atoms"])
     table.add_row("atoms of JJᵀ", atoms or "none", end_section=True)
     table.add_row("singular values: mean", number(singular["mean"]))
+    if "bounds" in singular:
+        table.add_row("  bounds Π (|β| ∓ ‖branch‖)", interval(singular["bounds"]))
     for level, value in singular["quantiles"].items():
         table.add_row(f"  {float(level):.0%} of them are below", number(value))
     table.rows[-1].end_section = True

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
     from .singular_values import Window
 
-# Where their labels stand, as a share of the axis.
-HEIGHT = 0.3
-
 
 def outliers_of(pred: Prediction) -> list[float]:
     """Singular values above the law, one each of every network, the largest first."""
@@ -21,21 +18,8 @@ def outliers_of(pred: Prediction) -> list[float]:
 
 
 def draw_outliers(axes: Axes, pred: Prediction, window: Window, colour: str) -> None:
-    """A triangle on the axis at every outlier, with its place."""
+    """A triangle on the axis at every outlier, its place in the legend."""
     for s in outliers_of(pred):
-        if not window.low < s < window.high:
-            continue
-        axes.plot([s], [0.0], marker="^", color=colour, markersize=9, clip_on=False, zorder=7)
-        left = window.fraction(s) < 0.5
-        axes.annotate(
-            f"one eigenvalue above\nthe law, s = {s:.4g}",
-            (s, 0.0),
-            xytext=(s, HEIGHT),
-            textcoords=axes.get_xaxis_transform(),
-            ha="left" if left else "right",
-            va="bottom",
-            fontsize=9,
-            color=colour,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0.0, "shrinkB": 0.0},
-            zorder=6,
-        )
+        if window.low < s < window.high:
+            text = f"one eigenvalue above the law, s = {s:.4g}"
+            axes.plot([s], [0.0], "^", color=colour, markersize=9, clip_on=False, zorder=7, label=text)

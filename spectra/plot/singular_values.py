@@ -68,7 +68,7 @@ def prediction_figure(pred: Prediction) -> Figure:
     axes[0].set_title(title_of(pred), fontsize=11)
     window = window_of([pred])
     draw_law(axes[0], pred, window, COLOURS[0], "prediction")
-    finish(axes[0], window, [pred])
+    finish(axes[0], window, [pred], legend=bool(outliers_of(pred)))
     _mark_edges(axes[0], pred, window)
     return figure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,18 @@ import pytest
 from stand_ins import fuss_catalan
 
 from spectra import Network, crosscheck, predict, sample
+from spectra.agreement.matrix_free import compare
 from spectra.correlated import BlockEquation, blocks_of
 from spectra.correlated.network import layers_of
 from spectra.errors import ConvergenceError
 from spectra.network.meanfield import mean_field
 from spectra.outliers import Outlier, outliers, passages_of
 from spectra.outliers.overlaps import Overlaps
-from spectra.sampling import Ensemble
+from spectra.prediction import Prediction
+from spectra.sampling import Ensemble, matrix_free
 
 BLOCKS: dict[str, Any] = {"activation": "relu", "sigma_w": 1.0, "kind": "residual", "order": "post"}
+SIZES = ((160, 24), (80, 48), (40, 96))
 BENT = {"name": "leaky_relu", "negative_slope": -0.5}
 DENSE = {"kind": "dense", "activation": {"name": "leaky_relu", "negative_slope": 0.3}, "weights": "orthogonal"}
 
@@ -121,16 +125,22 @@ def test_without_means_nothing_leaves_the_law(name: str, edge: float) -> None:
     assert found_in(Network(**(BLOCKS | {"activation": name}), depth=8, alpha=0.5, input_variance=1.0), edge) == ()
 
 
-def test_a_prediction_says_what_lies_above_its_law() -> None:
-    pred = predict(Network(**(BLOCKS | {"activation": BENT}), depth=4, alpha=0.6))
-    assert pred.outliers is not None
-    (outlier,) = pred.outliers
-    assert pred.to_dict(points=4)["jacobian"]["outliers"] == [outlier.location]
-    assert any(f"λ = {outlier.location:.6g}" in note for note in pred.checks.notes)
-    field = pred.mean_field
-    assert pred.to_dict(points=4)["mean_field"]["second_moments"] == [field.input_variance, field.leaving.second]
+@pytest.fixture(scope="module")
+def six() -> Prediction:
+    """Six blocks with φ = |x|, α = 0.4."""
+    modulus = {"activation": {"name": "leaky_relu", "negative_slope": -1.0}}
+    return predict(Network(**(BLOCKS | modulus), depth=6, alpha=0.4, input_variance=1.0))
+
+
+def test_a_prediction_says_what_lies_above_its_law(six: Prediction) -> None:
+    assert six.outliers is not None
+    (outlier,) = six.outliers
+    record = six.to_dict(points=4)
+    assert record["jacobian"]["outliers"] == [outlier.location]
+    assert record["mean_field"]["second_moments"] == [1.0, six.mean_field.leaving.second]
+    assert any(f"λ = {outlier.location:.6g}" in note for note in six.checks.notes)
     # No part of the law, which has mass one and its own moments.
-    assert pred.spectrum.total_mass == pytest.approx(1.0, abs=1e-10)
+    assert six.spectrum.total_mass == pytest.approx(1.0, abs=1e-10)
     assert predict(Network(**(BLOCKS | {"order": "pre"}), depth=2, alpha=0.5)).outliers is None
     assert "outliers" not in predict(Network(depth=2, activation="relu", sigma_w=1.0)).to_dict(points=4)["jacobian"]
 
@@ -176,3 +186,15 @@ def test_an_outlier_is_held_against_its_own_prediction(factor: float, agrees: bo
 def test_an_outlier_that_is_not_predicted_is_noticed() -> None:
     pred = fuss_catalan(1)
     assert not crosscheck(pred, [spiked(width, 3200 // width, 30.0) for width in (160, 80, 40)]).agree
+
+
+def test_without_matrices_an_outlier_is_part_of_what_is_estimated(six: Prediction) -> None:
+    """26.3 above a law that ends at 14.8: without it the verdict is another."""
+    estimates = [matrix_free.sample(six.network, n, samples=count, seed=2, probes=2, steps=16) for n, count in SIZES]
+    found, blind = compare(six, estimates), compare(replace(six, outliers=()), estimates)
+    assert found.agree
+    assert found.lambda_max is not None
+    assert found.lambda_max.predicted == pytest.approx(26.32, abs=0.01)
+    assert not blind.agree
+    assert blind.lambda_max is not None
+    assert abs(blind.lambda_max.z_with_bias or 0.0) > (blind.lambda_max.limit or 0.0)

@@ -33,6 +33,13 @@ def without(ensemble: Ensemble, count: int) -> Ensemble:
     return replace(ensemble, log_singular_values=ensemble.log_singular_values[:, count:], widths=widths)
 
 
+def log_shares(pred: Prediction, log_moments: np.ndarray, n_out: int) -> np.ndarray:
+    """By how much log m_k, k = 1 …, is larger for the eigenvalues above the law, of networks of N_L = `n_out`."""
+    k = np.arange(1, log_moments.size + 1)
+    logs = [k * math.log(place) - math.log(n_out) - log_moments for place in places_of(pred)]
+    return np.log1p(np.exp(logs).sum(axis=0)) if logs else np.zeros(k.size)
+
+
 def outlier_records(
     pred: Prediction, ensembles: Sequence[Ensemble], spacings: np.ndarray, bias: np.ndarray, level: float
 ) -> tuple[EdgeRecord, ...]:

@@ -76,8 +76,6 @@ class Prediction:
     singular_values : law of s = √λ.
     relative_variance : m_2/m_1² − 1.
     checks : residual, mass and moment defects, certificate.
-    outliers : eigenvalues of JJᵀ above the law, one each of every network, the largest first; None where they were not
-        looked for, as in networks of dense layers.
     digits : how many `precise`, and strings in `to_dict`, have; None for doubles.
     certify : whether `to_dict` adds proven enclosures.
     """
@@ -88,7 +86,6 @@ class Prediction:
     singular_values: SingularValueLaw
     relative_variance: float
     checks: Checks
-    outliers: tuple[Outlier, ...] | None = None
     digits: int | None = None
     certify: bool = False
 
@@ -98,6 +95,27 @@ class Prediction:
         from .exact.precise import PreciseNetwork
 
         return PreciseNetwork(self.network, self.digits or 30)
+
+    @property
+    def outliers(self) -> tuple[Outlier, ...] | None:
+        """Eigenvalues of JJᵀ above the law, one each of every network, the largest first; found when first asked for.
+
+        None where they are not looked for, as in networks of dense layers; see `spectra.outliers`.
+        """
+        return self._above[0]
+
+    @property
+    def outlier_notes(self) -> tuple[str, ...]:
+        """What is to be said of them."""
+        return self._above[1]
+
+    @cached_property
+    def _above(self) -> tuple[tuple[Outlier, ...] | None, tuple[str, ...]]:
+        if are_products(self.network.layers):
+            return None, ()
+        from .outliers import network_outliers
+
+        return network_outliers(self.mean_field, self.spectrum.support()[1])
 
     @property
     def variance(self) -> float:
@@ -261,14 +279,12 @@ def _predict(net: Network) -> Prediction:
 def _of_blocks(net: Network, field: MeanField) -> Prediction:
     """A network whose layers let x pass beside their weights."""
     from .correlated.network import TOLERANCE, network_law
-    from .outliers import network_outliers
 
     found, notes = network_law(field)
     law = found.spectrum
-    outliers, more = network_outliers(field, law.support()[1])
-    checks = _checked(law, max(found.residual, found.error), found.uncertified, (*notes, *more), TOLERANCE)
+    checks = _checked(law, max(found.residual, found.error), found.uncertified, notes, TOLERANCE)
     spread = float(np.expm1(law.log_scaled_moments(2)[1]))
-    return Prediction(net, field, law, SingularValueLaw(law), spread, checks, outliers)
+    return Prediction(net, field, law, SingularValueLaw(law), spread, checks)
 
 
 def _checked(

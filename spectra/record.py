@@ -88,7 +88,7 @@ def prediction_to_dict(
     }
     missing: list[str] = []
     result = finite(result, missing)
-    notes = [*field.notes, *checks.notes]
+    notes = [*field.notes, *checks.notes, *pred.outlier_notes]
     if at is None and law.bulks and not where.size:
         notes.append("`density` has no points: the bulks lie beyond the range of doubles")
     if pred.digits is not None and pred.digits > DOUBLE_DIGITS:

@@ -11,7 +11,6 @@ import pytest
 import spectra
 from spectra import Network, moments, residual_limit, residual_strength, s_transform, stieltjes
 from spectra.correlated import BlockEquation, blocks_of
-from spectra.correlated.density import bulks_of
 from spectra.correlated.moments import block_moments
 from spectra.correlated.network import layers_of
 from spectra.errors import ConfigError
@@ -109,19 +108,15 @@ def test_one_linear_orthogonal_block_fills_its_bounds() -> None:
 @pytest.mark.parametrize("order", ["pre", "post"])
 def test_bounds_hold_the_law(order: str) -> None:
     """Gaussian ReLU, α = 0.3: (1 ∓ 0.6)² in all; the law is well inside."""
-    field = mean_field(Network(**KEYS | {"alpha": 0.3}, activation="relu", depth=2, order=order))
-    low, high = np.exp(branch_bounds(field))
+    pred = spectra.predict(Network(**KEYS | {"alpha": 0.3}, activation="relu", depth=2, order=order))
+    low, high = np.exp(branch_bounds(pred.mean_field))
     assert (low, high) == pytest.approx((0.4**2, 1.6**2), rel=1e-14)
-    bulks = bulks_of(BlockEquation(blocks_of(layers_of(field)), 8))
-    top, bottom = (math.exp(-0.5 * u) for u in (bulks[0][0][0], bulks[-1][1][1]))
+    bottom, top = pred.singular_values.support()
     assert low < bottom < 0.7
     assert 1.5 < top < high
+    assert pred.to_dict(points=4)["singular_values"]["bounds"] == [low, high]
 
 
 def test_a_branch_that_may_undo_the_skip_bounds_nothing_from_below() -> None:
     net = Network(**KEYS | {"alpha": 0.5}, activation="relu", depth=3)
     assert branch_bounds(mean_field(net)) == (-math.inf, pytest.approx(3.0 * math.log(2.0)))
-    small = spectra.predict(Network(**KEYS | {"alpha": 0.2}, activation="relu", depth=2, order="post"))
-    bounds = small.to_dict(points=4)["singular_values"]["bounds"]
-    assert bounds == pytest.approx([0.6**2, 1.4**2])
-    assert bounds[0] < small.singular_values.support()[0] < small.singular_values.support()[1] < bounds[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 # Nodes of the law of a pivot, and more of them for the error.
 COUNT, FINER = 12, 18
-# Looked for between the edge, but for this part of it, and so many times the edge.
-NEAREST, FARTHEST = 1e-4, 1e4
+# Looked for between the edge, but for this part of it, and so many times the edge; the part is larger where the edge
+# is that of a law that is nearly the right one.
+NEAREST, FARTHEST = (1e-4, 1e-3, 1e-2), 1e4
+# Outside of the bulk the solution is real, but for this.
+REAL = 1e-8
 # Relative accuracy of an outlier in log λ, and of r_L over the paths.
 ACCURACY, CLOSES = 1e-11, 1e-8
 
@@ -65,7 +69,7 @@ def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, 
     their overlaps in the operator-valued resolvent, are this project's.
     """
     secular = _Secular(passages, equation, leaving)
-    low, high = -math.log(FARTHEST * edge), -math.log(edge) + math.log1p(-NEAREST)
+    low, high = -math.log(FARTHEST * edge), secular.beside(edge)
     before, after = secular.eigenvalues(low, COUNT), secular.eigenvalues(high, COUNT)
     found = []
     for index in np.flatnonzero(np.sign(before) != np.sign(after)):
@@ -96,6 +100,15 @@ class _Secular:
             forms[own, own] += np.linalg.inv(np.array([[far, -1.0], [-1.0, corner]]))
         return np.linalg.eigvalsh(forms)
 
+    def beside(self, edge: float) -> float:
+        """Log u just outside of the bulk."""
+        for part in NEAREST[:-1]:
+            t = -math.log(edge) + math.log1p(-part)
+            with suppress(ConvergenceError):
+                self._solved(math.exp(t))
+                return t
+        return -math.log(edge) + math.log1p(-NEAREST[-1])
+
     def root(self, index: int, low: float, high: float) -> tuple[float, float]:
         """Log u where eigenvalue `index` is 0, and its slope there."""
         from scipy.optimize import brentq
@@ -116,8 +129,10 @@ class _Secular:
         if u in self._known:
             return self._known[u]
         found = solve(self.equation, np.array([u], complex))
-        off = max(float(np.abs(x.imag).max() / np.abs(x).max()) for x in (found.a, found.b))
-        if not (found.residual[0] < SOLVED and off < 1e-8):
+        unknowns = np.concatenate([found.a[0], found.b[0]])
+        parts = np.split(unknowns, 2)
+        off = max(float(np.abs(x.imag).max() / np.abs(x).max()) for x in parts)
+        if not (found.residual[0] < SOLVED and off < REAL):
             raise ConvergenceError(f"outliers: the equation was not solved at λ = {1.0 / u:.6g}, outside of the bulk")
-        self._known[u] = found.a[0].real, found.b[0].real
+        self._known[u] = parts[0].real, parts[1].real
         return self._known[u]

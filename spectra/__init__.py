@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .limits import gaussian_exponents as gaussian_exponents
     from .limits import limit_of as limit_of
     from .limits import network_of_spread as network_of_spread
+    from .limits import residual_limit as residual_limit
+    from .limits import residual_strength as residual_strength
     from .network.config import Network as Network
     from .network.meanfield import mean_field as mean_field
     from .phase.along import spectrum_along as spectrum_along
@@ -91,6 +93,8 @@ _HOMES = {
     "phase_grid": "phase.grid",
     "predict": "prediction",
     "r_transform": "transforms",
+    "residual_limit": "limits",
+    "residual_strength": "limits",
     "s_transform": "transforms",
     "sample": "sampling",
     "slope_distribution": "phase.slopes",

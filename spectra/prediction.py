@@ -29,6 +29,7 @@ from .spectrum import SingularValueLaw, Spectrum
 
 if TYPE_CHECKING:
     from .exact.precise import PreciseNetwork
+    from .outliers import Outlier
 
 # Mass and moments integrated from the density must agree with 1 and with the exact series to this.
 MASS_TOLERANCE = 1e-10
@@ -94,6 +95,27 @@ class Prediction:
         from .exact.precise import PreciseNetwork
 
         return PreciseNetwork(self.network, self.digits or 30)
+
+    @property
+    def outliers(self) -> tuple[Outlier, ...] | None:
+        """Eigenvalues of JJᵀ above the law, one each of every network, the largest first; found when first asked for.
+
+        None where they are not looked for, as in networks of dense layers; see `spectra.outliers`.
+        """
+        return self._above[0]
+
+    @property
+    def outlier_notes(self) -> tuple[str, ...]:
+        """What is to be said of them."""
+        return self._above[1]
+
+    @cached_property
+    def _above(self) -> tuple[tuple[Outlier, ...] | None, tuple[str, ...]]:
+        if are_products(self.network.layers):
+            return None, ()
+        from .outliers import network_outliers
+
+        return network_outliers(self.mean_field, self.spectrum.support()[1])
 
     @property
     def variance(self) -> float:
@@ -261,7 +283,8 @@ def _of_blocks(net: Network, field: MeanField) -> Prediction:
     found, notes = network_law(field)
     law = found.spectrum
     checks = _checked(law, max(found.residual, found.error), found.uncertified, notes, TOLERANCE)
-    return Prediction(net, field, law, SingularValueLaw(law), float(np.expm1(law.log_scaled_moments(2)[1])), checks)
+    spread = float(np.expm1(law.log_scaled_moments(2)[1]))
+    return Prediction(net, field, law, SingularValueLaw(law), spread, checks)
 
 
 def _checked(

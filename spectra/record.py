@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .digits import DOUBLE_DIGITS
+from .network.architectures import architecture_of, are_products
+from .network.branch_bounds import branch_bounds
 from .spectrum import OUTSIDE
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ def prediction_to_dict(
             "xi_c": field.xi_c,
             "xi_q": field.xi_q,
             "phase": field.phase,
-        },
+        }
+        | (_grown(field) if not all(architecture_of(run.spec).settles for run in field.runs) else {}),
         "jacobian": {
             "moments": [_above_zero(m) for m in power_sums[:moments].tolist()],
             "variance": _above_zero(pred.variance) if pred.relative_variance > 0.0 else pred.variance,
@@ -65,14 +68,16 @@ def prediction_to_dict(
             "bulks": [[low, _above_zero(high)] for low, high in law.bulks],
             "atoms": [[atom.location, atom.mass] for atom in law.atoms],
             "atom_at_zero": law.atom_at_zero,
-        },
+        }
+        | ({} if pred.outliers is None else {"outliers": [outlier.location for outlier in pred.outliers]}),
         "singular_values": {
             "min": low,
             "max": high,
             "mean": singular.moment(1),
             "median": quantiles[0.5],
             "quantiles": {str(p): s for p, s in quantiles.items()},
-        },
+        }
+        | ({} if are_products(pred.network.layers) else {"bounds": _bounds(field)}),
         "density": {"lambda": list(at) if at is not None else where, "pdf": law.pdf(where)},
         "checks": {
             "residual": checks.residual,
@@ -83,7 +88,7 @@ def prediction_to_dict(
     }
     missing: list[str] = []
     result = finite(result, missing)
-    notes = [*field.notes, *checks.notes]
+    notes = [*field.notes, *checks.notes, *pred.outlier_notes]
     if at is None and law.bulks and not where.size:
         notes.append("`density` has no points: the bulks lie beyond the range of doubles")
     if pred.digits is not None and pred.digits > DOUBLE_DIGITS:
@@ -97,6 +102,17 @@ def prediction_to_dict(
         notes += more
     result["checks"]["notes"] = list(dict.fromkeys(notes + _null_notes(missing, notes)))
     return result
+
+
+def _grown(field: MeanField) -> dict[str, Any]:
+    """E x² of the input and of the output, where it is what grows: x itself is passed on."""
+    return {"second_moments": [field.input_variance, field.leaving.second]}
+
+
+def _bounds(field: MeanField) -> list[float]:
+    """Below and above all singular values, by the norms of the branches alone."""
+    with np.errstate(over="ignore"):
+        return np.exp(branch_bounds(field)).tolist()
 
 
 def _above_zero(x: float) -> float | None:

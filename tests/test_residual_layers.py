@@ -42,8 +42,16 @@ def residual(**keys: Any) -> Network:
         ({"alpha": "1/sqrt(L)"}, ("`alpha = ", "positive number", 'did you mean "1/sqrt(depth)"')),
         ({"alpha": 0.0}, ("`alpha = 0.0`", "positive number")),
         ({"alpha": True}, ("`alpha = true`", "positive number")),
-        ({"skip": 0.0}, ("`skip = 0.0`", "positive number")),
-        ({"skip": "1"}, ("`skip = ", "positive number")),
+        ({"alpha": "1/sqrt(sqrt(l))"}, ("`alpha = ", '"1/(sqrt(l) log(l))"', 'did you mean "1/sqrt(l)"')),
+        ({"alpha": "-1/sqrt(l)"}, ("`alpha = ", "any number in place of 1")),
+        ({"alpha": "import os"}, ("`alpha = ", '"1/depth"')),
+        ({"alpha": [0.5, 0.4]}, ("`alpha = ", "as many numbers as there are blocks, here `depth` = 3")),
+        ({"alpha": [0.5, -0.4, 1.0]}, ("`alpha = ", "positive number")),
+        ({"alpha": []}, ("`alpha = ", "a list of one for each block")),
+        ({"alpha": "1/sqrt(l)", "depth": 20_000}, ("`alpha = ", "10,000 blocks at most")),
+        ({"depth": None, "layers": [{"alpha": [1.0], "repeat": 2}]}, ("`layers.0.alpha = ", "`repeat` = 2")),
+        ({"skip": 0.0}, ("`skip = 0.0`", "other than 0")),
+        ({"skip": "1"}, ("`skip = ", "other than 0")),
         ({"order": "Post"}, ("`order = ", '"pre"', 'did you mean "post"')),
         ({"kind": "residuall"}, ("`kind = ", 'did you mean "residual"')),
         ({"kind": "dense"}, ("`alpha = 0.5`", 'goes only with `kind = "residual"`')),
@@ -79,6 +87,55 @@ def test_depth_in_alpha_counts_the_residual_blocks_of_the_network() -> None:
     assert [spec.skip for spec in net.layers] == [None, 1.0, 0.9, None, 1.0]
     assert [spec.order for spec in net.layers] == [None, "pre", "pre", None, "pre"]
     assert residual(alpha="1/sqrt(depth)", depth=4).replace(depth=25).layers[0].alpha == 0.2
+
+
+def test_scales_may_differ_from_block_to_block() -> None:
+    """Here l counts the residual blocks of the network from 1; from 2 beside log, for log 1 = 0."""
+    layers = [{"repeat": 2}, {"kind": "dense", "alpha": None}, {"repeat": 3}]
+    for text, expected in {
+        "1/sqrt(l)": [l**-0.5 for l in range(1, 6)],  # noqa: E741
+        "0.3 / sqrt(l)": [0.3 * l**-0.5 for l in range(1, 6)],  # noqa: E741
+        "1/(sqrt(l) log(l))": [1 / (math.sqrt(l) * math.log(l)) for l in range(2, 7)],  # noqa: E741
+        "1/(sqrt(l)*log(l))": [1 / (math.sqrt(l) * math.log(l)) for l in range(2, 7)],  # noqa: E741
+        "2/depth": [0.4] * 5,
+        "1.5/sqrt(depth)": [1.5 / math.sqrt(5.0)] * 5,
+    }.items():
+        net = Network(**(SHARED | {"kind": "residual", "alpha": text, "layers": layers}))
+        found = [spec.alpha for spec in net.layers for _ in range(spec.repeat) if spec.kind == "residual"]
+        assert found == pytest.approx(expected, rel=1e-15)
+        assert Network(**net.to_dict()) == net
+    assert [spec.alpha for spec in residual(alpha=[0.5, 0.5, 0.25]).layers] == [0.5, 0.25]
+    assert [spec.repeat for spec in residual(alpha=[0.5, 0.5, 0.25]).layers] == [2, 1]
+
+
+def test_unscaled_blocks_grow_and_scaled_ones_do_not() -> None:
+    """ReLU, σ_w = γ: r_L/r_0 = Π (1 + α_l²γ²/2), (1 + γ²/2)^L unscaled, at most e^{γ²/2} for 1/√L.
+
+    Σ 1/(l log² l), l ≥ 2, is 2.1097 (OEIS A115563), so the decreasing scales grow by e^{2.1097γ²/2} at most.
+    """
+    gamma2, depth = 1.5**2, 64
+    keys: dict[str, Any] = {"sigma_w": 1.5, "sigma_b": 0.0, "depth": depth, "input_variance": 0.8}
+
+    def grown(alpha: Any) -> float:
+        return mean_field(residual(**keys, alpha=alpha)).leaving.second / 0.8
+
+    assert grown(1.0) == pytest.approx((1.0 + gamma2 / 2.0) ** depth, rel=1e-12)
+    assert grown("1/sqrt(depth)") == pytest.approx((1.0 + gamma2 / (2.0 * depth)) ** depth, rel=1e-12)
+    assert grown("1/sqrt(depth)") < math.exp(gamma2 / 2.0)
+    falling = [1.0 + gamma2 / (2.0 * n * math.log(n) ** 2) for n in range(2, depth + 2)]
+    assert grown("1/(sqrt(l) log(l))") == pytest.approx(math.prod(falling), rel=1e-12)
+    assert grown("1/(sqrt(l) log(l))") < math.exp(2.1097 * gamma2 / 2.0)
+
+
+@pytest.mark.parametrize("order", ["pre", "post"])
+def test_a_skip_below_zero_turns_the_sign_of_x(order: str) -> None:
+    """As for |β| where means are 0; of ReLU after its weights the means alternate."""
+    found, mirrored = (mean_field(residual(skip=skip, activation="tanh", order=order)) for skip in (-0.8, 0.8))
+    np.testing.assert_allclose(found.q, mirrored.q, rtol=1e-15)
+    np.testing.assert_allclose(found.chi, mirrored.chi, rtol=1e-15)
+    field = mean_field(residual(skip=-0.8, order="post", depth=2))
+    first, second = (math.sqrt(q / (2.0 * math.pi)) for q in field.q)
+    assert field.leaving.mean == pytest.approx(-0.8 * 0.5 * first + 0.5 * second, rel=1e-13)
 
 
 def test_blocks_of_one_scale_are_one_run_and_of_two_are_two() -> None:

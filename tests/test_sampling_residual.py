@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from spectra import Network, sample
+from spectra.correlated import BlockEquation, blocks_of
+from spectra.correlated.moments import block_moments
+from spectra.correlated.network import layers_of
 from spectra.network.config import LayerSpec
 from spectra.network.meanfield import mean_field
 from spectra.sampling import matrix_free
@@ -268,6 +271,24 @@ def test_sampled_variances_are_those_of_mean_field(order: str) -> None:
         error = sampled.std(axis=0) / np.sqrt(emp.samples)
         assert np.all(error < 0.025 * expected)
         assert np.all(np.abs(sampled.mean(axis=0) - expected) < 4.5 * error + curvature * expected)
+
+
+def test_a_skip_below_zero_turns_masks_over() -> None:
+    """ReLU, order "pre": x changes its sign from block to block, so that slopes are anticorrelated.
+
+    m_2/m_1² of the blocks' equation, which takes the sign of β from their correlation alone.
+    """
+    found = {}
+    for skip in (-0.9, 0.9):
+        network = net(activation="relu", skip=skip, alpha=0.7)
+        equation = BlockEquation(blocks_of(layers_of(mean_field(network))), 8)
+        first, second = block_moments(equation, 2, 9.0)
+        found[skip] = second / first**2
+        measure = lambda squares: (squares**2).mean(axis=1) / squares.mean(axis=1) ** 2  # noqa: E731
+        sampled, error = extrapolated(network, 48, 180, measure)
+        assert abs(sampled - found[skip]) < 4.5 * error
+        assert error < 0.03
+    assert found[0.9] - found[-0.9] > 0.2
 
 
 def test_masks_of_blocks_are_those_of_a_forward_pass() -> None:

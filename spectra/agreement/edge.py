@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def edge_record(pred: Prediction, ensembles: tuple[Ensemble, ...], bias: np.ndar
     largest = [2 * e.log_singular_values[:, 0] for e in ensembles]
     if not (-700.0 < top < 700.0) or not all(np.isfinite(y).all() for y in largest):
         return None
-    spacings = np.array([_spacing(pred, top, e, 1.0) for e in ensembles])
+    spacings = edge_spacings(pred, ensembles)
     wide = _spacing(pred, top, ensembles[0], 8.0)
     exponent = math.log(8.0) / math.log(wide / spacings[0]) if wide > spacings[0] > ROUNDING else math.inf
     mean, spread, scatter = SOFT if SOFT_EXPONENTS[0] < exponent < SOFT_EXPONENTS[1] else OTHER
@@ -73,6 +74,13 @@ def edge_record(pred: Prediction, ensembles: tuple[Ensemble, ...], bias: np.ndar
         interval=(low, high),
         spacing=float(spacings[0]),
     )
+
+
+def edge_spacings(pred: Prediction, ensembles: Sequence[Ensemble]) -> np.ndarray:
+    """Logarithm of λ_+/λ_N at every width, λ_N the 1 − 1/N quantile of the law."""
+    with np.errstate(all="ignore"):
+        top = float(np.log(pred.spectrum.icdf(1.0)))
+    return np.array([_spacing(pred, top, e, 1.0) for e in ensembles])
 
 
 def _spacing(pred: Prediction, top: float, ensemble: Ensemble, count: float) -> float:

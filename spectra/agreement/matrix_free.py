@@ -16,6 +16,7 @@ from ..extrapolation import Intercept, extrapolate
 from ..sampling.matrix_free.estimate import Estimate
 from ..shape import amplification
 from .moments import extrapolate_moment, finite_exp, moment_records, predicted_moments
+from .outliers import log_shares, places_of
 from .records import ExtrapolatedMoment, MomentRecord
 from .verdict import FALSE_ALARM_RATE, inverse_widths
 
@@ -124,6 +125,8 @@ def compare(pred: Prediction, estimates: Estimate | Sequence[Estimate]) -> Matri
     −0.43 δ at an edge where the density ends like a square root, so the allowance is a normal prior with
     h = √(δ² + h_1²) as standard deviation; with several widths the data fix its coefficient.
 
+    Eigenvalues predicted above the law count in the predicted m_k, as λ^k/N_L, and the largest is the predicted λ_max.
+
     *Distance.* F is in the mean of the bounds that the Gauss rules prove, up to chance and bias, however few the steps.
     Both are measured with several widths, as in `spectra.crosscheck`; with one, the distance is not judged.
 
@@ -142,7 +145,9 @@ def compare(pred: Prediction, estimates: Estimate | Sequence[Estimate]) -> Matri
     h = inverse_widths(like)
     kappa = amplification(found[-1].q, float(h[-1]))
     predicted, bias = predicted_moments(pred, like, orders, h, kappa, notes)
-    logs = [e.log_moments(corrected=True) for e in found]
+    # What the eigenvalues above the law add is in the estimates.
+    shares = [log_shares(pred, predicted, e.widths[-1]) for e in found]
+    logs = [e.log_moments(corrected=True) - share for e, share in zip(found, shares, strict=True)]
     vanishing = any(np.isneginf(y).any() for y in logs)
     extrapolated = tuple(
         extrapolate_moment(k, [y[:, k - 1] for y in logs], predicted[k - 1], k * (k + 1) / 2 * bias, level, vanishing)
@@ -174,10 +179,10 @@ def compare(pred: Prediction, estimates: Estimate | Sequence[Estimate]) -> Matri
             e.products,
             *d,
             t,
-            moment_records(e.log_moments(), predicted, b),
+            moment_records(e.log_moments(), predicted + share, b),
             _densities(pred, e),
         )
-        for e, d, t, b in zip(found, distances, tops, bias, strict=True)
+        for e, d, t, b, share in zip(found, distances, tops, bias, shares, strict=True)
     )
     return MatrixFreeCheck(records, extrapolated, top, limit, not failed, (*notes, *failed))
 
@@ -208,6 +213,7 @@ def _tops(
         return [None] * len(found), None
     quantiles = pred.spectrum.quantile_at(np.array([1.0 - 1.0 / e.widths[-1] for e in found]))
     h = np.hypot(edge + quantiles, bias)
+    edge = max([edge, *map(math.log, places_of(pred))])
     y = [e.log_top - edge for e in found]
     accuracy = max(float(e.top_bound.max()) for e in found)
     records: list[TopRecord | None] = [

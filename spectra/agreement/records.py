@@ -178,7 +178,9 @@ class CrossCheck:
     widths : one record a width, largest first, the companions drawn to measure the bias included.
     extrapolated : moments at infinite width.
     shape : statistics at infinite width that see the number of layers better than moments do.
-    edge : λ_max at infinite width; None where the law has no end, or vanishes there in a sample.
+    edge : λ_max at infinite width; None where the law has no end, or vanishes there in a sample. Where eigenvalues
+        above the law are predicted, they are not among what is compared with the law, here and in all else.
+    outliers : eigenvalues predicted above the law, at infinite width.
     atoms : masses at infinite width.
     finite : m̂_1 and m̂_2 against what is exact at finite width, where there is such a theory.
     scatter : between networks, a record a width.
@@ -192,6 +194,7 @@ class CrossCheck:
     extrapolated: tuple[ExtrapolatedMoment, ...]
     shape: tuple[ShapeRecord, ...]
     edge: EdgeRecord | None
+    outliers: tuple[EdgeRecord, ...]
     atoms: tuple[AtomRecord, ...]
     finite: tuple[FiniteMomentRecord, ...]
     scatter: tuple[ScatterRecord, ...]

@@ -12,9 +12,10 @@ from ..errors import ConfigError
 from ..sampling import Ensemble, Progress, measured
 from ..sampling import companions as draw_companions
 from ..shape import LINEAR, amplification
-from .edge import COUNTS, atom_record, edge_record, rare_counts, usable_atoms
+from .edge import COUNTS, atom_record, edge_record, edge_spacings, rare_counts, usable_atoms
 from .finite import exact_at, finite_records, scatter_records
 from .moments import extrapolate_moment, log_moments, moment_records, predicted_moments
+from .outliers import outlier_records, places_of, without
 from .records import CrossCheck, WidthRecord
 from .statistics import shape_records
 
@@ -77,6 +78,9 @@ def crosscheck(
     fractions of dead ReLUs; other biases fall like 1/N), so ‖E F_N − F‖ ≤ ‖E F_n − E F_N‖ / (√(N/n) − 1), n < N.
     The limit is the sum, each expectation replaced by its mean and allowance.
 
+    *Outliers.* Eigenvalues predicted above the law are compared each with its own prediction
+    (`spectra.agreement.outliers`), and left out of all other statements.
+
     *Edge and atoms.* λ_max by its spacing, of order N^{-2/3} at a square-root edge, and masses by that of the largest
     of L fractions of dead units: see `spectra.agreement.edge`.
 
@@ -100,10 +104,19 @@ def crosscheck(
     if not several:
         notes.append("one width only: finite-width bias allowed for, not measured; KS and Wasserstein not judged")
     notes += floor_notes(pred)
+    places = places_of(pred)
+    whole, ensembles = ensembles, tuple(without(e, len(places)) for e in ensembles)
+    if places:
+        notes.append(
+            f"the largest {'eigenvalue' if len(places) == 1 else f'{len(places)} eigenvalues'} of every network, "
+            "predicted above the law, is compared with its own prediction and left out of all else"
+        )
     h = inverse_widths(ensembles)
     atoms = usable_atoms(pred, ensembles)
     exact = exact_at(pred, ensembles)
-    statements = moments + _SHAPE_AND_DISTANCES + 1 + len(atoms) + 2 * any(known is not None for known in exact)
+    statements = (
+        moments + _SHAPE_AND_DISTANCES + 1 + len(places) + len(atoms) + 2 * any(known is not None for known in exact)
+    )
     level = FALSE_ALARM_RATE / statements
     kappa = amplification(ensembles[-1].q, float(h[-1]))
     if (scatter := LINEAR * kappa * h[0]) > _ASYMPTOTIC:
@@ -142,6 +155,8 @@ def crosscheck(
     edge = edge_record(pred, ensembles, np.where(np.isfinite(bias), bias, kappa * h), level)
     if edge is None:
         notes.append("λ_max is not compared: the law or a sample has none")
+    allowed = np.where(np.isfinite(bias), bias, kappa * h)
+    outliers = outlier_records(pred, whole, edge_spacings(pred, ensembles), allowed, level)
     masses = tuple(
         atom_record(pred, atom, tuple(ensembles[i] for i in usable), (kappa * h)[usable], level)
         for atom, usable in atoms
@@ -150,6 +165,7 @@ def crosscheck(
     tested = [(f"moment {m.k}", m.z_with_bias, m.limit) for m in extrapolated]
     tested += [(s.name, s.z_with_bias, s.limit) for s in shape]
     tested += [("λ_max", edge.z_with_bias, edge.limit)] if edge is not None else []
+    tested += [(f"outlier at λ = {o.predicted:.4g}", o.z_with_bias, o.limit) for o in outliers]
     tested += [(f"mass at λ = {a.location:.4g}", a.z_with_bias, a.limit) for a in masses]
     failed = [f"{name}: z with bias = {z:.2f} beyond ±{limit:.2f}" for name, z, limit in tested if abs(z) > limit]
     failed += [
@@ -180,6 +196,7 @@ def crosscheck(
         extrapolated=extrapolated,
         shape=shape,
         edge=edge,
+        outliers=outliers,
         atoms=masses,
         finite=finite,
         scatter=tuple(scatter_records(pred, ensembles, logs)),

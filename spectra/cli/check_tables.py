@@ -86,6 +86,8 @@ def _print_shape(console: Console, result: CrossCheck) -> None:
         table.add_row(row.name, *_tested(row), noticed)
     if result.edge is not None:
         table.add_row("λ_max", *_tested(result.edge), share(result.edge.detectable))
+    for outlier in result.outliers:
+        table.add_row("outlier, one eigenvalue", *_tested(outlier), share(outlier.detectable))
     for atom in result.atoms:
         table.add_row(f"mass at λ = {number(atom.location, 4)}", *_tested(atom), f"± {number(atom.detectable, 2)}")
     console.print(table)

@@ -121,12 +121,18 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
     table.add_row("pre-activation variance q*", number(field["q_star"]))
     if field["q"][0] != field["q"][-1]:
         table.add_row("q in the first and last layer", f"{number(field['q'][0])}, {number(field['q'][-1])}")
+    if "second_moments" in field:
+        first, last = field["second_moments"]
+        grown = number(last / first if last is not None and first else None)
+        table.add_row("E x² of input and output", f"{number(first)}, {number(last)} (× {grown})")
     table.add_row("χ_1 = σ_w² E φ'²", number(field["chi_1"]))
     table.add_row("phase", field["phase"])
     table.add_row("mean of JJᵀ, m_1", number(jacobian["moments"][0]))
     table.add_row("variance of JJᵀ, m_2 − m_1²", number(jacobian["variance"]), end_section=True)
     table.add_row("support of JJᵀ, [λ_min, λ_max]", interval(jacobian["support"]))
     table.add_row("  all but 1e-12 of its mass", interval(jacobian["effective_support"]))
+    if jacobian.get("outliers"):
+        table.add_row("outliers above it, one eigenvalue each", ", ".join(map(number, jacobian["outliers"])))
     low, high = pred.spectrum.log_support
     table.add_row("condition number s_max/s_min", condition((low - high) / 2))
     low, high = (float(u) for u in pred.spectrum.quantile_at(np.array([OUTSIDE, 1.0 - OUTSIDE])))
@@ -136,6 +142,8 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
     atoms = ", ".join(f"mass {number(mass)} at λ = {number(place)}" for place, mass in jacobian["atoms"])
     table.add_row("atoms of JJᵀ", atoms or "none", end_section=True)
     table.add_row("singular values: mean", number(singular["mean"]))
+    if "bounds" in singular:
+        table.add_row("  bounds Π (|β| ∓ ‖branch‖)", interval(singular["bounds"]))
     for level, value in singular["quantiles"].items():
         table.add_row(f"  {float(level):.0%} of them are below", number(value))
     table.rows[-1].end_section = True

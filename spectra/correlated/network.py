@@ -16,8 +16,6 @@ from .two_moments import two_moments
 TOLERANCE = 1e-7
 # States need no finer panels than this for two moments.
 ROUGH = 0.6
-# Means of x this much smaller than its size move no eigenvalue.
-NO_MEAN = 1e-9
 
 
 def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
@@ -33,15 +31,6 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
     notes = [f"density by freeness over diagonal matrices, good to {max(found.error, 1e-14):.0e} (estimated)"]
     if sum(layer.reads_state for layer in layers) > 1:
         notes.append(_against_freeness(layers, found.spectrum))
-    for run in field.runs:
-        entering = run.entering
-        reads = architecture_of(run.spec).reads_state(run.spec)
-        if entering is not None and not reads and abs(entering.mean) > NO_MEAN * entering.second**0.5:
-            notes.append(
-                "E x ≠ 0 adds up from block to block: at finite width one eigenvalue lies above this law, and m_k is "
-                "larger by its k-th power over the width"
-            )
-            break
     return found, tuple(notes)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .gaussian import deep_edge as deep_edge
     from .gaussian import gaussian_edge as gaussian_edge
     from .lyapunov import LyapunovLaw as LyapunovLaw
+    from .residual import residual_limit as residual_limit
+    from .residual import residual_strength as residual_strength
 
 _HOMES = {
     "Approach": "convergence",
@@ -39,6 +41,8 @@ _HOMES = {
     "layer_variance": "convergence",
     "limit_of": "convergence",
     "network_of_spread": "convergence",
+    "residual_limit": "residual",
+    "residual_strength": "residual",
 }
 
 __getattr__, __dir__ = lazily(__name__, globals(), _HOMES)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from ..activations import Activation, get_activation
 from ..errors import ConfigError
 from .architectures import ARCHITECTURES, architecture_of
+from .architectures.scales import spread
 from .initialised import kind_of, translated
 from .schema import CRITICAL, FIXED_POINT, MAX_DEPTH, SHARED_KEYS, plain, refusal, shown
 from .toml import read_toml, with_changes
@@ -79,7 +80,9 @@ class Network:
         `sigma_b` to 0 unless `sigma_w` is "critical". A layer's own `sigma_w`, `sigma_b` or `q_star` displaces
         inherited ones that it contradicts.
     alpha, skip, order : of residual blocks, x ← βx + α(Wφ(x) + b) ("pre", the default) or x ← βx + αφ(Wx + b) ("post"),
-        β = `skip`, 1 by default; `alpha` may be "1/sqrt(depth)", depth the number of residual blocks.
+        β = `skip`, 1 by default, of either sign; `alpha` may be a list, one number a block, or text: "1/sqrt(depth)",
+        depth the number of residual blocks, "1/depth", "1/sqrt(l)" or "1/(sqrt(l) log(l))", l the number of the block
+        (from 2 beside log), and any number in place of 1.
     input_variance : mean square of the entries of x_0, or "fixed-point"; None where left out.
     input_width : N_0; without it the top-level `width`, or the width that all layers share.
 
@@ -115,6 +118,7 @@ class Network:
         blocks = Counter[str]()
         for table, _ in tables:
             blocks[_kind(table)] += table.get("repeat", 1)
+        tables = _spread(tables, blocks)
         layers = _merged(_layer(table, path, blocks[_kind(table)]) for table, path in tables)
         _check_depth(layers)
         setattr_once = object.__setattr__
@@ -198,6 +202,16 @@ def _inherit(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         displaced.add("init")
         shared = {"weights": kind_of(shared["init"])} | shared
     return {key: value for key, value in shared.items() if key not in displaced} | own
+
+
+def _spread(tables: list[tuple[dict[str, Any], str]], blocks: Counter[str]) -> list[tuple[dict[str, Any], str]]:
+    """The tables with a number for every scale, those of blocks that differ apart; `blocks` of each kind in all."""
+    before, found = Counter[str](), []
+    for table, path in tables:
+        kind = _kind(table)
+        found += [(own, path) for own in spread(table, path, before[kind], blocks[kind])]
+        before[kind] += table.get("repeat", 1)
+    return found
 
 
 def _kind(table: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError
 from .schema import INITS, MAX_DEPTH, MAX_SCALE, MAX_WIDTH, NAMES, allowed, nearest, plain, refusal, shown
@@ -19,6 +19,14 @@ Size = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
 Scale = Annotated[float, Field(ge=1 / MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
 ScaleOrZero = Annotated[float, Field(ge=0.0, le=MAX_SCALE, allow_inf_nan=False)]
 Slope = Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
+
+
+def _not_zero(value: float) -> float:
+    if abs(value) < 1 / MAX_SCALE:
+        raise ValueError("0")
+    return value
+
+
 InitName = Literal[
     "xavier_uniform",
     "xavier_normal",
@@ -44,8 +52,8 @@ class Shared(BaseModel):
     init: str | dict | None = None
     width: Size | None = None
     kind: Literal["dense", "residual"] | None = None
-    alpha: Scale | Literal["1/sqrt(depth)"] | None = None
-    skip: Scale | None = None
+    alpha: Scale | str | Annotated[list[Scale], Field(min_length=1)] | None = None
+    skip: Annotated[Slope, AfterValidator(_not_zero)] | None = None
     order: Literal["pre", "post"] | None = None
 
 

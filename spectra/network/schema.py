@@ -18,8 +18,8 @@ CRITICAL = "critical"
 FIXED_POINT = "fixed-point"
 KINDS = ("dense", "residual")
 ORDERS = ("pre", "post")
-# α of every residual block, from their number.
-BY_DEPTH = "1/sqrt(depth)"
+# α of residual blocks, from their number L and from the number l of each: `architectures.scales` computes them.
+SCALES = ("1/sqrt(depth)", "1/depth", "1/sqrt(l)", "1/(sqrt(l) log(l))")
 # mean_field lists one number a layer; ten million of them still fit in memory and in a file.
 MAX_DEPTH = 10_000_000
 MAX_WIDTH = 1_000_000_000
@@ -68,8 +68,11 @@ _ALLOWED = {
     "bound": f"a positive number ({_RANGE})",
     "layers": "a list of at least one [[layers]] table",
     "kind": "one of " + ", ".join(f'"{name}"' for name in KINDS),
-    "alpha": f'a positive number ({_RANGE}), or "{BY_DEPTH}", where depth counts the residual blocks of the network',
-    "skip": f"a positive number ({_RANGE})",
+    "alpha": (
+        f"a positive number ({_RANGE}), a list of one for each block, or {_quoted(SCALES)}, any number in place of 1, "
+        "where depth counts the residual blocks of the network, and l each of them from 1 (beside log: from 2)"
+    ),
+    "skip": f"a number other than 0 ({_RANGE}, or its negative)",
     "order": '"pre" for x ← βx + α(Wφ(x) + b), or "post" for x ← βx + αφ(Wx + b)',
 }
 # The names among the allowed values, for the nearest one.
@@ -82,7 +85,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "mode": MODES,
     "nonlinearity": NONLINEARITIES,
     "kind": KINDS,
-    "alpha": (BY_DEPTH,),
+    "alpha": SCALES,
     "order": ORDERS,
 }
 

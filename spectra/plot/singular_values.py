@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..reading import NEGLIGIBLE, in_words
+from .outliers import draw_outliers, outliers_of
 from .page import COLOURS, page
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def prediction_figure(pred: Prediction) -> Figure:
     axes[0].set_title(title_of(pred), fontsize=11)
     window = window_of([pred])
     draw_law(axes[0], pred, window, COLOURS[0], "prediction")
-    finish(axes[0], window, [pred])
+    finish(axes[0], window, [pred], legend=bool(outliers_of(pred)))
     _mark_edges(axes[0], pred, window)
     return figure
 
@@ -94,6 +95,7 @@ def window_of(predictions: Sequence[Prediction]) -> Window:
         places = [
             *bulk_quantiles(pred, [LEFT_OUT, 1.0 - 5e-13]),
             *(a.location for a in visible_atoms(pred) if a.location > 0.0),
+            *outliers_of(pred),
         ]
         if places:
             lows.append(max(min(places), SMALLEST))
@@ -139,6 +141,7 @@ def draw_law(
     else:
         axes.plot([], [], color=colour, linestyle=dash, linewidth=1.8, label=label)
     _draw_atoms(axes, pred, window, colour, shared or {})
+    draw_outliers(axes, pred, window, colour)
 
 
 def _draw_atoms(axes: Axes, pred: Prediction, window: Window, own: str, shared: dict[str, int]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ...errors import ConfigError
 from ...quadrature import Array
 from ..expectations import gaussian_moments
-from ..schema import BY_DEPTH, ORDERS
+from ..schema import ORDERS, SCALES
 from .architecture import Level, Passed, Signal, Taken
 from .course import LARGEST, SMALLEST, affine_course, settled
 from .dense import is_linear
@@ -46,11 +46,14 @@ class Residual:
     is_product = False
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
-        """α, β and the order; α = 1/√depth, depth = `count`, where that is asked for."""
+        """α, β and the order; α is a number here (`scales.spread`)."""
         if "alpha" not in table:
-            raise ConfigError(f'`{path}alpha`: missing; a residual layer needs a positive number, or "{BY_DEPTH}".')
-        alpha = 1.0 / math.sqrt(count) if table["alpha"] == BY_DEPTH else float(table["alpha"])
-        return {"alpha": alpha, "skip": float(table.get("skip", 1.0)), "order": table.get("order", ORDERS[0])}
+            raise ConfigError(f'`{path}alpha`: missing; a residual layer needs a positive number, or "{SCALES[0]}".')
+        return {
+            "alpha": float(table["alpha"]),
+            "skip": float(table.get("skip", 1.0)),
+            "order": table.get("order", ORDERS[0]),
+        }
 
     def details(self, spec: LayerSpec) -> str:
         """α, β where it is not 1, and where the activation stands."""

@@ -1,0 +1,32 @@
+"""Bounds on singular values of residual blocks that need no spectrum: |β − s| … β + s, s the norm of the branch."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .architectures import architecture_of
+
+if TYPE_CHECKING:
+    from .meanfield import MeanField
+
+
+def branch_bounds(field: MeanField) -> tuple[float, float]:
+    """Π max(|β_l| − s_l, 0) ≤ s_min and s_max ≤ Π (|β_l| + s_l), s_l = √gain · ‖W_l‖/σ_w · sup |φ'|, as logarithms.
+
+    ‖W‖ is 2σ_w of square Gaussian weights, for wide layers, σ_w of orthogonal ones; −inf where a branch may undo the
+    skip, inf where slopes have no bound.
+
+    Source
+    ------
+    Weyl's inequality for singular values; Bai, Yin, Ann. Probab. 21 (1993) for ‖W‖.
+    """
+    low = high = 0.0
+    for run in field.runs:
+        architecture = architecture_of(run.spec)
+        norm = 1.0 if run.spec.weights == "orthogonal" else 2.0
+        branch = math.sqrt(architecture.gain(run.spec)) * norm * run.spec.activation.slope_bound
+        skip = abs(architecture.skip(run.spec))
+        low += run.repeat * (math.log(skip - branch) if skip > branch else -math.inf)
+        high += run.repeat * math.log(skip + branch)
+    return low, high

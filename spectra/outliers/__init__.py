@@ -1,0 +1,9 @@
+"""Eigenvalues of JJᵀ above its law: directions that the signal itself marks out, one in each, of N."""
+
+from __future__ import annotations
+
+from .network import network_outliers as network_outliers
+from .passage import Passage as Passage
+from .passage import passages_of as passages_of
+from .secular import Outlier as Outlier
+from .secular import outliers as outliers

@@ -1,0 +1,46 @@
+"""From mean field to the eigenvalues that lie above the law of JJᵀ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..correlated import BlockEquation, blocks_of
+from ..correlated.network import layers_of
+from ..errors import ConvergenceError
+from .passage import passages_of
+from .secular import Outlier, outliers
+
+if TYPE_CHECKING:
+    from ..network.meanfield import MeanField
+
+# Nodes of the messages of the equation: outside of the bulk all is smooth.
+COUNT = 12
+# Means of x this much smaller than its size move no eigenvalue.
+NO_MEAN = 1e-9
+
+
+def network_outliers(field: MeanField, edge: float) -> tuple[tuple[Outlier, ...] | None, tuple[str, ...]]:
+    """Eigenvalues above λ_+ = `edge`, None where no theory says whether there are any, and notes."""
+    passages = passages_of(field)
+    if passages is None:
+        adding = any(
+            run.entering is not None and abs(run.entering.mean) > NO_MEAN * run.entering.second**0.5
+            for run in field.runs
+        )
+        mixed = (
+            "E x ≠ 0 adds up from block to block: at finite width an eigenvalue may lie above this law; which, is "
+            "predicted of networks without blocks that read x itself"
+        )
+        return None, (mixed,) if adding else ()
+    try:
+        found = outliers(passages, BlockEquation(blocks_of(layers_of(field)), COUNT), edge, field.leaving.second)
+    except ConvergenceError as error:
+        return None, (f"not known whether eigenvalues lie above this law ({error})",)
+    return found, tuple(map(_said, found))
+
+
+def _said(outlier: Outlier) -> str:
+    return (
+        f"one eigenvalue of every network lies above the law, at λ = {outlier.location:.6g} for infinite width, along "
+        f"the signal, whose mean adds up from block to block; of m_k of N neurons it is {outlier.location:.4g}^k/N"
+    )

@@ -1,0 +1,138 @@
+"""Where the perturbed resolvent has a pole outside of the law: outliers are counted by inertia and found one by one."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._types import Array
+from ..correlated.fixed_point import SOLVED, solve
+from ..errors import ConvergenceError
+from .overlaps import Overlaps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..correlated.equation import BlockEquation
+    from .passage import Passage
+
+# Nodes of the law of a pivot, and more of them for the error.
+COUNT, FINER = 12, 18
+# Looked for between the edge, but for this part of it, and so many times the edge; the part is larger where the edge
+# is that of a law that is nearly the right one.
+NEAREST, FARTHEST = (1e-4, 1e-3, 1e-2), 1e4
+# Outside of the bulk the solution is real, but for this.
+REAL = 1e-8
+# Relative accuracy of an outlier in log λ, and of r_L over the paths.
+ACCURACY, CLOSES = 1e-11, 1e-8
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """An eigenvalue λ of JJᵀ of every wide network, and the estimated relative error of it."""
+
+    location: float
+    error: float
+
+
+def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, leaving: float) -> tuple[Outlier, ...]:
+    """Eigenvalues of JJᵀ above λ_+ = `edge` in the limit of infinite width, the largest first.
+
+    det(1 − u JᵀJ) of the noise has the vectors U of `Overlaps` to its own: with J_l = β1 + αE_l(W̃_l P_l + g_l x̂ᵀ/|x|),
+    x̂ = x_{l−1}/|x_{l−1}|, the matrix is T + U K Uᵀ, K made of blocks [[B_l, −1], [−1, A_l/(α²σ_w²)]], the last entry 0
+    for Gaussian W. λ = 1/u is an outlier where det(1 + K H) = 0. As u grows from 0 to 1/λ_+ eigenvalues of K^{−1} + H
+    that change sign count them.
+
+    Parameters
+    ----------
+    passages : the layers.
+    equation : of the same layers as blocks.
+    edge : λ_+.
+    leaving : r_L, which the paths must give.
+
+    Raises
+    ------
+    ConvergenceError : the equation was not solved outside of the bulk, or the paths have another r_L.
+
+    Accuracy
+    --------
+    Stated in `error`, from more nodes; 1e-9 as a rule. Nothing is told from the edge nearer than 1e-4 of it.
+
+    Source
+    ------
+    Benaych-Georges, Nadakuditi, Adv. Math. 227 (2011), for outliers of low-rank perturbations; Bordenave, Capitaine,
+    Commun. Pure Appl. Math. 69 (2016), for those of linearised polynomials. That the vectors are the signal's own, and
+    their overlaps in the operator-valued resolvent, are this project's.
+    """
+    secular = _Secular(passages, equation, leaving)
+    low, high = -math.log(FARTHEST * edge), secular.beside(edge)
+    before, after = secular.eigenvalues(low, COUNT), secular.eigenvalues(high, COUNT)
+    found = []
+    for index in np.flatnonzero(np.sign(before) != np.sign(after)):
+        place, slope = secular.root(int(index), low, high)
+        off = float(secular.eigenvalues(place, FINER)[index]) / slope
+        found.append(Outlier(math.exp(-place), max(abs(off), ACCURACY)))
+    return tuple(sorted(found, key=lambda outlier: -outlier.location))
+
+
+class _Secular:
+    """Eigenvalues of K^{−1} + H at u = e^t."""
+
+    def __init__(self, passages: Sequence[Passage], equation: BlockEquation, leaving: float) -> None:
+        self.passages, self.equation, self.leaving = passages, equation, leaving
+        self._overlaps = {count: Overlaps(passages, count) for count in (COUNT, FINER)}
+        self._known: dict[float, tuple[Array, Array]] = {}
+
+    def eigenvalues(self, t: float, count: int) -> Array:
+        """Ascending, (2L,)."""
+        u = math.exp(t)
+        a, b = self._solved(u)
+        forms, second = self._overlaps[count].at(math.sqrt(u), a, b)
+        if not abs(second / self.leaving - 1.0) < CLOSES:
+            raise ConvergenceError(f"outliers: E x² is off by {second / self.leaving - 1.0:.1e} over the paths")
+        for k, (layer, near, far) in enumerate(zip(self.passages, a, b, strict=True)):
+            own = slice(2 * k, 2 * k + 2)
+            corner = near / layer.gain if layer.haar else 0.0
+            forms[own, own] += np.linalg.inv(np.array([[far, -1.0], [-1.0, corner]]))
+        return np.linalg.eigvalsh(forms)
+
+    def beside(self, edge: float) -> float:
+        """Log u just outside of the bulk."""
+        for part in NEAREST[:-1]:
+            t = -math.log(edge) + math.log1p(-part)
+            with suppress(ConvergenceError):
+                self._solved(math.exp(t))
+                return t
+        return -math.log(edge) + math.log1p(-NEAREST[-1])
+
+    def root(self, index: int, low: float, high: float) -> tuple[float, float]:
+        """Log u where eigenvalue `index` is 0, and its slope there."""
+        from scipy.optimize import brentq
+
+        known: dict[float, float] = {}
+
+        def at(t: float) -> float:
+            known[t] = float(self.eigenvalues(t, COUNT)[index])
+            return known[t]
+
+        place: float = brentq(at, low, high, xtol=ACCURACY)  # type: ignore[assignment]
+        at(place)
+        # The last of Brent's points lie too near for a difference.
+        far = min((t for t in known if abs(t - place) > 1e-6), key=lambda t: abs(t - place))
+        return place, (known[far] - known[place]) / (far - place)
+
+    def _solved(self, u: float) -> tuple[Array, Array]:
+        if u in self._known:
+            return self._known[u]
+        found = solve(self.equation, np.array([u], complex))
+        unknowns = np.concatenate([found.a[0], found.b[0]])
+        parts = np.split(unknowns, 2)
+        off = max(float(np.abs(x.imag).max() / np.abs(x).max()) for x in parts)
+        if not (found.residual[0] < SOLVED and off < REAL):
+            raise ConvergenceError(f"outliers: the equation was not solved at λ = {1.0 / u:.6g}, outside of the bulk")
+        self._known[u] = parts[0].real, parts[1].real
+        return self._known[u]

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from .arrays import HostArrays, StandardArrays
 from .forward import forward_pass
 from .graded import GradedProduct, checked_method
+from .layer import put_layer
 from .parallel import single_threaded_blas
 
 if TYPE_CHECKING:
@@ -94,11 +95,9 @@ class OneNetwork:
         q, chi = np.empty(depth), np.empty(depth)
         with single_threaded_blas():
             layers = forward_pass(self.specs, self.widths, self.input_variance, np.random.default_rng(stream), arrays)
-            for index, (weights, left, right, skip, q[index], chi[index]) in enumerate(layers):
+            for index, layer in enumerate(layers):
                 if self.stopped.is_set():
                     raise InterruptedError("`sample(...)`: stopped.")
-                if skip:
-                    product.multiply_block(arrays.beside_skip(weights, left, right, skip), skip, chi[index])
-                else:
-                    product.multiply(weights, left, orthogonal=self.specs[index].weights == "orthogonal")
+                q[index], chi[index] = layer.q, layer.chi
+                put_layer(product, layer, arrays, orthogonal=self.specs[index].weights == "orthogonal")
             return Sampled(product.log_singular_values(), q, chi)

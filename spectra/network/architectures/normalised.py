@@ -18,7 +18,7 @@ from ..normaliser import Normaliser
 from .architecture import Architecture, Level, Passed, Signal, Taken
 from .course import LARGEST, settled
 from .dense import is_linear
-from .measured import normalised
+from .measured import normalised, times
 from .pairs import pair_product
 
 if TYPE_CHECKING:
@@ -137,10 +137,10 @@ class Normalised:
         if _order(spec) == "post":
             value, slopes, h = _activated(spec, image, alpha)
         else:
-            value, slopes = image, np.full(image.shape[0], alpha)
-            h = _activated(spec, x, 1.0)[2]
+            value, slopes = alpha * image, np.full(image.shape[0], alpha)
+            h = normalised(_normaliser(spec), x)[0] if _normaliser(spec).position == "before" else x
         # A dense layer may change the width: nothing is added there.
-        total = beta * x + alpha * value if beta else value
+        total = beta * x + value if beta else value
         if _normaliser(spec).position != "sum":
             return Passed(total, h, slopes)
         found, outer = normalised(_normaliser(spec), total)

@@ -39,6 +39,11 @@ class Normaliser:
         """Whether examples see each other."""
         return self.name == "batch"
 
+    @property
+    def whole_batch(self) -> bool:
+        """Whether Jacobians are those of all examples by all inputs, derivatives of the statistics included."""
+        return self.batch is not None
+
     def spread(self, second: float, mean: float, shared: float) -> float:
         """Square that is divided by, ε left out: of E y², E y over neurons, and E y_i y_j over pairs of the batch."""
         taken = {"batch": shared, "layer": mean * mean, "rms": 0.0}[self.name]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ConvergenceError
+from ..errors import ConfigError, ConvergenceError
 from ..network.architectures import architecture_of
 from ..network.architectures.thinned import Beside, Thinned, mean_square
 from ..network.resolve import resolved_runs, start
@@ -69,6 +69,7 @@ def forward_pass(
     """
     arrays = HostArrays() if arrays is None else arrays
     x = batch_of_inputs(specs, widths, input_variance, rng)
+    whole = is_whole_batch(specs)
     # Where every φ is positively homogeneous (identity, ReLU and kin), φ(cx) = cφ(x), the state may be rescaled
     # freely: deep nets off criticality leave the range of doubles although J itself is harmless.
     homogeneous = are_homogeneous(specs)
@@ -85,6 +86,8 @@ def forward_pass(
                 biases = sigma_b * np.exp(-log_scale) * rng.standard_normal(len(image))
                 image = image + (biases if image.ndim == 1 else biases[:, None])
         x, h, left, outer = architecture.give(spec, x, image)
+        right, left, outer = (of_example(part, whole) for part in (right, left, outer))
+        assert left is not None
         refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
             q = float(np.mean(h**2) * np.exp(2 * log_scale))
@@ -100,10 +103,35 @@ def batch_of_inputs(
     specs: list[LayerSpec], widths: tuple[int, ...], input_variance: float, rng: np.random.Generator
 ) -> np.ndarray:
     """x_0, (N_0,) of exactly this mean square; (N_0, B) where some layer needs a batch of B, of whatever width."""
-    count = max(architecture_of(spec).batch(spec, max(widths)) for spec in specs)
+    count = examples(specs, max(widths))
     x = rng.standard_normal(widths[0] if count == 1 else (widths[0], count))
     x *= np.sqrt(input_variance / np.mean(x**2, axis=0))
     return x
+
+
+def examples(specs: list[LayerSpec], width: int) -> int:
+    """How many go through together.
+
+    Raises
+    ------
+    ConfigError : batches of two sizes.
+    """
+    counts = {architecture_of(spec).batch(spec, width) for spec in specs} - {1}
+    if len(counts) > 1:
+        raise ConfigError("`normalise.batch`: the layers of a network that is sampled need batches of one size.")
+    return max(counts, default=1)
+
+
+def is_whole_batch(specs: list[LayerSpec]) -> bool:
+    """Whether J is the derivative of all examples by all."""
+    return any(architecture_of(spec).whole_batch(spec) for spec in specs)
+
+
+def of_example(beside: Beside | None, whole: bool) -> Beside | None:
+    """A diagonal over a batch as one of all examples, neuron by neuron, or of the first."""
+    if beside is None or isinstance(beside, Thinned) or beside.ndim == 1:
+        return beside
+    return beside.ravel() if whole else beside[:, 0]
 
 
 def refuse_overflow(layer: int, *parts: Beside | None) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import linalg
 
-from ..network.architectures.thinned import Beside, Projection, Thinned, mean_square
+from ..network.architectures.thinned import BatchProjection, Beside, Thinned, mean_square
 from .reflectors import HaarMatrix
 
 if TYPE_CHECKING:
@@ -16,11 +15,21 @@ if TYPE_CHECKING:
     from .graded import GradedProduct
 
 
-def put_layer(product: GradedProduct, layer: LayerPass, arrays: Arrays, *, orthogonal: bool) -> None:
-    """Multiply by outer (skip · 1 + left W right); `orthogonal`: W has equal singular values.
+def put_layer(
+    product: GradedProduct, layer: LayerPass, arrays: Arrays, *, orthogonal: bool, examples: int = 1
+) -> None:
+    """Multiply by outer (skip · 1 + left W right).
 
     What a projection takes out leaves as many rows less: zeros are counted, not rounded.
+
+    Parameters
+    ----------
+    orthogonal : W has equal singular values.
+    examples : how many of them J is of; W acts on each.
     """
+    if examples > 1:
+        every = np.kron(arrays.host(_dense(layer.weights)), np.eye(examples))
+        layer = layer._replace(weights=arrays.array(every))
     if not layer.skip and layer.right is None:
         _put(product, layer.left, arrays, weights=layer.weights, orthogonal=orthogonal)
     else:
@@ -44,7 +53,7 @@ def _put(
     if not isinstance(beside, Thinned):
         product.multiply(weights, beside, orthogonal=orthogonal)
         return
-    basis, sizes = _range(beside.projection)
+    basis, sizes = beside.projection.range()
     size = basis.shape[0]
     ones = np.ones(size)
     if beside.inside:
@@ -56,14 +65,6 @@ def _put(
     across = arrays.array(basis.T)
     product.multiply(across if weights is None else across @ _dense(weights), sizes)
     product.multiply(arrays.array(basis), beside.slopes, orthogonal=True)
-
-
-def _range(projection: Projection) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal directions of what is left, (N, m), and how much of each, (m,)."""
-    directions, kept = projection
-    whole = linalg.qr(directions)[0][:, directions.shape[1] :]
-    some = directions[:, kept > 0.0]
-    return np.concatenate([whole, some], axis=1), np.concatenate([np.ones(whole.shape[1]), kept[kept > 0.0]])
 
 
 def _block(layer: LayerPass, rows: np.ndarray | None, arrays: Arrays) -> Any:
@@ -85,11 +86,14 @@ def _transposed(beside: Thinned) -> Thinned:
 
 def _columns(matrix: Any, beside: Thinned, arrays: Arrays) -> Any:
     """M diag(slopes) P, or M P diag(slopes) where `inside`."""
-    slopes, directions = arrays.array(beside.slopes)[None, :], arrays.array(beside.projection.directions)
-    taken = arrays.array((1.0 - beside.projection.kept) * beside.projection.directions).T
+    slopes, projection = arrays.array(beside.slopes)[None, :], beside.projection
     if not beside.inside:
         matrix = matrix * slopes
-    matrix = matrix - (matrix @ directions) @ taken
+    if isinstance(projection, BatchProjection):
+        matrix = arrays.array(projection.times(arrays.host(matrix).T).T)
+    else:
+        taken = arrays.array((1.0 - projection.kept) * projection.directions).T
+        matrix = matrix - (matrix @ arrays.array(projection.directions)) @ taken
     return matrix * slopes if beside.inside else matrix
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
+from .forward import examples, is_whole_batch
 from .parallel import cores, single_threaded_blas
 from .widths import scaled_widths, whole_number
 
@@ -26,12 +27,19 @@ def refuse_beyond_memory(net: Network, width: int | None, name: str) -> None:
     if memory is None:
         return
     # The width by itself first: where it is no double, neither are the others.
-    if (isinstance(width, int) and 8 * width > memory) or _least_bytes(scaled_widths(net, width)) > memory:
+    if (isinstance(width, int) and 8 * width > memory) or _least_bytes(_sizes(net, width)) > memory:
         size = "its own width" if width is None else f"width {width}"
         raise ConfigError(
             f"`{name}`: the matrices of one network of {size} are more than the {memory / 2**30:.3g} GiB of memory of "
             "this machine; choose a smaller width."
         )
+
+
+def _sizes(net: Network, width: int | None) -> tuple[int, ...]:
+    """N_0 … N_L, times the number of examples J is of."""
+    widths, specs = scaled_widths(net, width), list(net.layers)
+    together = examples(specs, max(widths)) if is_whole_batch(specs) else 1
+    return tuple(n * together for n in widths)
 
 
 def _least_bytes(widths: tuple[int, ...]) -> int:
@@ -74,7 +82,7 @@ def estimate(net: Network, width: int | None = None, samples: int = 8, *, dtype:
     ConfigError : impossible width or samples, or no width anywhere.
     """
     samples = whole_number("samples", samples, 1)
-    widths = scaled_widths(net, width)
+    widths = _sizes(net, width)
     workers = max(1, min(cores(), samples, networks_in_memory(widths, dtype) or samples))
     product, factor = _speeds(min(max(widths), 256), dtype)
     kinds = [(s.weights == "orthogonal", architecture_of(s).is_product) for s in net.layers for _ in range(s.repeat)]

@@ -55,7 +55,7 @@ class Level(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What W multiplies, and its derivative by x; None for 1."""
+    """What W multiplies, and its derivative by x, None for 1; of a batch a diagonal may be (N, B) or the first's."""
 
     value: np.ndarray
     slopes: Beside | None
@@ -81,7 +81,8 @@ class Passed(NamedTuple):
 class Architecture(Protocol):
     """A kind of layer, x → skip · x + f(W g(x) + b): its Jacobian is skip · 1 + diag(f') W diag(g').
 
-    Signals have shape (N,), or (N, B) where a batch goes through together; Jacobians are those of its first example.
+    Signals have shape (N,), or (N, B) where a batch goes through together. Jacobians are those of its first example, or
+    of all by all, neuron by neuron, (N·B, N·B), where a layer asks for that.
 
     Attributes
     ----------
@@ -143,6 +144,10 @@ class Architecture(Protocol):
 
     def batch(self, spec: LayerSpec, width: int) -> int:
         """How many examples have to go through together, at this width."""
+        ...
+
+    def whole_batch(self, spec: LayerSpec) -> bool:
+        """Whether its Jacobian is that of all examples that go through together."""
         ...
 
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:

@@ -74,6 +74,10 @@ class Dense:
         """One example at a time."""
         return 1
 
+    def whole_batch(self, spec: LayerSpec) -> bool:
+        """No."""
+        return False
+
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """The x itself."""
         return Taken(x, None)

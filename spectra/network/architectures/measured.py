@@ -6,14 +6,14 @@ import numpy as np
 
 from ...errors import ConvergenceError
 from ..normaliser import Normaliser
-from .thinned import Beside, Projection, Thinned
+from .thinned import BatchProjection, Beside, Projection, Thinned
 
 
 def normalised(normaliser: Normaliser, y: np.ndarray) -> tuple[np.ndarray, Beside]:
-    """γ (y − centre)/√(spread² + ε), and its derivative by y; of the first example where y is a batch, (N, B).
+    """γ (y − centre)/√(spread² + ε), and its derivative by y, which is (N,), or (N, B) of a batch.
 
-    Over the neurons of one example the derivative is exact, statistics included. Over a batch it is diagonal: the
-    statistics are held fixed.
+    Over the neurons of one example, and over all of a batch of finite size, the derivative is exact, statistics
+    included; of a large batch it is that of the first example with the statistics held fixed, a diagonal.
 
     Raises
     ------
@@ -27,22 +27,36 @@ def normalised(normaliser: Normaliser, y: np.ndarray) -> tuple[np.ndarray, Besid
         who = "a neuron is the same for the whole batch" if normaliser.over_batch else "all neurons are the same"
         raise ConvergenceError(f"`sample(...)`: {who}, and nothing is left to normalise by; give `epsilon`.")
     scale = normaliser.gain / np.sqrt(spread + normaliser.epsilon)
-    value = scale * rest
+    kept = normaliser.epsilon / (spread + normaliser.epsilon)
+    if normaliser.whole_batch:
+        return scale * rest, _over_batch(rest, np.broadcast_to(scale, y.shape), kept)
     if normaliser.over_batch:
-        return value, scale[:, 0]
-    first, one, factor = (a if y.ndim == 1 else a[:, 0] for a in (rest, spread, scale))
-    size = first.size
-    columns = [first / np.linalg.norm(first)]
-    kept = [normaliser.epsilon / (float(one[0]) + normaliser.epsilon)]
-    if normaliser.name == "layer":
-        columns, kept = [np.full(size, size**-0.5), *columns], [0.0, *kept]
-    projection = Projection(np.stack(columns, axis=1), np.array(kept))
-    return value, Thinned(np.full(size, float(factor[0])), projection, False)
+        return scale * rest, scale[:, 0]
+    first, one, factor = (a if y.ndim == 1 else a[:, 0] for a in (rest, kept, scale))
+    projection = Projection(*_directions(first, one[0], centred=normaliser.name == "layer"))
+    return scale * rest, Thinned(np.full(first.size, float(factor[0])), projection, False)
+
+
+def _over_batch(rest: np.ndarray, scale: np.ndarray, kept: np.ndarray) -> Thinned:
+    found = [_directions(one, share[0], centred=True) for one, share in zip(rest, kept, strict=True)]
+    projection = BatchProjection(np.stack([f[0] for f in found]), np.stack([f[1] for f in found]))
+    return Thinned(scale.ravel(), projection, False)
+
+
+def _directions(rest: np.ndarray, kept: float, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What normalising takes out: the signal itself, but for ε, and with a centre what all have in common."""
+    length = np.linalg.norm(rest)
+    # A signal of nothing but zeros, which ε alone keeps finite, has no direction of its own.
+    columns = [rest / length] if length > 0.0 else []
+    shares = [kept] if length > 0.0 else []
+    if centred:
+        columns, shares = [np.full(rest.size, rest.size**-0.5), *columns], [0.0, *shares]
+    return np.stack(columns, axis=1) if columns else np.zeros((rest.size, 0)), np.array(shares)
 
 
 def times(slopes: np.ndarray, normal: Beside, *, outside: bool) -> Beside:
     """diag(slopes) times the derivative of a normalisation, or with `outside` the one times the other."""
     if isinstance(normal, Thinned):
-        # The scale is one number: it goes with the slopes.
+        # The scale is one number over all that is normalised together: it goes with the slopes.
         return Thinned(normal.slopes * slopes, normal.projection, outside)
     return normal * slopes

@@ -122,8 +122,13 @@ class Normalised:
         return level.entering.second if self.reads_state(spec) else q
 
     def batch(self, spec: LayerSpec, width: int) -> int:
-        """For large batches four times the width: what a finite batch changes goes like 1/N then, too."""
-        return 4 * width if _normaliser(spec).over_batch else 1
+        """Its size, for large ones four times the width: what a finite batch changes goes like 1/N then, too."""
+        normaliser = _normaliser(spec)
+        return (normaliser.batch or 4 * width) if normaliser.over_batch else 1
+
+    def whole_batch(self, spec: LayerSpec) -> bool:
+        """Of a batch of finite size."""
+        return _normaliser(spec).whole_batch
 
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """Pre: φ(n(x)), n(φ(x)) or φ(x), and its derivative. Post: x."""
@@ -137,7 +142,7 @@ class Normalised:
         if _order(spec) == "post":
             value, slopes, h = _activated(spec, image, alpha)
         else:
-            value, slopes = alpha * image, np.full(image.shape[0], alpha)
+            value, slopes = alpha * image, np.full_like(image, alpha)
             h = normalised(_normaliser(spec), x)[0] if _normaliser(spec).position == "before" else x
         # A dense layer may change the width: nothing is added there.
         total = beta * x + value if beta else value
@@ -278,16 +283,18 @@ def _activated(spec: LayerSpec, y: np.ndarray, alpha: float) -> tuple[np.ndarray
     normaliser = _normaliser(spec)
     if normaliser.position == "before":
         y, normal = normalised(normaliser, y)
-        return alpha * spec.activation(y), times(alpha * _slopes(spec, y), normal, outside=False), y
-    value, slopes = spec.activation(y), alpha * _slopes(spec, y)
+        return alpha * spec.activation(y), times(_slopes(spec, y, alpha), normal, outside=False), y
+    value, slopes = spec.activation(y), _slopes(spec, y, alpha)
     if normaliser.position == "sum":
         return alpha * value, slopes, y
     value, normal = normalised(normaliser, value)
     return alpha * value, times(slopes, normal, outside=True), y
 
 
-def _slopes(spec: LayerSpec, y: np.ndarray) -> np.ndarray:
-    return spec.activation.derivative(y if y.ndim == 1 else y[:, 0])
+def _slopes(spec: LayerSpec, y: np.ndarray, alpha: float) -> np.ndarray:
+    """α φ'(y), of all examples where Jacobians are of all, else of the first."""
+    whole = _normaliser(spec).whole_batch
+    return alpha * spec.activation.derivative(y.ravel() if whole or y.ndim == 1 else y[:, 0])
 
 
 def _normaliser(spec: LayerSpec) -> Normaliser:

@@ -88,6 +88,10 @@ class Residual:
         """One example at a time."""
         return 1
 
+    def whole_batch(self, spec: LayerSpec) -> bool:
+        """No."""
+        return False
+
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """Pre: φ(x), φ'(x). Post: x."""
         if spec.order == "post":

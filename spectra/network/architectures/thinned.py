@@ -1,4 +1,4 @@
-"""Diagonal factors beside a projection that takes out a direction or two: what normalising over neurons leaves."""
+"""Diagonal factors beside a projection that takes out a direction or two: what normalising leaves."""
 
 from __future__ import annotations
 
@@ -30,12 +30,52 @@ class Projection(NamedTuple):
         """Diagonal of P²."""
         return 1.0 - self.directions**2 @ (1.0 - self.kept**2)
 
+    def range(self) -> tuple[Array, Array]:
+        """Orthonormal directions of what is left, (N, m), and how much of each, (m,)."""
+        return _range(self.directions, self.kept)
+
+
+class BatchProjection(NamedTuple):
+    """One such projection a neuron, over its batch: of vectors (N·B,), neuron by neuron.
+
+    Parameters
+    ----------
+    directions : (N, B, k), orthonormal over the batch.
+    kept : (N, k), zero for the same k in all neurons.
+    """
+
+    directions: Array
+    kept: Array
+
+    def times(self, x: Array) -> Array:
+        """P x, of a vector or a matrix."""
+        each = x.reshape(*self.directions.shape[:2], -1)
+        along = np.einsum("nbk,nbc->nkc", self.directions, each) * (1.0 - self.kept)[:, :, None]
+        return x - np.einsum("nbk,nkc->nbc", self.directions, along).reshape(x.shape)
+
+    def squares(self) -> Array:
+        """Diagonal of P²."""
+        return (1.0 - np.einsum("nbk,nk->nb", self.directions**2, 1.0 - self.kept**2)).ravel()
+
+    def range(self) -> tuple[Array, Array]:
+        """Orthonormal directions of what is left, (N·B, m), and how much of each, (m,)."""
+        from scipy.linalg import block_diag
+
+        blocks, sizes = zip(*map(_range, self.directions, self.kept), strict=True)
+        return block_diag(*blocks), np.concatenate(sizes)
+
+
+def _range(directions: Array, kept: Array) -> tuple[Array, Array]:
+    whole = np.linalg.qr(directions, mode="complete")[0][:, directions.shape[1] :]
+    some = directions[:, kept > 0.0]
+    return np.concatenate([whole, some], axis=1), np.concatenate([np.ones(whole.shape[1]), kept[kept > 0.0]])
+
 
 class Thinned(NamedTuple):
     """diag(slopes) P, or P diag(slopes) where `inside`."""
 
     slopes: Array
-    projection: Projection
+    projection: Projection | BatchProjection
     inside: bool
 
     def times(self, x: Array) -> Array:

@@ -14,8 +14,6 @@ from .moments import block_moments
 
 # Error of the density that counts as none: it is an estimate, of many digits at once.
 TOLERANCE = 1e-7
-# Means of x this much smaller than its size move no eigenvalue.
-NO_MEAN = 1e-9
 
 
 def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
@@ -31,15 +29,11 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
     notes = [f"density by freeness over diagonal matrices, good to {max(found.error, 1e-14):.0e} (estimated)"]
     if sum(layer.reads_state for layer in layers) > 1:
         notes.append(_against_freeness(layers, found.spectrum))
-    for run in field.runs:
-        entering = run.entering
-        reads = architecture_of(run.spec).reads_state(run.spec)
-        if entering is not None and not reads and abs(entering.mean) > NO_MEAN * entering.second**0.5:
-            notes.append(
-                "E x ≠ 0 adds up from block to block: at finite width one eigenvalue lies above this law, and m_k is "
-                "larger by its k-th power over the width"
-            )
-            break
+    if any(architecture_of(run.spec).adds_means(run.spec, run.level) for run in field.runs):
+        notes.append(
+            "E x ≠ 0 adds up from block to block: at finite width one eigenvalue lies above this law, and m_k is "
+            "larger by its k-th power over the width"
+        )
     return found, tuple(notes)
 
 

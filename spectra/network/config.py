@@ -238,9 +238,7 @@ def _check_kinds(given: dict[str, Any], tables: list[tuple[dict[str, Any], str]]
         if table.get("sigma_w") == CRITICAL and (why := _without("edge of chaos", tables, settles=True)):
             raise refusal(f"{path}sigma_w", CRITICAL, f"must be a positive number in a network {why}")
     if given.get("input_variance") == FIXED_POINT and (why := _without("fixed point", tables, settles=False)):
-        raise refusal(
-            "input_variance", FIXED_POINT, f"must be a positive number in a network {why}; 1 if left out"
-        )
+        raise refusal("input_variance", FIXED_POINT, f"must be a positive number in a network {why}; 1 if left out")
 
 
 def _without(what: str, tables: list[tuple[dict[str, Any], str]], *, settles: bool) -> str:

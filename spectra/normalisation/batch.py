@@ -18,6 +18,8 @@ from .sphere import coordinate_mean, pair_mean
 LEAST_BATCH = 4
 # Step of log R, and the least and largest weight that counts: the trapezoidal rule converges geometrically.
 STEP, NOTHING = 0.125, 1e-20
+# Means this much smaller than the root mean square count as none.
+NO_MEAN = 1e-14
 
 
 class BatchMoments(NamedTuple):
@@ -77,8 +79,12 @@ def batch_moments(activation: Activation, batch: int, gain: float = 1.0, ratio: 
             f"`normalise.batch = {batch}`: over three Gaussian examples E 1/σ² is infinite, and with it the mean square "
             "gradient; give 4 or more, or leave it out for large batches."
         )
-    total = sum(weight * _on_sphere(activation, batch, gain, rho, inverse) for rho, inverse, weight in _radii(batch, ratio))
-    return BatchMoments(*np.asarray(total).tolist())
+    total = sum(
+        weight * _on_sphere(activation, batch, gain, rho, inverse) for rho, inverse, weight in _radii(batch, ratio)
+    )
+    found = BatchMoments(*np.asarray(total).tolist())
+    # Of an odd φ the mean is nothing but rounding.
+    return found if abs(found.first) > NO_MEAN * math.sqrt(found.second) else found._replace(first=0.0)
 
 
 def _on_sphere(activation: Activation, batch: int, gain: float, rho: float, inverse: float) -> Array:
@@ -113,4 +119,8 @@ def _radii(batch: int, ratio: float) -> Iterator[tuple[float, float, float]]:
     weights /= weights.sum()
     for square, weight in zip(np.exp(2.0 * log_r), weights, strict=True):
         if weight > NOTHING:
-            yield float(np.sqrt(square / (square + batch * ratio))), float(1.0 / (square + batch * ratio)), float(weight)
+            yield (
+                float(np.sqrt(square / (square + batch * ratio))),
+                float(1.0 / (square + batch * ratio)),
+                float(weight),
+            )

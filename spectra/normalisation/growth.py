@@ -116,12 +116,16 @@ def _in_branch(net: Network, spec: LayerSpec) -> Growth:
     assert normaliser is not None
     assert beta is not None
     if beta > 1.0:
-        return Growth(2.0 * math.log(beta), 0.0, "x grows by the skip alone, which leaves the branch behind, and so does J")
+        return Growth(
+            2.0 * math.log(beta), 0.0, "x grows by the skip alone, which leaves the branch behind, and so does J"
+        )
     if normaliser.position == "after" or normaliser.epsilon > 0.0:
         raise ConfigError("`growth(net)`: normalised in the branch it is known before φ with ε = 0 alone.")
     first, second = _repeated(net, 2).runs
     if not normaliser.over_batch and second.level.entering.mean != 0.0:
-        reason = "means of x add up, x² grows like the square of the depth and the branch dies out: gradients stay bounded"
+        reason = (
+            "means of x add up, x² grows like the square of the depth and the branch dies out: gradients stay bounded"
+        )
         return Growth(0.0, 0.0, reason)
     # χ_l − 1 = K/spread_l, and the spread grows by the same in every block.
     before, after = (1.0 / architecture_of(spec).gain(spec, run.level) for run in (first, second))

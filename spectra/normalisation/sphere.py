@@ -20,6 +20,8 @@ from ..quadrature import ORDER, legendre_rule
 PARTS, TOLERANCE = (1, 2, 4, 8, 16, 32), 1e-12
 # Beyond the angle where cos^k is this, there is nothing.
 NOTHING = 1e-24
+# Powers of cos from which on its roundings count.
+MANY = 100
 
 
 def coordinate_mean(integrand: Callable[[Array], Array], batch: int, breaks: Sequence[float] = ()) -> Array:
@@ -48,7 +50,7 @@ def coordinate_mean(integrand: Callable[[Array], Array], batch: int, breaks: Seq
 
     def by(parts: int) -> tuple[Array, Array]:
         theta, weights = _rule(np.array([_edges(cuts, n - 2)]), parts)
-        weights = weights * np.cos(theta) ** (n - 2)
+        weights = weights * _cosine_power(theta, n - 2)
         values = integrand(root * np.sin(theta))
         total = weights.sum()
         return _sum(values, weights) / total, _sum(np.abs(values), weights) / total
@@ -90,12 +92,14 @@ def pair_mean(integrand: Callable[[Array, Array], Array], batch: int, breaks: Se
     def by(parts: int) -> tuple[Array, Array]:
         theta, outer = _rule(np.array([_edges(cuts, n - 2)]), parts)
         sine, cosine = np.sin(theta.ravel())[:, None], np.cos(theta.ravel())[:, None]
-        outer = outer.ravel()[:, None] * cosine ** (n - 2)
+        outer = (outer * _cosine_power(theta, n - 2)).ravel()[:, None]
         # Beyond the circle a break is at its end, and leaves an empty panel.
         at = np.clip((np.sort(inside) - rho * sine) / (across * cosine), -1.0, 1.0)
-        edges = np.concatenate([np.full_like(sine, -end), np.clip(np.arcsin(at), -end, end), np.full_like(sine, end)], 1)
+        edges = np.concatenate(
+            [np.full_like(sine, -end), np.clip(np.arcsin(at), -end, end), np.full_like(sine, end)], 1
+        )
         inner_theta, inner = _rule(edges, parts)
-        inner = inner * np.cos(inner_theta) ** (n - 3)
+        inner = inner * _cosine_power(inner_theta, n - 3)
         second = root * (rho * sine + across * cosine * np.sin(inner_theta))
         weights = outer * inner
         values = integrand(np.broadcast_to(root * sine, second.shape), second)
@@ -125,6 +129,13 @@ def _settled(by: Callable[[int], tuple[Array, Array]]) -> Array:
         residual=float(np.max(change / size)),
         tolerance=TOLERANCE,
     )
+
+
+def _cosine_power(theta: Array, power: int) -> Array:
+    """Powers cos^power, for large powers without that many roundings of cos; then π/2 is out of sight."""
+    if power < MANY:
+        return np.cos(theta) ** power
+    return np.exp(0.5 * power * np.log1p(-(np.sin(theta) ** 2)))
 
 
 def _end(power: int) -> float:

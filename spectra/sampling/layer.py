@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from .graded import GradedProduct
 
 
-def put_layer(
-    product: GradedProduct, layer: LayerPass, arrays: Arrays, *, orthogonal: bool, examples: int = 1
-) -> None:
+def put_layer(product: GradedProduct, layer: LayerPass, arrays: Arrays, *, orthogonal: bool, examples: int = 1) -> None:
     """Multiply by outer (skip · 1 + left W right).
 
     What a projection takes out leaves as many rows less: zeros are counted, not rounded.

@@ -138,6 +138,10 @@ class Architecture(Protocol):
         """Whether φ is applied to x itself, g = φ, or else to W x + b, f = φ but for a factor."""
         ...
 
+    def adds_means(self, spec: LayerSpec, level: Level) -> bool:
+        """Whether means of x add up from layer to layer, so that one eigenvalue of JJᵀ leaves the law."""
+        ...
+
     def state(self, spec: LayerSpec, q: float, level: Level) -> float:
         """Variance of x itself where the layer reads it, of a layer whose φ takes a variance of q; else q."""
         ...

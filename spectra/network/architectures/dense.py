@@ -66,6 +66,10 @@ class Dense:
         """No."""
         return False
 
+    def adds_means(self, spec: LayerSpec, level: Level) -> bool:
+        """No: W takes what is common to all neurons anywhere."""
+        return False
+
     def state(self, spec: LayerSpec, q: float, level: Level) -> float:
         """What φ takes."""
         return q

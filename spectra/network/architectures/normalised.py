@@ -85,7 +85,9 @@ class Normalised:
                 "statistics held fixed; with the derivative of the statistics, of the whole batch, the law has the "
                 "same bulk (two directions of a neuron's batch are projected out)",
             )
-        words = "layer norm takes two directions" if _normaliser(spec).name == "layer" else "RMS norm takes one direction"
+        words = (
+            "layer norm takes two directions" if _normaliser(spec).name == "layer" else "RMS norm takes one direction"
+        )
         return (
             f"{words} of N out of a layer's Jacobian, exactly where ε = 0; nothing of that is left in the law of the "
             "limit, which is that of rescaled weights",
@@ -101,7 +103,6 @@ class Normalised:
             "layer (`spectra.normalisation.growth`), its spectrum is not; leave `batch` out for large batches"
         )
 
-
     def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
         """β, over the spread of the sum where that is normalised."""
         beta = _numbers(spec)[1]
@@ -116,6 +117,12 @@ class Normalised:
     def reads_state(self, spec: LayerSpec) -> bool:
         """Where the activation comes before the weights."""
         return _order(spec) == "pre"
+
+    def adds_means(self, spec: LayerSpec, level: Level) -> bool:
+        """Over a batch, statistics held fixed; over neurons the derivative of the statistics takes out x's own direction."""
+        if not (_normaliser(spec).over_batch and _order(spec) == "post" and _numbers(spec)[1]):
+            return False
+        return gaussian_moments(spec.activation).first(level.q) != 0.0
 
     def state(self, spec: LayerSpec, q: float, level: Level) -> float:
         """Variance of x itself, whatever φ takes of it."""

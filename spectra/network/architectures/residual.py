@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ..resolve import ResolvedRun, Start
 
 
+# Means of x this much smaller than its size move no eigenvalue.
+NO_MEAN = 1e-9
+
+
 class Residual:
     """J_l = β1 + αW D, D = diag φ'(x_{l−1}) ("pre"), or β1 + αD W, D = diag φ'(Wx_{l−1} + b) ("post").
 
@@ -79,6 +83,10 @@ class Residual:
     def reads_state(self, spec: LayerSpec) -> bool:
         """Where the activation comes first."""
         return spec.order == "pre"
+
+    def adds_means(self, spec: LayerSpec, level: Level) -> bool:
+        """Post: where x has a mean already."""
+        return spec.order == "post" and abs(level.entering.mean) > NO_MEAN * math.sqrt(level.entering.second)
 
     def state(self, spec: LayerSpec, q: float, level: Level) -> float:
         """What φ takes."""

@@ -43,7 +43,9 @@ class LayerOperator:
     def transposed_times(self, X: np.ndarray) -> np.ndarray:
         """J_lᵀ X / size."""
         X = _times(self.outer, X, transposed=True) / self.size
-        image = _times(self.right, self.weights.transposed_times(_times(self.left, X, transposed=True)), transposed=True)
+        image = _times(
+            self.right, self.weights.transposed_times(_times(self.left, X, transposed=True)), transposed=True
+        )
         return image + self.skip * X if self.skip else image
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Layers within which signals have settled, where they ever do.
 SOON = 1000
+# Spreads that rounding leaves nine digits of, no more, relative to the square they are the rest of.
+LOST = 1e-7
 
 
 class _Step(NamedTuple):
@@ -237,8 +239,7 @@ def _step(spec: LayerSpec, entering: Signal) -> _Step:
     y_second, y_shared = (r, shared) if order == "pre" else (w2 * r + b2, w2 * shared + b2)
     scale2 = 1.0
     if normaliser.position == "before":
-        spread = normaliser.spread(y_second, 0.0, y_shared)
-        scale2 = _positive(normaliser.scale2(spread))
+        spread, scale2 = _measured(normaliser, y_second, 0.0, y_shared)
         q = scale2 * spread
     else:
         q = y_second
@@ -255,8 +256,7 @@ def _step(spec: LayerSpec, entering: Signal) -> _Step:
     else:
         product = pair_product(spec.activation, q, y_shared)
     if normaliser.position == "after":
-        spread = normaliser.spread(second, first, product)
-        scale2 = _positive(normaliser.scale2(spread))
+        spread, scale2 = _measured(normaliser, second, first, product)
         second, first, product = scale2 * spread, normaliser.mean(first, spread), 0.0
     if order == "pre":
         second, first, product = w2 * second + b2, 0.0, w2 * product + b2
@@ -265,8 +265,7 @@ def _step(spec: LayerSpec, entering: Signal) -> _Step:
     mean = beta * mu + alpha * first
     common = beta**2 * shared + alpha**2 * product + cross
     if normaliser.position == "sum":
-        spread = normaliser.spread(total, mean, common)
-        scale2 = _positive(normaliser.scale2(spread))
+        spread, scale2 = _measured(normaliser, total, mean, common)
         total, mean, common = scale2 * spread, normaliser.mean(mean, spread), 0.0
     else:
         # What multiplies σ_w² in χ, normalised already.
@@ -276,13 +275,15 @@ def _step(spec: LayerSpec, entering: Signal) -> _Step:
     return _Step(q, at, scale2, block, leaving)
 
 
-def _positive(scale2: float) -> float:
-    if not math.isfinite(scale2):
+def _measured(normaliser: Normaliser, second: float, mean: float, shared: float) -> tuple[float, float]:
+    """The spread of a signal, and γ²/(spread + ε)."""
+    spread = normaliser.spread(second, mean, shared)
+    if not spread + normaliser.epsilon > LOST * second:
         raise ConfigError(
-            "`normalise`: nothing is left to normalise by: a layer's signal has no spread over what it is normalised "
-            "over, as of the activation's constant part alone; give `epsilon`, or another activation."
+            "`normalise`: next to nothing is left to normalise by: a layer's signal is the same, but for a part in "
+            f"{1 / LOST:.0e} of its square, over all that it is normalised over; give `epsilon`, or other scales."
         )
-    return scale2
+    return spread, normaliser.scale2(spread)
 
 
 def _activated(spec: LayerSpec, y: np.ndarray, alpha: float) -> tuple[np.ndarray, Any, np.ndarray]:

@@ -16,11 +16,11 @@ from spectra.correlated.network import layers_of
 from spectra.errors import ConfigError, ConvergenceError
 from spectra.network.config import LayerSpec
 from spectra.network.meanfield import mean_field
-from spectra.normalisation import batch_norm, layer_norm, rms_norm
+from spectra.normalisation import batch_norm, batch_norm_jacobian, layer_norm, rms_norm
 from spectra.normalisation.batch import batch_moments
 from spectra.prediction import predict
 from spectra.sampling import estimate, matrix_free
-from spectra.sampling.forward import resolved_layers
+from spectra.sampling.forward import forward_pass, resolved_layers
 from spectra.sampling.matrix_free.jacobian import layer_product
 from spectra.sampling.matrix_free.weights import child, redrawn_weights
 from spectra.sampling.one import OneNetwork, Options
@@ -161,7 +161,7 @@ MIXED = Network(
 )
 
 
-@pytest.mark.parametrize("method", ["auto", "graded", "plain"])
+@pytest.mark.parametrize("method", ["auto", "graded"])
 def test_widths_may_change_and_zeros_are_counted(method: str) -> None:
     widths = (9, 6, 6, 5, 8)
     specs, stream = resolved_layers(MIXED)[0], np.random.SeedSequence(8)
@@ -231,18 +231,42 @@ def extrapolated(net: Network, width: int, samples: int, measure: Any) -> tuple[
     return float(2 * wide - narrow), float(np.hypot(2 * error, its))
 
 
+@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_slopes_and_signals_of_samples_are_those_of_mean_field(name: str) -> None:
+    """χ_l and q_l at N and 2N, the term in 1/N removed; ReLU, whose mean counts.
+
+    Within 4.5 standard errors, and for the next term of the series the square of the bias of χ at N, 3/N a layer.
+    """
+    net = ARRANGEMENTS[name].replace(activation="relu")
+    specs, field, found = resolved_layers(net)[0], mean_field(net), []
+    sizes = ((64, 48), (128, 24)) if "batch" in name else ((96, 120), (192, 60))
+    for n, count in sizes:
+        streams = np.random.SeedSequence(2).spawn(count)
+        passes = [list(forward_pass(specs, (n,) * 4, 1.0, np.random.default_rng(one))) for one in streams]
+        each = np.array([[(layer.chi, layer.q) for layer in layers] for layers in passes])
+        found.append((each.mean(axis=0), each.std(axis=0) / math.sqrt(count)))
+    (narrow, its), (wide, error) = found
+    error = np.hypot(2 * error, its)
+    expected = np.stack([field.chi, field.q], axis=1)
+    assert np.all(error < 0.06 * expected)
+    assert np.all(np.abs(2 * wide - narrow - expected) < 4.5 * error + 3 * (3 / sizes[0][0]) ** 2 * expected)
+
+
 @pytest.mark.parametrize(
-    "name",
-    ["layer-before-dense", "rms-after-dense", "batch-before-dense", "batch-after-dense"]
-    + ["layer-before-pre", "batch-before-pre", "rms-sum-pre", "layer-sum-post", "batch-after-post", "batch-sum-pre"],
+    "name", ["layer-before-dense", "batch-after-dense", "batch-before-pre", "rms-sum-pre", "layer-sum-post"]
 )
 def test_mean_square_gradient_is_the_product_of_the_chi(name: str) -> None:
-    """Within 4.5 standard errors and (depth/N)² for what is left of the 1/N series; gelu, whose mean counts."""
+    """m̂_1 = Π χ̂_l of the same network but for 1/N: what scatters most drops out. Within 4.5 standard errors."""
     net = ARRANGEMENTS[name].replace(activation="gelu")
-    found, error = extrapolated(net, 24, 100, lambda squares: squares.mean(axis=1))
-    expected = float(np.prod(mean_field(net).chi))
-    assert error < 0.06 * expected
-    assert abs(found - expected) < 4.5 * error + (3 / 48) ** 2 * expected
+    found = []
+    for n, count in ((32, 60), (64, 30)):
+        emp = sample(net, n, count, seed=5)
+        each = (emp.singular_values**2).sum(axis=1) / n / emp.chi.prod(axis=1)
+        found.append((each.mean(), each.std() / math.sqrt(count)))
+    (narrow, its), (wide, error) = found
+    error = math.hypot(2 * error, its)
+    assert error < 0.06
+    assert abs(2 * wide - narrow - 1.0) < 4.5 * error + (3 / 64) ** 2
 
 
 @pytest.mark.parametrize("name", ["layer-before-pre", "rms-sum-pre", "batch-before-pre", "layer-after-post"])
@@ -252,7 +276,7 @@ def test_moments_are_those_of_correlated_blocks(name: str) -> None:
     first, second, third = block_moments(BlockEquation(blocks_of(layers_of(mean_field(net))), 12), 3, 40.0)
     for k, expected in ((2, second / first**2), (3, third / first**3)):
         found, error = extrapolated(net, 24, 100, lambda x, k=k: (x**k).mean(axis=1) / x.mean(axis=1) ** k)
-        assert error < 0.03 * expected
+        assert error < 0.05 * expected
         assert abs(found - expected) < 4.5 * error + (3 / 48) ** 2 * k * expected
 
 
@@ -268,23 +292,35 @@ def test_the_law_of_dense_layers_is_that_of_samples(normalise: str) -> None:
     assert abs(found - m_2 / m_1**2) < 4.5 * error + (4 / 64) ** 2 * m_2 / m_1**2
 
 
-@pytest.mark.parametrize("activation", ["identity", "relu"])
-def test_gradients_of_whole_batches_grow_by_the_factor_of_their_size(activation: str) -> None:
-    """B = 8, three layers: E |J|² = N·n·σ_w²τ χ², τ v = E tr (P D² P)(B/R²)/n: D of the last layer is not centred.
-
-    Identity: τ = block/v, m_1 = (7/8) σ_w²τ χ²; ReLU: by the mean of two and three layers, which differ by χ = 1.788.
-    """
-    net = Network(depth=3, activation=activation, sigma_w=1.0, input_variance=1.0)
+def test_singular_values_of_whole_batches_have_the_mean_square_of_their_size() -> None:
+    """Identity, B = 8: m_1 = (7/8) Π χ, for of eight directions of a batch one never passes."""
+    net = Network(depth=2, activation="identity", sigma_w=1.0, input_variance=1.0)
     net = net.replace(normalise={"name": "batch", "batch": 8})
-    chi = mean_field(net).chi
-    found, error = extrapolated(net, 16, 60, lambda squares: squares.mean(axis=1))
-    if activation == "identity":
-        expected = 7 / 8 * float(np.prod(chi))
-    else:
-        two, its = extrapolated(net.replace(depth=2), 16, 60, lambda squares: squares.mean(axis=1))
-        expected, error = two * chi[-1], math.hypot(error, its * chi[-1])
+    found, error = extrapolated(net, 10, 60, lambda squares: squares.mean(axis=1))
+    expected = 7 / 8 * float(np.prod(mean_field(net).chi))
     assert error < 0.1 * expected
-    assert abs(found - expected) < 4.5 * error + (3 / 32) ** 2 * expected
+    assert abs(found - expected) < 4.5 * error + (2 / 20) ** 2 * expected
+
+
+@pytest.mark.parametrize(("activation", "batch"), [("relu", 8), ("tanh", 6)])
+def test_gradients_of_whole_batches_grow_by_the_factor_of_their_size(activation: str, batch: int) -> None:
+    """|T_3|²/|T_2|² of tangents carried through by the exact Jacobian of every feature, less their mean; N = 200."""
+    phi = Network(**(LAYERS | {"activation": activation})).layers[0].activation
+    rng, width, ratios = np.random.default_rng(7), 200, []
+    for _ in range(60):
+        x, tangent = rng.standard_normal((2, width, batch))
+        for _ in range(3):
+            weights = rng.standard_normal((width, width)) / math.sqrt(width)
+            h, before = weights @ x, tangent
+            hat = batch_norm(h)
+            tangent = phi.derivative(hat) * np.einsum("nij,nj->ni", batch_norm_jacobian(h), weights @ tangent)
+            tangent -= tangent.mean(axis=1, keepdims=True)
+            x = phi(hat)
+        ratios.append(np.sum(tangent**2) / np.sum(before**2))
+    expected = batch_moments(phi, batch)
+    growth, error = expected.block / expected.spread, float(np.std(ratios)) / math.sqrt(60)
+    assert error < 0.03 * growth
+    assert abs(np.mean(ratios) - growth) < 4.5 * error + growth / width
 
 
 def test_forward_signals_of_whole_batches_are_those_of_the_sphere() -> None:

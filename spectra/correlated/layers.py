@@ -12,8 +12,8 @@ import numpy as np
 from .._types import Array
 from ..activations import Activation
 from ..network.rule import gauss_rule
-from .dilated import Dilated
 from .blocks import FEW, VALUES, Block, mixture_of
+from .dilated import Dilated
 from .grid import LONGEST, Grid
 
 # A correlation this near to 1 is 1.

@@ -60,7 +60,8 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
 
     Raises
     ------
-    ConfigError : a layer at so large a variance that next to none of its units is active; a layer that is no D W, up to a few directions.
+    ConfigError : a layer at so large a variance that next to none of its units is active; a layer that is no D W, up to
+        a few directions.
 
     Source
     ------

@@ -80,7 +80,7 @@ def normaliser_of(value: str | Mapping[str, Any] | None, path: str, kind: str) -
     """
     if value is None:
         return None
-    table = {"name": value} if isinstance(value, str) else dict(value)
+    table: dict[str, Any] = {"name": value} if isinstance(value, str) else dict(value)
     if table["name"] != "batch" and "batch" in table:
         wrong = f'goes only with `name = "batch"`; {WORDS[table["name"]]} takes every example by itself'
         raise refusal(f"{path}normalise.batch", table["batch"], wrong)

@@ -76,7 +76,7 @@ def batch_moments(activation: Activation, batch: int, gain: float = 1.0, ratio: 
     """
     if batch < LEAST_BATCH:
         raise ConfigError(
-            f"`normalise.batch = {batch}`: over three Gaussian examples E 1/σ² is infinite, and with it the mean square "
+            f"`normalise.batch = {batch}`: over three Gaussian examples E 1/σ² is infinite, and so is the mean square "
             "gradient; give 4 or more, or leave it out for large batches."
         )
     total = sum(

@@ -72,8 +72,8 @@ def gradient_growth(activation: Any, normalise: str | dict[str, Any] = "batch", 
 def growth(net: Network) -> Growth:
     """How Π χ_l of `net` would go on if its layers, all of one description, were repeated for ever.
 
-    A normalisation that stands on the skip, after the sum, divides what passes by the skip in every block: χ is a number
-    other than 1 as a rule, and its powers explode or vanish. One that stands in the branch lets x grow beside it and
+    A normalisation that stands on the skip, after the sum, divides what passes by the skip in every block: χ is other
+    than 1 as a rule, and its powers explode or vanish. One that stands in the branch lets x grow beside it and
     divides the branch by what it has grown to: χ_l − 1 ~ κ/l with κ = E φ'²/(E φ² − centre), and Π χ_l ~ L^κ.
 
     Raises
@@ -131,7 +131,7 @@ def _in_branch(net: Network, spec: LayerSpec) -> Growth:
     before, after = (1.0 / architecture_of(spec).gain(spec, run.level) for run in (first, second))
     exponent = (first.chi - 1.0) * before / (after - before)
     reason = (
-        f"normalised in the branch: x grows beside it, χ_l − 1 falls like {exponent:.6g}/l, and gradients grow like that "
-        "power of the depth"
+        f"normalised in the branch: x grows beside it, χ_l − 1 falls like {exponent:.6g}/l, and gradients grow like "
+        "that power of the depth"
     )
     return Growth(0.0, exponent, reason)

@@ -33,12 +33,12 @@ class LayerPass(NamedTuple):
     """
 
     weights: Any
-    left: Beside
-    right: Beside | None
+    left: Any  # `Beside`; an array, in all layers without a normalisation
+    right: Any
     skip: float
     q: float
     chi: float
-    outer: Beside | None
+    outer: Any
 
 
 def resolved_layers(net: Network) -> tuple[list[LayerSpec], float]:

@@ -121,7 +121,7 @@ class Normalised:
         return _order(spec) == "pre"
 
     def adds_means(self, spec: LayerSpec, level: Level) -> bool:
-        """Over a batch, statistics held fixed; over neurons the derivative of the statistics takes out x's own direction."""
+        """Over a batch, with fixed statistics; over neurons their derivative takes out the signal's own direction."""
         if not (_normaliser(spec).over_batch and _order(spec) == "post" and _numbers(spec)[1]):
             return False
         return gaussian_moments(spec.activation).first(level.q) != 0.0
@@ -223,8 +223,8 @@ def _step(spec: LayerSpec, entering: Signal) -> _Step:
     normaliser, (alpha, beta), order = _normaliser(spec), _numbers(spec), _order(spec)
     if order == "pre" and not entering.gaussian:
         raise ConfigError(
-            '`order = "pre"`: such a block reads x itself, which is not Gaussian where it comes from an activation: put '
-            'a dense layer of activation "identity" before it, or other blocks of order "pre" alone, or use "post".'
+            '`order = "pre"`: such a block reads x itself, which is not Gaussian where it comes from an activation: '
+            'put a dense layer of activation "identity" before it, or other blocks of order "pre" alone, or use "post".'
         )
     over_batch, r, mu = normaliser.over_batch, entering.second, entering.mean
     if over_batch and entering.shared_of is None:

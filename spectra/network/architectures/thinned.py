@@ -79,12 +79,12 @@ class Thinned(NamedTuple):
     inside: bool
 
     def times(self, x: Array) -> Array:
-        """This times a vector, or a matrix."""
+        """Its product with a vector, or a matrix."""
         slopes = self.slopes if x.ndim == 1 else self.slopes[:, None]
         return self.projection.times(slopes * x) if self.inside else slopes * self.projection.times(x)
 
     def transposed_times(self, x: Array) -> Array:
-        """The transpose times a vector, or a matrix."""
+        """The product of its transpose."""
         return self._replace(inside=not self.inside).times(x)
 
 

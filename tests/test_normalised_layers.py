@@ -223,6 +223,11 @@ def test_layers_of_one_description_start_at_rest_unless_told_otherwise() -> None
     assert other.q[0] == pytest.approx(1.2**2 * 4 + 0.3**2, rel=1e-14)
     assert other.q[-1] == pytest.approx(field.q[0], rel=1e-14)
     assert len(other.runs) <= 3
+    # Inputs are independent of each other: of a batch they have all of what the weights see, Var φ = ½ − 1/2π.
+    batch = mean_field(Network(**(LAYERS | {"normalise": "batch"})))
+    assert batch.input_variance == pytest.approx(0.5 - 0.5 / math.pi, rel=1e-13)
+    told = mean_field(Network(**(LAYERS | {"normalise": "batch", "input_variance": batch.input_variance})))
+    np.testing.assert_allclose(told.chi, batch.chi, rtol=1e-13)
     mixed = Network(**(LAYERS | {"depth": None, "layers": [{"normalise": "rms"}, {}]}))
     assert mean_field(mixed).input_variance == 1.0
     with pytest.raises(ConfigError, match="share no fixed point; give a number"):

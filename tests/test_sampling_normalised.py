@@ -14,6 +14,7 @@ from spectra.correlated import BlockEquation, blocks_of
 from spectra.correlated.moments import block_moments
 from spectra.correlated.network import layers_of
 from spectra.errors import ConfigError, ConvergenceError
+from spectra.network.architectures.thinned import BatchProjection, Projection, Thinned, mean_square
 from spectra.network.config import LayerSpec
 from spectra.network.meanfield import mean_field
 from spectra.normalisation import batch_norm, batch_norm_jacobian, layer_norm, rms_norm
@@ -335,3 +336,17 @@ def test_forward_signals_of_whole_batches_are_those_of_the_sphere() -> None:
         products.append((np.mean(x.sum(axis=1) ** 2) - 6 * np.mean(x**2)) / 30)
     for each, value in ((seconds, expected.second), (products, expected.product)):
         assert abs(np.mean(each) - value) < 4.5 * np.std(each) / math.sqrt(10)
+
+
+def test_mean_squares_are_those_of_the_matrices() -> None:
+    rng = np.random.default_rng(0)
+    one = Projection(np.linalg.qr(rng.standard_normal((6, 2)))[0], np.array([0.0, 0.4]))
+    many = BatchProjection(np.linalg.qr(rng.standard_normal((3, 2, 1)))[0], rng.uniform(size=(3, 1)))
+    for projection in (one, many):
+        for inside in (False, True):
+            beside = Thinned(rng.standard_normal(6), projection, inside)
+            matrix = beside.times(np.eye(6))
+            assert mean_square(beside) == pytest.approx(np.sum(matrix**2) / 6, rel=1e-13)
+            np.testing.assert_allclose(beside.transposed_times(np.eye(6)), matrix.T, rtol=0, atol=1e-15)
+            basis, sizes = projection.range()
+            np.testing.assert_allclose(basis * sizes @ basis.T, projection.times(np.eye(6)), rtol=0, atol=1e-14)

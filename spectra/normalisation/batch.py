@@ -16,8 +16,8 @@ from .sphere import coordinate_mean, pair_mean
 
 # Of one Gaussian feature over three examples E 1/s² is infinite, of two there is no gradient at all.
 LEAST_BATCH = 4
-# Step of log R, and the least and largest weight that counts: the trapezoidal rule converges geometrically.
-STEP, NOTHING = 0.125, 1e-20
+# Steps of log R, of deviation 1/√(2n), by which the trapezoidal rule has all digits, and weights that count as none.
+STEP, NARROW_STEP, NOTHING = 0.125, 0.4, 1e-20
 # Means this much smaller than the root mean square count as none.
 NO_MEAN = 1e-14
 
@@ -113,7 +113,7 @@ def _radii(batch: int, ratio: float) -> Iterator[tuple[float, float, float]]:
         return
     # Down to where R² is far below Bε, and its weight, like R^n, is nothing.
     low = min(math.log(batch * ratio), math.log(n)) / 2.0 + math.log(NOTHING) / n
-    log_r = np.arange(low, math.log(math.sqrt(n) + 14.0), STEP)
+    log_r = np.arange(low, math.log(math.sqrt(n) + 14.0), min(STEP, NARROW_STEP / math.sqrt(n)))
     log_weight = n * log_r - 0.5 * np.exp(2.0 * log_r)
     weights = np.exp(log_weight - log_weight.max())
     weights /= weights.sum()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import SeedSequence
@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerOperator:
-    """J_l / size, J_l = outer (skip · 1 + left W right), `right` and `outer` None for 1."""
+    """J_l = outer (skip · 1 + left W right), `right` and `outer` None for 1."""
 
     weights: Weights
-    left: Beside
-    right: Beside | None
+    left: Any  # `Beside`, an array in all layers without a normalisation
+    right: Any
     skip: float
-    outer: Beside | None = None
-    size: float = 1.0
+    outer: Any = None
+
+    def over(self, size: float) -> LayerOperator:
+        """J_l / size."""
+        left = self.left
+        left = left._replace(slopes=left.slopes / size) if isinstance(left, Thinned) else left / size
+        return replace(self, left=left, skip=self.skip / size)
 
     def times(self, X: np.ndarray) -> np.ndarray:
-        """J_l X / size."""
-        return _times(self.outer, self.before_outer(X, self.weights.times(_times(self.right, X)))) / self.size
+        """J_l X."""
+        return _times(self.outer, self.before_outer(X, self.weights.times(_times(self.right, X))))
 
     def before_outer(self, X: np.ndarray, image: np.ndarray) -> np.ndarray:
         """What `outer` is to multiply, of X and of W right X."""
@@ -41,8 +46,8 @@ class LayerOperator:
         return image + self.skip * X if self.skip else image
 
     def transposed_times(self, X: np.ndarray) -> np.ndarray:
-        """J_lᵀ X / size."""
-        X = _times(self.outer, X, transposed=True) / self.size
+        """J_lᵀ X."""
+        X = _times(self.outer, X, transposed=True)
         image = _times(
             self.right, self.weights.transposed_times(_times(self.left, X, transposed=True)), transposed=True
         )
@@ -81,7 +86,7 @@ class LayerProduct(LinearOperator):
         last = layers[-1]
         whole = last.skip or isinstance(last.left, Thinned)
         self.live = np.arange(self.shape[0]) if whole else np.flatnonzero(last.left)
-        self._layers = tuple(replace(layer, size=size) for layer, size in zip(layers, sizes.tolist(), strict=True))
+        self._layers = tuple(layer.over(size) for layer, size in zip(layers, sizes.tolist(), strict=True))
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:  # scipy's name
         for layer in self._layers:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .activations import Activation, get_activation
 from .errors import ConfigError
-from .network.architectures import architecture_of
+from .network.architectures import architecture_of, refuse_but_free
 from .network.config import Network
 from .network.expectations import gaussian_moments
 from .network.gaussian import slopes_at_zero
@@ -67,6 +67,7 @@ def norm_bound(net: Network | Prediction) -> NormBound:
     (1024, 28.531167, 1.691)
     """
     pred = net if isinstance(net, Prediction) else predict(net)
+    refuse_but_free(pred.network.layers)
     runs = pred.mean_field.runs
     log_slopes = log_weights = 0.0
     for run in runs:
@@ -85,7 +86,7 @@ def _largest_slope(run: LayerState) -> float:
 def _weight_norm(run: LayerState) -> float:
     ratio = run.fan_out / run.fan_in if run.fan_in and run.fan_out else 1.0
     spread = math.sqrt(max(1.0, ratio)) if run.spec.weights == "orthogonal" else 1.0 + math.sqrt(ratio)
-    return float(run.spec.sigma_w) * spread
+    return math.sqrt(architecture_of(run.spec).gain(run.spec, run.level)) * spread
 
 
 def _log(x: float) -> float:

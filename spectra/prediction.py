@@ -18,7 +18,7 @@ from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
 from .line.numbers import exactly
 from .master import MasterEquation
-from .network.architectures import are_products
+from .network.architectures import architecture_of, are_free, refuse_without_law
 from .network.config import Network
 from .network.jacobian import jacobian_equation
 from .network.meanfield import MeanField, mean_field
@@ -111,7 +111,7 @@ class Prediction:
 
     @cached_property
     def _above(self) -> tuple[tuple[Outlier, ...] | None, tuple[str, ...]]:
-        if are_products(self.network.layers):
+        if are_free(self.network.layers):
             return None, ()
         from .outliers import network_outliers
 
@@ -243,6 +243,8 @@ def _places(field: MeanField) -> tuple[float, ...]:
     place = Fraction(1)
     for run in field.runs:
         spec = run.spec
+        if not architecture_of(spec).is_product:
+            return ()
         plain = spec.weights == "orthogonal" and spec.activation.is_projection and run.fan_in == run.fan_out
         if not plain or not isinstance(spec.sigma_w, (int, float)) or run.repeat > MOST_FACTORS:
             return ()
@@ -259,8 +261,10 @@ def _predict(net: Network) -> Prediction:
     if not isinstance(net, Network):
         raise ConfigError(f"`predict({net!r:.40})`: `net` must be a `spectra.Network`, not {type(net).__name__}.")
     field = mean_field(net)
-    if not are_products(net.layers):
-        return _of_blocks(net, field)
+    refuse_without_law(net.layers)
+    said = tuple(dict.fromkeys(note for spec in net.layers for note in architecture_of(spec).notes(spec)))
+    if not are_free(net.layers):
+        return _of_blocks(net, field, said)
     reach = reach_of(field)
     if reach is not None and reach.order < LEAST_ORDER:
         raise ConvergenceError(f"{reach.reason}; `spectra moments` has the moments")
@@ -268,7 +272,7 @@ def _predict(net: Network) -> Prediction:
     spread = relative_variance(equation)
     built = _built(field, equation, spread)
     law = replace(built.spectrum, places=_places(field))
-    checks = _checked(law, built.residual, built.uncertified, built.notes)
+    checks = _checked(law, built.residual, built.uncertified, (*said, *built.notes))
     if reach is not None:
         law = replace(law, log_scaled_moments=partial(_within, reach, law.log_scaled_moments))
         known = f"`moments`: {reach.reason}: m_k from k = {reach.order + 1} on are null; `spectra moments` has them"
@@ -276,13 +280,13 @@ def _predict(net: Network) -> Prediction:
     return Prediction(net, field, law, SingularValueLaw(law), spread, checks)
 
 
-def _of_blocks(net: Network, field: MeanField) -> Prediction:
+def _of_blocks(net: Network, field: MeanField, said: tuple[str, ...]) -> Prediction:
     """A network whose layers let x pass beside their weights."""
     from .correlated.network import TOLERANCE, network_law
 
     found, notes = network_law(field)
     law = found.spectrum
-    checks = _checked(law, max(found.residual, found.error), found.uncertified, notes, TOLERANCE)
+    checks = _checked(law, max(found.residual, found.error), found.uncertified, (*said, *notes), TOLERANCE)
     spread = float(np.expm1(law.log_scaled_moments(2)[1]))
     return Prediction(net, field, law, SingularValueLaw(law), spread, checks)
 

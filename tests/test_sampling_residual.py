@@ -147,7 +147,7 @@ def test_singular_values_of_many_blocks_agree_with_mpmath() -> None:
     specs, n = [net(activation="relu", alpha=1.1).layers[0]] * 170, 6
     product, exact = GradedProduct(n), mpmath.eye(n)
     with mpmath.workdps(120):
-        for w, left, right, skip, _, chi in forward_pass(specs, (n,) * 171, 1.0, np.random.default_rng(2)):
+        for w, left, right, skip, _, chi, _ in forward_pass(specs, (n,) * 171, 1.0, np.random.default_rng(2)):
             block = HostArrays().beside_skip(w, left, right, skip)
             exact = mpmath.matrix(block.tolist()) * exact
             product.multiply_block(block.copy(), skip, chi)
@@ -164,7 +164,7 @@ def test_condition_of_blocks_is_estimated_well(alpha: float, skip: float, depth:
     n, ratios, estimate = 60, [], Condition()
     for seed in range(5):
         estimate, whole = Condition(), np.eye(n)
-        for w, left, right, _, _, chi in forward_pass(specs, (n,) * (depth + 1), 1.0, np.random.default_rng(seed)):
+        for w, left, right, _, _, chi, _ in forward_pass(specs, (n,) * (depth + 1), 1.0, np.random.default_rng(seed)):
             whole = HostArrays().beside_skip(w, left, right, skip) @ whole
             estimate = estimate.before(block_steps(skip, chi, n))
         ratios.append(estimate.value / np.linalg.cond(whole))

@@ -13,6 +13,7 @@ from .._types import Array
 from ..activations import Activation
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
+from .dilated import Dilated
 from .grid import LONGEST, Grid
 
 # A correlation this near to 1 is 1.
@@ -34,7 +35,7 @@ class Layer:
     reads_state : φ is applied to x_{l−1} itself; what the layer adds to βx is then Gaussian noise of its own.
     """
 
-    activation: Activation
+    activation: Activation | Dilated
     variance: float
     skip: float
     gain: float

@@ -6,6 +6,7 @@ from ..errors import ConfigError
 from ..network.architectures import architecture_of
 from ..network.meanfield import MeanField
 from ..spectrum import Spectrum
+from .dilated import dilated
 from .equation import BlockEquation
 from .law import BlockLaw, block_law
 from .layers import Layer, blocks_of
@@ -60,17 +61,19 @@ def layers_of(field: MeanField) -> list[Layer]:
     layers = []
     for run in field.runs:
         architecture = architecture_of(run.spec)
+        level, reads = run.level, architecture.reads_state(run.spec)
         for variance in run.variances.tolist():
             if not variance > 0.0:
                 raise ConfigError("`sigma_w`: no signal reaches a layer of this network; nothing is predicted of it.")
+            state = architecture.state(run.spec, variance, level)
             layers.append(
                 Layer(
-                    run.spec.activation,
-                    variance,
-                    architecture.skip(run.spec),
-                    architecture.gain(run.spec),
+                    dilated(run.spec.activation, variance, state),
+                    state,
+                    architecture.skip(run.spec, level),
+                    architecture.gain(run.spec, level),
                     run.spec.weights == "orthogonal",
-                    architecture.reads_state(run.spec),
+                    reads,
                 )
             )
     return layers

@@ -441,6 +441,8 @@ def _expect(series: PowerSeries, constant: int, operation: str) -> None:
     """Refuse a constant that is another number."""
     x: Any = series.coefficients[0] if series.order else constant
     inexact = isinstance(x, (float, complex)) or hasattr(x, "_mpf_") or hasattr(x, "_mpc_")
-    near = (hasattr(x, "contains") and x.contains(constant)) or (inexact and abs(x - constant) < ROUNDING)
+    near = (not isinstance(x, (float, complex)) and hasattr(x, "contains") and x.contains(constant)) or (
+        inexact and abs(x - constant) < ROUNDING
+    )
     if not (x == constant or near):
         raise ValueError(f"`{operation}`: the series must begin with {constant}, not with {x}.")

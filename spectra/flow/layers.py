@@ -13,7 +13,7 @@ def refuse_but_products(state: MeanField) -> None:
     for run in state.runs:
         if not are_products([run.spec]):
             raise ConfigError(
-                f'`kind = "{run.spec.kind}"`: variances are followed through layers of kind "dense" alone.'
+                f'`{run.spec.unlike_dense}`: variances are followed through plain layers of kind "dense" alone.'
             )
 
 

@@ -17,6 +17,7 @@ from ..convolve import free_product
 from ..errors import ConfigError
 from ..law import Law
 from ..laws import Dirac, MarchenkoPastur, SquaredSlope
+from ..network.architectures import architecture_of, refuse_but_free
 from ..network.config import Network
 from ..network.meanfield import mean_field
 from ..transforms import s_transform
@@ -74,14 +75,15 @@ class LyapunovLaw:
 
         Raises
         ------
-        ConfigError : layers of different widths, whose product has no square power.
+        ConfigError : layers of different widths, whose product has no square power; layers with a skip.
         """
+        refuse_but_free(network.layers)
         state = mean_field(network)
         if len({w for run in state.runs for w in (run.fan_in, run.fan_out)}) > 1:
             raise ConfigError("`LyapunovLaw.of`: all layers must have one width; give the law of a layer instead.")
         layers = []
         for run in state.runs:
-            spec, square = run.spec, float(run.spec.sigma_w) ** 2
+            spec, square = run.spec, architecture_of(run.spec).gain(run.spec, run.level)
             weights = Dirac(square) if spec.weights == "orthogonal" else MarchenkoPastur(1.0, square)
             layers.append((free_product(SquaredSlope(spec.activation, run.q), weights), float(run.repeat)))
         return LyapunovLaw(tuple(layers))

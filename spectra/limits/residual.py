@@ -80,5 +80,5 @@ def residual_strength(net: Network) -> float:
         skip2 = architecture.skip(run.spec) ** 2
         if not skip2:
             raise ConfigError(f'`kind = "{run.spec.kind}"`: c is of residual blocks alone.')
-        total += run.repeat * architecture.gain(run.spec) * run.slope_moment / skip2
+        total += run.repeat * architecture.gain(run.spec, run.level) * run.slope_moment / skip2
     return total

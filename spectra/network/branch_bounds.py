@@ -25,8 +25,8 @@ def branch_bounds(field: MeanField) -> tuple[float, float]:
     for run in field.runs:
         architecture = architecture_of(run.spec)
         norm = 1.0 if run.spec.weights == "orthogonal" else 2.0
-        branch = math.sqrt(architecture.gain(run.spec)) * norm * run.spec.activation.slope_bound
-        skip = abs(architecture.skip(run.spec))
+        branch = math.sqrt(architecture.gain(run.spec, run.level)) * norm * run.spec.activation.slope_bound
+        skip = abs(architecture.skip(run.spec, run.level))
         low += run.repeat * (math.log(skip - branch) if skip > branch else -math.inf)
         high += run.repeat * math.log(skip + branch)
     return low, high

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ..activations import Activation, get_activation
 from ..errors import ConfigError
-from .architectures import ARCHITECTURES, architecture_of
+from .architectures import ARCHITECTURES, NORMALISED, Architecture, architecture_of
 from .architectures.scales import spread
 from .initialised import kind_of, translated
+from .normaliser import Normaliser, normaliser_of
 from .schema import CRITICAL, FIXED_POINT, MAX_DEPTH, SHARED_KEYS, plain, refusal, shown
 from .toml import read_toml, with_changes
 
@@ -33,6 +34,7 @@ class LayerSpec:
     repeat : number of layers in the run.
     kind : "dense" or "residual".
     alpha, skip, order : of a residual block: α and β as numbers, and "pre" or "post"; else None.
+    normalise : what its signals are normalised by, and where; None for nothing.
     description : the activation as the configuration gave it; two specs may differ in it and be equal.
     """
 
@@ -47,6 +49,7 @@ class LayerSpec:
     alpha: float | None = None
     skip: float | None = None
     order: str | None = None
+    normalise: Normaliser | None = None
     description: Any = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,8 +66,16 @@ class LayerSpec:
             "alpha": self.alpha,
             "skip": self.skip,
             "order": self.order,
+            "normalise": self.normalise.to_dict() if self.normalise is not None else None,
         }
         return {key: value for key, value in table.items() if value is not None}
+
+    @property
+    def unlike_dense(self) -> str:
+        """The key that makes it another layer than x → φ(Wx + b), with its value."""
+        if self.normalise is not None:
+            return f"normalise = {shown(self.normalise.to_dict())}"
+        return f'kind = "{self.kind}"'
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -83,6 +94,9 @@ class Network:
         β = `skip`, 1 by default, of either sign; `alpha` may be a list, one number a block, or text: "1/sqrt(depth)",
         depth the number of residual blocks, "1/depth", "1/sqrt(l)" or "1/(sqrt(l) log(l))", l the number of the block
         (from 2 beside log), and any number in place of 1.
+    normalise : "batch", "layer" or "rms", or a table with one of them as `name` and any of `position` ("before" φ, the
+        default, "after" it, or after the "sum" of a residual block), `batch` (its size; large batches where left out),
+        `gain` γ = 1 and `epsilon` ε = 0.
     input_variance : mean square of the entries of x_0, or "fixed-point"; None where left out.
     input_width : N_0; without it the top-level `width`, or the width that all layers share.
 
@@ -218,6 +232,11 @@ def _kind(table: Mapping[str, Any]) -> str:
     return table.get("kind", "dense")
 
 
+def _does(table: Mapping[str, Any]) -> Architecture:
+    """What the layers of a table do."""
+    return (ARCHITECTURES if table.get("normalise") is None else NORMALISED)[_kind(table)]
+
+
 def _check_kinds(given: dict[str, Any], tables: list[tuple[dict[str, Any], str]]) -> None:
     """Refuse keys of another kind of layer, and fixed points where there are none."""
     own = given.get("layers", [{}] * len(tables))
@@ -229,22 +248,21 @@ def _check_kinds(given: dict[str, Any], tables: list[tuple[dict[str, Any], str]]
                     where = path + key if key in mine else key
                     value = mine.get(key, given.get(key))
                     raise refusal(where, value, f'goes only with `kind = "{kind}"`; here kind is "{_kind(table)}"')
-    moving = next((_kind(table) for table, _ in tables if not ARCHITECTURES[_kind(table)].settles), None)
-    if moving is None:
-        return
     for table, path in tables:
-        if table.get("sigma_w") == CRITICAL:
-            raise refusal(
-                f"{path}sigma_w",
-                CRITICAL,
-                f"must be a positive number in a network with {moving} layers, which has no edge of chaos",
-            )
-    if given.get("input_variance") == FIXED_POINT:
-        raise refusal(
-            "input_variance",
-            FIXED_POINT,
-            f"must be a positive number in a network with {moving} layers, which has no fixed point; 1 if left out",
-        )
+        if table.get("sigma_w") == CRITICAL and (why := _without("edge of chaos", tables, settles=True)):
+            raise refusal(f"{path}sigma_w", CRITICAL, f"must be a positive number in a network {why}")
+    if given.get("input_variance") == FIXED_POINT and (why := _without("fixed point", tables, settles=False)):
+        raise refusal("input_variance", FIXED_POINT, f"must be a positive number in a network {why}; 1 if left out")
+
+
+def _without(what: str, tables: list[tuple[dict[str, Any], str]], *, settles: bool) -> str:
+    """Which layers see to it that a network has none of something; nothing where it has."""
+    for table, _ in tables:
+        architecture = _does(table)
+        if not (architecture.settles if settles else architecture.rests):
+            layers = "normalised" if architecture.rests else _kind(table)
+            return f"with {layers} layers, which has no {what}"
+    return ""
 
 
 def _check_widths(net: Network) -> None:
@@ -292,6 +310,7 @@ def _layer(table: dict[str, Any], path: str, count: int) -> LayerSpec:
         repeat=table.get("repeat", 1),
         kind=_kind(table),
         **ARCHITECTURES[_kind(table)].options(table, path, count),
+        normalise=normaliser_of(table.get("normalise"), path, _kind(table)),
         description=description,
     )
 

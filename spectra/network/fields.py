@@ -12,7 +12,20 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError
-from .schema import INITS, MAX_DEPTH, MAX_SCALE, MAX_WIDTH, NAMES, allowed, nearest, plain, refusal, shown
+from .normaliser import NORMALISATIONS
+from .schema import (
+    INITS,
+    MAX_BATCH,
+    MAX_DEPTH,
+    MAX_SCALE,
+    MAX_WIDTH,
+    NAMES,
+    allowed,
+    nearest,
+    plain,
+    refusal,
+    shown,
+)
 
 Count = Annotated[int, Field(ge=1, le=MAX_DEPTH)]
 Size = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
@@ -50,6 +63,7 @@ class Shared(BaseModel):
     sigma_b: ScaleOrZero | None = None
     q_star: Scale | None = None
     init: str | dict | None = None
+    normalise: str | dict | None = None
     width: Size | None = None
     kind: Literal["dense", "residual"] | None = None
     alpha: Scale | str | Annotated[list[Scale], Field(min_length=1)] | None = None
@@ -68,6 +82,17 @@ class Init(BaseModel):
     negative_slope: Slope | None = None
     std: Scale | None = None
     bound: Scale | None = None
+
+
+class Normalise(BaseModel):
+    """A normalisation, where it is a table."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Literal["batch", "layer", "rms"] | None = None
+    position: Literal["before", "after", "sum"] | None = None
+    batch: Annotated[int, Field(ge=3, le=MAX_BATCH)] | None = None
+    gain: Scale | None = None
+    epsilon: ScaleOrZero | None = None
 
 
 class Layer(Shared):
@@ -104,19 +129,28 @@ def checked(raw: Mapping[str, Any]) -> dict[str, Any]:
     return top
 
 
-def _init(value: str | dict[str, Any], path: str) -> str | dict[str, Any]:
-    """An initialisation, a name or a table with one, each key checked on its own."""
+def _by_name(key: str, value: str | dict[str, Any], path: str) -> str | dict[str, Any]:
+    """What has a name: the name alone, or a table with one, each key checked on its own."""
+    model, names = _BY_NAME[key]
     if isinstance(value, str):
-        if value not in INITS:
-            raise refusal(f"{path}init", value, allowed("init"), INITS)
+        if value not in names:
+            raise refusal(path + key, value, allowed(key), names)
         return value
-    table = _checked(Init, value, f"{path}init.")
+    table = _checked(model, value, f"{path}{key}.", f"{key}.")
     if "name" not in table:
-        raise ConfigError(f"`{path}init.name`: missing; it {allowed('name')}.")
+        raise ConfigError(f"`{path}{key}.name`: missing; it {allowed(f'{key}.name')}.")
     return table
 
 
-def _checked(model: type[BaseModel], raw: dict[str, Any], path: str) -> dict[str, Any]:
+# Values that are a name, or a table with one.
+_BY_NAME: dict[str, tuple[type[BaseModel], tuple[str, ...]]] = {
+    "init": (Init, INITS),
+    "normalise": (Normalise, NORMALISATIONS),
+}
+
+
+def _checked(model: type[BaseModel], raw: dict[str, Any], path: str, table: str = "") -> dict[str, Any]:
+    """Keys and values that the model takes; `table`: the table they stand in, for what `schema` says of them."""
     given = {str(key): value for key, value in raw.items() if value is not None}
     known = list(model.model_fields)
     for key, value in given.items():
@@ -129,10 +163,11 @@ def _checked(model: type[BaseModel], raw: dict[str, Any], path: str) -> dict[str
         result = model.model_validate(given).model_dump(exclude_none=True)
     except ValidationError as error:
         key = str(error.errors(include_url=False)[0]["loc"][0])
-        raise refusal(path + key, given[key], allowed(key), NAMES.get(key, ())) from None
-    if 0.0 < result.get("sigma_b", 0.0) < 1 / MAX_SCALE:
-        raise refusal(f"{path}sigma_b", result["sigma_b"], allowed("sigma_b"))
-    if "init" in result:
-        result["init"] = _init(result["init"], path)
+        raise refusal(path + key, given[key], allowed(table + key), NAMES.get(table + key, ())) from None
+    for key in ("sigma_b", "epsilon"):
+        if 0.0 < result.get(key, 0.0) < 1 / MAX_SCALE:
+            raise refusal(path + key, result[key], allowed(table + key))
+    for key in _BY_NAME.keys() & result.keys():
+        result[key] = _by_name(key, result[key], path)
     # model_dump would copy an Activation object into a dict; hand the very thing on.
     return result | ({"activation": given["activation"]} if "activation" in given else {})

@@ -19,7 +19,7 @@ from ..laws.nodes import NodeLaw
 from ..laws.pushforward import NoSlope, slope_law, slope_split
 from ..master import Factor, MasterEquation, combine
 from ..ratio import Ratio
-from .architectures import refuse_but_products
+from .architectures import refuse_but_free
 from .meanfield import LayerState, MeanField
 from .rule import gauss_rule, nodes_needed, position, variance_at
 from .weight_shifts import weight_shifts
@@ -60,14 +60,15 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
 
     Raises
     ------
-    ConfigError : a layer at so large a variance that next to none of its units is active; a layer that is no D W.
+    ConfigError : a layer at so large a variance that next to none of its units is active; a layer that is no D W, up to
+        a few directions.
 
     Source
     ------
     Pennington, Schoenholz, Ganguli, AISTATS 2018, eq. 13; rectangular: Chhaibi, Daouda, Kahn, NeurIPS 2022, Theorem
     3.1, in fan-in normalisation.
     """
-    refuse_but_products(run.spec for run in state.runs)
+    refuse_but_free(run.spec for run in state.runs)
     last = state.runs[-1].fan_out
     widths = [_shares(run, last) for run in state.runs]
     shifts: list[tuple[float, float]] = weight_shifts(

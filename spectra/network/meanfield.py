@@ -59,6 +59,13 @@ class LayerState:
         """Variance of the pre-activations of every layer, (repeat,)."""
         return architecture_of(self.spec).variances(self.spec, self.q, np.arange(self.repeat))
 
+    @property
+    def level(self) -> Level:
+        """The same as the layers' architecture knows it."""
+        assert self.entering is not None
+        moments = gaussian_moments(self.spec.activation).at(self.q)
+        return Level(self.q, moments, self.repeat, self.entering)
+
 
 @dataclass(frozen=True)
 class MeanField:
@@ -107,6 +114,8 @@ class MeanField:
     @cached_property
     def c_star(self) -> float | None:
         """Stable fixed point of the correlation map: 1 in the ordered phase and at criticality, below in chaos."""
+        if not all(architecture_of(run.spec).settles for run in self.runs):
+            return None
         if self.phase != "chaotic" and self.q_star:
             return 1.0
         return self.correlation.fixed_point if self.correlation is not None else None
@@ -159,7 +168,7 @@ def mean_field(net: Network) -> MeanField:
     states, more = _propagated(net, runs, begin)
     first = runs[0]
     shared = are_alike(runs)
-    chi_1 = _reference_chi(first, begin.q_star) if shared or begin.q_star is not None else None
+    chi_1 = _reference_chi(first, begin) if shared or begin.q_star is not None else None
     if chi_1 is None:
         growth = sum(s.repeat * (math.log(s.chi) if s.chi > 0.0 else -math.inf) for s in states)
         phase = _phase(math.exp(min(growth / sum(s.repeat for s in states), 700.0)))
@@ -183,12 +192,15 @@ def mean_field(net: Network) -> MeanField:
     )
 
 
-def _reference_chi(run: ResolvedRun, q: float | None) -> float | None:
+def _reference_chi(run: ResolvedRun, begin: Start) -> float | None:
     """χ_1 at q*; without q* only where χ does not depend on q."""
-    moments = gaussian_moments(run.spec.activation)
+    if begin.rest is not None:
+        return architecture_of(run.spec).chi(run, begin.rest)
+    moments, q = gaussian_moments(run.spec.activation), begin.q_star
     if q is None and moments.scale_free is None:
         return None
-    return architecture_of(run.spec).chi(run, q, moments.at(q if q is not None else 1.0))
+    q = q if q is not None else 1.0
+    return architecture_of(run.spec).chi(run, Level(q, moments.at(q), 1, Signal(begin.input_variance)))
 
 
 def _phase(chi: float) -> Phase:
@@ -207,6 +219,12 @@ def _depth_scale(factor: float) -> float | None:
 def _missing(begin: Start, chi_1: float | None, phase: Phase, xi_q: float | None) -> Iterator[str]:
     if chi_1 is None:
         return
+    if begin.rest is not None:
+        yield (
+            "c_star, chi_c_star, xi_c and xi_q are null: the correlation of two inputs is not followed through "
+            "normalised layers"
+        )
+        return
     if begin.q_star is None:
         yield "q_star, c_star, chi_c_star, xi_c and xi_q are null: the variance has no fixed point"
         return
@@ -224,9 +242,7 @@ def _missing(begin: Start, chi_1: float | None, phase: Phase, xi_q: float | None
 
 def _leaving(state: LayerState) -> Signal:
     """The x after the last layer of a run."""
-    assert state.entering is not None
-    moments = gaussian_moments(state.spec.activation).at(state.q)
-    return architecture_of(state.spec).leaving(state.spec, Level(state.q, moments, state.repeat, state.entering))
+    return architecture_of(state.spec).leaving(state.spec, state.level)
 
 
 def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tuple[list[LayerState], tuple[str, ...]]:
@@ -234,11 +250,12 @@ def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tu
     states: list[LayerState] = []
     vanishes: int | None = None
     fan_in, layer = net.input_width, 1
-    signal = Signal(begin.input_variance, gaussian=True)
+    signal = Signal(begin.input_variance, gaussian=True, shared_of=float)
     for index, run in enumerate(runs):
         single, architecture = replace(run.spec, repeat=1), architecture_of(run.spec)
         variances = partial(architecture.variances, run.spec)
-        for q, moments, repeat, entering in architecture.levels(run, signal, begin):
+        for level in architecture.levels(run, signal, begin):
+            q, moments, repeat, entering = level
             fan_out = run.spec.width or fan_in
             last = float(variances(q, repeat - 1))
             if not (q <= LARGEST and last <= LARGEST):
@@ -249,7 +266,7 @@ def _propagated(net: Network, runs: tuple[ResolvedRun, ...], begin: Start) -> tu
                 )
             if vanishes is None and min(q, last) < SMALLEST and begin.input_variance > 0.0:
                 vanishes = layer + int(np.argmax(variances(q, np.arange(repeat)) < SMALLEST))
-            chi = architecture.chi(run, q, moments)
+            chi = architecture.chi(run, level)
             if not math.isfinite(chi):
                 raise UnboundedError(
                     f"`input_variance = {begin.input_variance:g}`: at layer {layer} the variance is {q:.3g} and the "

@@ -10,11 +10,12 @@ from typing import Literal
 
 from spectra.activations import Activation
 from spectra.errors import ConfigError
-from spectra.network.architectures import architecture_of
+from spectra.network.architectures import Level, architecture_of
 from spectra.network.config import LayerSpec, Network
 from spectra.network.criticality import critical_point
 from spectra.network.expectations import gaussian_moments
 from spectra.network.qmap import CRITICAL_TOLERANCE, FixedPoint, FixedPoints, VarianceMap
+from spectra.network.schema import FIXED_POINT
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Start:
     at_fixed_point : every layer sits at `q_star` exactly.
     q_star : fixed point of the common map, None where there is none.
     slope : d q'/dq there, None where the layers' maps differ.
+    rest : the level of layers that come to rest by themselves, whatever their variance map.
     """
 
     input_variance: float
@@ -57,6 +59,7 @@ class Start:
     q_star: float | None
     slope: float | None
     notes: tuple[str, ...] = ()
+    rest: Level | None = None
 
 
 def resolved_runs(net: Network) -> tuple[tuple[ResolvedRun, ...], tuple[str, ...]]:
@@ -120,7 +123,8 @@ def start(net: Network, runs: tuple[ResolvedRun, ...]) -> Start:
     asked = net.input_variance
     first = runs[0]
     if not all(architecture_of(run.spec).settles for run in runs):
-        return _moving(asked)
+        rest = architecture_of(first.spec).rest(first) if _are_one(runs) else None
+        return _moving(asked, runs) if rest is None else _resting(asked, rest)
     if not are_alike(runs):
         return _mixed(asked, runs)
     if first.critical and first.q_star is not None:
@@ -198,9 +202,24 @@ def _mixed(asked: float | str | None, runs: tuple[ResolvedRun, ...]) -> Start:
     return Start(float(asked), False, None, None, (problem,))
 
 
-def _moving(asked: float | str | None) -> Start:
-    """Start where layers add to x, so that its variance has no fixed point; "fixed-point" was refused with the keys."""
-    problem = "layers with a skip have no fixed point"
+def _are_one(runs: Sequence[ResolvedRun]) -> bool:
+    """Whether all layers are the same but for their widths."""
+    return len({replace(run.spec, repeat=1, width=None) for run in runs}) == 1
+
+
+def _resting(asked: float | str | None, rest: Level) -> Start:
+    """Start of layers that come to rest by themselves."""
+    if asked is None or isinstance(asked, str):
+        return Start(rest.entering.second, True, rest.q, None, rest=rest)
+    return Start(float(asked), False, rest.q, None, rest=rest)
+
+
+def _moving(asked: float | str | None, runs: Sequence[ResolvedRun]) -> Start:
+    """Start where layers add to x, so that its variance has no fixed point, or where no fixed point is known."""
+    skips = not all(architecture_of(run.spec).rests for run in runs)
+    problem = "layers with a skip have no fixed point" if skips else "the layers share no fixed point"
+    if asked == FIXED_POINT:
+        raise ConfigError(f'`input_variance = "{FIXED_POINT}"`: {problem}; give a number.')
     if asked is None:
         return Start(1.0, False, None, None, (f"{problem}; input_variance left out: taken as 1",))
     return Start(float(asked), False, None, None, (problem,))

@@ -9,6 +9,7 @@ from ..inits.translation import INITS as TRANSLATED
 from ..wording import nearest as nearest
 from ..wording import refusal as refusal
 from ..wording import shown as shown
+from .normaliser import NORMALISATIONS, POSITIONS
 
 WEIGHTS = ("gaussian", "orthogonal", "uniform", "rademacher")
 INITS = tuple(TRANSLATED)
@@ -23,6 +24,7 @@ SCALES = ("1/sqrt(depth)", "1/depth", "1/sqrt(l)", "1/(sqrt(l) log(l))")
 # mean_field lists one number a layer; ten million of them still fit in memory and in a file.
 MAX_DEPTH = 10_000_000
 MAX_WIDTH = 1_000_000_000
+MAX_BATCH = 1_000_000
 # Squares of scales must stay inside the range of doubles, with room for the activation's own scale.
 MAX_SCALE = 1e100
 
@@ -34,6 +36,7 @@ SHARED_KEYS = (
     "sigma_b",
     "q_star",
     "init",
+    "normalise",
     "width",
     "kind",
     "alpha",
@@ -59,13 +62,22 @@ _ALLOWED = {
     "q_star": f"a positive number ({_RANGE})",
     "input_variance": f'a positive number ({_RANGE}), or "{FIXED_POINT}"',
     "init": f'one of {_quoted(INITS)}, or a table such as {{name = "kaiming_normal", nonlinearity = "relu"}}',
-    "name": f"one of {_quoted(INITS)}",
-    "gain": f"a positive number ({_RANGE})",
-    "mode": f"one of {_quoted(MODES)}",
-    "nonlinearity": f"one of {_quoted(NONLINEARITIES)}; for another give its `gain`",
-    "negative_slope": "a number",
-    "std": f"a positive number ({_RANGE})",
-    "bound": f"a positive number ({_RANGE})",
+    "init.name": f"one of {_quoted(INITS)}",
+    "init.gain": f"a positive number ({_RANGE})",
+    "init.mode": f"one of {_quoted(MODES)}",
+    "init.nonlinearity": f"one of {_quoted(NONLINEARITIES)}; for another give its `gain`",
+    "init.negative_slope": "a number",
+    "init.std": f"a positive number ({_RANGE})",
+    "init.bound": f"a positive number ({_RANGE})",
+    "normalise": f'one of {_quoted(NORMALISATIONS)}, or a table such as {{name = "batch", batch = 8}}',
+    "normalise.name": f"one of {_quoted(NORMALISATIONS)}",
+    "normalise.position": f"one of {_quoted(POSITIONS)}: before φ, after it, or after the sum of a residual block",
+    "normalise.batch": (
+        f"a whole number from 3 to {MAX_BATCH:,}, or left out for large batches; of two examples normalised by their "
+        "own statistics no gradient is left"
+    ),
+    "normalise.gain": f"a positive number ({_RANGE})",
+    "normalise.epsilon": f"0 or a positive number ({_RANGE})",
     "layers": "a list of at least one [[layers]] table",
     "kind": "one of " + ", ".join(f'"{name}"' for name in KINDS),
     "alpha": (
@@ -81,9 +93,12 @@ NAMES: dict[str, tuple[str, ...]] = {
     "sigma_w": (CRITICAL,),
     "input_variance": (FIXED_POINT,),
     "init": INITS,
-    "name": INITS,
-    "mode": MODES,
-    "nonlinearity": NONLINEARITIES,
+    "init.name": INITS,
+    "init.mode": MODES,
+    "init.nonlinearity": NONLINEARITIES,
+    "normalise": NORMALISATIONS,
+    "normalise.name": NORMALISATIONS,
+    "normalise.position": POSITIONS,
     "kind": KINDS,
     "alpha": SCALES,
     "order": ORDERS,

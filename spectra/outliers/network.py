@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..correlated import BlockEquation, blocks_of
 from ..correlated.network import layers_of
 from ..errors import ConvergenceError
+from ..network.architectures import architecture_of
 from .passage import passages_of
 from .secular import Outlier, outliers
 
@@ -15,21 +16,16 @@ if TYPE_CHECKING:
 
 # Nodes of the messages of the equation: outside of the bulk all is smooth.
 COUNT = 12
-# Means of x this much smaller than its size move no eigenvalue.
-NO_MEAN = 1e-9
 
 
 def network_outliers(field: MeanField, edge: float) -> tuple[tuple[Outlier, ...] | None, tuple[str, ...]]:
     """Eigenvalues above λ_+ = `edge`, None where no theory says whether there are any, and notes."""
     passages = passages_of(field)
     if passages is None:
-        adding = any(
-            run.entering is not None and abs(run.entering.mean) > NO_MEAN * run.entering.second**0.5
-            for run in field.runs
-        )
+        adding = any(architecture_of(run.spec).adds_means(run.spec, run.level) for run in field.runs)
         mixed = (
             "E x ≠ 0 adds up from block to block: at finite width an eigenvalue may lie above this law; which, is "
-            "predicted of networks without blocks that read x itself"
+            "predicted of networks without normalisation, of no block that reads x itself"
         )
         return None, (mixed,) if adding else ()
     try:

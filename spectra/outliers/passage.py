@@ -14,6 +14,7 @@ from ..correlated.grid import LONGEST, Grid
 from ..network.architectures import architecture_of
 
 if TYPE_CHECKING:
+    from ..network.architectures.architecture import Level
     from ..network.config import LayerSpec
     from ..network.meanfield import MeanField
 
@@ -48,16 +49,16 @@ class Passage:
 
 
 def passages_of(field: MeanField) -> list[Passage] | None:
-    """Every layer of the network, J_1 first; None where one reads x itself, as pre-activation blocks do."""
+    """Every layer of the network, J_1 first; None where a block reads x itself or is normalised."""
     found = []
     for run in field.runs:
-        if architecture_of(run.spec).reads_state(run.spec):
+        if architecture_of(run.spec).reads_state(run.spec) or run.spec.normalise is not None:
             return None
-        found += [_passage(run.spec, q) for q in run.variances.tolist()]
+        found += [_passage(run.spec, run.level, q) for q in run.variances.tolist()]
     return found
 
 
-def _passage(spec: LayerSpec, q: float) -> Passage:
+def _passage(spec: LayerSpec, level: Level, q: float) -> Passage:
     architecture, activation, root = architecture_of(spec), spec.activation, math.sqrt(q)
     grid = Grid.between(np.array(activation.kinks, float) / root, 1.0, min(LONGEST, LONGEST / root))
     h = root * grid.nodes
@@ -69,7 +70,7 @@ def _passage(spec: LayerSpec, q: float) -> Passage:
     rows = np.stack(
         [np.ones_like(h), phi, phi**2, slope * own * h, slope * own * h * phi, slope**2 * own * (own * h**2 + bias2)]
     )
-    gain = architecture.gain(spec)
+    gain = architecture.gain(spec, level)
     return Passage(
         architecture.skip(spec),
         math.sqrt(gain / weight2),

@@ -130,7 +130,7 @@ class _Secular:
             return self._known[u]
         found = solve(self.equation, np.array([u], complex))
         unknowns = np.concatenate([found.a[0], found.b[0]])
-        parts = np.split(unknowns, 2)
+        parts: list[Array] = np.split(unknowns, 2)
         off = max(float(np.abs(x.imag).max() / np.abs(x).max()) for x in parts)
         if not (found.residual[0] < SOLVED and off < REAL):
             raise ConvergenceError(f"outliers: the equation was not solved at λ = {1.0 / u:.6g}, outside of the bulk")

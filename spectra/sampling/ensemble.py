@@ -23,6 +23,7 @@ class Ensemble:
     widths : N_0, N_1, …, N_L as sampled.
     seed : what the streams were spawned from.
     network : the description that was sampled; None for singular values from elsewhere.
+    examples : how many examples J is of, all outputs by all inputs; N_L and N_0 are to be multiplied by it.
 
     Notes
     -----
@@ -35,6 +36,7 @@ class Ensemble:
     widths: tuple[int, ...]
     seed: int
     network: Network | None = field(default=None, repr=False)
+    examples: int = 1
 
     @property
     def samples(self) -> int:
@@ -54,7 +56,7 @@ class Ensemble:
     @property
     def n_out(self) -> int:
         """Dimension N_L of JJᵀ."""
-        return self.widths[-1]
+        return self.widths[-1] * self.examples
 
     @property
     def singular_values(self) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ConvergenceError
+from ..errors import ConfigError, ConvergenceError
 from ..network.architectures import architecture_of
+from ..network.architectures.thinned import Beside, Thinned, mean_square
 from ..network.resolve import resolved_runs, start
 from .arrays import HostArrays
 from .parallel import ahead
@@ -23,22 +24,23 @@ RESCALE = 1e100  # entries of a homogeneous net's state beyond this (or below it
 
 
 class LayerPass(NamedTuple):
-    """One layer of a forward pass, with J_l = skip · 1 + diag(left) W diag(right).
+    """One layer of a forward pass, with J_l = outer (skip · 1 + left W right), diagonals or such beside projections.
 
     Parameters
     ----------
     weights : W, a matrix of the arrays it was drawn with.
-    left, right : slopes after and before W; `right` None for ones.
+    left, right, outer : slopes after and before W, and after the sum; `right` and `outer` None for 1.
     skip : factor of the identity.
-    q, chi : mean h_l², and the mean square of J_l over W: skip² + σ_w² mean left² · mean right².
+    q, chi : mean h_l², and the mean square of J_l over W: (skip² + σ_w² mean left² · mean right²) mean outer².
     """
 
     weights: Any
-    left: np.ndarray
-    right: np.ndarray | None
+    left: Any  # `Beside`; an array, in all layers without a normalisation
+    right: Any
     skip: float
     q: float
     chi: float
+    outer: Any
 
 
 def resolved_layers(net: Network) -> tuple[list[LayerSpec], float]:
@@ -68,11 +70,11 @@ def forward_pass(
     doubles whatever the matrices are.
     """
     arrays = HostArrays() if arrays is None else arrays
-    x = rng.standard_normal(widths[0])
-    x *= np.sqrt(input_variance / np.mean(x**2))
+    x = batch_of_inputs(specs, widths, input_variance, rng)
+    whole = is_whole_batch(specs)
     # Where every φ is positively homogeneous (identity, ReLU and kin), φ(cx) = cφ(x), the state may be rescaled
     # freely: deep nets off criticality leave the range of doubles although J itself is harmless.
-    homogeneous = all(is_homogeneous(spec) for spec in specs)
+    homogeneous = are_homogeneous(specs)
     rescale = RESCALE if arrays.dtype is np.float64 else RESCALE**0.1  # what W may meet in single precision
     log_scale = 0.0
     draws = _draws(specs, widths, rng, arrays)
@@ -84,13 +86,17 @@ def forward_pass(
         image = arrays.host(weights @ arrays.array(taken))
         if bias is not None:
             with np.errstate(over="ignore", under="ignore"):
-                image = image + sigma_b * np.exp(-log_scale) * bias
-        x, h, left = architecture.give(spec, x, image)
+                biases = sigma_b * np.exp(-log_scale) * bias
+                image = image + (biases if image.ndim == 1 else biases[:, None])
+        x, h, left, outer = architecture.give(spec, x, image)
+        right, left, outer = (of_example(part, whole) for part in (right, left, outer))
+        assert left is not None
         refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
-            q = float(h @ h / h.size * np.exp(2 * log_scale))
+            q = float(np.vdot(h, h) / h.size * np.exp(2 * log_scale))
         skip = architecture.skip(spec)
-        yield LayerPass(weights, left, right, skip, q, mean_square(sigma_w, left, right, skip))
+        chi = mean_square_of_layer(sigma_w, left, right, skip, outer)
+        yield LayerPass(weights, left, right, skip, q, chi, outer)
         size = float(np.max(np.abs(x)))
         if homogeneous and size and not 1 / rescale < size < rescale:
             x, log_scale = x / size, log_scale + np.log(size)
@@ -105,16 +111,58 @@ def _draws(
         yield drawn, (rng.standard_normal(after) if spec.sigma_b else None)
 
 
-def refuse_overflow(layer: int, *vectors: np.ndarray | None) -> None:
+def batch_of_inputs(
+    specs: list[LayerSpec], widths: tuple[int, ...], input_variance: float, rng: np.random.Generator
+) -> np.ndarray:
+    """x_0, (N_0,) of exactly this mean square; (N_0, B) where some layer needs a batch of B, of whatever width."""
+    count = examples(specs, max(widths))
+    x = rng.standard_normal(widths[0] if count == 1 else (widths[0], count))
+    x *= np.sqrt(input_variance / np.mean(x**2, axis=0))
+    return x
+
+
+def examples(specs: list[LayerSpec], width: int) -> int:
+    """How many go through together.
+
+    Raises
+    ------
+    ConfigError : batches of two sizes.
+    """
+    counts = {architecture_of(spec).batch(spec, width) for spec in specs} - {1}
+    if len(counts) > 1:
+        raise ConfigError("`normalise.batch`: the layers of a network that is sampled need batches of one size.")
+    return max(counts, default=1)
+
+
+def is_whole_batch(specs: list[LayerSpec]) -> bool:
+    """Whether J is the derivative of all examples by all."""
+    return any(architecture_of(spec).whole_batch(spec) for spec in specs)
+
+
+def of_example(beside: Beside | None, whole: bool) -> Beside | None:
+    """A diagonal over a batch as one of all examples, neuron by neuron, or of the first."""
+    if beside is None or isinstance(beside, Thinned) or beside.ndim == 1:
+        return beside
+    return beside.ravel() if whole else beside[:, 0]
+
+
+def refuse_overflow(layer: int, *parts: Beside | None) -> None:
     """Raise `ConvergenceError` where something a layer gave is not finite."""
-    if not all(vector is None or np.isfinite(vector).all() for vector in vectors):
+    vectors = (part.slopes if isinstance(part, Thinned) else part for part in parts)
+    if not all(vector is None or np.all(np.isfinite(vector)) for vector in vectors):
         raise ConvergenceError(f"`sample(...)`: the forward pass overflows at layer {layer}; lower `sigma_w`.")
 
 
-def mean_square(sigma_w: float, left: np.ndarray, right: np.ndarray | None, skip: float) -> float:
+def mean_square_of_layer(
+    sigma_w: float, left: Beside, right: Beside | None, skip: float, outer: Beside | None = None
+) -> float:
     """χ of one layer with these slopes: the mean of |J_l v|²/|v|² over its weights and over v."""
-    before = 1.0 if right is None else float(right @ right / right.size)
-    return skip**2 + sigma_w**2 * float(left @ left / left.size) * before
+    return (skip**2 + sigma_w**2 * mean_square(left) * mean_square(right)) * mean_square(outer)
+
+
+def are_homogeneous(specs: list[LayerSpec]) -> bool:
+    """Whether c x leads to c times what x leads to, c > 0, in all layers."""
+    return all(is_homogeneous(spec) and architecture_of(spec).keeps_scale for spec in specs)
 
 
 def is_homogeneous(spec: LayerSpec) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
+from .forward import examples, is_whole_batch
 from .parallel import cores, single_threaded_blas
 from .widths import scaled_widths, whole_number
 
@@ -46,8 +47,15 @@ def refuse_beyond_memory(
         )
 
 
+def _sizes(net: Network, width: int | None) -> tuple[int, ...]:
+    """N_0 … N_L, times the number of examples J is of."""
+    widths, specs = scaled_widths(net, width), list(net.layers)
+    together = examples(specs, max(widths)) if is_whole_batch(specs) else 1
+    return tuple(n * together for n in widths)
+
+
 def _needed(net: Network, width: int | None, dtype: str, factored: bool) -> float:
-    widths = scaled_widths(net, width)
+    widths = _sizes(net, width)
     # Four square layers, none of them well conditioned, are factored in any case.
     steep = all(layer.weights != "orthogonal" and architecture_of(layer).is_product for layer in net.layers)
     sure = factored and steep and len(set(widths)) == 1 and len(widths) > 4
@@ -94,7 +102,7 @@ def estimate(net: Network, width: int | None = None, samples: int = 8, *, dtype:
     ConfigError : impossible width or samples, or no width anywhere.
     """
     samples = whole_number("samples", samples, 1)
-    widths = scaled_widths(net, width)
+    widths = _sizes(net, width)
     workers = max(1, min(cores(), samples, networks_in_memory(widths, dtype) or samples))
     product, factor = _speeds(min(max(widths), 256), dtype)
     kinds = [(s.weights == "orthogonal", architecture_of(s).is_product) for s in net.layers for _ in range(s.repeat)]

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import ConfigError
 from .arrays import HostArrays
-from .forward import forward_pass
+from .forward import examples, forward_pass, is_whole_batch
 from .graded import GradedProduct, checked_method
+from .layer import put_layer
 from .parallel import single_threaded_blas
 from .standard import StandardArrays
 
@@ -91,15 +92,15 @@ class OneNetwork:
     def __call__(self, stream: np.random.SeedSequence) -> Sampled:
         """Sample the network of this stream."""
         depth, arrays = len(self.specs), self.options.arrays()
-        product = GradedProduct(self.widths[0], method=self.options.method, arrays=arrays)
+        together = examples(self.specs, max(self.widths)) if is_whole_batch(self.specs) else 1
+        product = GradedProduct(self.widths[0] * together, method=self.options.method, arrays=arrays)
         q, chi = np.empty(depth), np.empty(depth)
         with single_threaded_blas():
             layers = forward_pass(self.specs, self.widths, self.input_variance, np.random.default_rng(stream), arrays)
-            for index, (weights, left, right, skip, q[index], chi[index]) in enumerate(layers):
+            for index, layer in enumerate(layers):
                 if self.stopped.is_set():
                     raise InterruptedError("`sample(...)`: stopped.")
-                if skip:
-                    product.multiply_block(arrays.beside_skip(weights, left, right, skip), skip, chi[index])
-                else:
-                    product.multiply(weights, left, orthogonal=self.specs[index].weights == "orthogonal")
+                q[index], chi[index] = layer.q, layer.chi
+                haar = self.specs[index].weights == "orthogonal"
+                put_layer(product, layer, arrays, orthogonal=haar, examples=together)
             return Sampled(product.log_singular_values(), q, chi)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .ensemble import Ensemble
-from .forward import resolved_layers
+from .forward import examples, is_whole_batch, resolved_layers
 from .memory import networks_in_memory, refuse_beyond_memory
 from .one import OneNetwork, Options, Sampled
 from .parallel import parallel
@@ -41,7 +41,10 @@ def sample(
 ) -> Ensemble:
     """Sample J = J_L ⋯ J_1 of `samples` random networks and take its singular values.
 
-    J_l = D_l W_l, D_l = diag φ'(h_l), of a dense layer; β1 + αW_l D_l or β1 + αD_l W_l of a residual one.
+    J_l = D_l W_l, D_l = diag φ'(h_l), of a dense layer; β1 + αW_l D_l or β1 + αD_l W_l of a residual one. Layer and RMS
+    norm add the derivative of their statistics. With batch norm a batch of independent inputs goes through: of large
+    batches, 4 N examples, J is that of the first with the statistics held fixed; with `batch = B` J is of all outputs
+    by all inputs, (N·B, N·B), the derivative of the statistics included, and so many singular values come back.
 
     Every network has fresh weights and biases and a real forward pass, from a Gaussian input direction scaled so that
     the mean square of x_0 is exactly the input variance (for "fixed-point": (q* − σ_b²)/σ_w², so that q_1 = q*).
@@ -98,6 +101,7 @@ def sample(
     specs, input_variance = resolved_layers(net)
     widths = scaled_widths(net, width)
 
+    together = examples(specs, max(widths)) if is_whole_batch(specs) else 1
     kept = None
     if store is not None:
         key = described(net, specs, seed=seed, dtype=dtype, method=method)
@@ -110,7 +114,8 @@ def sample(
     if missing:
         one = OneNetwork(specs, widths, input_variance, options)
         # A device, and what another library does on this machine, is busy with one network at a time.
-        most = networks_in_memory(widths, dtype) if array_module is None else 1
+        sizes = tuple(n * together for n in widths)
+        most = networks_in_memory(sizes, dtype) if array_module is None else 1
         workers = {"n_jobs": n_jobs, "backend": backend, "most": most}
         # Closed here, at once, whatever happens: nothing is left to whoever collects generators.
         with closing(parallel(one, [streams[index] for index in missing], one.stopped, **workers)) as coming:
@@ -120,7 +125,7 @@ def sample(
                 results[missing[place]] = result
                 if progress is not None:
                     progress(len(results), samples)
-    logs = np.full((samples, min(widths[0], widths[-1])), -np.inf)
+    logs = np.full((samples, min(widths[0], widths[-1]) * together), -np.inf)
     for index, row in enumerate(logs):
         values = results[index].log_singular_values
         row[: values.size] = values
@@ -131,6 +136,7 @@ def sample(
         widths=widths,
         seed=seed,
         network=net,
+        examples=together,
     )
 
 

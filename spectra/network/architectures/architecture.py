@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..config import LayerSpec
     from ..gaussian import Moments
     from ..resolve import ResolvedRun, Start
+    from .thinned import Beside
 
 
 class Signal(NamedTuple):
@@ -23,11 +24,13 @@ class Signal(NamedTuple):
     second : r = E x².
     mean_of : gives μ = E x; most layers do not ask.
     gaussian : whether x is a centred normal variable.
+    shared_of : gives E x_i x_j for two examples of a batch of independent inputs; None where it is not followed.
     """
 
     second: float
     mean_of: Callable[[], float] = float
     gaussian: bool = False
+    shared_of: Callable[[], float] | None = None
 
     @property
     def mean(self) -> float:
@@ -40,7 +43,7 @@ class Level(NamedTuple):
 
     Parameters
     ----------
-    q, moments : variance of h, and the activation's moments there.
+    q, moments : variance of what φ is applied to, and the activation's moments there.
     repeat : number of layers.
     entering : x before the first of them.
     """
@@ -52,22 +55,34 @@ class Level(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What W multiplies, and its derivative by x neuron by neuron; None for 1."""
+    """What W multiplies, and its derivative by x, None for 1; of a batch a diagonal may be (N, B) or the first's."""
 
     value: np.ndarray
-    slopes: np.ndarray | None
+    slopes: Beside | None
 
 
 class Passed(NamedTuple):
-    """x after a layer, the pre-activations h, and the derivative of x by the product of W neuron by neuron."""
+    """x after a layer whose Jacobian is outer · (skip · 1 + slopes · W · the derivative that was taken).
+
+    Parameters
+    ----------
+    value : x.
+    h : what φ was applied to.
+    slopes : derivative by the product of W.
+    outer : derivative of x by the sum; None for 1.
+    """
 
     value: np.ndarray
     h: np.ndarray
-    slopes: np.ndarray
+    slopes: Beside
+    outer: Beside | None = None
 
 
 class Architecture(Protocol):
     """A kind of layer, x → skip · x + f(W g(x) + b): its Jacobian is skip · 1 + diag(f') W diag(g').
+
+    Signals have shape (N,), or (N, B) where a batch goes through together. Jacobians are those of its first example, or
+    of all by all, neuron by neuron, (N·B, N·B), where a layer asks for that.
 
     Attributes
     ----------
@@ -75,14 +90,20 @@ class Architecture(Protocol):
     noun : what a layer is called.
     keeps_width : N_l = N_{l−1}.
     settles : h depends on the layer before through its variance alone, so that a net may sit at a fixed point.
-    is_product : the Jacobian is D W.
+    rests : the layers may be told to sit at a fixed point, by `input_variance`.
+    is_product : the Jacobian is D W, and nothing else.
+    is_free : the law of many is a free product of those of D² and W Wᵀ.
+    keeps_scale : c x leads to c times what x leads to, where φ does the same.
     """
 
     keys: tuple[str, ...]
     noun: str
     keeps_width: bool
     settles: bool
+    rests: bool
     is_product: bool
+    is_free: bool
+    keeps_scale: bool
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
         """Fields of a `LayerSpec` from the keys of its own in a complete table; `count` layers of this kind in all.
@@ -97,16 +118,40 @@ class Architecture(Protocol):
         """Its own keys in words, to end a list with."""
         ...
 
-    def skip(self, spec: LayerSpec) -> float:
-        """Factor of x itself in what leaves the layer."""
+    def notes(self, spec: LayerSpec) -> tuple[str, ...]:
+        """What a prediction is to say of such layers: by which theory, of which Jacobian."""
         ...
 
-    def gain(self, spec: LayerSpec) -> float:
+    def lacks(self, spec: LayerSpec) -> str:
+        """Why there is no law of such layers, in a sentence without its full stop; nothing where there is one."""
+        ...
+
+    def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
+        """Factor of x itself in what leaves the layer; without a level in what is summed there."""
+        ...
+
+    def gain(self, spec: LayerSpec, level: Level) -> float:
         """Fan-in times the variance of an entry of W, with what f multiplies it by beside φ'."""
         ...
 
     def reads_state(self, spec: LayerSpec) -> bool:
         """Whether φ is applied to x itself, g = φ, or else to W x + b, f = φ but for a factor."""
+        ...
+
+    def adds_means(self, spec: LayerSpec, level: Level) -> bool:
+        """Whether means of x add up from layer to layer, so that one eigenvalue of JJᵀ leaves the law."""
+        ...
+
+    def state(self, spec: LayerSpec, q: float, level: Level) -> float:
+        """Variance of x itself where the layer reads it, of a layer whose φ takes a variance of q; else q."""
+        ...
+
+    def batch(self, spec: LayerSpec, width: int) -> int:
+        """How many examples have to go through together, at this width."""
+        ...
+
+    def whole_batch(self, spec: LayerSpec) -> bool:
+        """Whether its Jacobian is that of all examples that go through together."""
         ...
 
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
@@ -117,8 +162,12 @@ class Architecture(Protocol):
         """The layer's output for W g(x) + b = `image`, with h and f'."""
         ...
 
-    def chi(self, run: ResolvedRun, q: float | None, moments: Moments) -> float:
+    def chi(self, run: ResolvedRun, level: Level) -> float:
         """Mean square of the layer Jacobian, (1/N) E tr J_l J_lᵀ for equal widths."""
+        ...
+
+    def rest(self, run: ResolvedRun) -> Level | None:
+        """The level at which such layers stay for ever; None where their variance map is to be asked."""
         ...
 
     def levels(self, run: ResolvedRun, entering: Signal, begin: Start) -> Iterator[Level]:

@@ -14,10 +14,10 @@ from ...quadrature import Array
 from ..expectations import gaussian_moments
 from .architecture import Level, Passed, Signal, Taken
 from .course import LARGEST, SMALLEST, affine_course, settled
+from .pairs import pair_product
 
 if TYPE_CHECKING:
     from ..config import LayerSpec
-    from ..gaussian import Moments
     from ..resolve import ResolvedRun, Start
 
 
@@ -33,7 +33,10 @@ class Dense:
     noun = "layer"
     keeps_width = False
     settles = True
+    rests = True
     is_product = True
+    is_free = True
+    keeps_scale = True
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
         """Return nothing: dense layers have no keys of their own."""
@@ -43,15 +46,39 @@ class Dense:
         """Return nothing."""
         return ""
 
-    def skip(self, spec: LayerSpec) -> float:
+    def notes(self, spec: LayerSpec) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
+    def lacks(self, spec: LayerSpec) -> str:
+        """Return nothing."""
+        return ""
+
+    def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
         """Return 0: nothing goes past W."""
         return 0.0
 
-    def gain(self, spec: LayerSpec) -> float:
+    def gain(self, spec: LayerSpec, level: Level) -> float:
         """σ_w²."""
         return float(spec.sigma_w) ** 2
 
     def reads_state(self, spec: LayerSpec) -> bool:
+        """No."""
+        return False
+
+    def adds_means(self, spec: LayerSpec, level: Level) -> bool:
+        """No: W takes what is common to all neurons anywhere."""
+        return False
+
+    def state(self, spec: LayerSpec, q: float, level: Level) -> float:
+        """What φ takes."""
+        return q
+
+    def batch(self, spec: LayerSpec, width: int) -> int:
+        """One example at a time."""
+        return 1
+
+    def whole_batch(self, spec: LayerSpec) -> bool:
         """No."""
         return False
 
@@ -64,11 +91,15 @@ class Dense:
         slopes = spec.activation.derivative(image)
         return Passed(spec.activation(image), image, slopes)
 
-    def chi(self, run: ResolvedRun, q: float | None, moments: Moments) -> float:
+    def chi(self, run: ResolvedRun, level: Level) -> float:
         """σ_w² E φ'² at variance q; 1.0 where that is how σ_w was found."""
-        if run.critical and (q == run.q_star or gaussian_moments(run.spec.activation).scale_free is not None):
+        if run.critical and (level.q == run.q_star or gaussian_moments(run.spec.activation).scale_free is not None):
             return 1.0
-        return float(run.spec.sigma_w) ** 2 * moments.slope2
+        return float(run.spec.sigma_w) ** 2 * level.moments.slope2
+
+    def rest(self, run: ResolvedRun) -> Level | None:
+        """Return nothing: the variance map says it."""
+        return None
 
     def levels(self, run: ResolvedRun, entering: Signal, begin: Start) -> Iterator[Level]:
         """All layers at once at a fixed point, or for a positively homogeneous φ; else one by one until q rests."""
@@ -97,7 +128,7 @@ class Dense:
                 yield Level(q, m, repeat - done, entering)
                 return
             yield Level(q, m, 1, entering)
-            entering, q = Signal(m.second, partial(moments.first, q)), image
+            entering, q = self.leaving(run.spec, Level(q, m, 1, entering)), image
 
     def variances(self, spec: LayerSpec, q: float, steps: ArrayLike) -> Array:
         """Variance `steps` layers after q: constant unless φ is positively homogeneous."""
@@ -111,7 +142,17 @@ class Dense:
         moments = gaussian_moments(spec.activation)
         last = float(self.variances(spec, level.q, level.repeat - 1))
         second = level.moments.second if last == level.q and moments.scale_free is None else moments.at(last).second
-        return Signal(second, partial(moments.first, last), is_linear(spec))
+        shared = None if level.entering.shared_of is None else partial(self._shared, spec, level)
+        return Signal(second, partial(moments.first, last), is_linear(spec), shared)
+
+    def _shared(self, spec: LayerSpec, level: Level) -> float:
+        """E x_i x_j after the last layer of the level."""
+        assert level.entering.shared_of is not None
+        w2, b2 = float(spec.sigma_w) ** 2, float(spec.sigma_b or 0.0) ** 2
+        shared = level.entering.shared_of()
+        for q in self.variances(spec, level.q, np.arange(level.repeat)).tolist():
+            shared = pair_product(spec.activation, q, w2 * shared + b2)
+        return shared
 
 
 def is_linear(spec: LayerSpec) -> bool:

@@ -19,8 +19,11 @@ from .dense import is_linear
 
 if TYPE_CHECKING:
     from ..config import LayerSpec
-    from ..gaussian import Moments
     from ..resolve import ResolvedRun, Start
+
+
+# Means of x this much smaller than its size move no eigenvalue.
+NO_MEAN = 1e-9
 
 
 class Residual:
@@ -43,7 +46,10 @@ class Residual:
     noun = "residual block"
     keeps_width = True
     settles = False
+    rests = False
     is_product = False
+    is_free = False
+    keeps_scale = True
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
         """α, β and the order; α is a number here (`scales.spread`)."""
@@ -61,17 +67,41 @@ class Residual:
         skip = f", β = {beta:.6g}" if beta != 1.0 else ""
         return f", α = {alpha:.6g}{skip}, {spec.order}-activation"
 
-    def skip(self, spec: LayerSpec) -> float:
+    def notes(self, spec: LayerSpec) -> tuple[str, ...]:
+        """Return nothing: what there is to say is said of the whole network."""
+        return ()
+
+    def lacks(self, spec: LayerSpec) -> str:
+        """Return nothing."""
+        return ""
+
+    def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
         """β."""
         return _numbers(spec)[1]
 
-    def gain(self, spec: LayerSpec) -> float:
+    def gain(self, spec: LayerSpec, level: Level) -> float:
         """α²σ_w²."""
         return (_numbers(spec)[0] * float(spec.sigma_w)) ** 2
 
     def reads_state(self, spec: LayerSpec) -> bool:
         """Where the activation comes first."""
         return spec.order == "pre"
+
+    def adds_means(self, spec: LayerSpec, level: Level) -> bool:
+        """Post: where x has a mean already."""
+        return spec.order == "post" and abs(level.entering.mean) > NO_MEAN * math.sqrt(level.entering.second)
+
+    def state(self, spec: LayerSpec, q: float, level: Level) -> float:
+        """What φ takes."""
+        return q
+
+    def batch(self, spec: LayerSpec, width: int) -> int:
+        """One example at a time."""
+        return 1
+
+    def whole_batch(self, spec: LayerSpec) -> bool:
+        """No."""
+        return False
 
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """Pre: φ(x), φ'(x). Post: x."""
@@ -85,12 +115,16 @@ class Residual:
         if spec.order == "post":
             slopes = alpha * spec.activation.derivative(image)
             return Passed(beta * x + alpha * spec.activation(image), image, slopes)
-        return Passed(beta * x + alpha * image, x, np.full(x.size, alpha))
+        return Passed(beta * x + alpha * image, x, np.full_like(x, alpha))
 
-    def chi(self, run: ResolvedRun, q: float | None, moments: Moments) -> float:
+    def chi(self, run: ResolvedRun, level: Level) -> float:
         """β² + α²σ_w² E φ'²."""
         alpha, beta = _numbers(run.spec)
-        return beta**2 + alpha**2 * float(run.spec.sigma_w) ** 2 * moments.slope2
+        return beta**2 + alpha**2 * float(run.spec.sigma_w) ** 2 * level.moments.slope2
+
+    def rest(self, run: ResolvedRun) -> Level | None:
+        """Return nothing: x is added to."""
+        return None
 
     def levels(self, run: ResolvedRun, entering: Signal, begin: Start) -> Iterator[Level]:
         """Block by block until x rests; all at once where h follows an affine map."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import SeedSequence
 from scipy.sparse.linalg import LinearOperator
 
+from ...errors import ConfigError
 from ...network.architectures import architecture_of
-from ..forward import RESCALE, is_homogeneous, mean_square, refuse_overflow
+from ...network.architectures.thinned import Beside, Thinned
+from ..forward import RESCALE, are_homogeneous, mean_square_of_layer, refuse_overflow
 from .weights import Weights, child, redrawn_weights
 
 if TYPE_CHECKING:
@@ -20,28 +22,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerOperator:
-    """J_l = skip · 1 + diag(left) W diag(right), `right` None for ones."""
+    """J_l = outer (skip · 1 + left W right), `right` and `outer` None for 1."""
 
     weights: Weights
-    left: np.ndarray
-    right: np.ndarray | None
+    left: Any  # `Beside`, an array in all layers without a normalisation
+    right: Any
     skip: float
+    outer: Any = None
 
     def over(self, size: float) -> LayerOperator:
         """J_l / size."""
-        return LayerOperator(self.weights, self.left / size, self.right, self.skip / size)
+        left = self.left
+        left = left._replace(slopes=left.slopes / size) if isinstance(left, Thinned) else left / size
+        return replace(self, left=left, skip=self.skip / size)
 
     def times(self, X: np.ndarray) -> np.ndarray:
         """J_l X."""
-        image = self.left[:, None] * self.weights.times(X if self.right is None else self.right[:, None] * X)
+        return _times(self.outer, self.before_outer(X, self.weights.times(_times(self.right, X))))
+
+    def before_outer(self, X: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """What `outer` is to multiply, of X and of W right X."""
+        image = _times(self.left, image)
         return image + self.skip * X if self.skip else image
 
     def transposed_times(self, X: np.ndarray) -> np.ndarray:
         """J_lᵀ X."""
-        image = self.weights.transposed_times(self.left[:, None] * X)
-        if self.right is not None:
-            image = self.right[:, None] * image
+        X = _times(self.outer, X, transposed=True)
+        image = _times(
+            self.right, self.weights.transposed_times(_times(self.left, X, transposed=True)), transposed=True
+        )
         return image + self.skip * X if self.skip else image
+
+
+def _times(beside: Beside | None, X: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+    """What stands beside W, or its transpose, times the columns of X, or one vector."""
+    if beside is None:
+        return X
+    if isinstance(beside, Thinned):
+        return beside.transposed_times(X) if transposed else beside.times(X)
+    return beside * X if X.ndim == 1 else beside[:, None] * X
 
 
 class LayerProduct(LinearOperator):
@@ -65,7 +84,8 @@ class LayerProduct(LinearOperator):
         self.q, self.chi = q, chi
         self.log_scale = float(np.sum(np.log(sizes)))
         last = layers[-1]
-        self.live = np.arange(last.left.size) if last.skip else np.flatnonzero(last.left)
+        whole = last.skip or isinstance(last.left, Thinned)
+        self.live = np.arange(self.shape[0]) if whole else np.flatnonzero(last.left)
         self._layers = tuple(layer.over(size) for layer, size in zip(layers, sizes.tolist(), strict=True))
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:  # scipy's name
@@ -121,7 +141,9 @@ def layer_product(
     # directions see of a deep narrow net.
     x, tangent = np.random.default_rng(child(stream, 0)).standard_normal((2, widths[0]))
     x *= np.sqrt(input_variance / np.mean(x**2))
-    homogeneous, log_scale = all(is_homogeneous(spec) for spec in specs), 0.0
+    if any(architecture_of(spec).batch(spec, max(widths)) > 1 for spec in specs):
+        raise ConfigError('`normalise = "batch"`: a batch as large as that is sampled with matrices alone.')
+    homogeneous, log_scale = are_homogeneous(list(specs)), 0.0
     layers: list[LayerOperator] = []
     q, chi, sizes = np.empty(len(specs)), np.empty(len(specs)), np.ones(len(specs))
     tangent /= np.linalg.norm(tangent)
@@ -134,21 +156,21 @@ def layer_product(
         memory -= 8 * weights.kept_doubles(weights.n_out, weights.n_in)
         architecture = architecture_of(spec)
         (taken, right), skip = architecture.take(spec, x), architecture.skip(spec)
-        pair = np.stack([taken, tangent if right is None else right * tangent], axis=1)
+        pair = np.stack([taken, _times(right, tangent)], axis=1)
         image, along = np.ascontiguousarray(weights.times(pair).T)
         if sigma_b:
             with np.errstate(over="ignore", under="ignore"):
                 image += sigma_b * np.exp(-log_scale) * np.random.default_rng(child(own, 0)).standard_normal(image.size)
-        x, h, left = architecture.give(spec, x, image)
+        x, h, left, outer = architecture.give(spec, x, image)
         refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
             q[index] = np.mean(h**2) * np.exp(2 * log_scale)
-        chi[index] = mean_square(sigma_w, left, right, skip)
+        chi[index] = mean_square_of_layer(sigma_w, left, right, skip, outer)
         size = float(np.max(np.abs(x)))
         if homogeneous and size and not 1 / RESCALE < size < RESCALE:
             x, log_scale = x / size, log_scale + np.log(size)
-        tangent = left * along + skip * tangent if skip else left * along
+        layers.append(LayerOperator(weights, left, right, skip, outer))
+        tangent = _times(outer, layers[-1].before_outer(tangent, along))
         sizes[index] = np.linalg.norm(tangent) or 1.0
         tangent = tangent / sizes[index]
-        layers.append(LayerOperator(weights, left, right, skip))
     return LayerProduct(layers, sizes, q, chi)

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from .._types import Array
 from ..chart import DEGREE, FIT, NODES, Chart
 from ..chebyshev import nodes
 from ..errors import ConvergenceError
-from .equation import BlockEquation
-from .fixed_point import STOP, Solution, solve
+from .solution import STOP, Solution
 
 # Density in U below which there is none at a glance, points of the first look at the whole range.
 NOTHING, LOOK, FADED = 1e-3, 48, 1e-9
+# The range is looked at so far beyond its ends, and so far at most.
+MARGIN, FARTHEST = 0.1, 40.0
 # Points between the last one inside a bulk and the first outside, at each of so many closer looks.
 CLOSER, LOOKS = 8, 2
 # Points and degree of the fit of p², which vanishes linearly at an edge, and lengths of it relative to the bulk.
@@ -33,6 +35,24 @@ LEAST_KNOWN = 20
 LOOKED = 1e-5
 
 
+class Equation(Protocol):
+    """What is asked of an equation of JJᵀ here."""
+
+    @property
+    def unknowns(self) -> int:
+        """Numbers that are solved for at each λ."""
+        ...
+
+    @property
+    def log_range(self) -> tuple[float, float]:
+        """U = −log λ between which all of the support lies; ∞ where it may reach λ = 0."""
+        ...
+
+    def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
+        """Solve at u = 1/λ (M,), Im u ≤ 0; `start`: unknowns (M, n) nearby."""
+        ...
+
+
 @dataclass
 class Known:
     """Solutions so far on one bulk, from which those between them are guessed."""
@@ -43,31 +63,36 @@ class Known:
     x: Array
 
     def near(self, u: Array) -> Array:
-        """A and B at `u` (M, 2L), by cubics in the angle along the bulk, in which edges are smooth."""
-        from scipy.interpolate import CubicSpline
-
+        """Unknowns at `u` (M, n), by cubics in the angle along the bulk, in which edges are smooth."""
         angle = np.arccos(np.clip(1.0 - 2.0 * (np.append(self.u, u) - self.low) / (self.high - self.low), -1.0, 1.0))
         known, order = angle[: self.u.size], np.argsort(angle[: self.u.size])
-        spline = CubicSpline(known[order], self.x[order])
-        inside = np.clip(angle[self.u.size :], known.min(), known.max())
-        return spline(inside)
+        known = known[order]
+        at = np.clip(angle[self.u.size :], known[0], known[-1])
+        # Of the known ones the four around each.
+        first = np.clip(np.searchsorted(known, at) - 2, 0, known.size - 4)
+        four = first[:, None] + np.arange(4)
+        places = known[four]
+        apart = places[:, :, None] - places[:, None, :] + np.eye(4)
+        away = at[:, None] - places
+        away[away == 0.0] = 1e-300
+        weights = 1.0 / (np.prod(apart, axis=2) * away)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return np.einsum("mk,mkn->mn", weights, self.x[order[four]])
 
     def add(self, u: Array, found: Solution) -> None:
-        """Take what was solved."""
-        kept = found.solved
-        self.u = np.append(self.u, u[kept])
-        self.x = np.concatenate([self.x, np.concatenate([found.a, found.b], axis=1)[kept]])
+        """Take what was solved, and no place twice."""
+        places, index = np.unique(np.append(self.u, u[found.solved]), return_index=True)
+        self.u, self.x = places, np.concatenate([self.x, found.x[found.solved]])[index]
 
 
 def density_at(
-    equation: BlockEquation, u: Array, known: Known | None = None, *, stop: float = STOP
+    equation: Equation, u: Array, known: Known | None = None, *, stop: float = STOP
 ) -> tuple[Array, Solution]:
     """The density p of U = −log λ at U = `u`, and the solution it comes from."""
     start = None
     if known is not None and known.u.size >= LEAST_KNOWN:
-        guess = known.near(u)
-        start = guess[:, : equation.depth], guess[:, equation.depth :]
-    found = solve(equation, np.exp(u).astype(complex), start, stop=stop)
+        start = known.near(u)
+    found = equation.solve(np.exp(u).astype(complex), start, stop=stop)
     if known is not None:
         known.add(u, found)
     return np.where(found.inside, -found.psi.imag / math.pi, np.nan), found
@@ -77,14 +102,15 @@ def density_at(
 Bracket = tuple[float, float]
 
 
-def bulks_of(equation: BlockEquation) -> list[tuple[Bracket, Bracket]]:
+def bulks_of(equation: Equation) -> list[tuple[Bracket, Bracket]]:
     """Brackets in U of both ends of every bulk.
 
     Raises
     ------
     ConvergenceError : no bulk was found, or the support reaches λ = 0.
     """
-    low, high = _range(equation)
+    low, high = equation.log_range
+    low, high = low - MARGIN, min(high + MARGIN, low + FARTHEST)
     u = np.linspace(low, high, LOOK)
     inside = _inside(equation, u)
     # Outside of the bulks there is nothing at all; a density that fades towards 0 is there farther out, too.
@@ -99,7 +125,7 @@ def bulks_of(equation: BlockEquation) -> list[tuple[Bracket, Bracket]]:
     return list(zip(brackets[::2], brackets[1::2], strict=True))
 
 
-def charts_of(equation: BlockEquation, bulks: Sequence[tuple[Bracket, Bracket]]) -> tuple[Chart, ...]:
+def charts_of(equation: Equation, bulks: Sequence[tuple[Bracket, Bracket]]) -> tuple[Chart, ...]:
     """Charts of the density in U.
 
     Raises
@@ -111,27 +137,16 @@ def charts_of(equation: BlockEquation, bulks: Sequence[tuple[Bracket, Bracket]])
         length = last - inner
         begin = _edge(equation, inner, outer, length)
         end = _edge(equation, last, beyond, length)
-        charts.append(_chart(equation, begin, end))
+        charts.append(chart_between(equation, begin, end))
     return tuple(charts)
 
 
-def _range(equation: BlockEquation) -> tuple[float, float]:
-    """U between which all of the support lies, but for what is nearer to 0 than e^{-40} of its top."""
-    most = least = 0.0
-    for block in equation.blocks:
-        # ‖W‖ is 2 for Gaussian weights, 1 for orthogonal ones.
-        noise = (1.0 if block.haar else 2.0) * math.sqrt(block.gain * np.prod(block.values.max(axis=0)))
-        most += 2.0 * math.log(abs(block.skip) + noise)
-        least += 2.0 * math.log(max(abs(block.skip) - noise, 1e-300))
-    return -most - 0.1, min(-least + 0.1, 40.0 - most)
-
-
-def _inside(equation: BlockEquation, u: Array) -> Array:
+def _inside(equation: Equation, u: Array) -> Array:
     # Outside of the bulks the solution is real.
     return density_at(equation, u, stop=LOOKED)[0] > NOTHING
 
 
-def _closer(equation: BlockEquation, a: float, b: float) -> tuple[float, float]:
+def _closer(equation: Equation, a: float, b: float) -> tuple[float, float]:
     """Narrow the bracket of an edge."""
     for _ in range(LOOKS):
         u = np.linspace(a, b, CLOSER)
@@ -141,7 +156,7 @@ def _closer(equation: BlockEquation, a: float, b: float) -> tuple[float, float]:
     return a, b
 
 
-def _edge(equation: BlockEquation, inner: float, outer: float, length: float) -> float:
+def _edge(equation: Equation, inner: float, outer: float, length: float) -> float:
     """U at an edge where p² vanishes linearly: the zero of polynomials through p² inside, nearer and nearer."""
     at, found = inner, []
     side = math.copysign(1.0, outer - inner)
@@ -164,14 +179,15 @@ def _edge(equation: BlockEquation, inner: float, outer: float, length: float) ->
     return at
 
 
-def _chart(equation: BlockEquation, low: float, high: float) -> Chart:
+def chart_between(equation: Equation, low: float, high: float, known: Known | None = None) -> Chart:
     """Solve at Chebyshev nodes of pieces that are halved until the series of log p, its roots taken out, converge."""
     ends = np.linspace(low, high, PIECES + 1)
     open_ = [(float(a), float(b)) for a, b in itertools.pairwise(ends)]
     done: list[tuple[float, float, Array]] = []
     residual, uncertified = 0.0, 0
-    known = Known(low, high, np.empty(0), np.empty((0, 2 * equation.depth)))
-    density_at(equation, 0.5 * (low + high) + 0.5 * (high - low) * NODES, known)
+    if known is None:
+        known = Known(low, high, np.empty(0), np.empty((0, equation.unknowns)))
+        density_at(equation, 0.5 * (low + high) + 0.5 * (high - low) * NODES, known)
     for count in range(ROUNDS):
         a, b = np.array(open_).T
         u = (0.5 * (a + b))[:, None] + (0.5 * (b - a))[:, None] * NODES

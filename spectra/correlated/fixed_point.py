@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from .._types import Array
-from .equation import BlockEquation
+from .solution import SOLVED, STOP, Solution
 
-# Relative residual to stop at, residual of a point that counts as solved, and steps at most.
-STOP, SOLVED, MAX_STEPS = 1e-13, 1e-10, 300
+# Steps at most.
+MAX_STEPS = 300
 # Points that are solved, and no better after so many steps, are as good as rounding allows.
 PATIENCE = 6
 # Distances from the axis, relative to |u|, of the way to it, and residual to stop at on the way.
@@ -21,20 +21,17 @@ MEMORY, PLAIN = 8, 2
 DAMPING = 0.7
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """A and B (M, L), ψ (M,), relative residual (M,), and whether all lie in the lower half plane (M,)."""
-
-    a: Array
-    b: Array
-    psi: Array
-    residual: Array
-    inside: Array
+class Map(Protocol):
+    """What is to be fixed."""
 
     @property
-    def solved(self) -> Array:
-        """Which points count, (M,)."""
-        return self.inside & (self.residual < SOLVED)
+    def unknowns(self) -> int:
+        """Numbers that are to be fixed."""
+        ...
+
+    def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
+        """What the right sides say of `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
+        ...
 
 
 def zeta_of(u: Array) -> Array:
@@ -43,10 +40,8 @@ def zeta_of(u: Array) -> Array:
     return np.where(root.imag > 0.0, -root, root)
 
 
-def solve(
-    equation: BlockEquation, u: Array, start: tuple[Array, Array] | None = None, *, stop: float = STOP
-) -> Solution:
-    """Solve at u (M,), Im u ≤ 0; `start`: A and B (M, L) nearby; `stop`: relative residual to stop at.
+def solve(equation: Map, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
+    """Solve at u (M,), Im u ≤ 0; `start`: A and B (M, 2L) nearby; `stop`: relative residual to stop at.
 
     Without a start u on the real axis is reached from below, where the solution is unique: on the axis itself real
     points solve the equation, too.
@@ -55,16 +50,16 @@ def solve(
     if start is None:
         for below in BELOW:
             found = _solved(equation, u - 1j * below * np.abs(u), start, GLANCE)
-            start = found.a, found.b
+            start = found.x
     return _solved(equation, u, start, stop)
 
 
-def _solved(equation: BlockEquation, u: Array, start: tuple[Array, Array] | None, stop: float) -> Solution:
+def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Solution:
     zeta = zeta_of(u)
-    points, depth = zeta.size, equation.depth
-    x: Array = np.full((points, 2 * depth), -0.01j)
+    points = zeta.size
+    x: Array = np.full((points, equation.unknowns), -0.01j)
     if start is not None:
-        x = np.concatenate(start, axis=1).astype(complex)
+        x = start.astype(complex)
     residual = np.full(points, np.inf)
     psi = np.zeros(points, complex)
     active = np.arange(points)
@@ -73,8 +68,8 @@ def _solved(equation: BlockEquation, u: Array, start: tuple[Array, Array] | None
     best: Array = x.copy()
     for count in range(MAX_STEPS):
         here = x[active]
-        new_a, new_b, value = equation.step(zeta[active], here[:, :depth], here[:, depth:])
-        miss = np.concatenate([new_a, new_b], axis=1) - here
+        new, value = equation.step(zeta[active], here)
+        miss = new - here
         size = np.max(np.abs(miss), axis=1) / np.maximum(np.max(np.abs(here + miss), axis=1), 1e-300)
         before = residual[active]
         better = ~(size >= before)
@@ -91,9 +86,8 @@ def _solved(equation: BlockEquation, u: Array, start: tuple[Array, Array] | None
         x[active] = here + DAMPING * miss if count < PLAIN or len(history) < 2 else _accelerated(history)
         # Beyond the real axis lies the conjugate of what is looked for.
         x[active] -= 2j * np.maximum(x[active].imag, 0.0)
-    a, b = best[:, :depth], best[:, depth:]
     inside = np.all(best.imag <= 1e-13 * np.abs(best), axis=1)
-    return Solution(a, b, psi, residual, inside)
+    return Solution(best, psi, residual, inside)
 
 
 def _accelerated(history: list[tuple[Array, Array]]) -> Array:

@@ -4,46 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from .._types import Array
 from ..spectrum import Spectrum
 from .blocks import Block
 from .density import bulks_of, charts_of, density_at
 from .equation import BlockEquation
 from .layers import Layer, blocks_of
 from .moments import block_moments
+from .solved import LEVELS, BlockLaw, Moments
 
 # Nodes of the messages: the first of these beyond which they change the density by less than `SETTLED`, at these parts
 # of the way through a bulk.
 COUNTS, SETTLED, PARTS = (6, 9, 12, 16, 24), 1e-8, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
 # More nodes of a message, and how much finer the states are, where the answer is looked at again.
 MORE, FINER = 4, 1.5
-# Quantiles at which that is done.
-LEVELS = (0.02, 0.2, 0.5, 0.8, 0.98)
-# Moments from one circle.
-TOGETHER = 16
-
-
-@dataclass(frozen=True, eq=False)
-class BlockLaw:
-    """What is known of JJᵀ.
-
-    Attributes
-    ----------
-    spectrum : the law.
-    residual : largest relative residual of the equation at the nodes of the density.
-    uncertified : number of nodes that were not solved, or where the series did not converge.
-    error : by how much more nodes change the density, relatively, at five quantiles.
-    """
-
-    spectrum: Spectrum
-    residual: float
-    uncertified: int
-    error: float
 
 
 def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
@@ -67,7 +44,7 @@ def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
     equation = _resolved(blocks, [low[1] + part * (high[0] - low[1]) for low, high in bulks for part in PARTS])
     charts = charts_of(equation, bulks)
     low, high = charts[0].low, charts[-1].high
-    moments = _Moments(equation, math.exp(-low))
+    moments = Moments(partial(block_moments, equation), math.exp(-low))
     spectrum = Spectrum(
         arcs=charts,
         log_atoms=(),
@@ -102,23 +79,3 @@ def _error(spectrum: Spectrum, finer: BlockEquation) -> float:
     if not found.solved.all():
         return math.inf
     return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0)))
-
-
-class _Moments:
-    """Moments of an equation, as many as have been asked for."""
-
-    def __init__(self, equation: BlockEquation, largest: float) -> None:
-        self._of = partial(block_moments, equation, largest=largest)
-        self._known: Array = self._of(TOGETHER)
-
-    def first(self, order: int) -> Array:
-        """m_1 … m_order."""
-        if order > self._known.size:
-            self._known = self._of(order)
-        return self._known[:order]
-
-    def log_scaled(self, order: int) -> Array:
-        """Log m_k/m_1^k, k = 1 … order."""
-        moments = self.first(order)
-        with np.errstate(invalid="ignore"):
-            return np.log(moments) - np.arange(1, order + 1) * math.log(moments[0])

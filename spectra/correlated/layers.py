@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..activations import Activation
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
 from .grid import LONGEST, Grid
+from .paths import matrix_product
 
 # A correlation this near to 1 is 1.
 FROZEN = 1e-14
@@ -41,6 +42,10 @@ class Layer:
     haar: bool
     reads_state: bool
 
+    def with_variance(self, variance: float) -> Layer:
+        """The same at another variance."""
+        return replace(self, variance=variance)
+
 
 def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.0) -> list[Block]:
     """The blocks of these layers, J_1 first.
@@ -62,22 +67,27 @@ def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.
     return blocks
 
 
-def _alone(layer: Layer, finer: float) -> Block:
+def slope_law(layer: Layer, size: int, finer: float = 1.0) -> tuple[Array, Array]:
+    """Values of D² and their masses, (n,): the few there are, or the Gauss rule of `size` nodes."""
     grid = _grid(layer, 1.0, finer)
     squares = _squares(layer, grid)
-    if np.unique(squares).size > FEW:
-        # What is asked of D² is analytic in it: a Gauss rule of few nodes has its law.
-        squares, share = gauss_rule(squares, grid.share, round(RULE * finer))
-    else:
-        share = grid.share
-    return _block(layer, squares, share, finer)
+    distinct, index = np.unique(squares, return_inverse=True)
+    if distinct.size <= FEW:
+        return distinct, np.bincount(index.ravel(), weights=grid.share)
+    # What is asked of D² is analytic in it: a Gauss rule of few nodes has its law.
+    return gauss_rule(squares, grid.share, size)
 
 
-def _block(layer: Layer, squares: Array, share: Array, finer: float, *steps: Array | None) -> Block:
-    values, mixture = mixture_of(squares, round(VALUES * finer))
-    ones = np.ones_like(values)
-    pairs = np.stack([values, ones] if layer.reads_state else [ones, values], axis=1)
-    return Block(layer.skip, layer.gain, layer.haar, share, pairs, mixture, *steps)
+def _alone(layer: Layer, finer: float) -> Block:
+    squares, share = slope_law(layer, round(RULE * finer), finer)
+    return _block(layer, squares, share[:, None, None])
+
+
+def _block(layer: Layer, squares: Array, core: Array) -> Block:
+    ones = np.ones_like(squares)
+    sides = [squares, ones] if layer.reads_state else [ones, squares]
+    values = np.stack([layer.skip**2 * ones, *sides], axis=1)
+    return Block(np.array([layer.gain]), np.array([layer.haar]), values, core)
 
 
 def _chained(layers: list[Layer], finer: float) -> list[Block]:
@@ -89,15 +99,17 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     grids = [_grid(layer, scale, finer) for layer, scale in zip(layers, scales, strict=True)]
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
-    blocks = []
+    shares, values, mixtures, forward = [], [], [], []
     for k, (layer, grid) in enumerate(zip(layers, grids, strict=True)):
-        forward = backward = None
         if k + 1 < len(grids):
-            forward = fold(grids[k + 1].expectation(grid.nodes, float(correlations[k])))
-            backward = fold(grid.expectation(grids[k + 1].nodes, float(correlations[k])))
+            forward.append(fold(grids[k + 1].expectation(grid.nodes, float(correlations[k]))))
         share = fold(grid.share)
-        blocks.append(_block(layer, fold(_squares(layer, grid)), share / share.sum(), finer, forward, backward))
-    return blocks
+        shares.append(share / share.sum())
+        here, mixture = mixture_of(fold(_squares(layer, grid)), round(VALUES * finer))
+        values.append(here)
+        mixtures.append(mixture)
+    cores = matrix_product(shares, mixtures, forward)
+    return [_block(layer, here, core) for layer, here, core in zip(layers, values, cores, strict=True)]
 
 
 def _folded(values: Array) -> Array:

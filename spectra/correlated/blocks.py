@@ -11,7 +11,7 @@ from .._types import Array
 from ..chebyshev import barycentric, lagrange, nodes
 
 # So many values of a slope are taken as they are; of more, so many stand for all.
-FEW, VALUES = 4, 20
+FEW, VALUES = 4, 14
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,11 +32,16 @@ from .._types import Array
 from ..chebyshev import barycentric, lagrange, nodes
 from .blocks import Block
 from .fixed_point import solve
+from .fold import fold_near
 from .messages import Disc, Message
 from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
+# Distance in U of a second place from which an edge is guessed.
+NEARBY = 1e-3
+# The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
+SHORT = 0.25
 
 
 class _Local(NamedTuple):
@@ -109,6 +114,18 @@ class BlockEquation:
         """Solve at u (M,), Im u ≤ 0; `start`: A and B (M, 2L) nearby."""
         return solve(self, u, start, stop=stop)
 
+    def edge_near(self, u: float, x: Array) -> float | None:
+        """U at an edge near U = `u`, inside, where the unknowns are x (2L,); None where none is found."""
+        # p² is linear beside an edge: a second place says where.
+        start = np.array([x, x])
+        apart = np.array([u, u + NEARBY])
+        found = self.solve(np.exp(apart).astype(complex), start)
+        square = found.psi.imag**2
+        if not found.solved.all() or square[0] == square[1]:
+            return None
+        guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
+        return fold_near(lambda y, at: self.step(np.exp(0.5 * at), y)[0], u, found.x[0], guess)
+
     def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         """What the right sides say of all A, then all B, `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
         a, b = np.split(x, 2, axis=1)
@@ -120,9 +137,10 @@ class BlockEquation:
         new_a, new_b = np.empty_like(a), np.empty_like(b)
         psi = np.zeros_like(zeta)
         for k, (block, part) in enumerate(zip(self.blocks, self._parts, strict=True)):
-            means_a, means_b, corner = self._averages(block, locals_[k], left[k], right[k])
+            means_a, means_b, plus = self._averages(block, locals_[k], left[k], right[k])
             if k == 0:
-                psi = zeta * corner
+                # Im ψ keeps its digits where ψ → −1.
+                psi = plus - 1.0
             factor_a = np.where(block.haar, 1.0 / (1.0 + means_a * b[:, part]), 1.0)
             factor_b = np.where(block.haar, 1.0 / (1.0 + means_b * a[:, part]), 1.0)
             new_a[:, part] = block.gains * means_a * factor_a
@@ -175,34 +193,48 @@ class BlockEquation:
         over = message.over(block.flat_back if back else block.flat, values)
         if values == 1 and message.nodes.shape[1] == 1:
             return Message(ends[:, :1], over[:, :, 0]), ends
-        first, last = disc.of(ends).T
-        length = np.where(first == last, 1.0, last - first)
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
-        beyond = _beyond((local.inner[:, None], local.outer[:, None], local.square), x)
-        place = (disc.of(beyond) - first[:, None, None]) / length[:, None, None]
-        basis = lagrange(self._places, self._barycentric, place)
         points = x.shape[0]
+        beyond = disc.of(_beyond((local.inner[:, None], local.outer[:, None], local.square), x))
+        first, last = _segment(disc.of(ends), beyond.reshape(points, -1))
+        length = last - first
+        basis = lagrange(self._places, self._barycentric, (beyond - first[:, None, None]) / length[:, None, None])
         weights = basis.reshape(points, -1, self.count).transpose(0, 2, 1) @ over.reshape(points, -1, over.shape[3])
         return Message(disc.at(first[:, None] + length[:, None] * self._places), weights), ends
 
     def _averages(self, block: Block, local: _Local, left: Message, right: Message) -> tuple[Array, Array, Array]:
-        """E[E_k² G(c_{l−1}, c_{l−1})], E[D_k² G(r_l, r_l)], (M, K), and E G(r_{l−1}, r_{l−1}) (M,)."""
+        """E[E_k² G(c_{l−1}, c_{l−1})], E[D_k² G(r_l, r_l)], (M, K), and of the first block 1 + ψ (M,)."""
         over = left.over(block.flat, local.square.size)
         points, count, values, rank = over.shape
         # (M, K, J, K′).
-        joint = (over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)).reshape(points, count, values, -1)
+        joint_weights = over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)
+        joint_weights = joint_weights.reshape(points, count, values, -1)
         before = (local.inner[:, None, :] - left.nodes[:, :, None])[:, :, :, None]
         after = (local.outer[:, :, None] - right.nodes[:, None, :])[:, None]
-        joint /= before * after - local.square[:, None]
+        joint = joint_weights / (before * after - local.square[:, None])
         sums = (joint.sum(axis=1) * after[:, 0]).sum(axis=2), (joint.sum(axis=3) * before[..., 0]).sum(axis=1)
-        # At r_{l−1}: −1/x without the block, less 1/(c − D_0²/(r − x′)).
-        corner = np.zeros(points, complex)
+        # 1 + ψ = E 1/(1 − p/x), p = c − D_0²/(r − x′) the pivot at c_{l−1} without −x, where −1/x = ζ is all there is
+        # before.
+        plus = np.zeros(points, complex)
         if count == 1:
             pivot = local.inner[:, :, None] - local.square[:, None] / after[:, 0]
-            weights = (over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)).reshape(points, values, -1)
-            corner = np.sum(weights / (1.0 / left.nodes[:, :, None] - 1.0 / pivot), axis=(1, 2))
-        return sums[0] @ block.inner, sums[1] @ block.outer, corner
+            plus = np.sum(joint_weights[:, 0] / (1.0 - pivot / left.nodes[:, :, None]), axis=(1, 2))
+        return sums[0] @ block.inner, sums[1] @ block.outer, plus
+
+
+def _segment(ends: Array, w: Array) -> tuple[Array, Array]:
+    """Ends of a segment (M,) that goes along places w (M, Q): those given (M, 2), unless they are close together."""
+    first, last = ends[:, 0], ends[:, 1]
+    wide = np.max(np.abs(w - w[:, :1]), axis=1)
+    short = np.flatnonzero(~(np.abs(last - first) > SHORT * wide))
+    if short.size:
+        w, rows = w[short], np.arange(short.size)
+        one = w[rows, np.argmax(np.abs(w - w.mean(axis=1, keepdims=True)), axis=1)]
+        other = w[rows, np.argmax(np.abs(w - one[:, None]), axis=1)]
+        first, last = first.copy(), last.copy()
+        first[short], last[short] = one, np.where(one == other, one + 1.0, other)
+    return first, last
 
 
 def _beyond(local: tuple[Array, Array, Array | float], x: Array) -> Array:

@@ -17,6 +17,8 @@ PATIENCE = 6
 BELOW, GLANCE = (0.3, 0.05), 1e-4
 # Steps remembered; plain ones before that.
 MEMORY, PLAIN = 8, 2
+# Where to begin.
+AGAIN = -0.01j
 # Part of a plain step.
 DAMPING = 0.7
 
@@ -57,7 +59,7 @@ def solve(equation: Map, u: Array, start: Array | None = None, *, stop: float = 
 def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Solution:
     zeta = zeta_of(u)
     points = zeta.size
-    x: Array = np.full((points, equation.unknowns), -0.01j)
+    x: Array = np.full((points, equation.unknowns), AGAIN)
     if start is not None:
         x = start.astype(complex)
     residual = np.full(points, np.inf)
@@ -70,9 +72,13 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         here = x[active]
         new, value = equation.step(zeta[active], here)
         miss = new - here
+        # What is no number is as far off as can be, and begins again.
+        lost = ~np.isfinite(miss).all(axis=1)
+        miss[lost] = AGAIN - here[lost]
         size = np.max(np.abs(miss), axis=1) / np.maximum(np.max(np.abs(here + miss), axis=1), 1e-300)
         before = residual[active]
-        better = ~(size >= before)
+        size[lost] = np.inf
+        better = size < before
         rows = active[better]
         residual[rows], psi[rows], best[rows] = size[better], value[better], here[better]
         stale[active] = np.where(size < 0.5 * before, 0, stale[active] + 1)

@@ -113,6 +113,8 @@ class FreeEquation:
 
     def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
         """Solve at u (M,), Im u ≤ 0; `start`: unknowns (M, K + 1) nearby, else the way from u → 0 is gone."""
+        # The last step costs next to nothing, and signs are known by it.
+        stop = min(stop, STOP)
         u = np.asarray(u, complex)
         log_u = np.log(np.abs(u)) + 1j * _angle(u)
         if start is None:
@@ -159,7 +161,7 @@ class FreeEquation:
         inner = (log_w + log_one)[:, None] + np.log(self._gain / self._square)
         return log_u, np.concatenate([(log_w - log_one)[:, None], inner], axis=1)
 
-    def edge_near(self, x: Array) -> float | None:
+    def edge_near(self, u: float, x: Array) -> float | None:  # noqa: ARG002
         """U where d log u/dq vanishes, from unknowns (K + 1,) nearby; None where no such place is found."""
         at = np.array([x, x])
         at[1, 0] += 1e-4

@@ -15,7 +15,9 @@ from ..errors import ConvergenceError
 from ..network.expectations import gaussian_moments
 from ..network.rule import gauss_rule, position, variance_at
 from ..spectrum import Spectrum
-from .density import Known, bulks_of, chart_between, charts_of, density_at
+from .bulks import Bulk, bulks_of
+from .density import chart_of
+from .known import Known, density_at
 from .free import FreeBlock, FreeEquation
 from .layers import Layer, slope_law
 from .solved import LEVELS, BlockLaw, Moments
@@ -40,7 +42,7 @@ def free_law(layers: Sequence[Layer]) -> BlockLaw:
     that of layers with independent slopes.
     """
     equation, charts = _resolved(layers)
-    low, high = charts[0].low, charts[-1].high
+    low, high = charts[0].low, math.inf if charts[-1].slope or equation.zero else charts[-1].high
     moments = Moments(partial(free_moments, equation), math.exp(-low))
     spectrum = Spectrum(
         arcs=charts,
@@ -121,7 +123,7 @@ def _resolved(layers: Sequence[Layer]) -> tuple[FreeEquation, tuple[Chart, ...]]
         equation = next_one
         if size == SIZES[-2]:
             break
-    return equation, _quick(equation) or charts_of(equation, bulks_of(equation))
+    return equation, _quick(equation) or tuple(chart_of(equation, bulk) for bulk in bulks_of(equation))
 
 
 def _alike(coarse: FreeEquation, fine: FreeEquation) -> bool:
@@ -141,11 +143,11 @@ def _quick(equation: FreeEquation) -> tuple[Chart, ...] | None:
     begun = equation.near_bulk(PLACES)
     if begun is None:
         return None
-    low, high = equation.edge_near(begun[1][0]), equation.edge_near(begun[1][-1])
+    low, high = (equation.edge_near(float(begun[0][k]), begun[1][k]) for k in (0, -1))
     if low is None or high is None or not low < high:
         return None
     try:
-        chart = chart_between(equation, low, high, _known(equation, low, high, begun))
+        chart = chart_of(equation, Bulk(low, high, _known(equation, low, high, begun)))
     except ConvergenceError:
         return None
     return (chart,) if abs(chart.mass - 1.0) < ALL and not chart.uncertified else None
@@ -153,11 +155,12 @@ def _quick(equation: FreeEquation) -> tuple[Chart, ...] | None:
 
 def _known(equation: FreeEquation, low: float, high: float, begun: tuple[Array, Array]) -> Known:
     """What is found along the bulk from a first idea of it."""
-    known = Known(low, high, np.empty(0), np.empty((0, equation.unknowns)))
+    known = Known.nothing(equation, low, high)
     u, x = begun
     inner = slice(1, -1)
     at = low + (u[inner] - u[0]) * ((high - low) / (u[-1] - u[0]))
-    known.add(at, equation.solve(np.exp(at).astype(complex), x[inner]))
+    found = equation.solve(np.exp(at).astype(complex), x[inner])
+    known.add(at[found.solved], found.x[found.solved])
     return known
 
 

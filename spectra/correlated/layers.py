@@ -14,12 +14,14 @@ from ..activations import Activation
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
 from .grid import LONGEST, Grid
-from .paths import matrix_product
+from .paths import LEAST, matrix_product
 
 # A correlation this near to 1 is 1.
 FROZEN = 1e-14
 # Nodes of the law of a slope that is independent of all others.
 RULE = 12
+# Singular values to leave out where all is finer.
+FINEST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         here, mixture = mixture_of(fold(_squares(layer, grid)), round(VALUES * finer))
         values.append(here)
         mixtures.append(mixture)
-    cores = matrix_product(shares, mixtures, forward)
+    cores = matrix_product(shares, mixtures, forward, least=LEAST if finer == 1.0 else FINEST)
     return [_block(layer, here, core) for layer, here, core in zip(layers, values, cores, strict=True)]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._types import Array
 from ..errors import ConvergenceError
-from .density import Equation
+from .known import Equation
 
 # The circle: this part of the radius of convergence 1/λ_max, so that 32 points leave 0.6³² = 8e-8 of m_33 r³³ ….
 PART, FEWEST = 0.6, 64

@@ -12,10 +12,13 @@ from ..chebyshev import nodes
 from ..errors import ConvergenceError
 from .known import Equation, Known, density_at
 
-# Density in U below which there is none at a glance, and below which a tail that fades has faded.
-NOTHING, FADED = 1e-3, 1e-9
-# Points of the first look over so much of U from the top of the spectrum, and, if need be, over so much more.
-LOOK, RANGE, MORE, FARTHER = 48, 10.0, 24, 50.0
+# Density in U below which there is none at a glance.
+NOTHING = 1e-3
+# Points of the first look over so much of U from the top of the spectrum.
+LOOK, RANGE = 48, 10.0
+# Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded away,
+# and what is none at all; steps at most.
+STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
 # The range is looked at so far beyond its ends.
 MARGIN = 0.1
 # Points between the last one inside a bulk and the first outside, at each of so many closer looks, where fewer than so
@@ -48,32 +51,53 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     low, high = equation.log_range
     low, high = low - MARGIN, high + MARGIN
     u = np.linspace(low, min(high, low + RANGE), LOOK)
-    if high > u[-1]:
-        u = np.append(u, np.linspace(u[-1], min(high, u[-1] + FARTHER), MORE + 1)[1:])
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
     inside = density > NOTHING
+    known = Known(low, math.inf, u[inside], found.x[inside])
+    fades = False
+    if inside[-1] and high > u[-1]:
+        more, fades = _onward(equation, known, high)
+        u, inside = np.append(u, more), np.append(inside, np.isin(more, known.u))
     if not inside.any():
         raise ConvergenceError("no density was found for these blocks")
-    known = Known(low, math.inf, u[inside], found.x[inside])
     turns = np.flatnonzero(inside[1:] != inside[:-1])
     brackets = [(float(u[k]), float(u[k + 1])) for k in turns]
-    fades = bool(inside[-1]) or _fades(equation, u, int(turns[-1]))
     if inside.sum() < ENOUGH * len(brackets) // 2:
         brackets = [_closer(equation, a, b, known) for a, b in brackets]
-    if fades and len(brackets) % 2 == 0:
-        del brackets[-1]
     edges = [_edge(equation, a, b, known, outward=k % 2 == 1) for k, (a, b) in enumerate(brackets)]
     edges += [math.inf] * fades
     return [Bulk(a, b, known.between(a, b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _fades(equation: Equation, u: Array, last: int) -> bool:
-    """Whether what follows the last place with a density is a tail: outside of bulks there is nothing at all."""
-    if last + 2 >= u.size:
-        return False
-    again, _ = density_at(equation, u[last + 2 : last + 3])
-    return bool(again[0] > FADED)
+def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]:
+    """Places beyond the last one that is known, one by one, to where there is no density, and whether it faded away.
+
+    Raises
+    ------
+    ConvergenceError : neither happens.
+    """
+    places, step = [], STEP
+    while len(places) < STEPS:
+        at = min(float(known.u[-1]) + step, high)
+        last, before = known.x[-1], known.x[-2]
+        # Powers of λ, as far as one knows.
+        ahead = np.clip(np.log(np.abs(last / before)) * (at - known.u[-1]) / (known.u[-1] - known.u[-2]), -2.0, 2.0)
+        found = equation.solve(np.exp([at]).astype(complex), (last * np.exp(ahead))[None])
+        density = float(-found.psi.imag[0] / math.pi)
+        if found.solved[0] and density > LEAST:
+            known.add(np.array([at]), found.x)
+            places.append(at)
+            step = min(1.2 * step, LONGEST)
+            if density < FAINT:
+                return np.array(places), True
+        elif step > SHORTEST:
+            step *= 0.4
+        elif found.solved[0]:
+            return np.append(places, at), False
+        else:
+            break
+    raise ConvergenceError(f"the density was lost on the way to λ = 0, at λ = {math.exp(-known.u[-1]):.3g}")
 
 
 def _closer(equation: Equation, a: float, b: float, known: Known) -> tuple[float, float]:

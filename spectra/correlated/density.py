@@ -9,27 +9,21 @@ import numpy as np
 
 from .._types import Array
 from ..chart import DEGREE, FIT, NODES, Chart
-from ..errors import ConvergenceError
 from .bulks import Bulk
-from .known import LEAST_KNOWN, Equation, Known, density_at
+from .known import Equation, density_at
 
 # Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving.
 RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 8
-# A density that fades is followed down to this, in steps of U so long and so many; and what rounding leaves of it.
-FAINT, STEP, STEPS, DIGITS = 1e-7, 1.5, 400, 1e-14
+# Length of pieces where the density fades, and what rounding leaves of it.
+STEP, DIGITS = 1.5, 1e-14
 
 
 def chart_of(equation: Equation, bulk: Bulk) -> Chart:
-    """Solve at Chebyshev nodes of pieces that are halved until the series of log p, its roots taken out, converge.
-
-    Raises
-    ------
-    ConvergenceError : a density that fades was lost on the way.
-    """
+    """Solve at Chebyshev nodes of pieces that are halved until the series of log p, its roots taken out, converge."""
     low, high, known = bulk
     fades = math.isinf(high)
     if fades:
-        high = _far(equation, low, known)
+        high = float(known.u[-1])
     elif known.u.size < DEGREE:
         density_at(equation, 0.5 * (low + high) + 0.5 * (high - low) * NODES, known)
     count = PIECES + math.ceil((high - low) / STEP) * fades
@@ -66,22 +60,6 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         # T_k' = k² at 1.
         slope = float(2.0 * coefficients[-1] @ np.arange(DEGREE) ** 2 / (breaks[-1] - breaks[-2]) + 0.5 / (high - low))
     return Chart(low, high, 0.5, 0.0 if fades else 0.5, breaks, coefficients, slope, residual, uncertified)
-
-
-def _far(equation: Equation, low: float, known: Known) -> float:
-    """Where a density that fades is next to nothing, on a way of steps that are all solved."""
-    if known.u.size < LEAST_KNOWN:
-        u = low + STEP * (np.arange(4 * LEAST_KNOWN) + 0.5) / (4 * LEAST_KNOWN)
-        density_at(equation, u, known)
-    at = float(known.u[-1])
-    for _ in range(STEPS):
-        density, found = density_at(equation, np.array([at]), known)
-        if not (found.solved[0] and density[0] > 0.0):
-            raise ConvergenceError(f"the density was lost on the way to λ = 0, at λ = {math.exp(-at):.3g}")
-        if density[0] < FAINT:
-            return at
-        at += STEP
-    raise ConvergenceError(f"the density does not fade towards λ = 0, down to λ = {math.exp(-at):.3g}")
 
 
 def _halves(a: float, b: float) -> list[tuple[float, float]]:

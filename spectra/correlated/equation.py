@@ -75,7 +75,8 @@ class BlockEquation:
         self._barycentric = barycentric(self._places)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
         self._parts = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
-        self._means = _means(self.blocks)
+        self._shares = _shares(self.blocks)
+        self._means = [share @ block.values for share, block in zip(self._shares, blocks, strict=True)]
 
     @property
     def depth(self) -> int:
@@ -88,13 +89,14 @@ class BlockEquation:
         return 2 * self._parts[-1].stop
 
     @property
-    def log_mean(self) -> float:
-        """Log m_1, of blocks whose first moments do not depend on each other: an estimate."""
-        return sum(math.log(float(m[0] + b.gains @ (m[1::2] * m[2::2]))) for b, m in self._pairs)
-
-    @property
-    def _pairs(self) -> list[tuple[Block, Array]]:
-        return list(zip(self.blocks, self._means, strict=True))
+    def zero(self) -> float:
+        """Mass at λ = 0: where nothing passes beside the weights, that of units without a slope."""
+        lost = 0.0
+        for block, share in zip(self.blocks, self._shares, strict=True):
+            if not block.through.any():
+                for side in (block.inner, block.outer):
+                    lost = max(lost, float(share[~side.any(axis=1)].sum()))
+        return lost
 
     @property
     def log_range(self) -> tuple[float, float]:
@@ -247,14 +249,14 @@ def _turned(local: tuple[Array, Array, float]) -> tuple[Array, Array, float]:
     return local[1], local[0], local[2]
 
 
-def _means(blocks: Sequence[Block]) -> list[Array]:
-    """Expectation of all values of each block, (1 + 2K,)."""
+def _shares(blocks: Sequence[Block]) -> list[Array]:
+    """Masses of the values of each block by itself, (J,)."""
     sums = [block.core.sum(axis=0) for block in blocks]
     right = [np.ones((1, 1))]
     for matrix in sums[:0:-1]:
         right.append(matrix @ right[-1])
     left, found = np.ones((1, 1)), []
     for block, matrix, beyond in zip(blocks, sums, right[::-1], strict=True):
-        found.append(np.einsum("ab,jbc,cd->j", left, block.core, beyond) @ block.values)
+        found.append(np.einsum("ab,jbc,cd->j", left, block.core, beyond))
         left = left @ matrix
     return found

@@ -14,11 +14,15 @@ MAX_STEPS = 300
 # Points that are solved, and no better after so many steps, are as good as rounding allows.
 PATIENCE = 6
 # Distances from the axis, relative to |u|, of the way to it, and residual to stop at on the way.
-BELOW, GLANCE = (0.3, 0.05), 1e-4
+BELOW, SLOWLY, GLANCE = (0.3, 0.05), (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4), 1e-4
+# So far from the axis, relatively, −Im ψ is less than this outside of the support.
+BENEATH, DOUBTFUL = 1e-4, 1e-3
 # Steps remembered; plain ones before that.
 MEMORY, PLAIN = 8, 2
 # Where to begin.
 AGAIN = -0.01j
+# Unknowns smaller than this, relatively, have no say in it.
+SMALL = 1e-14
 # Part of a plain step.
 DAMPING = 0.7
 
@@ -49,10 +53,24 @@ def solve(equation: Map, u: Array, start: Array | None = None, *, stop: float = 
     points solve the equation, too.
     """
     u = np.asarray(u, complex)
-    if start is None:
-        for below in BELOW:
-            found = _solved(equation, u - 1j * below * np.abs(u), start, GLANCE)
-            start = found.x
+    if start is not None:
+        return _solved(equation, u, start, stop)
+    found = _from_below(equation, u, BELOW, stop)
+    # Outside of the support the solution is real, but so are others inside; those do not go on below the axis.
+    real = np.flatnonzero((np.abs(found.psi.imag) < DOUBTFUL) & (u.imag == 0.0))
+    if not real.size:
+        return found
+    beneath = _solved(equation, u[real] - 1j * BENEATH * np.abs(u[real]), found.x[real], GLANCE)
+    wrong = (-beneath.psi.imag > DOUBTFUL) | ~beneath.inside | (beneath.residual > GLANCE)
+    if not wrong.any():
+        return found
+    return found.with_rows(real[wrong], _from_below(equation, u[real[wrong]], SLOWLY, stop))
+
+
+def _from_below(equation: Map, u: Array, distances: tuple[float, ...], stop: float) -> Solution:
+    start = None
+    for below in distances:
+        start = _solved(equation, u - 1j * below * np.abs(u), start, GLANCE).x
     return _solved(equation, u, start, stop)
 
 
@@ -75,7 +93,8 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         # What is no number is as far off as can be, and begins again.
         lost = ~np.isfinite(miss).all(axis=1)
         miss[lost] = AGAIN - here[lost]
-        size = np.max(np.abs(miss), axis=1) / np.maximum(np.max(np.abs(here + miss), axis=1), 1e-300)
+        # Unknowns may differ by many orders of magnitude, where λ → 0: each counts for itself.
+        size = np.max(np.abs(miss) / np.maximum(np.abs(here) + np.abs(here + miss), 1e-300), axis=1)
         before = residual[active]
         size[lost] = np.inf
         better = size < before
@@ -101,5 +120,9 @@ def _accelerated(history: list[tuple[Array, Array]]) -> Array:
     points = np.stack([x for x, _ in history], axis=2)
     misses = np.stack([f for _, f in history], axis=2)
     steps, turns = np.diff(points, axis=2), np.diff(misses, axis=2)
-    part = np.linalg.pinv(turns, rcond=1e-10) @ misses[:, :, -1:]
+    size = np.abs(points[:, :, -1:])
+    scale = 1.0 / np.maximum(size, SMALL * np.max(size, axis=1, keepdims=True))
+    # Points that begin again have nothing to remember.
+    turns[~np.isfinite(turns).all(axis=(1, 2))] = 0.0
+    part = np.linalg.pinv(scale * turns, rcond=1e-10) @ (scale * misses[:, :, -1:])
     return (points[:, :, -1:] + misses[:, :, -1:] - (steps + turns) @ part)[:, :, 0]

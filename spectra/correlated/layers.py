@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -69,6 +70,7 @@ def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.
     return blocks
 
 
+@lru_cache(maxsize=256)
 def slope_law(layer: Layer, size: int, finer: float = 1.0) -> tuple[Array, Array]:
     """Values of D² and their masses, (n,): the few there are, or the Gauss rule of `size` nodes."""
     grid = _grid(layer, 1.0, finer)

@@ -53,8 +53,8 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     u = np.linspace(low, min(high, low + RANGE), LOOK)
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
-    inside = density > NOTHING
-    known = Known(low, math.inf, u[inside], found.x[inside])
+    inside, x = _spread(equation, u, density > NOTHING, found.x)
+    known = Known(low, math.inf, u[inside], x[inside])
     fades = False
     if inside[-1] and high > u[-1]:
         more, fades = _onward(equation, known, high)
@@ -68,6 +68,17 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     edges = [_edge(equation, a, b, known, outward=k % 2 == 1) for k, (a, b) in enumerate(brackets)]
     edges += [math.inf] * fades
     return [Bulk(a, b, known.between(a, b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _spread(equation: Equation, u: Array, inside: Array, x: Array) -> tuple[Array, Array]:
+    """The same, where what follows a density has been tried from it: real solutions may mislead where λ → 0."""
+    inside, x = inside.copy(), x.copy()
+    for k in range(1, u.size):
+        if inside[k - 1] and not inside[k]:
+            found = equation.solve(np.exp(u[k : k + 1]).astype(complex), x[k - 1 : k], stop=LOOKED)
+            inside[k] = found.inside[0] and found.residual[0] < LOOKED and -found.psi.imag[0] > NOTHING * math.pi
+            x[k] = found.x[0]
+    return inside, x
 
 
 def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]:

@@ -126,7 +126,8 @@ class BlockEquation:
         if not found.solved.all() or square[0] == square[1]:
             return None
         guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
-        return fold_near(lambda y, at: self.step(np.exp(0.5 * at), y)[0], u, found.x[0], guess)
+        with np.errstate(all="ignore"):
+            return fold_near(lambda y, at: self.step(np.exp(0.5 * at), y)[0], u, found.x[0], guess)
 
     def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         """What the right sides say of all A, then all B, `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
@@ -173,7 +174,7 @@ class BlockEquation:
     ) -> list[Message]:
         """1/pivot of r_{l−1} for l = 1 … L, or, all in reverse, of c_l."""
         message = Message.certain(-1.0 / zeta)
-        found, ends = [message], np.repeat(message.nodes, 2, axis=1)
+        found, ends = [message], np.repeat(1.0 / message.nodes, 2, axis=1)
         blocks = self.blocks[::-1] if back else self.blocks
         for k in range(self.depth - 1):
             # Where c − x − D_0²/(r − x′) vanishes in the next block, at its means.
@@ -186,20 +187,20 @@ class BlockEquation:
     def _passed(
         self, block: Block, local: _Local, message: Message, ends: Array, disc: Disc, *, back: bool
     ) -> tuple[Message, Array]:
-        """The message beyond a block, and what becomes of `ends`: x on the paths of smallest and of largest values.
+        """The message beyond a block, and what becomes of `ends`: pivots on the paths of smallest and of largest values.
 
         The nodes lie between these two.
         """
-        ends = np.stack([_beyond(end, ends[:, i]) for i, end in enumerate(local.extremes)], axis=1)
+        ends = np.stack([_onward(end, ends[:, i]) for i, end in enumerate(local.extremes)], axis=1)
         values = local.square.size
         over = message.over(block.flat_back if back else block.flat, values)
         if values == 1 and message.nodes.shape[1] == 1:
-            return Message(ends[:, :1], over[:, :, 0]), ends
+            return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
-        beyond = disc.of(_beyond((local.inner[:, None], local.outer[:, None], local.square), x))
-        first, last = _segment(disc.of(ends), beyond.reshape(points, -1))
+        beyond = disc.of_pivot(local.outer[:, None] - local.square / (local.inner[:, None] - x))
+        first, last = _segment(disc.of_pivot(ends), beyond.reshape(points, -1))
         length = last - first
         basis = lagrange(self._places, self._barycentric, (beyond - first[:, None, None]) / length[:, None, None])
         weights = basis.reshape(points, -1, self.count).transpose(0, 2, 1) @ over.reshape(points, -1, over.shape[3])
@@ -243,6 +244,12 @@ def _beyond(local: tuple[Array, Array, Array | float], x: Array) -> Array:
     """One over the pivot two places on: x → 1/(r − D_0²/(c − x)), (c, r, D_0²) = `local`."""
     inner, outer, square = local
     return 1.0 / (outer - square / (inner - x))
+
+
+def _onward(local: tuple[Array, Array, Array | float], pivot: Array) -> Array:
+    """The same from pivot to pivot, which may be 0."""
+    inner, outer, square = local
+    return outer - square * pivot / (inner * pivot - 1.0)
 
 
 def _turned(local: tuple[Array, Array, float]) -> tuple[Array, Array, float]:

@@ -11,8 +11,8 @@ from .solution import SOLVED, STOP, Solution
 
 # Steps at most.
 MAX_STEPS = 300
-# Points that are solved, and no better after so many steps, are as good as rounding allows.
-PATIENCE = 6
+# Points that are solved, and no better after so many steps, are as good as rounding allows; others are lost after more.
+PATIENCE, LONG_PATIENCE = 6, 60
 # Distances from the axis, relative to |u|, of the way to it, and residual to stop at on the way.
 BELOW, SLOWLY, GLANCE = (0.3, 0.05), (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4), 1e-4
 # So far from the axis, relatively, −Im ψ is less than this outside of the support.
@@ -88,7 +88,8 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
     best: Array = x.copy()
     for count in range(MAX_STEPS):
         here = x[active]
-        new, value = equation.step(zeta[active], here)
+        with np.errstate(all="ignore"):
+            new, value = equation.step(zeta[active], here)
         miss = new - here
         # What is no number is as far off as can be, and begins again.
         lost = ~np.isfinite(miss).all(axis=1)
@@ -101,7 +102,8 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         rows = active[better]
         residual[rows], psi[rows], best[rows] = size[better], value[better], here[better]
         stale[active] = np.where(size < 0.5 * before, 0, stale[active] + 1)
-        going = ~((size < stop) | ((residual[active] < SOLVED) & (stale[active] > PATIENCE)))
+        patience = np.where(residual[active] < SOLVED, PATIENCE, LONG_PATIENCE)
+        going = ~((size < stop) | (stale[active] > patience))
         history = [(point[going], missed[going]) for point, missed in history]
         active, here, miss = active[going], here[going], miss[going]
         if not active.size:
@@ -109,6 +111,7 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         history.append((here, miss))
         history = history[-MEMORY:]
         x[active] = here + DAMPING * miss if count < PLAIN or len(history) < 2 else _accelerated(history)
+        x[active[~np.isfinite(x[active]).all(axis=1)]] = AGAIN
         # Beyond the real axis lies the conjugate of what is looked for.
         x[active] -= 2j * np.maximum(x[active].imag, 0.0)
     inside = np.all(best.imag <= 1e-13 * np.abs(best), axis=1)

@@ -10,6 +10,8 @@ from .._types import Array
 
 # Steps at most; of finite differences, relative; the last step of U along the solutions as short as that.
 STEPS, APART, SETTLED = 25, 1e-7, 1e-13
+# An edge farther than this from where it was looked for, in U, is another one.
+FARTHEST = 3.0
 # F relative to x, and Im U, of an edge.
 SOLVED, REAL = 1e-10, 1e-9
 
@@ -44,6 +46,8 @@ def fold_near(image: Callable[[Array, Array], Array], u: float, x: Array, guess:
             here = here + fixed[:size] + step * tangent[:size]
             moved = fixed[size] + step * slope
             at += moved
+            if not abs(at - guess) < FARTHEST:
+                return None
             miss, matrix, by_u = _linear(image, here, at)
             if not np.isfinite(miss).all():
                 return None

@@ -96,7 +96,8 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
 def _error(spectrum: Spectrum, finer: BlockEquation, known: Known | None) -> float:
     """The largest relative difference of the density to that of a finer equation."""
     u = spectrum.quantile_at(np.array(LEVELS))
+    u = u[np.isfinite(u)]
     density, found = density_at(finer, u, known)
     if not found.solved.all():
         return math.inf
-    return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0)))
+    return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0))

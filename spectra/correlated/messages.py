@@ -27,10 +27,10 @@ class Disc:
     centre: Array
     pole: Array
 
-    def of(self, x: Array) -> Array:
-        """Return w at x (M, …)."""
-        more = (slice(None), *(None,) * (x.ndim - 1))
-        return (x - self.centre[more]) / (x - self.pole[more])
+    def of_pivot(self, pivot: Array) -> Array:
+        """Return w at x = 1/pivot (M, …); a pivot is 0 where nothing passes a block."""
+        more = (slice(None), *(None,) * (pivot.ndim - 1))
+        return (1.0 - self.centre[more] * pivot) / (1.0 - self.pole[more] * pivot)
 
     def at(self, w: Array) -> Array:
         """Return x at w (M, Q)."""

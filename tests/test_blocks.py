@@ -100,7 +100,8 @@ def test_general_blocks_have_the_moments_of_sampled_matrices() -> None:
                 layer = np.diag(np.sqrt(here[:, 0]))
                 for j in range(2):
                     weights = haar(size, rng) if block.haar[j] else rng.standard_normal((size, size)) / math.sqrt(size)
-                    layer += np.sqrt(block.gains[j] * here[:, 2 + 2 * j])[:, None] * weights * np.sqrt(here[:, 1 + 2 * j])
+                    inner, outer = here[:, 1 + 2 * j], here[:, 2 + 2 * j]
+                    layer += np.sqrt(block.gains[j] * outer)[:, None] * weights * np.sqrt(inner)
                 jacobian = layer @ jacobian
             squares = jacobian @ jacobian.T
             moments.append([np.trace(np.linalg.matrix_power(squares, n)) / size for n in (1, 2, 3)])

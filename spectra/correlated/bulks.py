@@ -16,8 +16,8 @@ from .known import Equation, Known, density_at
 NOTHING = 1e-3
 # Points of the first look over so much of U from the top of the spectrum.
 LOOK, RANGE = 48, 10.0
-# Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded away,
-# and what is none at all; steps at most.
+# Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded
+# away, and what is none at all; steps at most.
 STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
 # The range is looked at so far beyond its ends.
 MARGIN = 0.1

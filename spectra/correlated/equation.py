@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ class BlockEquation:
         self._places = 0.5 + 0.5 * nodes(count)
         self._barycentric = barycentric(self._places)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
-        self._parts = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self._shares = _shares(self.blocks)
         self._means = [share @ block.values for share, block in zip(self._shares, blocks, strict=True)]
 
@@ -187,7 +188,7 @@ class BlockEquation:
     def _passed(
         self, block: Block, local: _Local, message: Message, ends: Array, disc: Disc, *, back: bool
     ) -> tuple[Message, Array]:
-        """The message beyond a block, and what becomes of `ends`: pivots on the paths of smallest and of largest values.
+        """The message beyond a block, and what becomes of `ends`: pivots on paths of smallest and of largest values.
 
         The nodes lie between these two.
         """

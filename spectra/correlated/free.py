@@ -163,7 +163,7 @@ class FreeEquation:
 
     def edge_near(self, u: float, x: Array) -> float | None:  # noqa: ARG002
         """U where d log u/dq vanishes, from unknowns (K + 1,) nearby; None where no such place is found."""
-        at = np.array([x, x])
+        at: Array = np.stack([x, x])
         at[1, 0] += 1e-4
         # Real but for their place on the logarithms' sheets.
         at = at.real + 1j * np.pi * np.round(at.imag / np.pi)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from ..network.rule import gauss_rule, position, variance_at
 from ..spectrum import Spectrum
 from .bulks import Bulk, bulks_of
 from .density import chart_of
-from .known import Known, density_at
 from .free import FreeBlock, FreeEquation
+from .known import Known, density_at
 from .layers import Layer, slope_law
 from .solved import LEVELS, BlockLaw, Moments
 
@@ -115,14 +116,15 @@ def freeness_defect(layers: Sequence[Layer]) -> float:
             continue
         mean, scale = float(block.share @ block.places), block.gain / block.skip**2
         part = scale**2 * float(block.share @ (block.places - mean) ** 2)
-        total, square, size = total + block.count * part, square + block.count * part**2, size + block.count * scale * mean
+        total, square = total + block.count * part, square + block.count * part**2
+        size += block.count * scale * mean
     # At first order m_2/m_1² − 1 = 2 size.
     return DEFECT * 0.5 * max(total**2 - square, 0.0) / size**4 if size else 0.0
 
 
 def _resolved(layers: Sequence[Layer]) -> tuple[FreeEquation, tuple[Chart, ...]]:
     equation = FreeEquation(free_blocks(layers, SIZES[0]))
-    for size, finer in zip(SIZES, SIZES[1:], strict=False):
+    for size, finer in pairwise(SIZES):
         next_one = FreeEquation(free_blocks(layers, finer))
         if _alike(equation, next_one):
             break
@@ -172,9 +174,10 @@ def _known(equation: FreeEquation, low: float, high: float, begun: tuple[Array, 
 
 def _begun(equation: FreeEquation, spectrum: Spectrum) -> Known | None:
     begun = equation.near_bulk(PLACES)
-    if begun is None or len(spectrum.arcs) > 1:
+    if begun is None or len(spectrum.arcs) != 1:
         return None
-    return _known(equation, spectrum.arcs[0].low, spectrum.arcs[0].high, begun)
+    (arc,) = spectrum.arcs
+    return _known(equation, arc.low, arc.high, begun)
 
 
 def _error(spectrum: Spectrum, layers: Sequence[Layer]) -> float:

@@ -13,8 +13,8 @@ from ..spectrum import Spectrum
 from .blocks import Block
 from .bulks import Bulk, bulks_of
 from .density import chart_of
-from .known import Known, density_at
 from .equation import BlockEquation
+from .known import Known, density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
 from .solved import LEVELS, BlockLaw, Moments
@@ -60,7 +60,8 @@ def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
     )
     finer = BlockEquation(blocks_of(layers, fresh=fresh, finer=FINER), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
-    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, bulks[0].known if len(bulks) == 1 else None))
+    known = bulks[0].known if len(bulks) == 1 else None
+    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, known))
 
 
 def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:

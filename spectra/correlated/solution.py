@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from .._types import Array
 
 # Relative residual to stop at, and of a point that counts as solved.

@@ -133,7 +133,8 @@ def test_a_markov_chain_is_taken_apart_and_put_together() -> None:
     shares = [rng.dirichlet(np.ones(5)) for _ in range(3)]
     mixtures = [rng.dirichlet(np.ones(3), size=5) for _ in range(3)]
     steps = [rng.dirichlet(np.ones(5), size=5) for _ in range(2)]
-    cores = matrix_product(shares, mixtures, steps)
+    values = [np.array([0.0, 0.3, 1.0])] * 3
+    cores = matrix_product(shares, mixtures, steps, values, [1.0, 0.5, 0.1])
     for j in itertools.product(range(3), repeat=3):
         inner = mixtures[2][:, j[2]]
         inner = mixtures[1][:, j[1]] * (steps[1] @ inner)

@@ -14,8 +14,8 @@ from .known import Equation, Known, density_at
 
 # Density in U below which there is none at a glance.
 NOTHING = 1e-3
-# Points of the first look over so much of U from the top of the spectrum.
-LOOK, RANGE = 48, 10.0
+# Points of the first look, and how much of U about the mean it is over; a density at which more is looked at.
+LOOK, ABOVE, BELOW, SLIGHT = 48, (4.0, 8.0, 16.0, math.inf), 5.0, 1e-6
 # Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded
 # away, and what is none at all; steps at most.
 STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
@@ -50,7 +50,12 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     """
     low, high = equation.log_range
     low, high = low - MARGIN, high + MARGIN
-    u = np.linspace(low, min(high, low + RANGE), LOOK)
+    # Norms bound λ from far off; a way from the mean is as good, where nothing is found at its end.
+    for above in ABOVE:
+        first = max(low, -equation.log_mean - above)
+        if first == low or not density_at(equation, np.array([first]), stop=LOOKED)[0][0] > SLIGHT:
+            break
+    u = np.linspace(first, min(high, BELOW - equation.log_mean), LOOK)
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
     inside, x = _spread(equation, u, density > NOTHING, found.x)

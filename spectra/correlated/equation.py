@@ -90,6 +90,12 @@ class BlockEquation:
         return 2 * self._parts[-1].stop
 
     @property
+    def log_mean(self) -> float:
+        """Log m_1, each block taking its mean part; where D_0 and the rest depend on each other, about that."""
+        means = zip(self.blocks, self._means, strict=True)
+        return sum(math.log(float(m[0] + block.gains @ (m[1::2] * m[2::2]))) for block, m in means)
+
+    @property
     def zero(self) -> float:
         """Mass at λ = 0: where nothing passes beside the weights, that of units without a slope."""
         lost = 0.0

@@ -28,6 +28,11 @@ class Equation(Protocol):
         """U = −log λ between which all of the support lies; ∞ where it may reach λ = 0."""
         ...
 
+    @property
+    def log_mean(self) -> float:
+        """Log m_1, or about that."""
+        ...
+
     def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
         """Solve at u = 1/λ (M,), Im u ≤ 0; `start`: unknowns (M, n) nearby."""
         ...

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation
+from ..network.expectations import gaussian_moments
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
 from .grid import LONGEST, Grid
@@ -22,7 +23,11 @@ FROZEN = 1e-14
 # Nodes of the law of a slope that is independent of all others.
 RULE = 12
 # Singular values to leave out where all is finer.
-FINEST = 1e-12
+FINEST = 1e-13
+# Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
+FADING = 2.0
+# What is left out for it, and values that there are at least.
+ENOUGH, LEAST_VALUES = 1e-10, 2
 
 
 @dataclass(frozen=True)
@@ -103,16 +108,20 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     grids = [_grid(layer, scale, finer) for layer, scale in zip(layers, scales, strict=True)]
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
-    shares, values, mixtures, forward = [], [], [], []
+    shares, values, mixtures, forward, fading = [], [], [], [], []
     for k, (layer, grid) in enumerate(zip(layers, grids, strict=True)):
         if k + 1 < len(grids):
             forward.append(fold(grids[k + 1].expectation(grid.nodes, float(correlations[k]))))
         share = fold(grid.share)
         shares.append(share / share.sum())
-        here, mixture = mixture_of(fold(_squares(layer, grid)), round(VALUES * finer))
+        squares = fold(_squares(layer, grid))
+        fading.append(min(1.0, FADING * layer.gain * float(squares.max()) / max(layer.skip**2, 1e-300)))
+        degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
+        here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) * finer))
         values.append(here)
         mixtures.append(mixture)
-    cores = matrix_product(shares, mixtures, forward, least=LEAST if finer == 1.0 else FINEST)
+    least = LEAST if finer == 1.0 else FINEST
+    cores = matrix_product(shares, mixtures, forward, values, fading, least=least)
     return [_block(layer, here, core) for layer, here, core in zip(layers, values, cores, strict=True)]
 
 
@@ -128,7 +137,9 @@ def _folded(values: Array) -> Array:
 def _grid(layer: Layer, scale: float, finer: float) -> Grid:
     sigma = math.sqrt(layer.variance)
     kinks = np.array(layer.activation.kinks, float) / sigma
-    longest = min(LONGEST, LONGEST / sigma) / finer
+    # Slopes of a homogeneous φ have no length of their own.
+    own = 1.0 if gaussian_moments(layer.activation).scale_free is not None else sigma
+    longest = min(LONGEST, LONGEST / own) / finer
     return Grid.between(kinks, scale / finer, longest, even=layer.activation.even_slope)
 
 

@@ -9,11 +9,17 @@ import numpy as np
 from .._types import Array
 
 # Singular values below this, relative to the largest, are left out.
-LEAST = 1e-9
+LEAST = 1e-11
 
 
 def matrix_product(
-    shares: Sequence[Array], mixtures: Sequence[Array], forward: Sequence[Array], *, least: float = LEAST
+    shares: Sequence[Array],
+    mixtures: Sequence[Array],
+    forward: Sequence[Array],
+    values: Sequence[Array],
+    fading: Sequence[float],
+    *,
+    least: float = LEAST,
 ) -> list[Array]:
     """Cores (J_l, r_{l−1}, r_l) of the law of a Markov chain of which, in state i, the value j has weight mixture_ij.
 
@@ -22,35 +28,55 @@ def matrix_product(
     shares : of the states i of each link, (n_l,).
     mixtures : (n_l, J_l); weights may be negative.
     forward : (n_l, n_{l+1}), P(state of the next link = j | state here = i), as weights of a quadrature.
+    values : (J_l,); expectations will be of functions of them whose Chebyshev coefficients, relative to the first,
+        are of size fading^k at most.
+    fading : 1 at most.
     least : singular values to leave out, relative to the largest.
 
     Notes
     -----
-    What the blocks before and after a link have to do with each other is of low rank: conditional expectations smooth.
-    From the right an orthonormal basis of what may be expected of the rest is kept for every link, in the mean square
-    over its states; then the same is done from the left with what is left. The matrices are those of a tensor train.
+    What the blocks before and after a link have to do with each other is of low rank: conditional expectations smooth,
+    and the less a function depends on a value the less counts what is known of it. So values are told by polynomials
+    T_k times fading^k. From the right the span of what may be expected of the rest is kept for every link, then the
+    same from the left.
 
     Source
     ------
-    Oseledets, SIAM J. Sci. Comput. 33 (2011), 2295-2317.
+    Oseledets, SIAM J. Sci. Comput. 33 (2011), 2295-2317, for tensor trains and their rounding.
     """
     cores: list[Array] = []
-    basis = np.ones((shares[-1].size, 1))
+    polynomials = [_polynomials(v) * f ** np.arange(v.size) for v, f in zip(values, fading, strict=True)]
+    # All functions of a state are taken times the root of its share, in which conditional expectations do not grow.
+    roots = [np.sqrt(np.abs(share)) for share in shares]
+    basis = roots[-1][:, None]
     for k in range(len(shares) - 1, -1, -1):
-        ahead = forward[k] @ basis if k < len(shares) - 1 else basis
-        # What is expected in every state, for every value: (n, J, r).
-        expected = mixtures[k][:, :, None] * ahead[:, None, :]
+        root = roots[k]
+        ahead = _contraction(root[:, None] * forward[k] / roots[k + 1]) @ basis if k < len(shares) - 1 else basis
+        # What is expected in every state, times each of these: (n, J, r).
+        expected = (mixtures[k] @ polynomials[k])[:, :, None] * ahead[:, None, :]
         if k == 0:
-            cores.append(np.einsum("i,ijr->jr", shares[0], expected)[:, None, :])
+            cores.append(np.einsum("i,ijr->jr", root, expected)[:, None, :])
             break
-        root = np.sqrt(np.abs(shares[k]))
-        count, values, rank = expected.shape
-        left, size, right = np.linalg.svd(root[:, None] * expected.reshape(count, -1), full_matrices=False)
+        count, number, rank = expected.shape
+        left, size, right = np.linalg.svd(expected.reshape(count, -1), full_matrices=False)
         kept = size > least * size[0]
-        basis = left[:, kept] / np.maximum(root, 1e-300)[:, None]
-        found = (size[kept, None] * right[kept]).reshape(-1, values, rank)
-        cores.append(found.transpose(1, 0, 2))
-    return _from_left(cores[::-1], least)
+        basis = left[:, kept] * size[kept]
+        cores.append(right[kept].reshape(-1, number, rank).transpose(1, 0, 2))
+    found = _from_left(cores[::-1], least)
+    return [np.einsum("kj,kab->jab", np.linalg.inv(p), core) for p, core in zip(polynomials, found, strict=True)]
+
+
+def _polynomials(values: Array) -> Array:
+    """T_k, k < J, at the values (J,), on their interval, (J, J)."""
+    low, high = values.min(), values.max()
+    x = (2.0 * values - low - high) / (high - low) if high > low else np.zeros_like(values)
+    return np.polynomial.chebyshev.chebvander(x, values.size - 1)
+
+
+def _contraction(step: Array) -> Array:
+    """The matrix with singular values of 1 at most: conditional expectations have no others, but polynomials may."""
+    left, size, right = np.linalg.svd(step, full_matrices=False)
+    return step if size[0] <= 1.0 else (left * np.minimum(size, 1.0)) @ right
 
 
 def _from_left(cores: list[Array], least: float) -> list[Array]:

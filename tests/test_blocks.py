@@ -14,6 +14,7 @@ from spectra.correlated.bulks import bulks_of
 from spectra.correlated.density import chart_of
 from spectra.correlated.free_product import free_blocks, free_moments
 from spectra.correlated.grid import Grid
+from spectra.correlated.infinite_depth import infinite_depth_moments
 from spectra.correlated.moments import block_moments
 from spectra.correlated.paths import matrix_product
 
@@ -130,9 +131,11 @@ def test_chains_of_matrices_carry_the_law_of_paths() -> None:
 
 def test_a_markov_chain_is_taken_apart_and_put_together() -> None:
     rng = np.random.default_rng(2)
-    shares = [rng.dirichlet(np.ones(5)) for _ in range(3)]
     mixtures = [rng.dirichlet(np.ones(3), size=5) for _ in range(3)]
     steps = [rng.dirichlet(np.ones(5), size=5) for _ in range(2)]
+    shares = [rng.dirichlet(np.ones(5))]
+    for step in steps:
+        shares.append(shares[-1] @ step)
     values = [np.array([0.0, 0.3, 1.0])] * 3
     cores = matrix_product(shares, mixtures, steps, values, [1.0, 0.5, 0.1])
     for j in itertools.product(range(3), repeat=3):
@@ -268,3 +271,24 @@ def test_edges_are_folds() -> None:
         assert math.exp(-at) == pytest.approx(edge, rel=1e-12)
     (bulk,) = bulks_of(equation)
     assert chart_of(equation, bulk).mass == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_limit_of_infinite_depth() -> None:
+    # ReLU: E φ'(x_s)² φ'(x_t)² = ¼ + asin(e^{−c(t − s)/4})/2π, m_1 = e^{c/2}; by scipy's double integral.
+    from scipy.integrate import dblquad
+
+    def integrand(s: float, t: float) -> float:
+        return math.exp(0.5 * (s - t)) * (0.25 + math.asin(math.exp(0.25 * (s - t))) / (2.0 * math.pi))
+
+    first = math.exp(0.5)
+    double = dblquad(integrand, 0.0, 1.0, 0.0, lambda t: t, epsabs=1e-11)[0]
+    found = infinite_depth_moments(activation("relu"), 1.0)
+    assert found.first == pytest.approx(first, rel=1e-9)
+    assert found.second == pytest.approx(first**2 + 2.0 * first * (first - 1.0) + 2.0 * first**2 * double, rel=1e-7)
+    assert found.free_second == pytest.approx(2.0 * math.e, rel=1e-9)
+    # The blocks themselves: 1/L and 1/L² taken out.
+    m = [block_moments(BlockEquation(blocks("tanh", variances("tanh", n, n**-0.5), 1.0 / n)), 2, 9.0) for n in (8, 16, 32)]
+    limit = (8.0 * m[2] - 6.0 * m[1] + m[0]) / 3.0
+    smooth = infinite_depth_moments(activation("tanh"), 1.0)
+    assert limit == pytest.approx((smooth.first, smooth.second), rel=2e-4)
+    assert abs(smooth.free_second / smooth.second - 1.0) > 0.02

@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._types import Array
-from ..chebyshev import barycentric, lagrange, nodes
+from ..chebyshev import fit, nodes
 from .blocks import Block
 from .fixed_point import solve
 from .fold import fold_near
@@ -73,7 +73,7 @@ class BlockEquation:
     def __init__(self, blocks: Sequence[Block], count: int = COUNT) -> None:
         self.blocks, self.count = tuple(blocks), count
         self._places = 0.5 + 0.5 * nodes(count)
-        self._barycentric = barycentric(self._places)
+        self._fit = fit(count)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
         self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self._shares = _shares(self.blocks)
@@ -209,8 +209,16 @@ class BlockEquation:
         beyond = disc.of_pivot(local.outer[:, None] - local.square / (local.inner[:, None] - x))
         first, last = _segment(disc.of_pivot(ends), beyond.reshape(points, -1))
         length = last - first
-        basis = lagrange(self._places, self._barycentric, (beyond - first[:, None, None]) / length[:, None, None])
-        weights = basis.reshape(points, -1, self.count).transpose(0, 2, 1) @ over.reshape(points, -1, over.shape[3])
+        # Weights of Chebyshev polynomials on the segment, from them those of its nodes.
+        place = (2.0 / length)[:, None] * (beyond.reshape(points, -1) - first[:, None]) - 1.0
+        basis = np.empty((points, self.count, place.shape[1]), complex)
+        basis[:, 0] = 1.0
+        basis[:, 1] = place
+        place += place
+        for k in range(2, self.count):
+            np.multiply(place, basis[:, k - 1], out=basis[:, k])
+            basis[:, k] -= basis[:, k - 2]
+        weights = self._fit.T @ (basis @ over.reshape(points, -1, over.shape[3]))
         return Message(disc.at(first[:, None] + length[:, None] * self._places), weights), ends
 
     def _averages(self, block: Block, local: _Local, left: Message, right: Message) -> tuple[Array, Array, Array]:

@@ -287,7 +287,10 @@ def test_the_limit_of_infinite_depth() -> None:
     assert found.second == pytest.approx(first**2 + 2.0 * first * (first - 1.0) + 2.0 * first**2 * double, rel=1e-7)
     assert found.free_second == pytest.approx(2.0 * math.e, rel=1e-9)
     # The blocks themselves: 1/L and 1/L² taken out.
-    m = [block_moments(BlockEquation(blocks("tanh", variances("tanh", n, n**-0.5), 1.0 / n)), 2, 9.0) for n in (8, 16, 32)]
+    m = [
+        block_moments(BlockEquation(blocks("tanh", variances("tanh", n, n**-0.5), 1.0 / n)), 2, 9.0)
+        for n in (8, 16, 32)
+    ]
     limit = (8.0 * m[2] - 6.0 * m[1] + m[0]) / 3.0
     smooth = infinite_depth_moments(activation("tanh"), 1.0)
     assert limit == pytest.approx((smooth.first, smooth.second), rel=2e-4)

@@ -17,6 +17,7 @@ from spectra.correlated.grid import Grid
 from spectra.correlated.infinite_depth import infinite_depth_moments
 from spectra.correlated.moments import block_moments
 from spectra.correlated.paths import matrix_product
+from spectra.network.expectations import gaussian_moments
 
 MASKS = (np.array([0.0, 1.0]), np.array([0.5, 0.5]))
 
@@ -144,6 +145,24 @@ def test_a_markov_chain_is_taken_apart_and_put_together() -> None:
         expected = shares[0] @ (mixtures[0][:, j[0]] * (steps[0] @ inner))
         found = (cores[0][j[0]] @ cores[1][j[1]] @ cores[2][j[2]])[0, 0]
         assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_matrices_of_long_chains_keep_the_mean_of_every_slope(name: str) -> None:
+    depth = 64
+    r = variances(name, depth, 0.125)
+    matrix, means = np.ones((1, 1)), []
+    chain = blocks(name, r, 1.0 / depth)
+    beyond = [np.ones((1, 1))]
+    for block in chain[:0:-1]:
+        beyond.append(block.core.sum(axis=0) @ beyond[-1])
+    for block, rest in zip(chain, beyond[::-1], strict=True):
+        means.append(float((matrix @ np.einsum("j,jab->ab", block.inner[:, 0], block.core) @ rest)[0, 0]))
+        matrix = matrix @ block.core.sum(axis=0)
+    assert matrix[0, 0] == pytest.approx(1.0, abs=1e-12)
+    moments = gaussian_moments(activation(name))
+    assert means == pytest.approx([moments.at(x).slope2 for x in r], abs=1e-10)
+    assert max(block.core.shape[2] for block in chain) < 25
 
 
 def test_a_negative_skip_turns_signs_of_neurons_and_nothing_else() -> None:

@@ -23,7 +23,9 @@ from .solved import LEVELS, BlockLaw, Moments
 # of the way through a bulk.
 COUNTS, SETTLED, PARTS = (6, 9, 12, 16, 24), 1e-8, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
 # By how much, in U, an edge may move with them.
-MOVED = 1e-3
+MOVED = 1e-2
+# Places inside from which it is looked for.
+TRIES = 4
 # More nodes of a message, and how much finer the states are, where the answer is looked at again.
 MORE, FINER = 4, 1.5
 
@@ -86,11 +88,15 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
     """The bulk with its edges where this equation has them."""
     ends = []
     for end in (bulk.low, bulk.high):
-        near = int(np.argmin(np.abs(bulk.known.u - end)))
-        at = None if math.isinf(end) else equation.edge_near(float(bulk.known.u[near]), bulk.known.x[near])
-        if not math.isinf(end) and (at is None or abs(at - end) > MOVED * (1.0 + abs(end))):
+        found = None if math.isfinite(end) else end
+        for k in np.argsort(np.abs(bulk.known.u - end))[:TRIES] if math.isfinite(end) else ():
+            at = equation.edge_near(float(bulk.known.u[k]), bulk.known.x[k])
+            if at is not None and abs(at - end) < MOVED * (1.0 + abs(end)):
+                found = at
+                break
+        if found is None:
             raise ConvergenceError(f"the edge at λ = {math.exp(-end):.6g} was lost")
-        ends.append(end if at is None else at)
+        ends.append(found)
     return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]))
 
 

@@ -23,7 +23,7 @@ FROZEN = 1e-14
 # Nodes of the law of a slope that is independent of all others.
 RULE = 12
 # Singular values to leave out where all is finer.
-FINEST = 1e-13
+FINEST = 1e-14
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
 FADING = 2.0
 # What is left out for it, and values that there are at least.

@@ -9,7 +9,7 @@ import numpy as np
 from .._types import Array
 
 # Singular values below this, relative to the largest, are left out.
-LEAST = 1e-11
+LEAST = 1e-12
 
 
 def matrix_product(
@@ -46,12 +46,12 @@ def matrix_product(
     """
     cores: list[Array] = []
     polynomials = [_polynomials(v) * f ** np.arange(v.size) for v, f in zip(values, fading, strict=True)]
-    # All functions of a state are taken times the root of its share, in which conditional expectations do not grow.
+    # All functions of a state are taken times the root of its share, in which conditional expectations of them do not grow.
     roots = [np.sqrt(np.abs(share)) for share in shares]
     basis = roots[-1][:, None]
     for k in range(len(shares) - 1, -1, -1):
         root = roots[k]
-        ahead = _contraction(root[:, None] * forward[k] / roots[k + 1]) @ basis if k < len(shares) - 1 else basis
+        ahead = (root[:, None] * forward[k] / roots[k + 1]) @ basis if k < len(shares) - 1 else basis
         # What is expected in every state, times each of these: (n, J, r).
         expected = (mixtures[k] @ polynomials[k])[:, :, None] * ahead[:, None, :]
         if k == 0:
@@ -71,12 +71,6 @@ def _polynomials(values: Array) -> Array:
     low, high = values.min(), values.max()
     x = (2.0 * values - low - high) / (high - low) if high > low else np.zeros_like(values)
     return np.polynomial.chebyshev.chebvander(x, values.size - 1)
-
-
-def _contraction(step: Array) -> Array:
-    """The matrix with singular values of 1 at most: conditional expectations have no others, but polynomials may."""
-    left, size, right = np.linalg.svd(step, full_matrices=False)
-    return step if size[0] <= 1.0 else (left * np.minimum(size, 1.0)) @ right
 
 
 def _from_left(cores: list[Array], least: float) -> list[Array]:

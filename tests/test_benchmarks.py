@@ -24,6 +24,7 @@ SCRIPTS = {
     "residual_check.py": "beyond 3.5: 0 of 16 by diagonals",
     "phase.py": "slowest grid",
     "normalisation.py": "relu  0           8   1.78818997665",
+    "residual.py": "100 blocks with fresh masks",
     "every_activation.py": "8 of 8 networks certified, 0 of them slow or off",
 }
 

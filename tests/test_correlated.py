@@ -11,9 +11,11 @@ import pytest
 
 from spectra.activations import Activation
 from spectra.correlated import Block, BlockEquation, Layer, block_law, blocks_of
-from spectra.correlated.density import bulks_of, charts_of, density_at
+from spectra.correlated.bulks import bulks_of
+from spectra.correlated.density import chart_of
 from spectra.correlated.fixed_point import solve
 from spectra.correlated.grid import Grid
+from spectra.correlated.known import density_at
 from spectra.correlated.moments import block_moments
 from spectra.network.config import Network
 from spectra.network.expectations import gaussian_moments
@@ -47,7 +49,8 @@ def pre(name: str, depth: int, alpha: float, *, haar: bool = False, count: int =
 def test_one_linear_gaussian_block_is_known(t: float) -> None:
     # 1 + √t W: t²λG³ − 2tλG² + (λ − 1 + t)G − 1 = 0 (Dozier and Silverstein, J. Multivar. Anal. 98, 2007).
     equation = BlockEquation(blocks("identity", [1.0], t))
-    (chart,) = charts_of(equation, bulks_of(equation))
+    (bulk,) = bulks_of(equation)
+    chart = chart_of(equation, bulk)
     middle, half = 1.0 + 2.5 * t - t * t / 8.0, math.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
     assert math.exp(-chart.low) == pytest.approx(middle + half, rel=1e-11)
     assert math.exp(-chart.high) == pytest.approx(middle - half, rel=1e-11)
@@ -150,7 +153,8 @@ def test_moments_are_those_of_sampled_networks(depth: int, alpha: float, sampled
     # One in 15 000 for each at four standard errors.
     assert np.all(np.abs(moments - sampled) < 4.0 * np.array(errors))
     # Each block multiplies every diagonal entry by the same.
-    mean = math.prod(block.skip**2 + block.gain * np.prod(block.means) for block in equation.blocks)
+    slopes = gaussian_moments(activation("relu")).at(1.0).slope2
+    mean = (1.0 + alpha**2 * slopes) ** depth
     assert moments[0] == pytest.approx(mean, rel=1e-10)
     # Plain freeness is told from them by far.
     fresh = blocks("relu", variances("relu", depth, alpha), alpha**2, fresh=True)

@@ -12,7 +12,7 @@ from command_line import refused
 
 from spectra import Network, predict
 from spectra.activations import Activation, get_activation
-from spectra.errors import ConfigError, ConvergenceError
+from spectra.errors import ConfigError
 from spectra.exact.moments import jacobian_moments
 from spectra.finite_width import finite_moments, log_variance
 from spectra.network.architectures import ARCHITECTURES
@@ -193,10 +193,7 @@ def test_every_kind_is_an_architecture() -> None:
 
 
 def test_what_has_no_theory_is_refused() -> None:
-    # Square Gaussian layers reach λ = 0, which the laws of blocks do not have yet.
     net = residual(layers=[{"kind": "dense", **STEM}, {"repeat": 2}], depth=None)
-    with pytest.raises(ConvergenceError, match="reaches λ = 0"):
-        predict(net)
     for ask in (lambda n: jacobian_moments(n, 2), lambda n: jacobian_equation(mean_field(n))):
         with pytest.raises(ConfigError, match=r'`kind = "residual"`: exact series'):
             ask(net)
@@ -206,6 +203,16 @@ def test_what_has_no_theory_is_refused() -> None:
     layers = [{"kind": "dense", **STEM, "width": 20}, {"repeat": 2, "width": 20}]
     with pytest.raises(ConfigError, match="all widths are the same"):
         predict(residual(layers=layers, depth=None, input_width=10))
+
+
+def test_square_gaussian_layers_beside_blocks_reach_zero() -> None:
+    net = residual(layers=[{"kind": "dense", **STEM}, {"repeat": 2}], depth=None)
+    found = predict(net)
+    assert found.spectrum.support()[0] == 0.0
+    assert found.spectrum.total_mass == pytest.approx(1.0, abs=1e-8)
+    # m_2/m_1² of a square Gaussian factor is 2, and free factors add what is beyond 1.
+    alone = predict(residual(depth=2, input_variance=float(found.mean_field.q[1])))
+    assert found.relative_variance == pytest.approx(alone.relative_variance + 1.0, rel=1e-9)
 
 
 # E φ --------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from .blocks import Block as Block
 from .equation import BlockEquation as BlockEquation
-from .law import BlockLaw as BlockLaw
+from .free import FreeBlock as FreeBlock
+from .free import FreeEquation as FreeEquation
+from .free_product import free_law as free_law
 from .law import block_law as block_law
 from .layers import Layer as Layer
 from .layers import blocks_of as blocks_of
+from .solved import BlockLaw as BlockLaw

@@ -1,8 +1,9 @@
-"""One layer of a chain of blocks, and the states its neurons may be in."""
+"""One layer of a chain of blocks, and what its diagonals may be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -10,41 +11,59 @@ from .._types import Array
 from ..chebyshev import barycentric, lagrange, nodes
 
 # So many values of a slope are taken as they are; of more, so many stand for all.
-FEW, VALUES = 4, 20
+FEW, VALUES = 4, 14
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """β 1 + √gain · E W D, W of independent entries of variance 1/N, or Haar; D, E diagonal.
+    """D_0 + Σ_k √gain_k · D_k W_k E_k, W_k independent, of entries of variance 1/N or Haar; D_k, E_k diagonal.
 
-    A neuron is in state i with probability `share`_i. States of the same neuron in neighbouring blocks are dependent
-    through `forward` and `backward`, those farther apart through these alone (a Markov chain).
+    A neuron has one of J sets of values, or J nodes of a quadrature stand for more. Neurons are alike; those of one
+    neuron in different blocks are dependent: E f(j_1, …, j_L) = Σ core_1[j_1] ⋯ core_L[j_L] f(j_1, …, j_L), a product
+    of matrices.
 
     Attributes
     ----------
-    skip, gain : β and the variance of an entry of the noise times N.
-    haar : W is orthogonal, or else Gaussian.
-    share : (n,).
-    values : pairs D², E², (J, 2).
-    mixture : (n, J): what a function of D² and E² is in state i, from its values at the pairs.
-    forward : (n, n′), P(state of the next block = j | state here = i), as weights of a quadrature that may be negative;
-        None where the next block is independent of this one.
-    backward : (n′, n), P(state here = j | state of the next block = i).
+    gains : variance of an entry of each W_k times N, (K,).
+    haar : whether each W_k is orthogonal, or else Gaussian, (K,).
+    values : D_0², E_1², D_1², E_2², D_2², … of every set, (J, 1 + 2K).
+    core : (J, r, r′), r and r′ the dimensions of what is passed on to the blocks beside it.
     """
 
-    skip: float
-    gain: float
-    haar: bool
-    share: Array
+    gains: Array
+    haar: Array
     values: Array
-    mixture: Array
-    forward: Array | None = None
-    backward: Array | None = None
+    core: Array
+
+    @staticmethod
+    def alone(gains: Array, haar: Array, values: Array, share: Array) -> Block:
+        """A block that is independent of those beside it; `share` (J,): masses of the sets of values."""
+        return Block(np.asarray(gains, float), np.asarray(haar, bool), values, np.asarray(share, float)[:, None, None])
 
     @property
-    def means(self) -> Array:
-        """E D², E E², (2,)."""
-        return self.share @ self.mixture @ self.values
+    def through(self) -> Array:
+        """D_0², (J,)."""
+        return self.values[:, 0]
+
+    @property
+    def inner(self) -> Array:
+        """E_k², (J, K)."""
+        return self.values[:, 1::2]
+
+    @property
+    def outer(self) -> Array:
+        """D_k², (J, K)."""
+        return self.values[:, 2::2]
+
+    @cached_property
+    def flat(self) -> Array:
+        """The core as one matrix, (r, J r′)."""
+        return np.ascontiguousarray(self.core.transpose(1, 0, 2).reshape(self.core.shape[1], -1))
+
+    @cached_property
+    def flat_back(self) -> Array:
+        """The core's transpose as one matrix, (r′, J r)."""
+        return np.ascontiguousarray(self.core.transpose(2, 0, 1).reshape(self.core.shape[2], -1))
 
 
 def mixture_of(squares: Array, count: int = VALUES) -> tuple[Array, Array]:

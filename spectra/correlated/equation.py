@@ -1,16 +1,18 @@
 """The self-consistent equation of a chain of blocks, for many λ at once.
 
-J = J_L ⋯ J_1, J_l = β_l + √s_l E_l W_l D_l, is linearised: a symmetric matrix Q with blocks r_0, c_0, r_1, c_1, …,
+J = J_L ⋯ J_1, J_l = D_0 + Σ_k √s_k D_k W_k E_k, is linearised: a symmetric matrix Q with blocks r_0, c_0, r_1, c_1, …,
 r_L, c_L, Q(r_l, c_l) = 1, Q(r_l, c_{l−1}) = −J_l, Q(r_0, r_0) = Q(c_L, c_L) = −ζ with ζ² = u = 1/λ, has
 det Q ∝ det(1 − u JᵀJ), and ψ(u) = ζ tr Q^{−1}(r_0, r_0). For wide networks Q^{−1} is, neuron by neuron, the inverse G
-of a tridiagonal matrix with diagonal −ζ, −D_1² B_1, −E_1² A_1, −D_2² B_2, …, −E_L² A_L, −ζ and
+of a tridiagonal matrix, −D_0 of each block between c_{l−1} and r_l, with diagonal −ζ at both ends and, for every block,
+−Σ_k E_k² B_k at c_{l−1}, −Σ_k D_k² A_k at r_l,
 
-    A_l = s_l a_l f_l,  a_l = E[D_l² G(c_{l−1}, c_{l−1})],   B_l = s_l b_l f_l′,  b_l = E[E_l² G(r_l, r_l)],
+    A_k = s_k a_k f_k,  a_k = E[E_k² G(c_{l−1}, c_{l−1})],   B_k = s_k b_k f_k′,  b_k = E[D_k² G(r_l, r_l)],
 
-f = f′ = 1 for Gaussian W, f = 1/(1 + a_l B_l) and f′ = 1/(1 + b_l A_l) for orthogonal W (the R-transform of a Haar
-matrix). The expectations are over the states of a neuron in all blocks; its continued fractions from the left and from
-the right are independent given the state in between, and are passed on as `Message`s. All A, B, G lie in the lower half
-plane for Im u < 0, where the solution is unique: the map takes the half planes into themselves.
+f = f′ = 1 for Gaussian W, f = 1/(1 + a B) and f′ = 1/(1 + b A) for orthogonal W (the R-transform of a Haar matrix). The
+expectations are over the values of a neuron in all blocks; its continued fractions from the left and from the right
+depend on each other through the cores between them alone, and are passed on as `Message`s. All A, B, G lie in the lower
+half plane for Im u < 0, where the solution is unique: the map takes the half planes into themselves. Signs of D_0 do
+not enter, but where they change the law of the other diagonals.
 
 Source
 ------
@@ -20,17 +22,43 @@ Random Variables (1992), chapter 4, for the Haar unitary; the transfer of pivots
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from .._types import Array
-from ..chebyshev import barycentric, lagrange, nodes
+from ..chebyshev import fit, nodes
 from .blocks import Block
+from .fixed_point import solve
+from .fold import fold_near
 from .messages import Disc, Message
+from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
+# Distance in U of a second place from which an edge is guessed.
+NEARBY = 1e-3
+# The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
+SHORT = 0.25
+
+
+class _Local(NamedTuple):
+    """The diagonal of a block at c_{l−1} and r_l for every value (M, J), D_0² (J,); and at their means (M,)."""
+
+    inner: Array
+    outer: Array
+    square: Array
+    typical: tuple[Array, Array, float]
+    extremes: tuple[tuple[Array, Array, float], tuple[Array, Array, float]]
+
+    @property
+    def turned(self) -> _Local:
+        """The same seen from the other side."""
+        lowest, highest = self.extremes
+        return _Local(self.outer, self.inner, self.square, _turned(self.typical), (_turned(lowest), _turned(highest)))
 
 
 class BlockEquation:
@@ -45,112 +73,212 @@ class BlockEquation:
     def __init__(self, blocks: Sequence[Block], count: int = COUNT) -> None:
         self.blocks, self.count = tuple(blocks), count
         self._places = 0.5 + 0.5 * nodes(count)
-        self._barycentric = barycentric(self._places)
-        self._means = [block.means for block in self.blocks]
+        self._fit = fit(count)
+        ends = np.cumsum([0, *(block.gains.size for block in blocks)])
+        self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+        self._shares = _shares(self.blocks)
+        self._means = [share @ block.values for share, block in zip(self._shares, blocks, strict=True)]
 
     @property
     def depth(self) -> int:
         """Number of blocks."""
         return len(self.blocks)
 
-    def step(self, zeta: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
-        """What the right sides say of A and B, (M, L), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
-        typical_left, typical_right = self._typical(zeta, a, b)
-        left = self._from_left(zeta, a, b, typical_left, typical_right)
-        right = self._from_right(zeta, a, b, typical_left, typical_right)
-        new_a, new_b = np.empty_like(a), np.empty_like(b)
-        for k, block in enumerate(self.blocks):
-            new_a[:, k], new_b[:, k] = self._averages(k, left[k], right[k], a[:, k], b[:, k])
-            if block.haar:
-                left_factor, right_factor = 1.0 + new_a[:, k] * b[:, k], 1.0 + new_b[:, k] * a[:, k]
-                new_a[:, k] /= left_factor
-                new_b[:, k] /= right_factor
-            new_a[:, k] *= block.gain
-            new_b[:, k] *= block.gain
-        return new_a, new_b, self._psi(zeta, right[0], a[:, 0], b[:, 0])
+    @property
+    def unknowns(self) -> int:
+        """A and B of every weight matrix."""
+        return 2 * self._parts[-1].stop
 
-    def _typical(self, zeta: Array, a: Array, b: Array) -> tuple[list[Array], list[Array]]:
-        """1/pivot of r_{l−1} and of c_l, l = 1 … L, on the path with the mean slopes in every block."""
+    @property
+    def log_mean(self) -> float:
+        """Log m_1, each block taking its mean part; where D_0 and the rest depend on each other, about that."""
+        means = zip(self.blocks, self._means, strict=True)
+        return sum(math.log(float(m[0] + block.gains @ (m[1::2] * m[2::2]))) for block, m in means)
+
+    @property
+    def zero(self) -> float:
+        """Mass at λ = 0: where nothing passes beside the weights, that of units without a slope."""
+        lost = 0.0
+        for block, share in zip(self.blocks, self._shares, strict=True):
+            if not block.through.any():
+                for side in (block.inner, block.outer):
+                    lost = max(lost, float(share[~side.any(axis=1)].sum()))
+        return lost
+
+    @property
+    def log_range(self) -> tuple[float, float]:
+        """U = −log λ between which all of the support lies; ∞ where it may reach λ = 0."""
+        most = least = 0.0
+        for block in self.blocks:
+            # ‖W‖ is 2 for Gaussian weights, 1 for orthogonal ones.
+            sizes = np.where(block.haar, 1.0, 2.0) * np.sqrt(block.gains)
+            largest = np.sqrt(block.values.max(axis=0))
+            noise = float(sizes @ (largest[1::2] * largest[2::2]))
+            most += 2.0 * math.log(float(largest[0]) + noise)
+            below = math.sqrt(float(block.through.min())) - noise
+            least += 2.0 * math.log(below) if below > 0.0 else -math.inf
+        return -most, -least
+
+    def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
+        """Solve at u (M,), Im u ≤ 0; `start`: A and B (M, 2L) nearby."""
+        return solve(self, u, start, stop=stop)
+
+    def edge_near(self, u: float, x: Array) -> float | None:
+        """U at an edge near U = `u`, inside, where the unknowns are x (2L,); None where none is found."""
+        # p² is linear beside an edge: a second place says where.
+        start = np.array([x, x])
+        apart = np.array([u, u + NEARBY])
+        found = self.solve(np.exp(apart).astype(complex), start)
+        square = found.psi.imag**2
+        if not found.solved.all() or square[0] == square[1]:
+            return None
+        guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
+        with np.errstate(all="ignore"):
+            return fold_near(lambda y, at: self.step(np.exp(0.5 * at), y)[0], u, found.x[0], guess)
+
+    def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
+        """What the right sides say of all A, then all B, `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
+        a, b = np.split(x, 2, axis=1)
+        locals_ = [self._local(k, a, b) for k in range(self.depth)]
+        left_centre, right_centre = self._typical(zeta, locals_)
+        left = self._messages(zeta, locals_, left_centre, right_centre)
+        turned = [local.turned for local in reversed(locals_)]
+        right = self._messages(zeta, turned, right_centre[::-1], left_centre[::-1], back=True)[::-1]
+        new_a, new_b = np.empty_like(a), np.empty_like(b)
+        psi = np.zeros_like(zeta)
+        for k, (block, part) in enumerate(zip(self.blocks, self._parts, strict=True)):
+            means_a, means_b, plus = self._averages(block, locals_[k], left[k], right[k])
+            if k == 0:
+                # Im ψ keeps its digits where ψ → −1.
+                psi = plus - 1.0
+            factor_a = np.where(block.haar, 1.0 / (1.0 + means_a * b[:, part]), 1.0)
+            factor_b = np.where(block.haar, 1.0 / (1.0 + means_b * a[:, part]), 1.0)
+            new_a[:, part] = block.gains * means_a * factor_a
+            new_b[:, part] = block.gains * means_b * factor_b
+        return np.concatenate([new_a, new_b], axis=1), psi
+
+    def _local(self, k: int, a: Array, b: Array) -> _Local:
+        block, part = self.blocks[k], self._parts[k]
+        here_a, here_b = a[:, part], b[:, part]
+
+        def at(values: Array) -> tuple[Array, Array, float]:
+            return -here_b @ values[1::2], -here_a @ values[2::2], float(values[0])
+
+        ends = at(block.values.min(axis=0)), at(block.values.max(axis=0))
+        return _Local(-here_b @ block.inner.T, -here_a @ block.outer.T, block.through, at(self._means[k]), ends)
+
+    def _typical(self, zeta: Array, locals_: list[_Local]) -> tuple[list[Array], list[Array]]:
+        """1/pivot of r_{l−1} and of c_l, l = 1 … L, on the path with the mean values in every block."""
         left, right = [-1.0 / zeta], [-1.0 / zeta]
-        for k in range(self.depth - 1):
-            left.append(_beyond(self._means[k], self.blocks[k].skip, b[:, k], a[:, k], left[-1]))
-        for k in range(self.depth - 1, 0, -1):
-            right.append(_beyond(self._means[k][::-1], self.blocks[k].skip, a[:, k], b[:, k], right[-1]))
+        for local in locals_[:-1]:
+            left.append(_beyond(local.typical, left[-1]))
+        for local in locals_[:0:-1]:
+            right.append(_beyond(_turned(local.typical), right[-1]))
         return left, right[::-1]
 
-    def _from_left(self, zeta: Array, a: Array, b: Array, centre: list[Array], other: list[Array]) -> list[Message]:
-        """1/pivot of r_{l−1}, given the state of block l, l = 1 … L."""
-        message = Message.certain(-1.0 / zeta, self.blocks[0].share.size)
-        found, ends = [message], np.repeat(message.nodes, 2, axis=1)
-        for k, (block, following) in enumerate(zip(self.blocks, self.blocks[1:], strict=False)):
-            # Where −D² B − x − β²/(−E² A − x′) vanishes in the next block.
-            inner, outer = self._means[k + 1]
-            pole = -inner * b[:, k + 1] - following.skip**2 / (-outer * a[:, k + 1] - other[k + 1])
-            disc = Disc(centre[k + 1], pole)
-            passed, ends = self._passed(block, block.values, message, ends, b[:, k], a[:, k], disc)
-            message = passed.given(block.backward, block.share, following.share.size)
+    def _messages(
+        self, zeta: Array, locals_: list[_Local], centre: list[Array], other: list[Array], *, back: bool = False
+    ) -> list[Message]:
+        """1/pivot of r_{l−1} for l = 1 … L, or, all in reverse, of c_l."""
+        message = Message.certain(-1.0 / zeta)
+        found, ends = [message], np.repeat(1.0 / message.nodes, 2, axis=1)
+        blocks = self.blocks[::-1] if back else self.blocks
+        for k in range(self.depth - 1):
+            # Where c − x − D_0²/(r − x′) vanishes in the next block, at its means.
+            inner, outer, square = locals_[k + 1].typical
+            disc = Disc(centre[k + 1], inner - square / (outer - other[k + 1]))
+            message, ends = self._passed(blocks[k], locals_[k], message, ends, disc, back=back)
             found.append(message)
         return found
 
-    def _from_right(self, zeta: Array, a: Array, b: Array, other: list[Array], centre: list[Array]) -> list[Message]:
-        """1/pivot of c_l, given the state of block l, l = 1 … L."""
-        message = Message.certain(-1.0 / zeta, self.blocks[-1].share.size)
-        found, ends = [message], np.repeat(message.nodes, 2, axis=1)
-        for k in range(self.depth - 1, 0, -1):
-            block, before = self.blocks[k], self.blocks[k - 1]
-            inner, outer = self._means[k - 1]
-            pole = -outer * a[:, k - 1] - before.skip**2 / (-inner * b[:, k - 1] - other[k - 1])
-            disc = Disc(centre[k - 1], pole)
-            passed, ends = self._passed(block, block.values[:, ::-1], message, ends, a[:, k], b[:, k], disc)
-            message = passed.given(before.forward, block.share, before.share.size)
-            found.append(message)
-        return found[::-1]
-
     def _passed(
-        self, block: Block, values: Array, message: Message, ends: Array, near: Array, far: Array, disc: Disc
+        self, block: Block, local: _Local, message: Message, ends: Array, disc: Disc, *, back: bool
     ) -> tuple[Message, Array]:
-        """The message beyond a block, and what becomes of `ends`: x on the paths of smallest and of largest slopes.
+        """The message beyond a block, and what becomes of `ends`: pivots on paths of smallest and of largest values.
 
-        The nodes lie between these two; `near` and `far` belong to the columns of `values`.
+        The nodes lie between these two.
         """
-        extremes = values.min(axis=0), values.max(axis=0)
-        ends = np.stack([_beyond(v, block.skip, near, far, ends[:, i]) for i, v in enumerate(extremes)], axis=1)
-        if np.all(extremes[0] == extremes[1]) and message.nodes.shape[1] == 1:
-            return Message(ends[:, :1], message.weights), ends
-        first, last = disc.of(ends).T[:, :, None]
-        length = np.where(first == last, 1.0, last - first)
-        weights = np.zeros((first.size, block.share.size, self.count), complex)
-        for value, part in zip(values, block.mixture.T, strict=True):
-            beyond = _beyond(value, block.skip, near[:, None], far[:, None], message.nodes)
-            basis = lagrange(self._places, self._barycentric, (disc.of(beyond) - first) / length)
-            weights += (part[:, None] * message.weights) @ basis
-        return Message(disc.at(first + length * self._places), weights), ends
+        ends = np.stack([_onward(end, ends[:, i]) for i, end in enumerate(local.extremes)], axis=1)
+        values = local.square.size
+        over = message.over(block.flat_back if back else block.flat, values)
+        if values == 1 and message.nodes.shape[1] == 1:
+            return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
+        # (M, K, J), and the new basis at each: (M, K, J, K′).
+        x = message.nodes[:, :, None]
+        points = x.shape[0]
+        beyond = disc.of_pivot(local.outer[:, None] - local.square / (local.inner[:, None] - x))
+        first, last = _segment(disc.of_pivot(ends), beyond.reshape(points, -1))
+        length = last - first
+        # Weights of Chebyshev polynomials on the segment, from them those of its nodes.
+        place = (2.0 / length)[:, None] * (beyond.reshape(points, -1) - first[:, None]) - 1.0
+        basis = np.empty((points, self.count, place.shape[1]), complex)
+        basis[:, 0] = 1.0
+        basis[:, 1] = place
+        place += place
+        for k in range(2, self.count):
+            np.multiply(place, basis[:, k - 1], out=basis[:, k])
+            basis[:, k] -= basis[:, k - 2]
+        weights = self._fit.T @ (basis @ over.reshape(points, -1, over.shape[3]))
+        return Message(disc.at(first[:, None] + length[:, None] * self._places), weights), ends
 
-    def _averages(self, k: int, left: Message, right: Message, a: Array, b: Array) -> tuple[Array, Array]:
-        """E[D² G(c_{l−1}, c_{l−1})] and E[E² G(r_l, r_l)]."""
-        block, square = self.blocks[k], self.blocks[k].skip ** 2
-        inner_mean, outer_mean = np.zeros_like(a), np.zeros_like(b)
-        transposed = left.weights.transpose(0, 2, 1)
-        for (inner, outer), part in zip(block.values, block.mixture.T, strict=True):
-            joint = (transposed * (block.share * part)) @ right.weights
-            before = -inner * b[:, None, None] - left.nodes[:, :, None]
-            after = -outer * a[:, None, None] - right.nodes[:, None, :]
-            determinant = before * after - square
-            inner_mean += inner * np.sum(joint * after / determinant, axis=(1, 2))
-            outer_mean += outer * np.sum(joint * before / determinant, axis=(1, 2))
-        return inner_mean, outer_mean
-
-    def _psi(self, zeta: Array, right: Message, a: Array, b: Array) -> Array:
-        """ζ E G(r_0, r_0)."""
-        block, square = self.blocks[0], self.blocks[0].skip ** 2
-        total = np.zeros_like(zeta)
-        for (inner, outer), part in zip(block.values, block.mixture.T, strict=True):
-            weights = (block.share * part) @ right.weights
-            pivot = -inner * b[:, None] - square / (-outer * a[:, None] - right.nodes)
-            total += np.sum(weights / (-zeta[:, None] - 1.0 / pivot), axis=1)
-        return zeta * total
+    def _averages(self, block: Block, local: _Local, left: Message, right: Message) -> tuple[Array, Array, Array]:
+        """E[E_k² G(c_{l−1}, c_{l−1})], E[D_k² G(r_l, r_l)], (M, K), and of the first block 1 + ψ (M,)."""
+        over = left.over(block.flat, local.square.size)
+        points, count, values, rank = over.shape
+        # (M, K, J, K′).
+        joint_weights = over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)
+        joint_weights = joint_weights.reshape(points, count, values, -1)
+        before = (local.inner[:, None, :] - left.nodes[:, :, None])[:, :, :, None]
+        after = (local.outer[:, :, None] - right.nodes[:, None, :])[:, None]
+        joint = joint_weights / (before * after - local.square[:, None])
+        sums = (joint.sum(axis=1) * after[:, 0]).sum(axis=2), (joint.sum(axis=3) * before[..., 0]).sum(axis=1)
+        # 1 + ψ = E 1/(1 − p/x), p = c − D_0²/(r − x′) the pivot at c_{l−1} without −x, where −1/x = ζ is all there is
+        # before.
+        plus = np.zeros(points, complex)
+        if count == 1:
+            pivot = local.inner[:, :, None] - local.square[:, None] / after[:, 0]
+            plus = np.sum(joint_weights[:, 0] / (1.0 - pivot / left.nodes[:, :, None]), axis=(1, 2))
+        return sums[0] @ block.inner, sums[1] @ block.outer, plus
 
 
-def _beyond(squares: Array, skip: float, near: Array, far: Array, x: Array) -> Array:
-    """One over the pivot two places on: x → 1/(−s′ far − β²/(−s near − x)), (s, s′) = `squares`."""
-    return 1.0 / (-squares[1] * far - skip**2 / (-squares[0] * near - x))
+def _segment(ends: Array, w: Array) -> tuple[Array, Array]:
+    """Ends of a segment (M,) that goes along places w (M, Q): those given (M, 2), unless they are close together."""
+    first, last = ends[:, 0], ends[:, 1]
+    wide = np.max(np.abs(w - w[:, :1]), axis=1)
+    short = np.flatnonzero(~(np.abs(last - first) > SHORT * wide))
+    if short.size:
+        w, rows = w[short], np.arange(short.size)
+        one = w[rows, np.argmax(np.abs(w - w.mean(axis=1, keepdims=True)), axis=1)]
+        other = w[rows, np.argmax(np.abs(w - one[:, None]), axis=1)]
+        first, last = first.copy(), last.copy()
+        first[short], last[short] = one, np.where(one == other, one + 1.0, other)
+    return first, last
+
+
+def _beyond(local: tuple[Array, Array, Array | float], x: Array) -> Array:
+    """One over the pivot two places on: x → 1/(r − D_0²/(c − x)), (c, r, D_0²) = `local`."""
+    inner, outer, square = local
+    return 1.0 / (outer - square / (inner - x))
+
+
+def _onward(local: tuple[Array, Array, Array | float], pivot: Array) -> Array:
+    """The same from pivot to pivot, which may be 0."""
+    inner, outer, square = local
+    return outer - square * pivot / (inner * pivot - 1.0)
+
+
+def _turned(local: tuple[Array, Array, float]) -> tuple[Array, Array, float]:
+    return local[1], local[0], local[2]
+
+
+def _shares(blocks: Sequence[Block]) -> list[Array]:
+    """Masses of the values of each block by itself, (J,)."""
+    sums = [block.core.sum(axis=0) for block in blocks]
+    right = [np.ones((1, 1))]
+    for matrix in sums[:0:-1]:
+        right.append(matrix @ right[-1])
+    left, found = np.ones((1, 1)), []
+    for block, matrix, beyond in zip(blocks, sums, right[::-1], strict=True):
+        found.append(np.einsum("ab,jbc,cd->j", left, block.core, beyond))
+        left = left @ matrix
+    return found

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from .._types import Array
-from .equation import BlockEquation
+from .solution import SOLVED, STOP, Solution
 
-# Relative residual to stop at, residual of a point that counts as solved, and steps at most.
-STOP, SOLVED, MAX_STEPS = 1e-13, 1e-10, 300
-# Points that are solved, and no better after so many steps, are as good as rounding allows.
-PATIENCE = 6
+# Steps at most.
+MAX_STEPS = 300
+# Points that are solved, and no better after so many steps, are as good as rounding allows; others are lost after more.
+PATIENCE, LONG_PATIENCE = 6, 60
 # Distances from the axis, relative to |u|, of the way to it, and residual to stop at on the way.
-BELOW, GLANCE = (0.3, 0.05), 1e-4
+BELOW, SLOWLY, GLANCE = (0.3, 0.05), (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4), 1e-4
+# So far from the axis, relatively, −Im ψ is less than this outside of the support.
+BENEATH, DOUBTFUL = 1e-4, 1e-3
 # Steps remembered; plain ones before that.
 MEMORY, PLAIN = 8, 2
+# Where to begin.
+AGAIN = -0.01j
+# Unknowns smaller than this, relatively, have no say in it.
+SMALL = 1e-14
 # Part of a plain step.
 DAMPING = 0.7
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """A and B (M, L), ψ (M,), relative residual (M,), and whether all lie in the lower half plane (M,)."""
-
-    a: Array
-    b: Array
-    psi: Array
-    residual: Array
-    inside: Array
+class Map(Protocol):
+    """What is to be fixed."""
 
     @property
-    def solved(self) -> Array:
-        """Which points count, (M,)."""
-        return self.inside & (self.residual < SOLVED)
+    def unknowns(self) -> int:
+        """Numbers that are to be fixed."""
+        ...
+
+    def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
+        """What the right sides say of `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
+        ...
 
 
 def zeta_of(u: Array) -> Array:
@@ -43,28 +46,40 @@ def zeta_of(u: Array) -> Array:
     return np.where(root.imag > 0.0, -root, root)
 
 
-def solve(
-    equation: BlockEquation, u: Array, start: tuple[Array, Array] | None = None, *, stop: float = STOP
-) -> Solution:
-    """Solve at u (M,), Im u ≤ 0; `start`: A and B (M, L) nearby; `stop`: relative residual to stop at.
+def solve(equation: Map, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
+    """Solve at u (M,), Im u ≤ 0; `start`: A and B (M, 2L) nearby; `stop`: relative residual to stop at.
 
     Without a start u on the real axis is reached from below, where the solution is unique: on the axis itself real
     points solve the equation, too.
     """
     u = np.asarray(u, complex)
-    if start is None:
-        for below in BELOW:
-            found = _solved(equation, u - 1j * below * np.abs(u), start, GLANCE)
-            start = found.a, found.b
+    if start is not None:
+        return _solved(equation, u, start, stop)
+    found = _from_below(equation, u, BELOW, stop)
+    # Outside of the support the solution is real, but so are others inside; those do not go on below the axis.
+    real = np.flatnonzero((np.abs(found.psi.imag) < DOUBTFUL) & (u.imag == 0.0))
+    if not real.size:
+        return found
+    beneath = _solved(equation, u[real] - 1j * BENEATH * np.abs(u[real]), found.x[real], GLANCE)
+    wrong = (-beneath.psi.imag > DOUBTFUL) | ~beneath.inside | (beneath.residual > GLANCE)
+    if not wrong.any():
+        return found
+    return found.with_rows(real[wrong], _from_below(equation, u[real[wrong]], SLOWLY, stop))
+
+
+def _from_below(equation: Map, u: Array, distances: tuple[float, ...], stop: float) -> Solution:
+    start = None
+    for below in distances:
+        start = _solved(equation, u - 1j * below * np.abs(u), start, GLANCE).x
     return _solved(equation, u, start, stop)
 
 
-def _solved(equation: BlockEquation, u: Array, start: tuple[Array, Array] | None, stop: float) -> Solution:
+def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Solution:
     zeta = zeta_of(u)
-    points, depth = zeta.size, equation.depth
-    x: Array = np.full((points, 2 * depth), -0.01j)
+    points = zeta.size
+    x: Array = np.full((points, equation.unknowns), AGAIN)
     if start is not None:
-        x = np.concatenate(start, axis=1).astype(complex)
+        x = start.astype(complex)
     residual = np.full(points, np.inf)
     psi = np.zeros(points, complex)
     active = np.arange(points)
@@ -73,15 +88,22 @@ def _solved(equation: BlockEquation, u: Array, start: tuple[Array, Array] | None
     best: Array = x.copy()
     for count in range(MAX_STEPS):
         here = x[active]
-        new_a, new_b, value = equation.step(zeta[active], here[:, :depth], here[:, depth:])
-        miss = np.concatenate([new_a, new_b], axis=1) - here
-        size = np.max(np.abs(miss), axis=1) / np.maximum(np.max(np.abs(here + miss), axis=1), 1e-300)
+        with np.errstate(all="ignore"):
+            new, value = equation.step(zeta[active], here)
+        miss = new - here
+        # What is no number is as far off as can be, and begins again.
+        lost = ~np.isfinite(miss).all(axis=1)
+        miss[lost] = AGAIN - here[lost]
+        # Unknowns may differ by many orders of magnitude, where λ → 0: each counts for itself.
+        size = np.max(np.abs(miss) / np.maximum(np.abs(here) + np.abs(here + miss), 1e-300), axis=1)
         before = residual[active]
-        better = ~(size >= before)
+        size[lost] = np.inf
+        better = size < before
         rows = active[better]
         residual[rows], psi[rows], best[rows] = size[better], value[better], here[better]
         stale[active] = np.where(size < 0.5 * before, 0, stale[active] + 1)
-        going = ~((size < stop) | ((residual[active] < SOLVED) & (stale[active] > PATIENCE)))
+        patience = np.where(residual[active] < SOLVED, PATIENCE, LONG_PATIENCE)
+        going = ~((size < stop) | (stale[active] > patience))
         history = [(point[going], missed[going]) for point, missed in history]
         active, here, miss = active[going], here[going], miss[going]
         if not active.size:
@@ -89,11 +111,11 @@ def _solved(equation: BlockEquation, u: Array, start: tuple[Array, Array] | None
         history.append((here, miss))
         history = history[-MEMORY:]
         x[active] = here + DAMPING * miss if count < PLAIN or len(history) < 2 else _accelerated(history)
+        x[active[~np.isfinite(x[active]).all(axis=1)]] = AGAIN
         # Beyond the real axis lies the conjugate of what is looked for.
         x[active] -= 2j * np.maximum(x[active].imag, 0.0)
-    a, b = best[:, :depth], best[:, depth:]
     inside = np.all(best.imag <= 1e-13 * np.abs(best), axis=1)
-    return Solution(a, b, psi, residual, inside)
+    return Solution(best, psi, residual, inside)
 
 
 def _accelerated(history: list[tuple[Array, Array]]) -> Array:
@@ -101,5 +123,9 @@ def _accelerated(history: list[tuple[Array, Array]]) -> Array:
     points = np.stack([x for x, _ in history], axis=2)
     misses = np.stack([f for _, f in history], axis=2)
     steps, turns = np.diff(points, axis=2), np.diff(misses, axis=2)
-    part = np.linalg.pinv(turns, rcond=1e-10) @ misses[:, :, -1:]
+    size = np.abs(points[:, :, -1:])
+    scale = 1.0 / np.maximum(size, SMALL * np.max(size, axis=1, keepdims=True))
+    # Points that begin again have nothing to remember.
+    turns[~np.isfinite(turns).all(axis=(1, 2))] = 0.0
+    part = np.linalg.pinv(scale * turns, rcond=1e-10) @ (scale * misses[:, :, -1:])
     return (points[:, :, -1:] + misses[:, :, -1:] - (steps + turns) @ part)[:, :, 0]

@@ -4,46 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from .._types import Array
+from ..errors import ConvergenceError
 from ..spectrum import Spectrum
 from .blocks import Block
-from .density import bulks_of, charts_of, density_at
+from .bulks import Bulk, bulks_of
+from .density import chart_of
 from .equation import BlockEquation
+from .known import Known, density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
+from .solved import LEVELS, BlockLaw, Moments
 
 # Nodes of the messages: the first of these beyond which they change the density by less than `SETTLED`, at these parts
 # of the way through a bulk.
 COUNTS, SETTLED, PARTS = (6, 9, 12, 16, 24), 1e-8, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
+# By how much, in U, an edge may move with them.
+MOVED = 1e-2
+# Places inside from which it is looked for.
+TRIES = 4
 # More nodes of a message, and how much finer the states are, where the answer is looked at again.
 MORE, FINER = 4, 1.5
-# Quantiles at which that is done.
-LEVELS = (0.02, 0.2, 0.5, 0.8, 0.98)
-# Moments from one circle.
-TOGETHER = 16
-
-
-@dataclass(frozen=True, eq=False)
-class BlockLaw:
-    """What is known of JJᵀ.
-
-    Attributes
-    ----------
-    spectrum : the law.
-    residual : largest relative residual of the equation at the nodes of the density.
-    uncertified : number of nodes that were not solved, or where the series did not converge.
-    error : by how much more nodes change the density, relatively, at five quantiles.
-    """
-
-    spectrum: Spectrum
-    residual: float
-    uncertified: int
-    error: float
 
 
 def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
@@ -64,61 +48,63 @@ def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
     """
     blocks = blocks_of(layers, fresh=fresh)
     bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))
-    equation = _resolved(blocks, [low[1] + part * (high[0] - low[1]) for low, high in bulks for part in PARTS])
-    charts = charts_of(equation, bulks)
-    low, high = charts[0].low, charts[-1].high
-    moments = _Moments(equation, math.exp(-low))
+    equation = _resolved(blocks, bulks)
+    charts = tuple(chart_of(equation, _moved(equation, bulk)) for bulk in bulks)
+    low, high = charts[0].low, math.inf if charts[-1].slope or equation.zero else charts[-1].high
+    moments = Moments(partial(block_moments, equation), math.exp(-low))
     spectrum = Spectrum(
         arcs=charts,
         log_atoms=(),
-        atom_at_zero=0.0,
+        atom_at_zero=equation.zero,
         log_support=(high, low),
         log_scaled_moments=moments.log_scaled,
         log_mean=math.log(moments.first(1)[0]),
     )
     finer = BlockEquation(blocks_of(layers, fresh=fresh, finer=FINER), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
-    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer))
+    known = bulks[0].known if len(bulks) == 1 else None
+    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, known))
 
 
-def _resolved(blocks: Sequence[Block], at: Sequence[float]) -> BlockEquation:
+def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
     """The equation with so many nodes in its messages that more change nothing."""
-    u = np.array(at)
     equation = BlockEquation(blocks, COUNTS[0])
-    before, _ = density_at(equation, u)
+    places = [np.quantile(bulk.known.u, PARTS) for bulk in bulks]
+    before = [density_at(equation, u, bulk.known)[0] for u, bulk in zip(places, bulks, strict=True)]
     for count in COUNTS[1:]:
         equation = BlockEquation(blocks, count)
-        density, found = density_at(equation, u)
-        if found.solved.all() and np.max(np.abs(density / before - 1.0)) < SETTLED:
+        now = [density_at(equation, u, bulk.known) for u, bulk in zip(places, bulks, strict=True)]
+        settled = [
+            found.solved.all() and bool(np.max(np.abs(density / then - 1.0)) < SETTLED)
+            for (density, found), then in zip(now, before, strict=True)
+        ]
+        if all(settled):
             break
-        before = density
+        before = [density for density, _ in now]
     return equation
 
 
-def _error(spectrum: Spectrum, finer: BlockEquation) -> float:
+def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
+    """The bulk with its edges where this equation has them."""
+    ends = []
+    for end in (bulk.low, bulk.high):
+        found = None if math.isfinite(end) else end
+        for k in np.argsort(np.abs(bulk.known.u - end))[:TRIES] if math.isfinite(end) else ():
+            at = equation.edge_near(float(bulk.known.u[k]), bulk.known.x[k])
+            if at is not None and abs(at - end) < MOVED * (1.0 + abs(end)):
+                found = at
+                break
+        if found is None:
+            raise ConvergenceError(f"the edge at λ = {math.exp(-end):.6g} was lost")
+        ends.append(found)
+    return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]))
+
+
+def _error(spectrum: Spectrum, finer: BlockEquation, known: Known | None) -> float:
     """The largest relative difference of the density to that of a finer equation."""
     u = spectrum.quantile_at(np.array(LEVELS))
-    density, found = density_at(finer, u)
+    u = u[np.isfinite(u)]
+    density, found = density_at(finer, u, known)
     if not found.solved.all():
         return math.inf
-    return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0)))
-
-
-class _Moments:
-    """Moments of an equation, as many as have been asked for."""
-
-    def __init__(self, equation: BlockEquation, largest: float) -> None:
-        self._of = partial(block_moments, equation, largest=largest)
-        self._known: Array = self._of(TOGETHER)
-
-    def first(self, order: int) -> Array:
-        """m_1 … m_order."""
-        if order > self._known.size:
-            self._known = self._of(order)
-        return self._known[:order]
-
-    def log_scaled(self, order: int) -> Array:
-        """Log m_k/m_1^k, k = 1 … order."""
-        moments = self.first(order)
-        with np.errstate(invalid="ignore"):
-            return np.log(moments) - np.arange(1, order + 1) * math.log(moments[0])
+    return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0))

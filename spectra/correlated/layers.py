@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
 
 from .._types import Array
 from ..activations import Activation
+from ..network.expectations import gaussian_moments
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
 from .dilated import Dilated
 from .grid import LONGEST, Grid
+from .paths import LEAST, matrix_product
 
 # A correlation this near to 1 is 1.
 FROZEN = 1e-14
 # Nodes of the law of a slope that is independent of all others.
 RULE = 12
+# Singular values to leave out where all is finer.
+FINEST = 1e-14
+# Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
+FADING = 2.0
+# What is left out for it, and values that there are at least.
+ENOUGH, LEAST_VALUES = 1e-10, 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,10 @@ class Layer:
     haar: bool
     reads_state: bool
 
+    def with_variance(self, variance: float) -> Layer:
+        """The same at another variance."""
+        return replace(self, variance=variance)
+
 
 def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.0) -> list[Block]:
     """The blocks of these layers, J_1 first.
@@ -63,22 +76,28 @@ def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.
     return blocks
 
 
-def _alone(layer: Layer, finer: float) -> Block:
+@lru_cache(maxsize=256)
+def slope_law(layer: Layer, size: int, finer: float = 1.0) -> tuple[Array, Array]:
+    """Values of D² and their masses, (n,): the few there are, or the Gauss rule of `size` nodes."""
     grid = _grid(layer, 1.0, finer)
     squares = _squares(layer, grid)
-    if np.unique(squares).size > FEW:
-        # What is asked of D² is analytic in it: a Gauss rule of few nodes has its law.
-        squares, share = gauss_rule(squares, grid.share, round(RULE * finer))
-    else:
-        share = grid.share
-    return _block(layer, squares, share, finer)
+    distinct, index = np.unique(squares, return_inverse=True)
+    if distinct.size <= FEW:
+        return distinct, np.bincount(index.ravel(), weights=grid.share)
+    # What is asked of D² is analytic in it: a Gauss rule of few nodes has its law.
+    return gauss_rule(squares, grid.share, size)
 
 
-def _block(layer: Layer, squares: Array, share: Array, finer: float, *steps: Array | None) -> Block:
-    values, mixture = mixture_of(squares, round(VALUES * finer))
-    ones = np.ones_like(values)
-    pairs = np.stack([values, ones] if layer.reads_state else [ones, values], axis=1)
-    return Block(layer.skip, layer.gain, layer.haar, share, pairs, mixture, *steps)
+def _alone(layer: Layer, finer: float) -> Block:
+    squares, share = slope_law(layer, round(RULE * finer), finer)
+    return _block(layer, squares, share[:, None, None])
+
+
+def _block(layer: Layer, squares: Array, core: Array) -> Block:
+    ones = np.ones_like(squares)
+    sides = [squares, ones] if layer.reads_state else [ones, squares]
+    values = np.stack([layer.skip**2 * ones, *sides], axis=1)
+    return Block(np.array([layer.gain]), np.array([layer.haar]), values, core)
 
 
 def _chained(layers: list[Layer], finer: float) -> list[Block]:
@@ -90,15 +109,21 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     grids = [_grid(layer, scale, finer) for layer, scale in zip(layers, scales, strict=True)]
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
-    blocks = []
+    shares, values, mixtures, forward, fading = [], [], [], [], []
     for k, (layer, grid) in enumerate(zip(layers, grids, strict=True)):
-        forward = backward = None
         if k + 1 < len(grids):
-            forward = fold(grids[k + 1].expectation(grid.nodes, float(correlations[k])))
-            backward = fold(grid.expectation(grids[k + 1].nodes, float(correlations[k])))
+            forward.append(fold(grids[k + 1].expectation(grid.nodes, float(correlations[k]))))
         share = fold(grid.share)
-        blocks.append(_block(layer, fold(_squares(layer, grid)), share / share.sum(), finer, forward, backward))
-    return blocks
+        shares.append(share / share.sum())
+        squares = fold(_squares(layer, grid))
+        fading.append(min(1.0, FADING * layer.gain * float(squares.max()) / max(layer.skip**2, 1e-300)))
+        degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
+        here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) * finer))
+        values.append(here)
+        mixtures.append(mixture)
+    least = LEAST if finer == 1.0 else FINEST
+    cores = matrix_product(shares, mixtures, forward, values, fading, least=least)
+    return [_block(layer, here, core) for layer, here, core in zip(layers, values, cores, strict=True)]
 
 
 def _folded(values: Array) -> Array:
@@ -113,7 +138,9 @@ def _folded(values: Array) -> Array:
 def _grid(layer: Layer, scale: float, finer: float) -> Grid:
     sigma = math.sqrt(layer.variance)
     kinks = np.array(layer.activation.kinks, float) / sigma
-    longest = min(LONGEST, LONGEST / sigma) / finer
+    # Slopes of a homogeneous φ have no length of their own.
+    own = 1.0 if gaussian_moments(layer.activation).scale_free is not None else sigma
+    longest = min(LONGEST, LONGEST / own) / finer
     return Grid.between(kinks, scale / finer, longest, even=layer.activation.even_slope)
 
 

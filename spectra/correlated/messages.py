@@ -1,7 +1,7 @@
 """The law of a pivot over all paths that lead to it, as far as analytic functions of it are concerned.
 
-A message is a set of nodes x_k, for every λ, and weights ω_ik: E[f(x) | state i] = Σ_k ω_ik f(x_k) for every f that is
-analytic around the values of x, so that a few nodes do.
+A message is a set of nodes x_k, for every λ, and weights ω_rk: Σ_k ω_rk f(x_k) is the expectation of f(x), as a vector
+that the next core takes on, for every f that is analytic around the values of x, so that a few nodes do.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ class Disc:
     centre: Array
     pole: Array
 
-    def of(self, x: Array) -> Array:
-        """Return w at x (M, Q)."""
-        return (x - self.centre[:, None]) / (x - self.pole[:, None])
+    def of_pivot(self, pivot: Array) -> Array:
+        """Return w at x = 1/pivot (M, …); a pivot is 0 where nothing passes a block."""
+        more = (slice(None), *(None,) * (pivot.ndim - 1))
+        return (1.0 - self.centre[more] * pivot) / (1.0 - self.pole[more] * pivot)
 
     def at(self, w: Array) -> Array:
         """Return x at w (M, Q)."""
@@ -38,21 +39,20 @@ class Disc:
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """Nodes (M, K) for M values of λ, and weights (M, n, K) in every state."""
+    """Nodes (M, K) for M values of λ, and weights (M, K, r)."""
 
     nodes: Array
     weights: Array
 
     @staticmethod
-    def certain(value: Array, states: int) -> Message:
+    def certain(value: Array) -> Message:
         """A pivot that is the same on every path."""
-        return Message(value[:, None], np.ones((value.size, states, 1), complex))
+        return Message(value[:, None], np.ones((value.size, 1, 1), complex))
 
-    def given(self, matrix: Array | None, share: Array, states: int) -> Message:
-        """The expectation given the state of the neighbouring block: by `matrix`, or over all states alike."""
-        points, _, count = self.weights.shape
-        flat = np.ascontiguousarray(self.weights).view(float)
-        if matrix is None:
-            mean = (share @ flat).view(complex)[:, None, :]
-            return Message(self.nodes, np.broadcast_to(mean, (points, states, count)))
-        return Message(self.nodes, np.ascontiguousarray(matrix @ flat).view(complex))
+    def over(self, flat: Array, values: int) -> Array:
+        """The weights for every value of the next block, (M, K, J, r′); `flat` : its core (r, J r′)."""
+        points, count, rank = self.weights.shape
+        # Real matrices: real and imaginary parts side by side would cost a copy, two products do not.
+        rows = self.weights.reshape(-1, rank)
+        found = (rows.real @ flat) + 1j * (rows.imag @ flat)
+        return found.reshape(points, count, values, -1)

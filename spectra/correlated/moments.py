@@ -6,14 +6,13 @@ import numpy as np
 
 from .._types import Array
 from ..errors import ConvergenceError
-from .equation import BlockEquation
-from .fixed_point import solve
+from .known import Equation
 
 # The circle: this part of the radius of convergence 1/λ_max, so that 32 points leave 0.6³² = 8e-8 of m_33 r³³ ….
 PART, FEWEST = 0.6, 64
 
 
-def block_moments(equation: BlockEquation, order: int, largest: float) -> Array:
+def block_moments(equation: Equation, order: int, largest: float) -> Array:
     """m_1 … m_order by Cauchy's formula on |u| = 0.6/λ_max, λ_max = `largest`.
 
     Accuracy
@@ -27,7 +26,7 @@ def block_moments(equation: BlockEquation, order: int, largest: float) -> Array:
     half = max(FEWEST, 4 * order) // 2
     # Of conjugate points one is enough.
     u = PART / largest * np.exp(-1j * np.pi * (np.arange(half) + 0.5) / half)
-    found = solve(equation, u)
+    found = equation.solve(u)
     if not found.solved.all():
         worst = float(found.residual.max())
         raise ConvergenceError(f"moments: the equation of the blocks was solved to {worst:.1e} only")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
 from ..network.meanfield import MeanField
 from ..spectrum import Spectrum
 from .dilated import dilated
-from .equation import BlockEquation
-from .law import BlockLaw, block_law
-from .layers import Layer, blocks_of
-from .moments import block_moments
+from .free import FreeEquation
+from .free_product import free_blocks, free_law, free_moments, freeness_defect
+from .law import block_law
+from .layers import Layer
+from .solved import BlockLaw
 from .two_moments import two_moments
 
 # Error of the density that counts as none: it is an estimate, of many digits at once.
 TOLERANCE = 1e-7
+# By so much, relatively, the density of independent slopes may be off for the free formula to do, which is fast.
+FREE_ENOUGH = 1e-4
+# Nodes of laws of slopes for four moments of it.
+FREE_NODES = 8
 # States need no finer panels than this for two moments.
 ROUGH = 0.6
 
@@ -28,10 +35,17 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
     ConvergenceError : as `block_law`.
     """
     layers = layers_of(field)
-    found = block_law(layers)
-    notes = [f"density by freeness over diagonal matrices, good to {max(found.error, 1e-14):.0e} (estimated)"]
-    if sum(layer.reads_state for layer in layers) > 1:
-        notes.append(_against_freeness(layers, found.spectrum))
+    if not _are_chained(layers):
+        defect = freeness_defect(layers)
+        if defect < FREE_ENOUGH:
+            found = free_law(layers)
+            notes = [_of_freeness(defect)] if defect else []
+        else:
+            found = block_law(layers)
+            notes = [_by_diagonals(found), _of_freeness(defect)]
+    else:
+        found = block_law(layers)
+        notes = [_by_diagonals(found), _against_freeness(layers, found.spectrum)]
     return found, tuple(notes)
 
 
@@ -79,10 +93,26 @@ def layers_of(field: MeanField) -> list[Layer]:
     return layers
 
 
+def _are_chained(layers: list[Layer]) -> bool:
+    """Whether slopes of one neuron in two layers depend on each other."""
+    return any(a.reads_state and b.reads_state for a, b in pairwise(layers))
+
+
+def _by_diagonals(found: BlockLaw) -> str:
+    return f"density by freeness over diagonal matrices, good to {max(found.error, 1e-14):.0e} (estimated)"
+
+
+def _of_freeness(defect: float) -> str:
+    return (
+        "slopes are independent from block to block, which makes the blocks free of each other only nearly: the free "
+        f"formula's density is off by about {defect:.0e}"
+    )
+
+
 def _against_freeness(layers: list[Layer], spectrum: Spectrum) -> str:
     """By how much plain freeness, of slopes that are fresh in every layer, is off."""
     largest = spectrum.support()[1]
-    free = block_moments(BlockEquation(blocks_of(layers, fresh=True)), 4, largest)
+    free = free_moments(FreeEquation(free_blocks(layers, FREE_NODES)), 4, largest)
     off = [float(free[k - 1] / spectrum.moment(k) - 1.0) for k in (2, 4)]
     return (
         "slopes φ'(x) of one neuron are correlated from block to block: the free formula, which takes them for fresh, "

@@ -1,0 +1,191 @@
+"""The law of JJᵀ of layers that are free of each other: fast, whatever the depth."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from .._types import Array
+from ..chart import Chart
+from ..errors import ConvergenceError
+from ..network.expectations import gaussian_moments
+from ..network.rule import gauss_rule, position, variance_at
+from ..spectrum import Spectrum
+from .bulks import Bulk, bulks_of
+from .density import chart_of
+from .free import FreeBlock, FreeEquation
+from .known import Known, density_at
+from .layers import Layer, slope_law
+from .solved import LEVELS, BlockLaw, Moments
+
+# Nodes of a law of slopes, and of variances that stand for those of many layers; the first that the next ones move by
+# less than this.
+SIZES, SETTLED = (4, 8, 16, 32, 64), 1e-11
+# Of the deviation from freeness: as found for ReLU and tanh, Gaussian and orthogonal, between 3 and 16 blocks.
+DEFECT = 0.4
+# Places along the bulk to begin with, and by how much the mass of one bulk may be off for there to be no other.
+PLACES, ALL = 40, 1e-9
+
+
+def free_law(layers: Sequence[Layer]) -> BlockLaw:
+    """The law of JJᵀ for wide networks of these layers as if they were free of each other.
+
+    Raises
+    ------
+    ConvergenceError : as `block_law`.
+
+    Accuracy
+    --------
+    1e-10 in the density of the law of free layers, stated as `error`; `freeness_defect` says how far that law is from
+    that of layers with independent slopes.
+    """
+    equation, charts = _resolved(layers)
+    low, high = charts[0].low, math.inf if charts[-1].slope or equation.zero else charts[-1].high
+    moments = Moments(partial(free_moments, equation), math.exp(-low))
+    spectrum = Spectrum(
+        arcs=charts,
+        log_atoms=(),
+        atom_at_zero=equation.zero,
+        log_support=(high, low),
+        log_scaled_moments=moments.log_scaled,
+        log_mean=equation.log_mean,
+    )
+    return BlockLaw(
+        spectrum,
+        max(chart.residual for chart in charts),
+        sum(chart.uncertified for chart in charts),
+        _error(spectrum, layers),
+    )
+
+
+def free_blocks(layers: Sequence[Layer], size: int) -> list[FreeBlock]:
+    """Blocks for these layers: laws of slopes with so many nodes, and so many variances for those of many layers."""
+    alike: dict[Layer, Counter[float]] = {}
+    for layer in layers:
+        # Slopes of a homogeneous φ do not depend on the variance.
+        variance = 1.0 if gaussian_moments(layer.activation).scale_free is not None else layer.variance
+        alike.setdefault(layer.with_variance(1.0), Counter())[variance] += 1
+    blocks = []
+    for layer, variances in alike.items():
+        places = np.array([position(v) for v in variances])
+        counts = np.array([float(n) for n in variances.values()])
+        if places.size > size:
+            places, counts = gauss_rule(places, counts, size)
+            found = [variance_at(float(x)) for x in places]
+        else:
+            found = list(variances)
+        for variance, count in zip(found, counts.tolist(), strict=True):
+            squares, share = slope_law(layer.with_variance(variance), size)
+            blocks.append(FreeBlock(layer.skip, layer.gain, layer.haar, squares, share, count))
+    return blocks
+
+
+def free_moments(equation: FreeEquation, order: int, largest: float) -> Array:
+    """m_1 … m_order = (1/k) [w^{k−1}] (w/u(w))^k, Lagrange's formula, on a circle in w.
+
+    Accuracy
+    --------
+    1e-12 relative for the first, a digit less every three or so.
+
+    Raises
+    ------
+    ConvergenceError : the equation was not solved somewhere on the circle.
+    """
+    return equation.moments(order, 1.0 / largest)
+
+
+def freeness_defect(layers: Sequence[Layer]) -> float:
+    """By how much, about, the density of free layers is off, relatively, where slopes are independent neuron by neuron.
+
+    Two independent diagonal matrices commute, and are not free: centred functions of D_l² and D_m² have
+    tr abab = E a² E b², where freeness says 0. In blocks near β this is noticed first by m_4, through
+    Σ_{l<m} s_l² s_m² Var D_l² Var D_m², which is compared with the fourth power of what makes up the variance.
+
+    Accuracy
+    --------
+    Within a factor of 2 or so (benchmarks/residual.py).
+    """
+    total = square = size = 0.0
+    for block in free_blocks(layers, SIZES[1]):
+        if block.skip == 0.0:
+            continue
+        mean, scale = float(block.share @ block.places), block.gain / block.skip**2
+        part = scale**2 * float(block.share @ (block.places - mean) ** 2)
+        total, square = total + block.count * part, square + block.count * part**2
+        size += block.count * scale * mean
+    # At first order m_2/m_1² − 1 = 2 size.
+    return DEFECT * 0.5 * max(total**2 - square, 0.0) / size**4 if size else 0.0
+
+
+def _resolved(layers: Sequence[Layer]) -> tuple[FreeEquation, tuple[Chart, ...]]:
+    equation = FreeEquation(free_blocks(layers, SIZES[0]))
+    for size, finer in pairwise(SIZES):
+        next_one = FreeEquation(free_blocks(layers, finer))
+        if _alike(equation, next_one):
+            break
+        equation = next_one
+        if size == SIZES[-2]:
+            break
+    return equation, _quick(equation) or tuple(chart_of(equation, bulk) for bulk in bulks_of(equation))
+
+
+def _alike(coarse: FreeEquation, fine: FreeEquation) -> bool:
+    """Whether the finer equation leaves the solutions where they are, along the bulk as far as it is known."""
+    begun = coarse.near_bulk(PLACES), fine.near_bulk(PLACES)
+    if begun[0] is None or begun[1] is None:
+        return len(coarse.blocks) == len(fine.blocks) and all(
+            a.places.size == b.places.size for a, b in zip(coarse.blocks, fine.blocks, strict=True)
+        )
+    u = np.exp(begun[0][0][3:-3:4]).astype(complex)
+    found, other = coarse.solve(u, begun[0][1][3:-3:4]), fine.solve(u, begun[1][1][3:-3:4])
+    return bool(np.all(np.abs(found.psi - other.psi) < SETTLED * np.abs(found.psi)))
+
+
+def _quick(equation: FreeEquation) -> tuple[Chart, ...] | None:
+    """One bulk, from a first idea of it; None where that is not all there is."""
+    begun = equation.near_bulk(PLACES)
+    if begun is None:
+        return None
+    low, high = (equation.edge_near(float(begun[0][k]), begun[1][k]) for k in (0, -1))
+    if low is None or high is None or not low < high:
+        return None
+    try:
+        chart = chart_of(equation, Bulk(low, high, _known(equation, low, high, begun)))
+    except ConvergenceError:
+        return None
+    return (chart,) if abs(chart.mass - 1.0) < ALL and not chart.uncertified else None
+
+
+def _known(equation: FreeEquation, low: float, high: float, begun: tuple[Array, Array]) -> Known:
+    """What is found along the bulk from a first idea of it."""
+    known = Known.nothing(equation, low, high)
+    u, x = begun
+    inner = slice(1, -1)
+    at = low + (u[inner] - u[0]) * ((high - low) / (u[-1] - u[0]))
+    found = equation.solve(np.exp(at).astype(complex), x[inner])
+    known.add(at[found.solved], found.x[found.solved])
+    return known
+
+
+def _begun(equation: FreeEquation, spectrum: Spectrum) -> Known | None:
+    begun = equation.near_bulk(PLACES)
+    if begun is None or len(spectrum.arcs) != 1:
+        return None
+    (arc,) = spectrum.arcs
+    return _known(equation, arc.low, arc.high, begun)
+
+
+def _error(spectrum: Spectrum, layers: Sequence[Layer]) -> float:
+    """The largest relative difference of the density to that with laws of slopes that are twice as fine."""
+    u = spectrum.quantile_at(np.array(LEVELS))
+    u = u[np.isfinite(u)]
+    finer = FreeEquation(free_blocks(layers, 2 * SIZES[1]))
+    density, found = density_at(finer, u, _begun(finer, spectrum))
+    if not found.solved.all():
+        return math.inf
+    return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0))

@@ -310,7 +310,7 @@ def main() -> None:
         cases += [] if options.quick else [(1000, 32, np.float32)]
         print("ours: without drawing, over the floor. plain: a product without grading, over its floor. torch: jacrev.")
         print(
-            "width depth weights    dtype    ours s  floor s  draw s  ratio  to new | plain s   ratio | torch s  torch/ours"
+            "width depth weights    dtype    ours s  floor s  draw s  ratio  to new | plain s   ratio | torch s   /ours"
         )
         for n, depth, dtype in cases:
             for weights in ("gaussian", "orthogonal"):

@@ -57,7 +57,8 @@ class Card:
             count = self.module.cuda.runtime.getDeviceCount()
             self.card = self.module.cuda.runtime.getDeviceProperties(0)["name"].decode() if count else None
         elif device == "cpu":
-            self.card = "the processor, one thread" if self.module.get_num_threads() == 1 else "the processor"
+            self.module.set_num_threads(1)  # small matrices: threads would wait for each other
+            self.card = "the processor, one thread"
         else:
             self.card = self.module.cuda.get_device_name() if self.module.cuda.is_available() else None
 

@@ -174,6 +174,25 @@ def test_widths_may_change_and_zeros_are_counted(method: str) -> None:
     assert np.all(expected[4:] < 1e-9)
 
 
+@pytest.mark.parametrize("batch", [5, None])
+def test_plain_layers_stand_between_normalised_ones(batch: int | None) -> None:
+    """Of a batch of five J is of all, of large ones of the first of 24 examples; widths change on the way."""
+    norm = {"name": "batch"} | ({"batch": batch} if batch else {})
+    layers = [
+        {"width": 4},
+        {"width": 6, "normalise": norm},
+        {"width": 6, "kind": "residual", "alpha": 0.5},
+        {"width": 3, "weights": "orthogonal"},
+    ]
+    net = Network(sigma_w=1.1, sigma_b=0.2, input_variance=1.0, activation="tanh", input_width=5, layers=layers)
+    specs, widths, stream = resolved_layers(net)[0], (5, 4, 6, 6, 3), np.random.SeedSequence(4)
+    x, drawn = as_sampled(specs, widths, stream, batch or 24)
+    expected = np.linalg.svd(by_differences(specs, drawn, x, whole=batch is not None), compute_uv=False)
+    found = OneNetwork(specs, widths, 1.0, Options())(stream).log_singular_values
+    np.testing.assert_allclose(np.exp(found), expected, rtol=1e-6)
+    assert found.size == 3 * (batch or 1)
+
+
 def test_operator_without_matrices_is_the_same_derivative() -> None:
     nets = {k: net for k, net in ARRANGEMENTS.items() if "batch" not in k} | {"mixed": MIXED}
     for name, net in nets.items():

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..network.architectures import are_products
 from ..reading import in_words, reading
 from ..spectrum import OUTSIDE
 
@@ -125,7 +126,8 @@ def print_prediction(pred: Prediction, record: dict[str, Any]) -> None:
         first, last = field["second_moments"]
         grown = number(last / first if last is not None and first else None)
         table.add_row("E x² of input and output", f"{number(first)}, {number(last)} (× {grown})")
-    table.add_row("χ_1 = σ_w² E φ'²", number(field["chi_1"]))
+    formula = " = σ_w² E φ'²" if are_products(pred.network.layers) else ""
+    table.add_row(f"χ_1{formula}", number(field["chi_1"]))
     table.add_row("phase", field["phase"])
     table.add_row("mean of JJᵀ, m_1", number(jacobian["moments"][0]))
     table.add_row("variance of JJᵀ, m_2 − m_1²", number(jacobian["variance"]), end_section=True)

@@ -12,7 +12,7 @@ from .dilated import dilated
 from .free import FreeEquation
 from .free_product import free_blocks, free_law, free_moments, freeness_defect
 from .law import block_law
-from .layers import Layer
+from .layers import Layer, blocks_of
 from .solved import BlockLaw
 from .two_moments import two_moments
 

@@ -25,7 +25,7 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
 
     Parameters
     ----------
-    blocks : J_1 first.
+    blocks : J_1 first, of one weight matrix each, E independent of all that comes after.
 
     Accuracy
     --------
@@ -35,24 +35,27 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
     ------
     This project's: Gaussian averages by Wick's theorem, those of Haar matrices by freeness.
     """
-    # Of a, b and a² what is expected in each state of the block that comes next, and how likely these are.
-    following: Array = np.ones((3, 1))
-    share: Array = np.ones(1)
-    for block in reversed(blocks):
-        if block.forward is None:
-            # Its states say nothing of the next block's.
-            a, b, square = np.repeat((following @ share)[:, None], block.share.size, axis=1)
-        else:
-            a, b, square = following @ block.forward.T
-        share, beta2, g = block.share, block.skip**2, block.gain
-        d, e = (block.mixture @ block.values).T
-        mean_d, mean_e, mean_ee = share @ d, share @ e, share @ e**2
-        t = share @ (e * a)
-        of_m = mean_ee * (share @ square) + mean_e**2 * (share @ b - share @ square)
-        both = of_m - t * t if block.haar else of_m
-        crossed = d * (share @ (e * b)) + e * b * mean_d
-        b = beta2**2 * b + 2.0 * beta2 * g * d * a * t + beta2 * g * crossed + g * g * d * (d * t * t + both * mean_d)
-        square = beta2**2 * square + 2.0 * beta2 * g * d * t * a + (g * d * t) ** 2
-        following = np.stack([beta2 * a + g * d * t, b, square])
-    first, second, _ = following @ share
+    sums = [block.core.sum(axis=0) for block in blocks]
+    before: list[Array] = [np.ones((1, 1))]
+    for matrix in sums[:-1]:
+        before.append(before[-1] @ matrix)
+    # Of 1, a, b and a² what is expected in every state that is passed on to a block.
+    following: Array = np.ones((4, 1))
+    for block, left in zip(reversed(blocks), reversed(before), strict=True):
+        # For every set of values, where a mean over all that come before is the product with `left`: (J, r).
+        one, a, b, square = np.einsum("jrs,ks->kjr", block.core, following)
+        passing, d, e = (column[:, None] for column in block.values.T)
+        share, g = (one @ left[0])[:, None], float(block.gains[0])
+        mean_d, mean_e, mean_ee = (float(np.sum(share * part)) for part in (d, e, e * e))
+        t, mean_b, mean_eb = (float(np.sum(part @ left[0])) for part in (e * a, b, e * b))
+        mean_square = float(np.sum(square @ left[0]))
+        of_m = mean_ee * mean_square + mean_e**2 * (mean_b - mean_square)
+        both = of_m - t * t if block.haar[0] else of_m
+        crossed = d * one * mean_eb + e * b * mean_d
+        b = passing**2 * b + 2.0 * passing * g * d * t * a + passing * g * crossed
+        b = b + g * g * d * (d * t * t + both * mean_d) * one
+        square = passing**2 * square + 2.0 * passing * g * d * t * a + (g * d * t) ** 2 * one
+        a = passing * a + g * d * t * one
+        following = np.stack([one, a, b, square]).sum(axis=1)
+    _, first, second, _ = following[:, 0]
     return float(first), float(second)

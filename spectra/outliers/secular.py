@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._types import Array
-from ..correlated.fixed_point import SOLVED, solve
+from ..correlated.fixed_point import solve
+from ..correlated.solution import SOLVED
 from ..errors import ConvergenceError
 from .overlaps import Overlaps
 
@@ -129,8 +130,7 @@ class _Secular:
         if u in self._known:
             return self._known[u]
         found = solve(self.equation, np.array([u], complex))
-        unknowns = np.concatenate([found.a[0], found.b[0]])
-        parts: list[Array] = np.split(unknowns, 2)
+        parts: list[Array] = np.split(found.x[0], 2)
         off = max(float(np.abs(x.imag).max() / np.abs(x).max()) for x in parts)
         if not (found.residual[0] < SOLVED and off < REAL):
             raise ConvergenceError(f"outliers: the equation was not solved at λ = {1.0 / u:.6g}, outside of the bulk")

@@ -40,11 +40,11 @@ def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
 
     Raises
     ------
-    ConvergenceError : the law was not found, reaches λ = 0, or has edges that are not those of a square root.
+    ConvergenceError : the law was not found, or has edges that are not those of a square root.
 
     Accuracy
     --------
-    Some 1e-9 relative in the density, stated as `error`; edges 1e-10; moments 1e-11 (tests/test_correlated.py).
+    Some 1e-9 relative in the density, stated as `error`; edges 1e-12; moments 1e-11 (tests/test_correlated.py).
     """
     blocks = blocks_of(layers, fresh=fresh)
     bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))

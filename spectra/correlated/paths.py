@@ -46,7 +46,7 @@ def matrix_product(
     """
     cores: list[Array] = []
     polynomials = [_polynomials(v) * f ** np.arange(v.size) for v, f in zip(values, fading, strict=True)]
-    # Functions of a state are taken times the root of its share: so conditional expectations of them do not grow.
+    # Functions of a state are taken times the root of its share: then conditional expectations of them do not grow.
     roots = [np.sqrt(np.abs(share)) for share in shares]
     basis = roots[-1][:, None]
     for k in range(len(shares) - 1, -1, -1):

@@ -66,7 +66,8 @@ def test_out_of_reach_says_what_is_there_without_blocks() -> None:
 def test_the_tuned_network_is_what_samples_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, written = tmp_path / "net.toml", tmp_path / "tuned.toml"
     config.write_text(
-        'kind = "residual"\norder = "post"\ndepth = 2\nactivation = "relu"\nsigma_w = 1.0\ninput_variance = 1.0\nwidth = 60\n'
+        'kind = "residual"\norder = "post"\ndepth = 2\nactivation = "relu"\n'
+        "sigma_w = 1.0\ninput_variance = 1.0\nwidth = 60\n"
     )
     record: dict[str, Any] = answer(capsys, "tune", str(config), "--target-variance", "0.2", "--write", str(written))
     assert record["reachable"]

@@ -22,8 +22,8 @@ Series = TypeVar("Series", bound="PowerSeries")
 class PowerSeries(ABC):
     """a_0 + a_1 x + … + a_{n−1} x^{n−1} + O(xⁿ), n = `order`; every operation keeps the smaller order.
 
-    Division, `log`, `power` and `revert` divide by a leading coefficient, which must be a unit of the ring: a `ValueError`
-    says where it is none, or where the constant is not what an operation needs.
+    Division, `log`, `power` and `revert` divide by a leading coefficient, which must be a unit of the ring; where it
+    is none, or the constant is not what an operation needs, a `ValueError` says so.
     """
 
     order: int

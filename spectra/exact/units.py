@@ -38,7 +38,8 @@ def expect(first: Sequence[Any], constant: int, operation: str) -> None:
     """
     x: Any = first[0] if first else constant
     inexact = isinstance(x, (float, complex)) or hasattr(x, "_mpf_") or hasattr(x, "_mpc_")
-    near = (hasattr(x, "contains") and x.contains(constant)) or (inexact and abs(x - constant) < ROUNDING)
+    holds = getattr(x, "contains", None)
+    near = abs(x - constant) < ROUNDING if inexact else holds is not None and holds(constant)
     if not (x == constant or near):
         raise ValueError(f"`{operation}`: the series must begin with {constant}, not with {x}.")
 

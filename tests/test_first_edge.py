@@ -42,7 +42,7 @@ def test_a_critical_point_that_is_not_the_first_is_no_lambda_max() -> None:
 
 
 def test_lambda_max_of_ten_thousand_layers() -> None:
-    """Where log u is concave in a narrow neighbourhood; the engine in doubles has its own quadrature and search."""
+    """Where log u is concave in a narrow neighbourhood only; the engine has its own quadrature and search."""
     net = Network(depth=10_000, activation="tanh", weights="orthogonal", sigma_w="critical", q_star=1e-4)
     edge = PreciseNetwork(net, 15).largest()
     assert float(edge.mid()) == pytest.approx(predict(net).spectrum.support()[1], rel=1e-12)

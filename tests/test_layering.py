@@ -17,7 +17,7 @@ PACKAGE = ROOT / "spectra"
 ROWS = (
     ("errors", "_types", "distribution", "digits", "lazy", "native", "ratio"),
     ("effort", "wording"),
-    ("exact.power_series", "exact.chain", "exact.moment_series"),
+    ("exact.lowest_terms", "exact.units", "exact.power_series", "exact.chain", "exact.moment_series"),
     ("quadrature",),
     ("activations",),
     ("normalisation",),

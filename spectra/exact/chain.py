@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .power_series import PowerSeries, Ring, inverse_of
+from .power_series import PowerSeries, Ring
+from .units import inverse_of
 
 
 def psi_from_moments(ring: Ring, moments: Sequence[Any]) -> PowerSeries:

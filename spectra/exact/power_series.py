@@ -11,22 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Rational
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar
+
+from .lowest_terms import coprime_fraction
+from .units import expect, inverse_of, over
 
 Series = TypeVar("Series", bound="PowerSeries")
-# Numbers with rounding may be as far off.
-ROUNDING = 1e-9
 
 
 class PowerSeries(ABC):
     """a_0 + a_1 x + … + a_{n−1} x^{n−1} + O(xⁿ), n = `order`; every operation keeps the smaller order.
 
-    Division, `log`, `power` and `revert` divide by a leading coefficient, which must be a unit of the ring.
-
-    Raises
-    ------
-    ValueError : where it is none, or the constant is not what the operation needs.
+    Division, `log`, `power` and `revert` divide by a leading coefficient, which must be a unit of the ring; where it
+    is none, or the constant is not what an operation needs, a `ValueError` says so.
     """
 
     order: int
@@ -70,22 +67,22 @@ class PowerSeries(ABC):
 
     def log(self: Series) -> Series:
         """Log a, a_0 = 1."""
-        _expect(self, 1, "log")
+        expect(self.coefficients[:1], 1, "log")
         return self._log()
 
     def exp(self: Series) -> Series:
         """Exp a, a_0 = 0."""
-        _expect(self, 0, "exp")
+        expect(self.coefficients[:1], 0, "exp")
         return self._exp()
 
     def compose(self: Series, inner: Series) -> Series:
         """a(b(x)), b_0 = 0."""
-        _expect(inner, 0, "compose")
+        expect(inner.coefficients[:1], 0, "compose")
         return self._compose(inner)
 
     def revert(self: Series) -> Series:
         """The series b with a(b(x)) = x; a_0 = 0, a_1 a unit."""
-        _expect(self, 0, "revert")
+        expect(self.coefficients[:1], 0, "revert")
         if self.order > 1:
             inverse_of(self.coefficients[1], "the coefficient of x in a series that is inverted")
         return self._revert()
@@ -140,12 +137,12 @@ class PlainSeries(PowerSeries):
         if isinstance(other, PlainSeries):
             return PlainSeries([a + b for a, b in zip(self._a, other._a, strict=False)])
         if isinstance(other, Fraction):
-            other = _over(self._a[0] * 0 + other.numerator, other.denominator)
+            other = over(self._a[0] * 0 + other.numerator, other.denominator)
         return PlainSeries([self._a[0] + other, *self._a[1:]])
 
     def __mul__(self, other: Any) -> PlainSeries:
         if isinstance(other, Fraction):
-            return PlainSeries([_over(a * other.numerator, other.denominator) for a in self._a])
+            return PlainSeries([over(a * other.numerator, other.denominator) for a in self._a])
         if not isinstance(other, PlainSeries):
             return PlainSeries([a * other for a in self._a])
         n = min(self.order, other.order)
@@ -164,14 +161,14 @@ class PlainSeries(PowerSeries):
         weighted = [zero]
         for k in range(1, self.order):
             weighted.append(self._a[k] * k - _dot(weighted, self._a[k:0:-1]))
-        return PlainSeries([zero, *(_over(x, k) for k, x in enumerate(weighted[1:], 1))])
+        return PlainSeries([zero, *(over(x, k) for k, x in enumerate(weighted[1:], 1))])
 
     def _exp(self) -> PlainSeries:
         # k e_k = Σ j a_j e_{k−j}
         result = [self._a[0] * 0 + 1]
         weighted = [a * k for k, a in enumerate(self._a)]
         for k in range(1, self.order):
-            result.append(_over(_dot(weighted[1 : k + 1], result[::-1]), k))
+            result.append(over(_dot(weighted[1 : k + 1], result[::-1]), k))
         return PlainSeries(result)
 
     def _compose(self, inner: PlainSeries) -> PlainSeries:
@@ -187,7 +184,7 @@ class PlainSeries(PowerSeries):
         quotient = self.over_x().inverse()
         result, power = [self._a[0] * 0], quotient
         for k in range(1, self.order):
-            result.append(_over(power._a[k - 1], k))
+            result.append(over(power._a[k - 1], k))
             power = power * quotient
         return PlainSeries(result)
 
@@ -308,19 +305,6 @@ def fractions_of(values: Iterable[Any]) -> list[Fraction]:
     return [coprime_fraction(int(x.p), int(x.q)) for x in values]
 
 
-@Rational.register
-class _LowestTerms(NamedTuple):
-    """What `Fraction` takes for a rational number: these it copies, where two integers are reduced."""
-
-    numerator: int
-    denominator: int
-
-
-def coprime_fraction(numerator: int, denominator: int) -> Fraction:
-    """p/q of coprime integers, q > 0, which Python would reduce at a cost quadratic in their digits."""
-    return Fraction(cast(Rational, _LowestTerms(numerator, denominator)))
-
-
 def balls() -> Ring:
     """Real balls, `flint.arb`, at the precision in force."""
     from flint import arb, arb_series, fmpq
@@ -412,37 +396,3 @@ def _flint(x: Any) -> Any:
     from flint import fmpq
 
     return fmpq(x.numerator, x.denominator) if isinstance(x, Fraction) else x
-
-
-def _over(x: Any, k: int) -> Any:
-    return x / k if not isinstance(x, int) else Fraction(x, k)
-
-
-def inverse_of(x: Any, what: str = "a number that is divided by") -> Any:
-    """1/x.
-
-    Raises
-    ------
-    ValueError : x is no unit of its ring; `what` it is.
-    """
-    from flint.utils.flint_exceptions import DomainError
-
-    try:
-        # (A ball that holds 0 is left to more bits.)
-        if not x == 0:  # noqa: SIM201
-            return Fraction(1, x) if isinstance(x, int) else 1 / x
-    except DomainError:
-        # Of a polynomial.
-        pass
-    raise ValueError(f"{what} must have an inverse, and {x} has none.")
-
-
-def _expect(series: PowerSeries, constant: int, operation: str) -> None:
-    """Refuse a constant that is another number."""
-    x: Any = series.coefficients[0] if series.order else constant
-    inexact = isinstance(x, (float, complex)) or hasattr(x, "_mpf_") or hasattr(x, "_mpc_")
-    near = (not isinstance(x, (float, complex)) and hasattr(x, "contains") and x.contains(constant)) or (
-        inexact and abs(x - constant) < ROUNDING
-    )
-    if not (x == constant or near):
-        raise ValueError(f"`{operation}`: the series must begin with {constant}, not with {x}.")

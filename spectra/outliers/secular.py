@@ -129,8 +129,9 @@ class _Secular:
         if u in self._known:
             return self._known[u]
         found = solve(self.equation, np.array([u], complex))
-        unknowns = np.concatenate([found.a[0], found.b[0]])
-        parts = np.split(unknowns, 2)
+        unknowns: Array = np.concatenate([found.a[0], found.b[0]])
+        half = unknowns.size // 2
+        parts = unknowns[:half], unknowns[half:]
         off = max(float(np.abs(x.imag).max() / np.abs(x).max()) for x in parts)
         if not (found.residual[0] < SOLVED and off < REAL):
             raise ConvergenceError(f"outliers: the equation was not solved at λ = {1.0 / u:.6g}, outside of the bulk")

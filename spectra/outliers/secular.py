@@ -25,6 +25,8 @@ COUNT, FINER = 12, 18
 # Looked for from the edge on, but for this part of it, which is larger where the edge is that of a law that is nearly
 # the right one; up to what the norms of the layers allow.
 NEAREST = (1e-4, 1e-3, 1e-2)
+# Steps of the way out, in log λ.
+STRIDE = 3.0
 # Outside of the bulk the solution is real, but for this.
 REAL = 1e-8
 # Relative accuracy of an outlier in log λ, and of r_L over the paths.
@@ -69,8 +71,15 @@ def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, 
     their overlaps in the operator-valued resolvent, are this project's.
     """
     secular = _Secular(passages, equation, leaving)
-    low, high = -sum(map(_log_norm2, passages)) - 0.1, secular.beside(edge)
-    before, after = secular.eigenvalues(low, COUNT), secular.eigenvalues(high, COUNT)
+    low = high = secular.beside(edge)
+    before = after = secular.eigenvalues(high, COUNT)
+    farthest = -sum(map(_log_norm2, passages))
+    # As u → 0 H vanishes, and every block of K^{−1} has one negative eigenvalue.
+    while np.sum(before < 0.0) != len(passages):
+        if low < farthest:
+            raise ConvergenceError("outliers: some were counted beyond what the norms of the layers allow")
+        low -= STRIDE
+        before = secular.eigenvalues(low, COUNT)
     found = []
     for index in np.flatnonzero(np.sign(before) != np.sign(after)):
         place, slope = secular.root(int(index), low, high)

@@ -25,6 +25,7 @@ from spectra.sampling import Ensemble, matrix_free
 BLOCKS: dict[str, Any] = {"activation": "relu", "sigma_w": 1.0, "kind": "residual", "order": "post"}
 SIZES = ((160, 24), (80, 48), (40, 96))
 BENT = {"name": "leaky_relu", "negative_slope": -0.5}
+MODULUS = {"name": "leaky_relu", "negative_slope": -1.0}
 DENSE = {"kind": "dense", "activation": {"name": "leaky_relu", "negative_slope": 0.3}, "weights": "orthogonal"}
 
 
@@ -120,6 +121,13 @@ def test_a_homogeneous_network_carries_its_input_out() -> None:
     assert outlier.location == pytest.approx(18.6, abs=0.6)
 
 
+def test_an_outlier_may_be_many_decades_away() -> None:
+    """Twenty-four blocks of |x|, α = ½: at least r_L/r_0, J x_0 = x_L, and at most what the norms allow, 2^48."""
+    network = Network(**(BLOCKS | {"activation": MODULUS}), depth=24, alpha=0.5, input_variance=1.0)
+    (outlier,) = found_in(network, 1e5)
+    assert 1e6 < mean_field(network).leaving.second < outlier.location < 2.0**48
+
+
 @pytest.mark.parametrize(("name", "edge"), [("tanh", 13.8), ("identity", 58.5), ("hardtanh", 23.7)])
 def test_without_means_nothing_leaves_the_law(name: str, edge: float) -> None:
     assert found_in(Network(**(BLOCKS | {"activation": name}), depth=8, alpha=0.5, input_variance=1.0), edge) == ()
@@ -128,8 +136,7 @@ def test_without_means_nothing_leaves_the_law(name: str, edge: float) -> None:
 @pytest.fixture(scope="module")
 def six() -> Prediction:
     """Six blocks with φ = |x|, α = 0.4."""
-    modulus = {"activation": {"name": "leaky_relu", "negative_slope": -1.0}}
-    return predict(Network(**(BLOCKS | modulus), depth=6, alpha=0.4, input_variance=1.0))
+    return predict(Network(**(BLOCKS | {"activation": MODULUS}), depth=6, alpha=0.4, input_variance=1.0))
 
 
 def test_a_prediction_says_what_lies_above_its_law(six: Prediction) -> None:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 # Nodes of the law of a pivot, and more of them for the error.
 COUNT, FINER = 12, 18
-# Looked for between the edge, but for this part of it, and so many times the edge; the part is larger where the edge
-# is that of a law that is nearly the right one.
-NEAREST, FARTHEST = (1e-4, 1e-3, 1e-2), 1e4
+# Looked for from the edge on, but for this part of it, which is larger where the edge is that of a law that is nearly
+# the right one; up to what the norms of the layers allow.
+NEAREST = (1e-4, 1e-3, 1e-2)
+# Steps of the way out, in log λ.
+STRIDE = 3.0
 # Outside of the bulk the solution is real, but for this.
 REAL = 1e-8
 # Relative accuracy of an outlier in log λ, and of r_L over the paths.
@@ -70,14 +72,27 @@ def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, 
     their overlaps in the operator-valued resolvent, are this project's.
     """
     secular = _Secular(passages, equation, leaving)
-    low, high = -math.log(FARTHEST * edge), secular.beside(edge)
-    before, after = secular.eigenvalues(low, COUNT), secular.eigenvalues(high, COUNT)
+    low = high = secular.beside(edge)
+    before = after = secular.eigenvalues(high, COUNT)
+    farthest = -sum(map(_log_norm2, passages))
+    # As u → 0 H vanishes, and every block of K^{−1} has one negative eigenvalue.
+    while np.sum(before < 0.0) != len(passages):
+        if low < farthest:
+            raise ConvergenceError("outliers: some were counted beyond what the norms of the layers allow")
+        low -= STRIDE
+        before = secular.eigenvalues(low, COUNT)
     found = []
     for index in np.flatnonzero(np.sign(before) != np.sign(after)):
         place, slope = secular.root(int(index), low, high)
         off = float(secular.eigenvalues(place, FINER)[index]) / slope
         found.append(Outlier(math.exp(-place), max(abs(off), ACCURACY)))
     return tuple(sorted(found, key=lambda outlier: -outlier.location))
+
+
+def _log_norm2(layer: Passage) -> float:
+    """Log of the square of |β| + ‖branch‖, ‖W‖ = 2σ_w of Gaussian weights, σ_w of orthogonal ones."""
+    norm = 1.0 if layer.haar else 2.0
+    return 2.0 * math.log(abs(layer.skip) + norm * math.sqrt(layer.gain * float(layer.squares.max())))
 
 
 class _Secular:

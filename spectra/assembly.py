@@ -144,6 +144,14 @@ class _Ladder:
         self.level, self._known = min(self.level + steps, FINEST_LEVEL), known
         self.equation = self._at(self.level)
 
+    def could_climb(self, steps: int, known: Survey | None = None) -> bool:
+        """Go up, unless that is beyond the work there may be: finer laws are work of their own."""
+        try:
+            self.climb(steps, known)
+        except OutOfWork:
+            return False
+        return True
+
     def widen(self, solved: Sequence[tuple[Array, Array, Array]]) -> bool:
         """Whether more laws had to stand for the many layers, for the equation to hold where it was solved."""
         assert self._refined is not None
@@ -186,8 +194,7 @@ def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | 
             move = moved(ladder.finer(1), map(ladder.finer, STILL_FINER), surveyed, charts)
         except ConvergenceError as error:
             # Beside a corner of a law of D² its nodes may be too coarse to find one's way.
-            if not (isinstance(error, OutOfWork) or ladder.at_top):
-                ladder.climb(2)
+            if not (isinstance(error, OutOfWork) or ladder.at_top) and ladder.could_climb(2):
                 continue
             if best is None:
                 raise
@@ -207,7 +214,8 @@ def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | 
         # Beside an atom of mass zero the error falls with the fineness, by 16 a level; elsewhere much faster.
         steps = max(1, math.ceil(math.log(max(move.beside, STABLE) / STABLE, 16.0)))
         before = move.size
-        ladder.climb(steps, surveyed if move.size < SAME_SHAPE else None)
+        if not ladder.could_climb(steps, surveyed if move.size < SAME_SHAPE else None):
+            return best.coarse
 
 
 def _assembled(found: _Found) -> Assembly:

@@ -67,13 +67,14 @@ def norm_bound(net: Network | Prediction) -> NormBound:
     (1024, 28.531167, 1.691)
     """
     pred = net if isinstance(net, Prediction) else predict(net)
-    refuse_but_free(pred.network.layers)
     runs = pred.mean_field.runs
     log_slopes = log_weights = 0.0
     for run in runs:
         slope, weight = _largest_slope(run), _weight_norm(run)
-        if not architecture_of(run.spec).is_product:
-            slope, weight = 1.0, (run.spec.skip or 0.0) + (run.spec.alpha or 0.0) * slope * weight
+        if not architecture_of(run.spec).is_free:
+            if run.spec.normalise is not None:
+                refuse_but_free([run.spec])
+            slope, weight = 1.0, abs(run.spec.skip or 0.0) + slope * weight
         log_slopes += run.repeat * _log(slope)
         log_weights += run.repeat * _log(weight)
     return NormBound(log_slopes, log_weights, -0.5 * pred.spectrum.log_support[1], pred.mean_field.depth)

@@ -44,6 +44,7 @@ ROWS = (
     ("flow",),
     ("exact",),
     ("correlated.blocks", "correlated.grid", "correlated.messages", "correlated.paths", "correlated.solution"),
+    ("correlated.dilated",),
     ("correlated.fixed_point", "correlated.fold", "correlated.known", "correlated.layers", "correlated.solved"),
     ("correlated.free", "correlated.equation", "correlated.bulks", "correlated.moments"),
     ("correlated.density",),

@@ -387,9 +387,11 @@ def test_bounds_and_exponents_take_the_weights_as_they_are_rescaled() -> None:
     dense = Network(depth=4, activation="relu", sigma_w=math.sqrt(2), input_variance=1.0)
     assert norm_bound(net).log_bound == pytest.approx(norm_bound(dense).log_bound, rel=1e-12)
     assert LyapunovLaw.of(net).mean == pytest.approx(LyapunovLaw.of(dense).mean, rel=1e-9, abs=1e-12)
-    for ask in (norm_bound, LyapunovLaw.of):
-        with pytest.raises(ConfigError, match="dense layers"):
-            ask(Network(depth=1, activation="tanh", sigma_w=0.5, kind="residual", alpha=0.5, order="post"))
+    block = {"depth": 1, "activation": "tanh", "sigma_w": 0.5, "kind": "residual", "alpha": 0.5, "order": "post"}
+    with pytest.raises(ConfigError, match="dense layers"):
+        LyapunovLaw.of(Network(**block))
+    with pytest.raises(ConfigError, match="normalise"):
+        norm_bound(Network(**block, normalise="layer"))
 
 
 def test_the_command_line_compares_and_checks(tmp_path, capsys) -> None:

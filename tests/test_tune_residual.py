@@ -154,5 +154,5 @@ def test_what_is_no_network_or_no_target_is_refused(keys: Any, target: Any) -> N
 
 def test_bad_residual_configurations_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "net.toml"
-    config.write_text('kind = "residual"\ndepth = 2\nactivation = "tanh"\nskip = -1\n')
-    assert "`skip = -1`" in refused(capsys, "tune", str(config))
+    config.write_text('kind = "residual"\ndepth = 2\nactivation = "tanh"\nskip = 0\n')
+    assert "`skip = 0`" in refused(capsys, "tune", str(config))

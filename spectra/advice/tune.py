@@ -11,6 +11,7 @@ from ..errors import ConfigError, ConvergenceError
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.meanfield import mean_field
+from ..network.schema import shown
 from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
 from .alternatives import Alternative, alternatives
@@ -164,6 +165,7 @@ def tune(keys: Mapping[str, Any] | Network, target: Target, *, advise: bool = Tr
         raise ConfigError(f"`tune({keys!r:.40})`: `keys` must be a table of keys, or a `spectra.Network`.")
     if not isinstance(target, Target):
         raise ConfigError(f'`tune(target={target!r:.40})`: must be a `Target`, as Target("variance", 0.25).')
+    _refuse_normalised(keys)
     if is_residual(keys):
         return _residual(keys, target, advise)
     family = critical_family(keys)
@@ -179,6 +181,14 @@ def _given_of(keys: Mapping[str, Any] | Network, names: tuple[str, ...]) -> tupl
     given = keys._given if isinstance(keys, Network) else keys
     layers = [layer for layer in given.get("layers", ()) if isinstance(layer, Mapping)]
     return tuple(key for key in names if any(table.get(key) is not None for table in (given, *layers)))
+
+
+def _refuse_normalised(keys: Mapping[str, Any] | Network) -> None:
+    given = keys._given if isinstance(keys, Network) else keys
+    layers = [layer for layer in given.get("layers") or () if isinstance(layer, Mapping)]
+    for table in (given, *layers):
+        if table.get("normalise") is not None:
+            raise ConfigError(f"`normalise = {shown(table['normalise'])}`: only networks without are tuned.")
 
 
 def _residual(keys: Mapping[str, Any] | Network, target: Target, advise: bool) -> Tuned:

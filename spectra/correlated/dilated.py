@@ -26,6 +26,11 @@ class Dilated:
         """Whether φ' is even."""
         return self.activation.even_slope
 
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether φ(cx) = cφ(x), c > 0."""
+        return self.activation.is_homogeneous
+
     def derivative(self, x: Array) -> Array:
         """φ'(f x)."""
         return self.activation.derivative(self.factor * x)

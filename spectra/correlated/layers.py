@@ -12,7 +12,6 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation
-from ..network.expectations import gaussian_moments
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
 from .dilated import Dilated
@@ -139,7 +138,7 @@ def _grid(layer: Layer, scale: float, finer: float) -> Grid:
     sigma = math.sqrt(layer.variance)
     kinks = np.array(layer.activation.kinks, float) / sigma
     # Slopes of a homogeneous φ have no length of their own.
-    own = 1.0 if gaussian_moments(layer.activation).scale_free is not None else sigma
+    own = 1.0 if layer.activation.is_homogeneous else sigma
     longest = min(LONGEST, LONGEST / own) / finer
     return Grid.between(kinks, scale / finer, longest, even=layer.activation.even_slope)
 

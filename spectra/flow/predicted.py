@@ -26,7 +26,7 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
-from ..network.architectures import architecture_of
+from ..network.architectures import architecture_of, refuse_normalised
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.meanfield import LayerState, MeanField, mean_field
@@ -101,7 +101,7 @@ def flow(net: Network | MeanField) -> Flow:
 
     Raises
     ------
-    ConfigError : no critical point or fixed point where one was asked for, or variances beyond 1e300.
+    ConfigError : no critical point or fixed point where one was asked for, variances beyond 1e300, normalised layers.
 
     Accuracy
     --------
@@ -118,6 +118,7 @@ def flow(net: Network | MeanField) -> Flow:
     ([4, 16, 64], [64, 16, 4, 1])
     """
     field = mean_field(net) if isinstance(net, Network) else net
+    refuse_normalised((run.spec for run in field.runs), "variances are followed through the layers")
     with np.errstate(divide="ignore"):
         q = np.log(field.q)
         left, fed, back, bias = [np.log([field.input_variance])], [], [], []

@@ -56,6 +56,13 @@ def refuse_without_law(specs: Iterable[LayerSpec]) -> None:
             raise ConfigError(f"{why}.")
 
 
+def refuse_normalised(specs: Iterable[LayerSpec], what: str) -> None:
+    """Raise `ConfigError` where a layer is normalised, for `what`, which is of plain layers."""
+    for spec in specs:
+        if spec.normalise is not None:
+            raise ConfigError(f"`{spec.unlike_dense}`: {what} of networks without normalisation alone.")
+
+
 def _refuse(specs: Iterable[LayerSpec]) -> None:
     for spec in specs:
         raise ConfigError(

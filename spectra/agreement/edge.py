@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..distances import ROUNDING, cuts_slopes, log_floor
-from ..extrapolation import extrapolate_terms
+from ..extrapolation import Intercept, extrapolate_terms
 from ..sampling import Ensemble
 from .moments import finite_exp, growth_of, linear_z
 from .records import AtomRecord, EdgeRecord
@@ -56,15 +56,18 @@ def edge_record(pred: Prediction, ensembles: tuple[Ensemble, ...], bias: np.ndar
     # Few networks may happen to lie close together: the scatter of one edge is known.
     floors = (scatter * spacings) ** 2 + (2 * ROUNDING) ** 2 * np.array([v.size for v in y])
     found = extrapolate_terms(y, [spread * spacings, bias, bias**2], level, floors)
-    value = finite_exp(top + found.value)
-    first = largest[0]
-    sampled = finite_exp(float(first.mean()))
-    error = float(first.std(ddof=1)) / math.sqrt(first.size)
-    low, high = (finite_exp(top + found.value + side * found.half_width) for side in (-1.0, 1.0))
+    return top_record(math.exp(top), top, largest[0], found, float(spacings[0]))
+
+
+def top_record(predicted: float, place: float, sampled: np.ndarray, found: Intercept, spacing: float) -> EdgeRecord:
+    """One eigenvalue λ, predicted at e^`place`: samples of log λ at the largest width, log λ − place at infinity."""
+    mean, error = finite_exp(float(sampled.mean())), float(sampled.std(ddof=1)) / math.sqrt(sampled.size)
+    value = finite_exp(place + found.value)
+    low, high = (finite_exp(place + found.value + side * found.half_width) for side in (-1.0, 1.0))
     return EdgeRecord(
-        predicted=math.exp(top),
-        sampled=sampled,
-        sampled_standard_error=None if sampled is None else sampled * error,
+        predicted=predicted,
+        sampled=mean,
+        sampled_standard_error=None if mean is None else mean * error,
         value=value,
         standard_error=None if value is None else value * found.standard_error,
         z=linear_z(found),
@@ -72,7 +75,7 @@ def edge_record(pred: Prediction, ensembles: tuple[Ensemble, ...], bias: np.ndar
         limit=found.limit,
         detectable=growth_of(found),
         interval=(low, high),
-        spacing=float(spacings[0]),
+        spacing=spacing,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..distances import ROUNDING
 from ..extrapolation import extrapolate_terms
-from .moments import finite_exp, growth_of, linear_z
+from .edge import top_record
 from .records import EdgeRecord
 
 if TYPE_CHECKING:
@@ -55,24 +55,5 @@ def outlier_records(
         pushed = spacings**2 / np.maximum(spacings, apart)
         y = [2 * e.log_singular_values[:, index] - math.log(place) for e in ensembles]
         found = extrapolate_terms(y, [pushed, bias, bias**2], level, np.full(len(y), (2 * ROUNDING) ** 2))
-        first = y[0]
-        sampled = finite_exp(math.log(place) + float(first.mean()))
-        value = finite_exp(math.log(place) + found.value)
-        low, high = (finite_exp(math.log(place) + found.value + side * found.half_width) for side in (-1.0, 1.0))
-        error = float(first.std(ddof=1)) / math.sqrt(first.size)
-        records.append(
-            EdgeRecord(
-                predicted=place,
-                sampled=sampled,
-                sampled_standard_error=None if sampled is None else sampled * error,
-                value=value,
-                standard_error=None if value is None else value * found.standard_error,
-                z=linear_z(found),
-                z_with_bias=found.z,
-                limit=found.limit,
-                detectable=growth_of(found),
-                interval=(low, high),
-                spacing=float(spacings[0]),
-            )
-        )
+        records.append(top_record(place, math.log(place), math.log(place) + y[0], found, float(spacings[0])))
     return tuple(records)

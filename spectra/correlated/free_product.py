@@ -21,7 +21,7 @@ from .density import chart_of
 from .free import FreeBlock, FreeEquation
 from .known import Known, density_at
 from .layers import Layer, slope_law
-from .solved import LEVELS, BlockLaw, Moments
+from .solved import LEVELS, BlockLaw, Moments, spectrum_of
 
 # Nodes of a law of slopes, and of variances that stand for those of many layers; the first that the next ones move by
 # less than this.
@@ -45,16 +45,8 @@ def free_law(layers: Sequence[Layer]) -> BlockLaw:
     that of layers with independent slopes.
     """
     equation, charts = _resolved(layers)
-    low, high = charts[0].low, math.inf if charts[-1].slope or equation.zero else charts[-1].high
-    moments = Moments(partial(free_moments, equation), math.exp(-low))
-    spectrum = Spectrum(
-        arcs=charts,
-        log_atoms=(),
-        atom_at_zero=equation.zero,
-        log_support=(high, low),
-        log_scaled_moments=moments.log_scaled,
-        log_mean=equation.log_mean,
-    )
+    moments = Moments(partial(free_moments, equation), math.exp(-charts[0].low))
+    spectrum = spectrum_of(charts, equation.zero, moments, equation.log_mean)
     return BlockLaw(
         spectrum,
         max(chart.residual for chart in charts),

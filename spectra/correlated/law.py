@@ -17,7 +17,7 @@ from .equation import BlockEquation
 from .known import Known, density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
-from .solved import LEVELS, BlockLaw, Moments
+from .solved import LEVELS, BlockLaw, Moments, spectrum_of
 
 # Nodes of the messages: the first of these beyond which they change the density by less than `SETTLED`, at these parts
 # of the way through a bulk.
@@ -30,13 +30,12 @@ TRIES = 4
 MORE, FINER = 4, 1.5
 
 
-def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
+def block_law(layers: Sequence[Layer]) -> BlockLaw:
     """The law of JJᵀ for wide networks of these layers, square ones.
 
     Parameters
     ----------
     layers : J_1 first.
-    fresh : as if the slopes were independent from layer to layer: what plain freeness says.
 
     Raises
     ------
@@ -46,21 +45,13 @@ def block_law(layers: Sequence[Layer], *, fresh: bool = False) -> BlockLaw:
     --------
     Some 1e-9 relative in the density, stated as `error`; edges 1e-12; moments 1e-11 (tests/test_correlated.py).
     """
-    blocks = blocks_of(layers, fresh=fresh)
+    blocks = blocks_of(layers)
     bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))
     equation = _resolved(blocks, bulks)
     charts = tuple(chart_of(equation, _moved(equation, bulk)) for bulk in bulks)
-    low, high = charts[0].low, math.inf if charts[-1].slope or equation.zero else charts[-1].high
-    moments = Moments(partial(block_moments, equation), math.exp(-low))
-    spectrum = Spectrum(
-        arcs=charts,
-        log_atoms=(),
-        atom_at_zero=equation.zero,
-        log_support=(high, low),
-        log_scaled_moments=moments.log_scaled,
-        log_mean=math.log(moments.first(1)[0]),
-    )
-    finer = BlockEquation(blocks_of(layers, fresh=fresh, finer=FINER), equation.count + MORE)
+    moments = Moments(partial(block_moments, equation), math.exp(-charts[0].low))
+    spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]))
+    finer = BlockEquation(blocks_of(layers, finer=FINER), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
     known = bulks[0].known if len(bulks) == 1 else None
     return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, known))

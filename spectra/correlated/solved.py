@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._types import Array
+from ..chart import Chart
 from ..spectrum import Spectrum
 
 # Quantiles at which the density is looked at again.
@@ -59,3 +60,16 @@ class Moments:
         moments = self.first(order)
         with np.errstate(invalid="ignore"):
             return np.log(moments) - np.arange(1, order + 1) * math.log(moments[0])
+
+
+def spectrum_of(charts: tuple[Chart, ...], zero: float, moments: Moments, log_mean: float) -> Spectrum:
+    """The law with a density on these charts, U ascending, and mass `zero` at λ = 0, to which the last may lead."""
+    end = math.inf if charts[-1].slope or zero else charts[-1].high
+    return Spectrum(
+        arcs=charts,
+        log_atoms=(),
+        atom_at_zero=zero,
+        log_support=(end, charts[0].low),
+        log_scaled_moments=moments.log_scaled,
+        log_mean=log_mean,
+    )

@@ -23,7 +23,8 @@ from ..errors import ConvergenceError
 from ..line.numbers import exactly
 from .ball_field import is_homogeneous
 from .ball_functions import BallFunction, constant
-from .budget import budget, spend
+from .ball_integral import enclosed_integral
+from .budget import budget
 from .gaussian_balls import pieces_of
 from .power_series import working_precision
 from .rational_balls import ball_of
@@ -166,24 +167,13 @@ _LEVELS: dict[str, Any] = {
 
 def _squares(function: BallFunction, s: arb, low: arb, high: arb) -> arb:
     """∫ (φ'² − s²) over a piece between kinks."""
-    failures: list[BaseException] = []
 
-    def guarded(z: acb, analytic: bool) -> acb:
-        # FLINT drops what is raised in here.
-        try:
-            if failures:
-                return acb("nan")
-            spend()
-            slope = function(z, analytic)[1]
-            return (slope - s) * (slope + s)
-        except BaseException as error:
-            failures.append(error)
-            return acb("nan")
+    def beyond(z: acb, analytic: bool) -> acb:
+        slope = function(z, analytic)[1]
+        return (slope - s) * (slope + s)
 
     tiny = arb(2) ** -60
-    value = acb.integral(guarded, acb(low), acb(high), abs_tol=tiny, rel_tol=tiny, eval_limit=MOST_EVALUATIONS).real
-    if failures:
-        raise failures[0]
+    value = enclosed_integral(beyond, low, high, tiny=tiny, part=tiny, most=MOST_EVALUATIONS).real
     if not value.is_finite():
         raise ConvergenceError("∫ (φ'² − s²) dx was not enclosed")
     return value

@@ -20,7 +20,7 @@ from ..activations import Activation
 from ..errors import ConvergenceError
 from ..line.numbers import exactly
 from .ball_functions import BallFunction, constant
-from .budget import spend
+from .ball_integral import enclosed_integral
 from .power_series import working_precision
 from .rational_balls import ball_of
 from .slope_cells import slope_bound
@@ -199,25 +199,8 @@ class GaussianBalls:
     def _integral(self, integrand: Callable[[acb, bool], acb], lower: arb, upper: arb) -> acb:
         if (lower - upper).is_zero():
             return acb(0)
-        tiny = arb(2) ** (-ctx.prec - BEYOND)
-        failures: list[BaseException] = []
-
-        def guarded(z: acb, analytic: bool) -> acb:
-            # FLINT drops what is raised in here, Ctrl-C included.
-            try:
-                if failures:
-                    return acb("nan")
-                spend()
-                return integrand(z, analytic)
-            except BaseException as error:
-                failures.append(error)
-                return acb("nan")
-
-        value = acb.integral(
-            guarded, acb(lower), acb(upper), abs_tol=tiny, rel_tol=arb(2) ** -ctx.prec, eval_limit=MOST_EVALUATIONS
-        )
-        if failures:
-            raise failures[0]
+        tiny, part = arb(2) ** (-ctx.prec - BEYOND), arb(2) ** -ctx.prec
+        value = enclosed_integral(integrand, lower, upper, tiny=tiny, part=part, most=MOST_EVALUATIONS)
         if not value.is_finite():
             raise ConvergenceError(
                 f"an expectation of {self.activation.name} at q = {float(self.q.mid()):.6g} could not be enclosed "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,9 @@ import numpy as np
 
 from .ensemble import Ensemble
 from .forward import examples, is_whole_batch, resolved_layers
+from .gather import complete, known
 from .memory import networks_in_memory, refuse_beyond_memory
 from .one import OneNetwork, Options, Sampled
-from .parallel import parallel
 from .store import Store, described
 from .widths import scaled_widths, whole_number
 
@@ -106,25 +105,14 @@ def sample(
     if store is not None:
         key = described(net, specs, seed=seed, dtype=dtype, method=method)
         kept = Store(store, key, max(widths), tuple(field.name for field in fields(Sampled)))
-    results = {} if kept is None else {index: Sampled(**found) for index, found in kept.load(samples).items()}
-    if results and progress is not None:
-        progress(len(results), samples)
+    results = known(kept, Sampled, samples, progress)
     streams = np.random.SeedSequence((seed, max(widths))).spawn(samples)
-    missing = [index for index in range(samples) if index not in results]
-    if missing:
+    if len(results) < samples:
         one = OneNetwork(specs, widths, input_variance, options)
         # A device, and what another library does on this machine, is busy with one network at a time.
         sizes = tuple(n * together for n in widths)
         most = networks_in_memory(sizes, dtype) if array_module is None else 1
-        workers = {"n_jobs": n_jobs, "backend": backend, "most": most}
-        # Closed here, at once, whatever happens: nothing is left to whoever collects generators.
-        with closing(parallel(one, [streams[index] for index in missing], one.stopped, **workers)) as coming:
-            for place, result in coming:
-                if kept is not None:
-                    kept.save(missing[place], vars(result))
-                results[missing[place]] = result
-                if progress is not None:
-                    progress(len(results), samples)
+        complete(results, one, streams, kept, progress, n_jobs=n_jobs, backend=backend, most=most)
     logs = np.full((samples, min(widths[0], widths[-1]) * together), -np.inf)
     for index, row in enumerate(logs):
         values = results[index].log_singular_values

@@ -15,13 +15,14 @@ from ..expectations import gaussian_moments
 from .architecture import Level, Passed, Signal, Taken
 from .course import LARGEST, SMALLEST, affine_course, settled
 from .pairs import pair_product
+from .plain import Plain
 
 if TYPE_CHECKING:
     from ..config import LayerSpec
     from ..resolve import ResolvedRun, Start
 
 
-class Dense:
+class Dense(Plain):
     """J_l = D_l W_l, D_l = diag φ'(h_l), h_l = W_l x_{l−1} + b_l; q_l = σ_w² r_{l−1} + σ_b², r_l = E φ(√q_l z)².
 
     Source
@@ -46,14 +47,6 @@ class Dense:
         """Return nothing."""
         return ""
 
-    def notes(self, spec: LayerSpec) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
-
-    def lacks(self, spec: LayerSpec) -> str:
-        """Return nothing."""
-        return ""
-
     def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
         """Return 0: nothing goes past W."""
         return 0.0
@@ -70,18 +63,6 @@ class Dense:
         """No: W takes what is common to all neurons anywhere."""
         return False
 
-    def state(self, spec: LayerSpec, q: float, level: Level) -> float:
-        """What φ takes."""
-        return q
-
-    def batch(self, spec: LayerSpec, width: int) -> int:
-        """One example at a time."""
-        return 1
-
-    def whole_batch(self, spec: LayerSpec) -> bool:
-        """No."""
-        return False
-
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """The x itself."""
         return Taken(x, None)
@@ -96,10 +77,6 @@ class Dense:
         if run.critical and (level.q == run.q_star or gaussian_moments(run.spec.activation).scale_free is not None):
             return 1.0
         return float(run.spec.sigma_w) ** 2 * level.moments.slope2
-
-    def rest(self, run: ResolvedRun) -> Level | None:
-        """Return nothing: the variance map says it."""
-        return None
 
     def levels(self, run: ResolvedRun, entering: Signal, begin: Start) -> Iterator[Level]:
         """All layers at once at a fixed point, or for a positively homogeneous φ; else one by one until q rests."""

@@ -16,6 +16,7 @@ from ..schema import ORDERS, SCALES
 from .architecture import Level, Passed, Signal, Taken
 from .course import LARGEST, SMALLEST, affine_course, settled
 from .dense import is_linear
+from .plain import Plain
 
 if TYPE_CHECKING:
     from ..config import LayerSpec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 NO_MEAN = 1e-9
 
 
-class Residual:
+class Residual(Plain):
     """J_l = β1 + αW D, D = diag φ'(x_{l−1}) ("pre"), or β1 + αD W, D = diag φ'(Wx_{l−1} + b) ("post").
 
     With r = E x², μ = E x of a neuron: pre, h = x_{l−1}, r ← β²r + α²(σ_w² E φ(√r z)² + σ_b²), μ ← βμ; post,
@@ -67,14 +68,6 @@ class Residual:
         skip = f", β = {beta:.6g}" if beta != 1.0 else ""
         return f", α = {alpha:.6g}{skip}, {spec.order}-activation"
 
-    def notes(self, spec: LayerSpec) -> tuple[str, ...]:
-        """Return nothing: what there is to say is said of the whole network."""
-        return ()
-
-    def lacks(self, spec: LayerSpec) -> str:
-        """Return nothing."""
-        return ""
-
     def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
         """β."""
         return _numbers(spec)[1]
@@ -90,18 +83,6 @@ class Residual:
     def adds_means(self, spec: LayerSpec, level: Level) -> bool:
         """Post: where x has a mean already."""
         return spec.order == "post" and abs(level.entering.mean) > NO_MEAN * math.sqrt(level.entering.second)
-
-    def state(self, spec: LayerSpec, q: float, level: Level) -> float:
-        """What φ takes."""
-        return q
-
-    def batch(self, spec: LayerSpec, width: int) -> int:
-        """One example at a time."""
-        return 1
-
-    def whole_batch(self, spec: LayerSpec) -> bool:
-        """No."""
-        return False
 
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """Pre: φ(x), φ'(x). Post: x."""
@@ -121,10 +102,6 @@ class Residual:
         """β² + α²σ_w² E φ'²."""
         alpha, beta = _numbers(run.spec)
         return beta**2 + alpha**2 * float(run.spec.sigma_w) ** 2 * level.moments.slope2
-
-    def rest(self, run: ResolvedRun) -> Level | None:
-        """Return nothing: x is added to."""
-        return None
 
     def levels(self, run: ResolvedRun, entering: Signal, begin: Start) -> Iterator[Level]:
         """Block by block until x rests; all at once where h follows an affine map."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import fields
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from numpy.random import SeedSequence
 
 from ...errors import ConfigError
 from ..forward import resolved_layers
-from ..parallel import parallel
+from ..gather import complete, known
 from ..run import Progress
 from ..store import Store, described
 from ..widths import scaled_widths, whole_number
@@ -100,22 +99,12 @@ def sample(
         how = {"probes": probes, "steps": steps, "orders": orders, "tolerance": tolerance}
         key = described(net, specs, seed=seed, dtype="float64", method="matrix-free", **how)
         kept = Store(store, key, max(widths), tuple(each.name for each in fields(Found)))
-    results = {} if kept is None else {index: Found(**arrays) for index, arrays in kept.load(samples).items()}
-    if results and progress is not None:
-        progress(len(results), samples)
-    missing = [index for index in range(samples) if index not in results]
-    if missing:
-        most = at_once(widths, probes, steps, len(missing))
+    results = known(kept, Found, samples, progress)
+    if len(results) < samples:
+        most = at_once(widths, probes, steps, samples - len(results))
         one = OneEstimate(specs, widths, input_variance, effort, memory / most)
         streams = _streams(seed, widths, samples)
-        workers = {"n_jobs": n_jobs, "backend": backend, "most": most}
-        with closing(parallel(one, [streams[index] for index in missing], one.stopped, **workers)) as coming:
-            for place, result in coming:
-                if kept is not None:
-                    kept.save(missing[place], vars(result))
-                results[missing[place]] = result
-                if progress is not None:
-                    progress(len(results), samples)
+        complete(results, one, streams, kept, progress, n_jobs=n_jobs, backend=backend, most=most)
     return _gathered([results[index] for index in range(samples)], widths, seed, net)
 
 

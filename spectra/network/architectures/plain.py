@@ -1,0 +1,39 @@
+"""What layers without normalisation have in common: every example goes through by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .architecture import Level
+
+if TYPE_CHECKING:
+    from ..config import LayerSpec
+    from ..resolve import ResolvedRun
+
+
+class Plain:
+    """φ takes x or W x + b as they are."""
+
+    def notes(self, spec: LayerSpec) -> tuple[str, ...]:
+        """Return nothing: what there is to say is said of the whole network."""
+        return ()
+
+    def lacks(self, spec: LayerSpec) -> str:
+        """Return nothing."""
+        return ""
+
+    def state(self, spec: LayerSpec, q: float, level: Level) -> float:
+        """What φ takes."""
+        return q
+
+    def batch(self, spec: LayerSpec, width: int) -> int:
+        """One example at a time."""
+        return 1
+
+    def whole_batch(self, spec: LayerSpec) -> bool:
+        """No."""
+        return False
+
+    def rest(self, run: ResolvedRun) -> Level | None:
+        """Return nothing: of dense layers the variance map says where q rests, in blocks x is added to."""
+        return None

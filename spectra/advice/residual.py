@@ -55,8 +55,13 @@ def is_residual(keys: Mapping[str, Any] | Network) -> bool:
     """Whether a network, or the keys of one, has residual layers."""
     if isinstance(keys, Network):
         return not are_products(keys.layers)
-    layers = [layer for layer in keys.get("layers") or () if isinstance(layer, Mapping)]
-    return any(table.get("kind") == "residual" for table in (keys, *layers))
+    return any(table.get("kind") == "residual" for table in tables_of(keys))
+
+
+def tables_of(keys: Mapping[str, Any] | Network) -> list[Mapping[str, Any]]:
+    """What is given: the top level, and that of every layer."""
+    given = keys._given if isinstance(keys, Network) else keys
+    return [given, *(layer for layer in given.get("layers") or () if isinstance(layer, Mapping))]
 
 
 def residual_family(keys: Mapping[str, Any] | Network) -> Network:

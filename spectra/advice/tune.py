@@ -16,7 +16,7 @@ from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
 from .alternatives import Alternative, alternatives
 from .reasons import reason, residual_reason
-from .residual import instead, is_residual, residual_family, strongest
+from .residual import instead, is_residual, residual_family, strongest, tables_of
 from .search import CHOSEN, Found, critical_family, search
 from .snippet import pytorch_snippet
 from .targets import Target
@@ -178,15 +178,11 @@ def tune(keys: Mapping[str, Any] | Network, target: Target, *, advise: bool = Tr
 
 def _given_of(keys: Mapping[str, Any] | Network, names: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the keys named that are given, anywhere."""
-    given = keys._given if isinstance(keys, Network) else keys
-    layers = [layer for layer in given.get("layers", ()) if isinstance(layer, Mapping)]
-    return tuple(key for key in names if any(table.get(key) is not None for table in (given, *layers)))
+    return tuple(key for key in names if any(table.get(key) is not None for table in tables_of(keys)))
 
 
 def _refuse_normalised(keys: Mapping[str, Any] | Network) -> None:
-    given = keys._given if isinstance(keys, Network) else keys
-    layers = [layer for layer in given.get("layers") or () if isinstance(layer, Mapping)]
-    for table in (given, *layers):
+    for table in tables_of(keys):
         if table.get("normalise") is not None:
             raise ConfigError(f"`normalise = {shown(table['normalise'])}`: only networks without are tuned.")
 

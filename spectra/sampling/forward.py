@@ -139,6 +139,11 @@ def is_whole_batch(specs: list[LayerSpec]) -> bool:
     return any(architecture_of(spec).whole_batch(spec) for spec in specs)
 
 
+def together(specs: list[LayerSpec], width: int) -> int:
+    """How many examples J is the derivative of."""
+    return examples(specs, width) if is_whole_batch(specs) else 1
+
+
 def of_example(beside: Beside | None, whole: bool) -> Beside | None:
     """A diagonal over a batch as one of all examples, neuron by neuron, or of the first."""
     if beside is None or isinstance(beside, Thinned) or beside.ndim == 1:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
-from .forward import examples, is_whole_batch
+from .forward import together
 from .parallel import cores, single_threaded_blas
 from .widths import scaled_widths, whole_number
 
@@ -50,8 +50,8 @@ def refuse_beyond_memory(
 def _sizes(net: Network, width: int | None) -> tuple[int, ...]:
     """N_0 … N_L, times the number of examples J is of."""
     widths, specs = scaled_widths(net, width), list(net.layers)
-    together = examples(specs, max(widths)) if is_whole_batch(specs) else 1
-    return tuple(n * together for n in widths)
+    copies = together(specs, max(widths))
+    return tuple(n * copies for n in widths)
 
 
 def _needed(net: Network, width: int | None, dtype: str, factored: bool) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from .arrays import HostArrays
-from .forward import examples, forward_pass, is_whole_batch
+from .forward import forward_pass, together
 from .graded import GradedProduct, checked_method
 from .layer import put_layer
 from .parallel import single_threaded_blas
@@ -92,8 +92,8 @@ class OneNetwork:
     def __call__(self, stream: np.random.SeedSequence) -> Sampled:
         """Sample the network of this stream."""
         depth, arrays = len(self.specs), self.options.arrays()
-        together = examples(self.specs, max(self.widths)) if is_whole_batch(self.specs) else 1
-        product = GradedProduct(self.widths[0] * together, method=self.options.method, arrays=arrays)
+        copies = together(self.specs, max(self.widths))
+        product = GradedProduct(self.widths[0] * copies, method=self.options.method, arrays=arrays)
         q, chi = np.empty(depth), np.empty(depth)
         with single_threaded_blas():
             layers = forward_pass(self.specs, self.widths, self.input_variance, np.random.default_rng(stream), arrays)
@@ -102,5 +102,5 @@ class OneNetwork:
                     raise InterruptedError("`sample(...)`: stopped.")
                 q[index], chi[index] = layer.q, layer.chi
                 haar = self.specs[index].weights == "orthogonal"
-                put_layer(product, layer, arrays, orthogonal=haar, examples=together)
+                put_layer(product, layer, arrays, orthogonal=haar, examples=copies)
             return Sampled(product.log_singular_values(), q, chi)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .ensemble import Ensemble
-from .forward import examples, is_whole_batch, resolved_layers
+from .forward import resolved_layers, together
 from .gather import complete, known
 from .memory import networks_in_memory, refuse_beyond_memory
 from .one import OneNetwork, Options, Sampled
@@ -100,7 +100,7 @@ def sample(
     specs, input_variance = resolved_layers(net)
     widths = scaled_widths(net, width)
 
-    together = examples(specs, max(widths)) if is_whole_batch(specs) else 1
+    copies = together(specs, max(widths))
     kept = None
     if store is not None:
         key = described(net, specs, seed=seed, dtype=dtype, method=method)
@@ -110,10 +110,10 @@ def sample(
     if len(results) < samples:
         one = OneNetwork(specs, widths, input_variance, options)
         # A device, and what another library does on this machine, is busy with one network at a time.
-        sizes = tuple(n * together for n in widths)
+        sizes = tuple(n * copies for n in widths)
         most = networks_in_memory(sizes, dtype) if array_module is None else 1
         complete(results, one, streams, kept, progress, n_jobs=n_jobs, backend=backend, most=most)
-    logs = np.full((samples, min(widths[0], widths[-1]) * together), -np.inf)
+    logs = np.full((samples, min(widths[0], widths[-1]) * copies), -np.inf)
     for index, row in enumerate(logs):
         values = results[index].log_singular_values
         row[: values.size] = values
@@ -124,7 +124,7 @@ def sample(
         widths=widths,
         seed=seed,
         network=net,
-        examples=together,
+        examples=copies,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._types import Array
+from .native import NATIVE
 
 # A place this near to one of those of a Lagrange polynomial is that one.
 CLOSEST = 1e-290
@@ -59,6 +60,11 @@ def integral(count: int) -> Array:
 
 def clenshaw(series: Array, piece: Array, x: Array) -> Array:
     """Σ c_j T_j(x) for x (n,), the coefficients c those of row `piece` (n,) of `series`."""
+    if NATIVE is not None and series.shape[1] > 1:
+        out = np.empty(x.size)
+        rows = np.ascontiguousarray(series, float)
+        NATIVE.clenshaw(rows, rows.shape[1], np.ascontiguousarray(piece, "l"), np.ascontiguousarray(x, float), out)
+        return out
     rows = series.T[:, piece]
     double = x + x
     after, here = np.zeros_like(x), rows[-1]

@@ -20,6 +20,7 @@ from spectra import guess as guess_module
 from spectra._types import Array
 from spectra.activations import get_activation
 from spectra.beside import LocalEquation, LocalRoots
+from spectra.chebyshev import clenshaw
 from spectra.guess import Guess, solve_nodes
 from spectra.laws import panels as panels_module
 from spectra.laws import sums as sums_module
@@ -329,3 +330,19 @@ def _compiled_roots(
     equation: MasterEquation, log_u: Array, zeta: Array, v: Array, steps: int, floor: float, rough: int
 ) -> Roots:
     return _explicit(equation, log_u, zeta, steps, floor, rough)
+
+
+@needs_compiler
+def test_series_are_those_of_numpy() -> None:
+    """On rows in any order, and on numbers of points that are no multiple of those summed together."""
+    rng = np.random.default_rng(8)
+    series = rng.normal(size=(7, 22))
+    for size in (1, 7, 8, 101):
+        piece, x = rng.integers(0, 7, size), rng.uniform(-1.0, 1.0, size)
+        expected = [np.polynomial.chebyshev.chebval(a, series[k]) for a, k in zip(x, piece, strict=True)]
+        # Twenty-two terms of size one, by a recurrence that is stable inside of [-1, 1].
+        assert np.max(np.abs(clenshaw(series, piece, x) - expected)) < 22 * 22 * np.finfo(float).eps
+    assert clenshaw(series, np.zeros(0, int), np.zeros(0)).size == 0
+    assert NATIVE is not None
+    with pytest.raises(IndexError):
+        clenshaw(series, np.array([7]), np.zeros(1))

@@ -29,6 +29,7 @@ CALL(py_locate);
 CALL(py_explicit);
 CALL(py_guess);
 CALL(py_panels);
+CALL(py_clenshaw);
 
 /* The table or the equation in a capsule. */
 const Table *table_of(PyObject *capsule);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 11
+#define VERSION 12
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {
@@ -51,6 +51,7 @@ static PyMethodDef methods[] = {
     {"explicit", FAST(py_explicit), "explicit(constant, d, e, target, zeta, residual, limits)"},
     {"guess", FAST(py_guess), "guess(s, table, slopes, turns, at, out)"},
     {"panels", FAST(py_panels), "panels(x, height, rate, side, begin, stop, nodes, weights)"},
+    {"clenshaw", FAST(py_clenshaw), "clenshaw(series, terms, piece, x, out)"},
     {NULL, NULL, 0, NULL},
 };
 

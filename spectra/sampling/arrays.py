@@ -12,6 +12,8 @@ from .weights import draw_weights
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from .units import Step
+
     class Arrays(Protocol):
         """Matrices are opaque to the caller; vectors, and what is said of matrices, are numpy arrays of doubles."""
 
@@ -56,8 +58,8 @@ if TYPE_CHECKING:
             """Largest entry of every row."""
             ...
 
-        def gather(self, matrix: Any, places: np.ndarray, axis: int = 0) -> Any:
-            """The rows, or columns, asked for."""
+        def gather(self, matrix: Any, places: np.ndarray, axis: int = 0, room: Any = None) -> Any:
+            """The rows, or columns, asked for; in `room`, perhaps, where that is no part of the matrix."""
             ...
 
         def factor(self, matrix: Any, rows: np.ndarray | None, columns: np.ndarray) -> tuple[Any, Any, np.ndarray]:
@@ -66,6 +68,10 @@ if TYPE_CHECKING:
 
         def scaled_triangle(self, matrix: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
             """diag(rows) A diag(columns), zeros below its diagonal."""
+            ...
+
+        def unit(self, r: Any, steps: list[Step], room: Any) -> Any:
+            """These steps of scaled rows, each a `scaled_triangle`, with zeros before them; in `room`, perhaps."""
             ...
 
         def triangle(self, matrix: Any) -> Any:
@@ -82,10 +88,6 @@ if TYPE_CHECKING:
 
         def triangular_product(self, blocks: list[Any], matrix: Any) -> Any:
             """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""
-            ...
-
-        def joined(self, blocks: list[Any], axis: int) -> Any:
-            """Matrices beside or below each other."""
             ...
 
         def singular_values(self, matrix: Any) -> np.ndarray:
@@ -199,9 +201,12 @@ class HostArrays:
         """Largest entry of every row."""
         return np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).astype(float)
 
-    def gather(self, matrix: np.ndarray, places: np.ndarray, axis: int = 0) -> np.ndarray:
-        """The rows, or columns, asked for."""
-        return matrix.take(places, axis=axis)
+    def gather(
+        self, matrix: np.ndarray, places: np.ndarray, axis: int = 0, room: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The rows, or columns, asked for; in `room`, perhaps, where that is no part of the matrix."""
+        # Places are permutations: "clip" changes none, and lets numpy write where it is to.
+        return matrix.take(places, axis=axis, out=room, mode="clip")
 
     def factor(
         self, matrix: np.ndarray, rows: np.ndarray | None, columns: np.ndarray
@@ -215,12 +220,23 @@ class HostArrays:
         q = Reflectors(q.packed, q.tau, q.signs[:rank])
         return Permuted(q, rows), r[:rank], diagonal[:rank]
 
-    def scaled_triangle(self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def scaled_triangle(
+        self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, room: np.ndarray | None = None
+    ) -> np.ndarray:
         """diag(rows) A diag(columns), zeros below its diagonal."""
-        found = matrix * self.array(columns)
+        found = np.multiply(matrix, self.array(columns), out=room)
         found *= self.array(rows)[:, None]
         k = rows.size
         np.copyto(found[:, :k], 0, where=_BELOW[:k, :k])
+        return found
+
+    def unit(self, r: np.ndarray, steps: list[Step], room: np.ndarray | None) -> np.ndarray:
+        """These steps of scaled rows, each a `scaled_triangle`, with zeros before them; in `room`, perhaps."""
+        # Row after row, for rows are what is gathered next; new memory costs more than what is done with it.
+        found = np.empty(r.shape, self.dtype) if room is None else room
+        for start, stop, rows, columns in steps:
+            found[start:stop, :start] = 0
+            self.scaled_triangle(r[start:stop, start:], rows, columns, found[start:stop, start:])
         return found
 
     def triangle(self, matrix: np.ndarray) -> np.ndarray:
@@ -243,10 +259,6 @@ class HostArrays:
             np.matmul(block, matrix[start : start + block.shape[1]], out=found[start:stop])
             start = stop
         return found
-
-    def joined(self, blocks: list[np.ndarray], axis: int) -> np.ndarray:
-        """Matrices beside or below each other."""
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis)
 
     def singular_values(self, matrix: np.ndarray) -> np.ndarray:
         """Singular values, descending."""

@@ -169,7 +169,7 @@ class GradedProduct:
         if right is None:
             return unit_matrix(arrays, r, diagonal, log_d)
         blocks = []
-        for _, _, unit in unit_rows(arrays, r, diagonal, log_d):
+        for unit in unit_rows(arrays, r, diagonal, log_d):
             # What is negligible is at the right, if anywhere: its last column says whether to look.
             reach = unit.shape[1]
             if arrays.row_sizes(unit[:, -1:].T).max() <= _NEGLIGIBLE:

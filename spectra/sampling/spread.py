@@ -39,9 +39,15 @@ def graded_log_singular_values(log_d: np.ndarray, arrays: Arrays, right: Any) ->
     """
     if np.ptp(log_d) <= _PLAIN:
         return _plain(arrays, log_d, right)
+    sorted_: Any = None
+    unit: Any = None
     for _ in range(_STEPS):
         order = np.argsort(-log_d, kind="stable")
-        log_d, right = _step(arrays, log_d[order], arrays.gather(right, order))
+        # Both are room for their like in the next step; what was given is left as it is, and may be wider.
+        fits = sorted_ is not None and sorted_.shape == right.shape
+        sorted_ = arrays.gather(right, order, room=sorted_ if fits else None)
+        log_d, right = _step(arrays, log_d[order], sorted_, unit)
+        unit = right
     order = np.argsort(-log_d, kind="stable")
     log_d, right = log_d[order], arrays.gather(arrays.gather(right, order), order, 1)
     found, start = np.empty(log_d.size), 0
@@ -55,12 +61,15 @@ def graded_log_singular_values(log_d: np.ndarray, arrays: Arrays, right: Any) ->
     return found
 
 
-def _step(arrays: Arrays, log_d: np.ndarray, right: Any) -> tuple[np.ndarray, Any]:
-    """One step of the QR iteration: diag(d) T has the singular values of diag(d′) U, U unit triangular, Tᵀ = Q R."""
+def _step(arrays: Arrays, log_d: np.ndarray, right: Any, room: Any) -> tuple[np.ndarray, Any]:
+    """One step of the QR iteration: diag(d) T has the singular values of diag(d′) U, U unit triangular, Tᵀ = Q R.
+
+    T is lost; U is put in `room`, where there is any.
+    """
     r = arrays.triangle(right.T)
     diagonal = arrays.diagonal(r)
     # T = Rᵀ Qᵀ: diag(d) Rᵀ is lower triangular, and R diag(d), its transpose, has the same singular values.
-    return log_d + np.log(np.abs(diagonal)), unit_matrix(arrays, r, diagonal, log_d)
+    return log_d + np.log(np.abs(diagonal)), unit_matrix(arrays, r, diagonal, log_d, room)
 
 
 def _plain(arrays: Arrays, log_d: np.ndarray, right: Any) -> np.ndarray:

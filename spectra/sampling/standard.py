@@ -14,6 +14,7 @@ from .weights import draw_weights
 
 if TYPE_CHECKING:
     from .arrays import Arrays
+    from .units import Step
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ class StandardArrays:
         """Largest entry of every row."""
         return self.host(self.xp.max(self.xp.abs(matrix), axis=1))
 
-    def gather(self, matrix: Any, places: np.ndarray, axis: int = 0) -> Any:
-        """The rows, or columns, asked for."""
+    def gather(self, matrix: Any, places: np.ndarray, axis: int = 0, room: Any = None) -> Any:  # noqa: ARG002
+        """The rows, or columns, asked for; the standard writes nowhere but where it chooses."""
         places = self.xp.asarray(np.ascontiguousarray(places, np.int64), device=self.device)
         return self.xp.take(matrix, places, axis=axis)
 
@@ -129,6 +130,15 @@ class StandardArrays:
     def scaled_triangle(self, matrix: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
         """diag(rows) A diag(columns), zeros below its diagonal."""
         return self.xp.triu(matrix * self.array(columns)[None, :] * self.array(rows)[:, None])
+
+    def unit(self, r: Any, steps: list[Step], room: Any) -> Any:  # noqa: ARG002
+        """These steps of scaled rows, each a `scaled_triangle`, with zeros before them."""
+        found = []
+        for start, stop, rows, columns in steps:
+            block = self.scaled_triangle(r[start:stop, start:], rows, columns)
+            before = [self.array(np.zeros((stop - start, start)))] if start else []
+            found.append(self.xp.concat([*before, block], axis=1))
+        return self.xp.concat(found, axis=0)
 
     def triangle(self, matrix: Any) -> Any:
         """R of the QR of A."""
@@ -154,11 +164,7 @@ class StandardArrays:
         for block in blocks:
             found.append(block @ matrix[start : start + block.shape[1], :])
             start += block.shape[0]
-        return self.joined(found, 0)
-
-    def joined(self, blocks: list[Any], axis: int) -> Any:
-        """Matrices beside or below each other."""
-        return self.xp.concat(blocks, axis=axis)
+        return self.xp.concat(found, axis=0)
 
     def singular_values(self, matrix: Any) -> np.ndarray:
         """Singular values, descending."""

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 _SPAN = {np.float64: 300.0, np.float32: 30.0}  # nats of d′ in those rows: the factors of their scaling stay in range
 
 
-def unit_rows(arrays: Arrays, r: Any, diagonal: np.ndarray, log_d: np.ndarray) -> Iterator[tuple[int, int, Any]]:
-    """Yield rows of U, R diag(d) = diag(d′) U: the first, the one after the last, and the rows from column first on.
+# Some rows of U: the first, the one after the last, and what these and the columns from the first on are scaled by.
+Step = tuple[int, int, np.ndarray, np.ndarray]
+
+
+def unit_steps(arrays: Arrays, diagonal: np.ndarray, log_d: np.ndarray) -> Iterator[Step]:
+    """Yield what makes U of R, R diag(d) = diag(d′) U, a few rows at a time (`scaled_triangle`).
 
     d′_i = |r_ii| d_i and U_ij = r_ij d_j / r_ii d_i, so that U has ones on its diagonal.
 
     Parameters
     ----------
     arrays : those of R.
-    r : (k, n); what is below its diagonal is not looked at.
-    diagonal : its diagonal, (k,), without zeros.
+    diagonal : that of R, (k,), without zeros.
     log_d : (n,), natural logarithms.
     """
     rows, span, start = log_d[: diagonal.size] + np.log(np.abs(diagonal)), _SPAN[arrays.dtype], 0
@@ -32,15 +35,22 @@ def unit_rows(arrays: Arrays, r: Any, diagonal: np.ndarray, log_d: np.ndarray) -
         with np.errstate(under="ignore"):
             across = np.exp(log_d[start:] - rows[start])
             down = np.exp(rows[start] - rows[start:stop]) * np.sign(diagonal[start:stop])
-            # The columns first: what they make too small for the range is nothing beside the diagonal.
-            yield start, stop, arrays.scaled_triangle(r[start:stop, start:], down, across)
+        yield start, stop, down, across
         start = stop
 
 
-def unit_matrix(arrays: Arrays, r: Any, diagonal: np.ndarray, log_d: np.ndarray) -> Any:
-    """U, (k, n), see `unit_rows`."""
-    blocks = [
-        arrays.joined([arrays.array(np.zeros((stop - start, start))), block], 1) if start else block
-        for start, stop, block in unit_rows(arrays, r, diagonal, log_d)
-    ]
-    return arrays.joined(blocks, 0)
+def unit_rows(arrays: Arrays, r: Any, diagonal: np.ndarray, log_d: np.ndarray) -> Iterator[Any]:
+    """Yield rows of U, see `unit_steps`, a few at a time, from the diagonal on.
+
+    r : (k, n); what is below its diagonal is not looked at.
+    """
+    for start, stop, down, across in unit_steps(arrays, diagonal, log_d):
+        with np.errstate(under="ignore"):
+            # The columns first: what they make too small for the range is nothing beside the diagonal.
+            yield arrays.scaled_triangle(r[start:stop, start:], down, across)
+
+
+def unit_matrix(arrays: Arrays, r: Any, diagonal: np.ndarray, log_d: np.ndarray, room: Any = None) -> Any:
+    """U, (k, n), see `unit_steps`; in `room`, perhaps, where that is no part of R."""
+    with np.errstate(under="ignore"):
+        return arrays.unit(r, list(unit_steps(arrays, diagonal, log_d)), room)

@@ -114,6 +114,8 @@ def test_tables_for_people(capsys) -> None:
         (("--page", "spectrum", "--activation", "softplus", "--plot", "never.png"), "no edge of chaos"),
         (("--page", "spectrum", "--weights", "nix", "--plot", "never.png"), "must be one of"),
         (("--page", "slopes", "--variances", "0,1", "--plot", "never.png"), "must be a finite number > 0"),
+        (("--page", "slopes", "--variances", "0"), "must be a finite number > 0"),
+        (("--page", "spectrum", "--spread", "-1"), "`spread = -1.0`: must be a finite number > 0"),
         # Nothing is passed over in silence.
         (("--weights", "gaussian"), "`--weights`: says something with `--page spectrum` alone"),
     ],

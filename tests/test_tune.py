@@ -162,6 +162,16 @@ def test_an_activation_without_an_edge_of_chaos_is_answered_with_others() -> Non
     assert record["network"] is record["prediction"] is record["snippet"] is None
 
 
+def test_slopes_too_steep_for_a_spectrum_have_a_least_variance_all_the_same() -> None:
+    # φ = eˣ: σ_b² = q − 1, so that the curve begins at q* = 1, with E φ'⁴/(E φ'²)² − 1 = e^{4q} − 1 a layer.
+    found = tuned(depth=4, activation={"expr": "exp(x)"})
+    assert not found.reachable
+    assert found.found.least == pytest.approx(4 * math.expm1(4.0), rel=1e-9)
+    assert found.prediction is None
+    assert any("no spectrum of the tuned network" in note for note in found.notes)
+    assert found.to_dict()["prediction"] is None
+
+
 def test_variances_do_not_leave_the_fixed_points_that_are_taken() -> None:
     # Those of gelu repel, the more the larger q*: 20 layers let a deviation double at most.
     found = tuned(value=30.0, activation="gelu")

@@ -152,6 +152,8 @@ def phase(
     # What is asked for in vain is said before anything is written.
     table = universality_table(q_star=at) if classes else tuple(report.universality for report in reports)
     notes = [note for report in reports for note in report.none_found()]
+    if page != "diagram":
+        (along if page == "spectrum" else slopes)()
     outputs.write(document, figure)
     if not outputs.silent:
         from .phase_tables import print_along, print_phase, print_slopes

@@ -22,7 +22,7 @@ from spectra.advice.search import critical_family
 from spectra.advice.snippet import pytorch_snippet
 from spectra.agreement import crosscheck
 from spectra.cli import main
-from spectra.errors import ConfigError
+from spectra.errors import ConfigError, ConvergenceError
 from spectra.network.meanfield import mean_field
 from spectra.sampling import sample
 
@@ -162,14 +162,20 @@ def test_an_activation_without_an_edge_of_chaos_is_answered_with_others() -> Non
     assert record["network"] is record["prediction"] is record["snippet"] is None
 
 
-def test_slopes_too_steep_for_a_spectrum_have_a_least_variance_all_the_same() -> None:
-    # φ = eˣ: σ_b² = q − 1, so that the curve begins at q* = 1, with E φ'⁴/(E φ'²)² − 1 = e^{4q} − 1 a layer.
-    found = tuned(depth=4, activation={"expr": "exp(x)"})
+def test_slopes_too_steep_for_their_nodes_have_no_variance_rather_than_a_wrong_one() -> None:
+    # φ = eˣ: the curve begins at q* = 1, with E φ'⁴/(E φ'²)² − 1 = e^{4q} − 1 a layer; the nodes miss 2e-8 of it.
+    keys = {"depth": 4, "weights": "orthogonal", "activation": {"expr": "exp(x)"}}
+    found = tune(keys, Target("variance", 0.25))
     assert not found.reachable
-    assert found.found.least == pytest.approx(4 * math.expm1(4.0), rel=1e-9)
-    assert found.prediction is None
-    assert any("no spectrum of the tuned network" in note for note in found.notes)
-    assert found.to_dict()["prediction"] is None
+    assert found.network is None
+    assert "grow so fast" in found.reason
+    assert "tanh" in found.reason
+    with pytest.raises(ConvergenceError, match="grow so fast"):
+        Target("variance", 1.0).of(spectra.Network(**keys, sigma_w="critical", q_star=2.0))
+    # sinh: E cosh⁴/(E cosh²)² in closed form, as far as the nodes reach.
+    net = spectra.Network(**keys | {"activation": {"expr": "sinh(x)"}}, sigma_w="critical", q_star=0.5)
+    exact = (math.exp(4.0) + 4.0 * math.exp(1.0) + 3.0) / 8.0 / ((1.0 + math.exp(1.0)) / 2.0) ** 2 - 1.0
+    assert Target("variance", 1.0).of(net) == pytest.approx(4 * exact, rel=1e-9)
 
 
 def test_variances_do_not_leave_the_fixed_points_that_are_taken() -> None:

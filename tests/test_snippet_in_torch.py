@@ -39,10 +39,9 @@ class Activation(torch.nn.Module):
 
 def model_of(net: Network, names: dict[str, Any]) -> Any:
     """A model as a reader writes it: `nn.Linear` and φ for dense layers, the snippet's `Block` for residual ones."""
-    widths, parts, into = net.widths, [], 0
-    for spec in (spec for spec in net.layers for _ in range(spec.repeat)):
+    widths, parts = net.widths, []
+    for into, spec in enumerate([one for one in net.layers for _ in range(one.repeat)]):
         fan_in, fan_out = (WIDTH, WIDTH) if widths is None else widths[into : into + 2]
-        into += 1
         if spec.kind == "residual":
             several = {"order": spec.order} if "order=" in names["text"] else {}
             block = names["Block"](fan_out, Activation(spec.activation.name), spec.alpha, spec.skip, **several)

@@ -71,6 +71,25 @@ def test_tanh_by_another_quadrature() -> None:
     assert float(run.spec.sigma_b or 0) ** 2 == pytest.approx(float(q - second / moment[0]), rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("name", "weights", "variance"),
+    [("tanh", "orthogonal", 0.25), ("gelu", "orthogonal", 0.25), ("erf", "gaussian", 21)],
+)
+def test_from_above_and_from_below_the_same_point_is_found(name: str, weights: str, variance: float) -> None:
+    below = spectra.critical_point_of_spread(name, 20, variance, weights).q_star
+    assert tuned(value=variance, activation=name, weights=weights).found.q_star == pytest.approx(below, rel=1e-8)
+
+
+def test_where_the_spread_falls_again_tuning_goes_on() -> None:
+    # gelu: 1.088 a layer at q* = 1, 1.001 far out. Below the first crossing all q* will do, but fixed points repel.
+    below = spectra.critical_point_of_spread("gelu", 20, 21.0).q_star or 0.0
+    found = tuned(value=21.0, activation="gelu").found
+    assert found.q_star is not None
+    assert below < 1.0 < found.q_star
+    assert found.stable
+    assert found.value <= 21.0
+
+
 @pytest.mark.parametrize(("kind", "value"), [("s_max", 2.0), ("condition", 10.0), ("gradient", 2.0)])
 def test_targets_on_the_spectrum_are_met_and_bind(kind: str, value: float) -> None:
     found = tuned(kind, value)

@@ -92,6 +92,11 @@ def search(family: Network, target: Target, *, coarse: bool = False) -> Found:
     root of a function of log q*, which is verified. Fixed points from which variances move away by more than a factor
     of 2 over the depth are taken only where no other keeps to the bound.
 
+    Notes
+    -----
+    `spectra.critical_point_of_spread`, from below, has the q* under which the variance of equal layers stays small
+    throughout: this search goes on where it falls again.
+
     Accuracy
     --------
     The number equals its bound to 1e-9 relative (variance), 1e-8 (s_max, gradient), 1e-6 (condition).

@@ -15,7 +15,7 @@ from spectra.activations import get_activation
 from spectra.advice import Target, audit, tune
 from spectra.agreement import crosscheck
 from spectra.bounds import norm_bound
-from spectra.errors import ConfigError
+from spectra.errors import ConfigError, ConvergenceError
 from spectra.flow import flow
 
 BLOCKS = {"kind": "residual", "depth": 12, "activation": "relu", "order": "post"}
@@ -89,6 +89,32 @@ def test_gradients_within_a_factor_of_2_in_samples() -> None:
     assert 0.0075 <= outside[0][0] <= 0.0125
     assert outside[0][1] == 0.0
     assert outside[1][0] > 0.02
+
+
+def test_a_weak_skip_alone_is_more_than_a_factor_of_2() -> None:
+    # Without blocks all singular values are β^L: 8 = ½^−3 times too small, whatever α.
+    keys = {"kind": "residual", "order": "post", "depth": 3, "activation": "tanh", "skip": 0.5, "input_variance": 1.0}
+    found = tune(keys, Target("gradient", 2.0), advise=False)
+    assert not found.reachable
+    assert found.found.least == pytest.approx(8.0, rel=1e-12)
+    # A little above it a weak block will do.
+    weak = tune(keys, Target("gradient", 8.3), advise=False)
+    assert weak.found.value == pytest.approx(8.3, rel=3e-3)
+    assert (weak.alpha or 1.0) < 0.011
+
+
+def test_a_search_among_spectra_that_fail_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"kind": "residual", "order": "post", "depth": 3, "activation": "tanh", "input_variance": 1.0}
+    asked: list[Any] = []
+
+    def failing(self: Target, net: spectra.Network) -> float:
+        asked.append(net)
+        raise ConvergenceError("no spectrum")
+
+    monkeypatch.setattr(Target, "of", failing)
+    with pytest.raises(ConvergenceError, match="without blocks it is 1, and no α .*: no spectrum"):
+        tune(keys, Target("gradient", 2.0), advise=False)
+    assert len(asked) < 8
 
 
 def test_out_of_reach_says_what_is_there_without_blocks() -> None:

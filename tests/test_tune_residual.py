@@ -112,7 +112,7 @@ def test_a_search_among_spectra_that_fail_ends(monkeypatch: pytest.MonkeyPatch) 
         raise ConvergenceError("no spectrum")
 
     monkeypatch.setattr(Target, "of", failing)
-    with pytest.raises(ConvergenceError, match="without blocks it is 1, and no α .*: no spectrum"):
+    with pytest.raises(ConvergenceError, match=r"without blocks it is 1, and no α .*: no spectrum"):
         tune(keys, Target("gradient", 2.0), advise=False)
     assert len(asked) < 8
 

@@ -14,7 +14,7 @@ import numpy as np
 import spectra
 from spectra.plot import figure_bytes, phase_figure
 
-weights, biases = np.linspace(0.03, 4.0, 120), np.linspace(0.0, 0.5, 120)
+weights, biases = np.linspace(0.02, 4.0, 200), np.linspace(0.0, 0.5, 200)
 
 tanh = spectra.edge_of_chaos("tanh")
 grid = spectra.phase_grid("tanh", weights, biases)

@@ -19,7 +19,7 @@ names = ("relu", "hardtanh", "erf", "smoothed_relu")
 columns = [[spectra.slope_distribution(name, q) for q in (0.2, 0.5, 1.0, 2.0)] for name in names]
 Path("slopes.png").write_bytes(figure_bytes(slopes_figure(columns)))
 
-q = np.geomspace(1e-3, 10.0, 12)
+q = np.geomspace(1e-3, 10.0, 33)
 runs = [spectra.spectrum_along(name, depth, q) for name in ("tanh", "hardtanh") for depth in (4, 32)]
 depths = np.array([1, 10, 100, 1000, 10000])
 needed = [depth_scaling(name, depths, spread=0.25) for name in ("tanh", "erf", "hardtanh", "gelu", "relu")]

@@ -71,10 +71,11 @@ def norm_bound(net: Network | Prediction) -> NormBound:
     log_slopes = log_weights = 0.0
     for run in runs:
         slope, weight = _largest_slope(run), _weight_norm(run)
-        if not architecture_of(run.spec).is_free:
+        kind = architecture_of(run.spec)
+        if not kind.is_free:
             if run.spec.normalise is not None:
                 refuse_but_free([run.spec])
-            slope, weight = 1.0, abs(run.spec.skip or 0.0) + slope * weight
+            slope, weight = 1.0, abs(kind.skip(run.spec, run.level)) + slope * weight
         log_slopes += run.repeat * _log(slope)
         log_weights += run.repeat * _log(weight)
     return NormBound(log_slopes, log_weights, -0.5 * pred.spectrum.log_support[1], pred.mean_field.depth)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import answer, refused
-from scipy.special import erfinv
+from scipy.special import erfc, erfinv
 
 from spectra import edge_of_chaos, phase_grid, slope_distribution, spectrum_along
 from spectra.cli import main
@@ -114,10 +114,10 @@ def test_tables_for_people(capsys) -> None:
         (("--page", "spectrum", "--activation", "softplus", "--plot", "never.png"), "no edge of chaos"),
         (("--page", "spectrum", "--weights", "nix", "--plot", "never.png"), "must be one of"),
         (("--page", "slopes", "--variances", "0,1", "--plot", "never.png"), "must be a finite number > 0"),
+        (("--page", "slopes", "--variances", "0"), "must be a finite number > 0"),
+        (("--page", "spectrum", "--spread", "-1"), "`spread = -1.0`: must be a finite number > 0"),
         # Nothing is passed over in silence.
         (("--weights", "gaussian"), "`--weights`: says something with `--page spectrum` alone"),
-        (("--page", "spectrum"), "goes with `--plot`, `--json` or both"),
-        (("--page", "slopes", "--json", "never.json"), "goes with `--plot`"),
     ],
 )
 def test_refusals(capsys, tmp_path, monkeypatch, arguments: tuple[str, ...], message: str) -> None:
@@ -155,7 +155,37 @@ def test_pages_are_written(tmp_path, capsys, page: str) -> None:
         assert needed["q_star"][0] == pytest.approx(0.5 / erfinv(0.8) ** 2, rel=1e-11)
         assert run["condition"][-1] is None
         assert any("infinite" in note for note in written["notes"])
+    if page == "slopes":
+        first = written["slopes"][0]
+        keep = math.erf(1.0 / math.sqrt(2.0 * first["variance"]))
+        assert [atom["mass"] for atom in first["atoms"]] == pytest.approx([1.0 - keep, keep], rel=1e-13)
+        assert (first["mu_1"], first["spread"]) == pytest.approx((keep, 1.0 / keep - 1.0), rel=1e-12)
+        assert first["quantiles"]["0.5"] == 1.0
     capsys.readouterr()
+
+
+def test_pages_are_listed_in_the_terminal(capsys) -> None:
+    arguments = ["phase", "--activation", "relu", "--activation", "tanh", "--page"]
+    assert main([*arguments, "spectrum", "--depths", "32", "--q-star", "1e-3,1e2"]) == 0
+    out = capsys.readouterr().out
+    # 32^32/31^31 (Pennington et al. 2017), and q* of golden value dsq_tanh_L100_s20.25.
+    assert "85.6223" in out
+    assert "0.0193079" in out
+    assert main([*arguments, "slopes", "--variances", "0.5"]) == 0
+    out = capsys.readouterr().out
+    assert "0.5 at 0, 0.5 at 1" in out
+    # φ' = sech² √q z is below its median where |z| > 0.67449: 1 − tanh²(0.67449 √½).
+    assert f"{1.0 - math.tanh(0.6744897501960817 * math.sqrt(0.5)) ** 2:.4g}" in out
+
+
+def test_the_law_of_slopes_in_json_is_that_of_its_closed_form(capsys) -> None:
+    record = answer(capsys, "phase", "--activation", "erf", "--page", "slopes", "--variances", "0.7")
+    (one,) = record["slopes"]
+    slopes, cdf = (np.array(one["density"][key]) for key in ("slope", "cdf"))
+    # φ' = e^{−πh²/4} ≤ s where |h| ≥ (−4 log s/π)^½.
+    np.testing.assert_allclose(cdf, erfc(np.sqrt(-2.0 * np.log(slopes) / np.pi / 0.7)), rtol=1e-12)
+    assert one["mu_1"] == pytest.approx((1.0 + 0.7 * math.pi) ** -0.5, rel=1e-13)
+    assert one["mu_2"] == pytest.approx((1.0 + 1.4 * math.pi) ** -0.5, rel=1e-13)
 
 
 def drawn(figure: Any, kind: str) -> list[Any]:

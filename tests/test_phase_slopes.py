@@ -5,7 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from scipy.special import erfc
+from scipy.special import erfc, erfcinv
 
 from spectra import (
     ConfigError,
@@ -69,6 +69,21 @@ def test_atoms_of_the_slopes() -> None:
     # φ' = eʰ below zero: P(φ' ≤ s) = P(h ≤ log s).
     assert float(elu.cdf(0.5)) == pytest.approx(erfc(math.log(2.0) / math.sqrt(1.4)) / 2.0, rel=1e-12)
     assert float(elu.cdf(1.0)) == pytest.approx(1.0, rel=1e-14)
+
+
+def test_quantiles_of_the_slopes() -> None:
+    # erf: F(s) = erfc((−2 log s/(πq))^½), so that s = e^{−(πq/2) erfc⁻¹(p)²}.
+    p = np.array([[0.01, 0.5], [0.9, 0.999]])
+    np.testing.assert_allclose(
+        slope_distribution("erf", 0.7).icdf(p), np.exp(-np.pi * 0.35 * erfcinv(p) ** 2), rtol=1e-12
+    )
+    # Atoms are met exactly: ELU has e^h below zero, slope 1 on the other half.
+    found = slope_distribution("elu", 0.7).icdf([0.1, 0.4999, 0.5001, 0.99])
+    assert found[:2] == pytest.approx([math.exp(-math.sqrt(1.4) * erfcinv(2 * x)) for x in (0.1, 0.4999)], rel=1e-12)
+    assert found[2:].tolist() == [1.0, 1.0]
+    assert slope_distribution("relu", 2.0).icdf([0.2, 0.5, 0.6]).tolist() == [0.0, 0.0, 1.0]
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        slope_distribution("relu", 2.0).icdf([0.5, 1.0])
 
 
 @pytest.mark.parametrize("q", [1e-8, 1e-4, 0.3, 20.0])

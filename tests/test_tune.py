@@ -22,7 +22,7 @@ from spectra.advice.search import critical_family
 from spectra.advice.snippet import pytorch_snippet
 from spectra.agreement import crosscheck
 from spectra.cli import main
-from spectra.errors import ConfigError
+from spectra.errors import ConfigError, ConvergenceError
 from spectra.network.meanfield import mean_field
 from spectra.sampling import sample
 
@@ -69,6 +69,25 @@ def test_tanh_by_another_quadrature() -> None:
     run = mean_field(found.network).runs[0]
     assert float(run.spec.sigma_w) ** 2 == pytest.approx(float(1 / moment[0]), rel=1e-12)
     assert float(run.spec.sigma_b or 0) ** 2 == pytest.approx(float(q - second / moment[0]), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "variance"),
+    [("tanh", "orthogonal", 0.25), ("gelu", "orthogonal", 0.25), ("erf", "gaussian", 21)],
+)
+def test_from_above_and_from_below_the_same_point_is_found(name: str, weights: str, variance: float) -> None:
+    below = spectra.critical_point_of_spread(name, 20, variance, weights).q_star
+    assert tuned(value=variance, activation=name, weights=weights).found.q_star == pytest.approx(below, rel=1e-8)
+
+
+def test_where_the_spread_falls_again_tuning_goes_on() -> None:
+    # gelu: 1.088 a layer at q* = 1, 1.001 far out. Below the first crossing all q* will do, but fixed points repel.
+    below = spectra.critical_point_of_spread("gelu", 20, 21.0).q_star or 0.0
+    found = tuned(value=21.0, activation="gelu").found
+    assert found.q_star is not None
+    assert below < 1.0 < found.q_star
+    assert found.stable
+    assert found.value <= 21.0
 
 
 @pytest.mark.parametrize(("kind", "value"), [("s_max", 2.0), ("condition", 10.0), ("gradient", 2.0)])
@@ -160,6 +179,22 @@ def test_an_activation_without_an_edge_of_chaos_is_answered_with_others() -> Non
     assert {one.changes["activation"] for one in found.alternatives} == {"tanh", "hardtanh"}
     record = found.to_dict()
     assert record["network"] is record["prediction"] is record["snippet"] is None
+
+
+def test_slopes_too_steep_for_their_nodes_have_no_variance_rather_than_a_wrong_one() -> None:
+    # φ = eˣ: the curve begins at q* = 1, with E φ'⁴/(E φ'²)² − 1 = e^{4q} − 1 a layer; the nodes miss 2e-8 of it.
+    keys = {"depth": 4, "weights": "orthogonal", "activation": {"expr": "exp(x)"}}
+    found = tune(keys, Target("variance", 0.25))
+    assert not found.reachable
+    assert found.network is None
+    assert "grow so fast" in found.reason
+    assert "tanh" in found.reason
+    with pytest.raises(ConvergenceError, match="grow so fast"):
+        Target("variance", 1.0).of(spectra.Network(**keys, sigma_w="critical", q_star=2.0))
+    # sinh: E cosh⁴/(E cosh²)² in closed form, as far as the nodes reach.
+    net = spectra.Network(**keys | {"activation": {"expr": "sinh(x)"}}, sigma_w="critical", q_star=0.5)
+    exact = (math.exp(4.0) + 4.0 * math.exp(1.0) + 3.0) / 8.0 / ((1.0 + math.exp(1.0)) / 2.0) ** 2 - 1.0
+    assert Target("variance", 1.0).of(net) == pytest.approx(4 * exact, rel=1e-9)
 
 
 def test_variances_do_not_leave_the_fixed_points_that_are_taken() -> None:

@@ -56,10 +56,12 @@ def residual_reason(family: Network, target: Target, found: Strength) -> str:
             f"asked for was {target.value:g}."
         )
     m_1 = math.exp(2.0 * float(flow(found.network).log_grad_norm[0]))
+    # Where every number takes a spectrum the search ends a little below the bound.
+    nearly = ", or nearly so," if found.value < target.value * (1.0 - target.accuracy) else ""
     return (
         "Each block adds α²σ_w² E φ'² to the mean square of gradients and spreads directions by about as much: α = "
-        f"{found.alpha:.6g} is the largest at which the {words} of {blocks} residual blocks of {names} is not above "
-        f"{target.value:g} (it is {found.value:.6g}, and m_1 = {m_1:.6g})."
+        f"{found.alpha:.6g} is the largest{nearly} at which the {words} of {blocks} residual blocks of {names} is not "
+        f"above {target.value:g} (it is {found.value:.6g}, and m_1 = {m_1:.6g})."
     )
 
 

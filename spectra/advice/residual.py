@@ -21,8 +21,10 @@ from .targets import Target
 WEIGHT = 1.0
 # α of what counts as no block at all, the least α at which correlated slopes are followed, and the largest tried.
 NONE, LEAST, LARGEST = 1e-9, 0.01, 1e2
-# Steps away from the α that fresh slopes would have, until the right one lies between.
-STEP = 1.1
+# Steps away from the α that fresh slopes would have, until the right one lies between: the first, and the largest.
+STEP, FARTHEST = 1.1, 2.0
+# Spectra that may fail on the way.
+MOST_FAILED = 4
 # So near to the bound is near enough where every number takes a spectrum.
 NEAR = 3e-3
 # A block has to be worth so much to be named as what would do better; and chains are this long at most.
@@ -91,6 +93,7 @@ def strongest(family: Network, target: Target) -> Strength:
     ------
     ConfigError : another number than the variance is asked for of a network with dense layers too; or α would have to
         be so small that correlated slopes are not followed.
+    ConvergenceError : so small that spectra of such weak blocks fail.
 
     Accuracy
     --------
@@ -100,20 +103,29 @@ def strongest(family: Network, target: Target) -> Strength:
     if not (limit < target.value):
         return Strength(None, None, math.inf, limit)
     known: dict[float, float] = {}
+    failed: list[ConvergenceError] = []
 
     def number(alpha: float) -> float:
         if alpha not in known:
             try:
                 known[alpha] = target.of(family.replace(alpha=alpha))
-            except ConvergenceError:
+            except ConvergenceError as failure:
                 # As a rule a spectrum that has come down to 0: too large.
+                failed.append(failure)
                 known[alpha] = math.inf
         return known[alpha]
 
-    trial = _as_if_fresh(family, target)
+    trial = _as_if_fresh(family, target, limit)
     step = STEP if target.met(number(trial)) else 1.0 / STEP
     while target.met(number(trial * step)) == (step > 1.0):
         trial *= step
+        # Farther every time: a bound just above that of no blocks takes a very small α.
+        step = min(max(step**1.5, 1.0 / FARTHEST), FARTHEST)
+        if trial < NONE or len(failed) > MOST_FAILED:
+            raise ConvergenceError(
+                f"`target {target.kind} = {target.value:g}`: without blocks it is {limit:.6g}, and no α from "
+                f"{trial:.2g} on that keeps to it could be computed{f': {failed[-1]}' if failed else ''}"
+            )
         if trial > LARGEST:
             return Strength(family.replace(alpha=trial), trial, number(trial), limit)
         if trial < LEAST and _correlated(family):
@@ -140,12 +152,13 @@ def _without_blocks(family: Network, target: Target) -> float:
     return {"s_max": math.exp(log), "condition": 1.0, "gradient": math.exp(abs(log))}[target.kind]
 
 
-def _as_if_fresh(family: Network, target: Target) -> float:
+def _as_if_fresh(family: Network, target: Target, limit: float) -> float:
     """The α that would be right if slopes were independent from block to block, or about that."""
     variance = target.value
     if target.kind != "variance":
-        # The limit of many weak blocks has a relative variance of 2c and λ_max = K = (1 + c + r) e^r, r² = c(c + 2).
-        largest = target.value if target.kind == "condition" else target.value**2
+        # The limit of many weak blocks has a relative variance of 2c and λ_max = K = (1 + c + r) e^r, r² = c(c + 2),
+        # times what there is without them.
+        largest = target.value if target.kind == "condition" else (target.value / limit) ** 2
 
         def over(log_c: float) -> float:
             c = math.exp(log_c)

@@ -92,6 +92,11 @@ def search(family: Network, target: Target, *, coarse: bool = False) -> Found:
     root of a function of log q*, which is verified. Fixed points from which variances move away by more than a factor
     of 2 over the depth are taken only where no other keeps to the bound.
 
+    Notes
+    -----
+    `spectra.critical_point_of_spread`, from below, has the q* under which the variance of equal layers stays small
+    throughout: this search goes on where it falls again.
+
     Accuracy
     --------
     The number equals its bound to 1e-9 relative (variance), 1e-8 (s_max, gradient), 1e-6 (condition).
@@ -135,6 +140,7 @@ class _Line:
     def __init__(self, family: Network, target: Target) -> None:
         self.family, self.target = family, target
         self.why_not: str | None = None
+        self._failed = False
         self._known: dict[float, float] = {}
 
     def at(self, q: float) -> Network:
@@ -146,8 +152,11 @@ class _Line:
         if q not in self._known:
             try:
                 self._known[q] = self.target.of(self.at(q))
-            except (ConfigError, ConvergenceError) as error:
-                self.why_not, self._known[q] = str(error), math.nan
+            except ConvergenceError as error:
+                self.why_not, self._failed, self._known[q] = str(error), True, math.nan
+            except ConfigError as error:
+                # That it is off the curve says less than that a number could not be computed on it.
+                self.why_not, self._known[q] = self.why_not if self._failed else str(error), math.nan
         return self._known[q]
 
     def stable(self, q: float) -> bool:

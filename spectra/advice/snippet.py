@@ -54,11 +54,12 @@ def _block(field: MeanField) -> list[str]:
     specs = [run.spec for run in field.runs if not architecture_of(run.spec).is_product]
     if not specs:
         return []
-    orders = list(dict.fromkeys(spec.order for spec in specs))
-    numbers = list(dict.fromkeys((spec.alpha, spec.skip) for spec in specs))
+    pairs = [(architecture_of(spec), spec) for spec in specs]
+    orders = list(dict.fromkeys("pre" if kind.reads_state(spec) else "post" for kind, spec in pairs))
+    numbers = list(dict.fromkeys((kind.scale(spec), kind.skip(spec)) for kind, spec in pairs))
     after = "self.phi(self.linear(x))"
     before = "self.linear(self.phi(x))"
-    inner = {"post": after, "pre": before}[orders[0] or "pre"]
+    inner = {"post": after, "pre": before}[orders[0]]
     several = len(orders) > 1
     names = ", ".join(dict.fromkeys(spec.activation.name for spec in specs))
     lines = ["", "", "class Block(nn.Module):", f"    # phi: {names}"]

@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 
 from ..correlated.network import first_two_moments
-from ..errors import ConfigError
+from ..errors import ConfigError, ConvergenceError
 from ..network.architectures import are_products
 from ..network.config import Network
 from ..network.jacobian import jacobian_equation
 from ..network.meanfield import mean_field
+from ..network.reach import reach_of
 from ..prediction import Prediction, predict
 from ..series import relative_variance
 from ..spectrum import OUTSIDE
@@ -86,13 +87,22 @@ class Target:
         return _MEASURES[self.kind].accuracy
 
     def of(self, net: Network) -> float:
-        """The number of `net`; inf where it is infinite. A variance needs no spectrum, 1 ms; the others 5 ms."""
+        """The number of `net`; inf where it is infinite. A variance needs no spectrum, 1 ms; the others 5 ms.
+
+        Raises
+        ------
+        ConfigError, ConvergenceError : as `predict`; also slopes that grow so fast that E φ'⁴ is not known.
+        """
         if self.kind == "variance":
+            field = mean_field(net)
+            reach = reach_of(field)
+            if reach is not None and reach.order < 2:
+                raise ConvergenceError(reach.reason)
             if not are_products(net.layers):
-                first, second = first_two_moments(mean_field(net))
+                first, second = first_two_moments(field)
                 return max(second / first**2 - 1.0, 0.0)
             with np.errstate(all="ignore"):
-                return max(relative_variance(jacobian_equation(mean_field(net))), 0.0)
+                return max(relative_variance(jacobian_equation(field)), 0.0)
         return self.read(predict(net))
 
     def read(self, pred: Prediction) -> float:

@@ -64,7 +64,7 @@ class Tuned:
 
     @cached_property
     def prediction(self) -> Prediction | None:
-        """Its spectrum; None where there is no network, or, of a residual one, no prediction (`notes` say why)."""
+        """Its spectrum; None where there is no network, or no prediction of it (`notes` say why)."""
         return self._predicted[0]
 
     @cached_property
@@ -75,8 +75,6 @@ class Tuned:
         try:
             return predict(self.found.network), None
         except ConvergenceError as failure:
-            if self.alpha is None:
-                raise
             return None, f"no spectrum of the tuned network: {failure}"
 
     @property
@@ -91,8 +89,7 @@ class Tuned:
         if self.set_aside:
             notes.append(f"set aside, as tuning chooses them: {', '.join(self.set_aside)}")
         net, q = self.found.network, self.found.q_star
-        if self.alpha is not None:
-            notes += [reason for reason in self._predicted[1:] if reason is not None]
+        notes += [reason for reason in self._predicted[1:] if reason is not None]
         if net is None or q is None:
             return tuple(notes)
         if not self.found.stable:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..phase.along import SpectrumAlong
     from ..phase.grid import PhaseGrid
     from ..phase.report import PhaseReport
+    from ..phase.slopes import SlopeDistribution
     from ..phase.universality import DepthScaling
 
 PAGES = ("diagram", "spectrum", "slopes")
@@ -58,8 +59,8 @@ BIAS = 0.5
 @click.option("--levels", type=NumberList(), metavar="x,x,…", help="Level curves of χ_1, ξ_c and ξ_q.")
 @click.option(
     "--page", type=click.Choice(PAGES), default="diagram", show_default=True,
-    help="What --plot draws: the phase diagram, the spectrum of JJᵀ along the curve (also in --json), or the "
-    "law of φ'(h).",
+    help="What is drawn, listed and written beside the curve: the phase diagram, the spectrum of JJᵀ along the "
+    "curve, or the law of φ'(h).",
 )  # fmt: skip
 @click.option("--depths", type=CountList(), default="4,16,64", show_default=True, help="Depths of --page spectrum.")
 @click.option("--weights", type=NameList(), default="orthogonal", show_default=True, help="Its kinds of weights.")
@@ -97,11 +98,12 @@ def phase(
     that of tanh.
     """
     outputs = Outputs(json_path, plot_path)
-    _check_page(page, json_path, plot_path)
+    _check_page(page)
     low, high = _range("--q-star", q_range, 0.0, (1e-4, 1e2))
     bias_range = _range("--bias-variances", bias_variances, -1.0, (0.0, BIAS))
 
-    from ..phase.report import PhaseReport, along_record, class_record
+    from ..phase.pages import along_record, slopes_record
+    from ..phase.report import PhaseReport, class_record
     from ..phase.universality import universality_table
 
     activations = _activations(names, expressions)
@@ -113,6 +115,12 @@ def phase(
     def along() -> tuple[list[SpectrumAlong], list[DepthScaling]]:
         return _along(reports, depths, weights, spread, low, high)
 
+    @cache
+    def slopes() -> list[list[SlopeDistribution]]:
+        from ..phase.slopes import slope_distribution
+
+        return [[slope_distribution(phi, float(q)) for q in variances] for phi in activations]
+
     def document() -> dict[str, Any]:
         grids = [_grid(report.activation, edges, cells) if cells else None for report in reports]
         records = [report.to_dict(grid) for report, grid in zip(reports, grids, strict=True)]
@@ -122,16 +130,19 @@ def phase(
                 own = [one for one in runs if one.activation == report.activation]
                 scaling = next(one for one in needed if one.activation == report.activation)
                 record |= along_record(own, scaling, record["notes"])
+        if page == "slopes":
+            for laws, record in zip(slopes(), records, strict=True):
+                record["slopes"] = slopes_record(laws, record["notes"])
         record = records[0] if len(records) == 1 else {"schema": records[0]["schema"], "runs": records}
         if classes:
             record["classes"] = [{"activation": one.activation.name} | class_record(one) for one in table]
         return record
 
     def figure() -> Any:
-        if page == "slopes":
-            return _slopes(activations, variances)
-        from ..plot import along_figure, phase_figure
+        from ..plot import along_figure, phase_figure, slopes_figure
 
+        if page == "slopes":
+            return slopes_figure(slopes())
         if page == "spectrum":
             return along_figure(*along(), spread)
 
@@ -141,24 +152,26 @@ def phase(
     # What is asked for in vain is said before anything is written.
     table = universality_table(q_star=at) if classes else tuple(report.universality for report in reports)
     notes = [note for report in reports for note in report.none_found()]
+    if page != "diagram":
+        (along if page == "spectrum" else slopes)()
     outputs.write(document, figure)
     if not outputs.silent:
-        from .phase_tables import print_phase
+        from .phase_tables import print_along, print_phase, print_slopes
 
         print_phase(reports, table, at)
+        if page == "spectrum":
+            print_along(*along())
+        elif page == "slopes":
+            print_slopes(slopes())
     say_notes(notes)
 
 
-def _check_page(page: str, json_path: str | None, plot_path: str | None) -> None:
+def _check_page(page: str) -> None:
     """Nothing that is asked for is passed over in silence."""
     context = click.get_current_context()
     for name, place in OF_PAGE.items():
         if place != page and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"`--{name}`: says something with `--page {place}` alone.")
-    if page == "spectrum" and plot_path is None and json_path is None:
-        raise click.UsageError("`--page spectrum`: goes with `--plot`, `--json` or both.")
-    if page == "slopes" and plot_path is None:
-        raise click.UsageError("`--page slopes`: goes with `--plot`.")
 
 
 def _activations(names: tuple[str, ...], expressions: tuple[str, ...]) -> list[Activation]:
@@ -194,13 +207,6 @@ def _grid(activation: Activation, edges: tuple[float, float, float, float], cell
     # σ_w = 0 is no network.
     weights = np.linspace(low or high / cells, high, cells)
     return phase_grid(activation, weights, np.linspace(below, above, cells))
-
-
-def _slopes(activations: list[Activation], variances: tuple[float, ...]) -> Any:
-    from ..phase.slopes import slope_distribution
-    from ..plot import slopes_figure
-
-    return slopes_figure([[slope_distribution(phi, float(q)) for q in variances] for phi in activations])
 
 
 def _along(

@@ -12,8 +12,10 @@ from rich.table import Table
 from .tables import console_with, number
 
 if TYPE_CHECKING:
+    from ..phase.along import SpectrumAlong
     from ..phase.report import PhaseReport
-    from ..phase.universality import Universality
+    from ..phase.slopes import SlopeDistribution
+    from ..phase.universality import DepthScaling, Universality
 
 # Rows of the curve that are shown.
 SHOWN = 9
@@ -91,3 +93,54 @@ def _print_classes(classes: Sequence[Universality], q_star: float) -> None:
     console.print(table)
     for one in classes:
         console.print(f"{one.activation.name}: {one.reason}", soft_wrap=True)
+
+
+def print_along(runs: Sequence[SpectrumAlong], needed: Sequence[DepthScaling]) -> None:
+    """Variance, λ_max and condition number at a few q* of every network, and the q* that the spread takes."""
+    console = console_with("the spectrum of JJᵀ along the edge of chaos")
+    table = Table(header_style="bold")
+    table.add_column("activation")
+    table.add_column("weights")
+    for heading in ("depth", "q*", "variance", "λ_max", "s_max/s_min of all but 1e-12"):
+        table.add_column(heading, justify="right")
+    for run in runs:
+        # Of a positively homogeneous φ one point is all.
+        single = bool(np.ptp(run.sigma_b) == 0.0 == np.ptp(run.variance))
+        rows = [0] if single else np.unique(np.linspace(0, run.q_star.size - 1, SHOWN).round().astype(int)).tolist()
+        for i in rows:
+            q = "any" if single else number(float(run.q_star[i]))
+            numbers = [float(column[i]) for column in (run.variance, run.lambda_max, run.condition)]
+            cells = ["failed" if math.isnan(x) else "infinite" if math.isinf(x) else number(x) for x in numbers]
+            table.add_row(run.activation.name, run.weights, str(run.depth), q, *cells, end_section=i == rows[-1])
+    console.print(table)
+    depths = needed[0].depths
+    console = console_with(f"largest q* for a variance of {needed[0].spread:g} after L orthogonal layers")
+    table = Table(header_style="bold")
+    table.add_column("L", justify="right")
+    for one in needed:
+        table.add_column(one.activation.name, justify="right")
+    for i in range(depths.size):
+        cells = ["none" if math.isnan(one.q_star[i]) else number(float(one.q_star[i])) for one in needed]
+        table.add_row(str(int(depths[i])), *cells)
+    console.print(table)
+
+
+def print_slopes(columns: Sequence[Sequence[SlopeDistribution]]) -> None:
+    """The law of φ'(h): its atoms, quantiles, and the spread of φ'²."""
+    from ..phase.pages import QUANTILES
+    from ..phase.slopes import slope_spread
+
+    console = console_with("the law of φ'(h), h ~ N(0, q)")
+    table = Table(header_style="bold")
+    table.add_column("activation")
+    shares = [f"{100 * p:g} %" for p in QUANTILES]
+    for heading in ("q", "atoms: mass at slope", *shares, "Var φ'²/(E φ'²)²"):
+        table.add_column(heading, justify="right")
+    for column in columns:
+        for one in column:
+            atoms = ", ".join(f"{mass:.6g} at {slope:.4g}" for slope, mass in one.atoms) or "–"
+            quantiles = [number(float(x), 4) for x in one.icdf(QUANTILES)]
+            spread = number(slope_spread(one.activation, one.variance))
+            last = one is column[-1]
+            table.add_row(one.activation.name, number(one.variance), atoms, *quantiles, spread, end_section=last)
+    console.print(table)

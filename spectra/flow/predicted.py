@@ -123,7 +123,8 @@ def flow(net: Network | MeanField) -> Flow:
         q = np.log(field.q)
         left, fed, back, bias = [np.log([field.input_variance])], [], [], []
         for number, (run, q_run) in enumerate(_by_run(field, q)):
-            if architecture_of(run.spec).is_product:
+            kind = architecture_of(run.spec)
+            if kind.is_product:
                 left.append(_signals(run, q_run))
                 fed.append(np.concatenate([left[-2][-1:], left[-1][:-1]]))
                 slope = np.full(run.repeat, np.log(run.slope_moment))
@@ -134,11 +135,11 @@ def flow(net: Network | MeanField) -> Flow:
                 after = field.leaving if number + 1 == len(field.runs) else field.runs[number + 1].entering
                 assert after is not None
                 left.append(np.append(entering[1:], np.log(after.second)))
-                reads = architecture_of(run.spec).reads_state(run.spec)
+                reads = kind.reads_state(run.spec)
                 fed.append(_signals(run, q_run) if reads else entering)
                 back.append(np.full(run.repeat, np.log(run.chi)))
-                strength = np.log((run.spec.alpha or 0.0) ** 2 * (1.0 if reads else run.slope_moment))
-                bias.append(np.full(run.repeat, strength))
+                slope = kind.scale(run.spec, run.level) ** 2 * (1.0 if reads else run.slope_moment)
+                bias.append(np.full(run.repeat, np.log(slope)))
     x, per_layer = np.concatenate(left), np.concatenate(back)
     grad_x = np.concatenate([np.cumsum(per_layer[::-1])[::-1], [0.0]])
     return Flow(q, x, grad_x, grad_x[1:] + np.concatenate(bias), _widths(field), np.concatenate(fed))

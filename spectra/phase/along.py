@@ -51,7 +51,7 @@ class SpectrumAlong:
     def condition(self) -> Array:
         """s_max/s_min of the effective support; inf where that reaches zero."""
         with np.errstate(divide="ignore"):
-            return np.sqrt(self.effective[..., 1] / self.effective[..., 0])
+            return np.sqrt(self.effective[..., 1]) / np.sqrt(self.effective[..., 0])
 
 
 def spectrum_along(activation: object, depth: int, q_star: ArrayLike, *, weights: str = "orthogonal") -> SpectrumAlong:

@@ -10,10 +10,9 @@ from typing import Any
 from ..activations import Activation
 from ..network.criticality import CriticalPoint
 from ..record import SCHEMA, finite
-from .along import SpectrumAlong
 from .curve import CurvePoints, EdgeOfChaos, edge_of_chaos
 from .grid import Phase, PhaseGrid
-from .universality import DepthScaling, Universality, universality
+from .universality import Universality, universality
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,33 +104,6 @@ def class_record(one: Universality) -> dict[str, Any]:
         "spread_gaussian": one.spread + 1.0,
         "on_the_curve": one.point is not None,
     }
-
-
-def along_record(runs: Sequence[SpectrumAlong], needed: DepthScaling, notes: list[str]) -> dict[str, Any]:
-    """The spectrum along the curve as plain numbers, null where it is infinite or unknown, with `notes` added to."""
-    missing: list[str] = []
-    found = {
-        "spectrum": [
-            {
-                "depth": one.depth,
-                "weights": one.weights,
-                "q_star": one.q_star,
-                "variance": one.variance,
-                "lambda_max": one.lambda_max,
-                "condition": one.condition,
-                "certified": one.certified.tolist(),
-            }
-            for one in runs
-        ],
-        "needed": {"spread": needed.spread, "depth": needed.depths.tolist(), "q_star": needed.q_star},
-    }
-    result = finite(found, missing)
-    reasons = {
-        "spectrum": "numbers of `spectrum` are null: infinite (condition), or a prediction gave up",
-        "needed": "q_star of `needed` is null: no q* of the curve has this variance of JJᵀ",
-    }
-    notes += [words for top, words in reasons.items() if any(path.startswith(top) for path in missing)]
-    return result
 
 
 def _point(point: CriticalPoint) -> dict[str, float | None]:

@@ -40,8 +40,8 @@ class SlopeDistribution:
 
     Accuracy
     --------
-    `cdf` 1e-14; `pdf` 1e-12 relative but within 1e-4 of a slope at which φ'' = 0, where it diverges
-    (tests/test_phase_slopes.py).
+    `cdf` 1e-14; `icdf` to the rounding of F over the density; `pdf` 1e-12 relative but within 1e-4 of a slope at which
+    φ'' = 0, where it diverges (tests/test_phase_slopes.py).
     """
 
     activation: Activation
@@ -80,6 +80,27 @@ class SlopeDistribution:
             part = below(lower, x, self.variance) if high > low else below(x, upper, self.variance)
             total += np.where(s < min(low, high), 0.0, part)
         return total
+
+    def icdf(self, probability: ArrayLike) -> Array:
+        """Least slope s with P(φ'(h) ≤ s) ≥ probability, atoms exactly; any shape.
+
+        Raises
+        ------
+        ConfigError : a probability that is not within (0, 1).
+        """
+        p = np.asarray(probability, dtype=float)
+        if not np.all((p > 0.0) & (p < 1.0)):
+            raise ConfigError("`icdf(probability)`: must lie between 0 and 1.")
+        low, high = self.support()
+        a, b = np.full(p.shape, low), np.full(p.shape, high)
+        for _ in range(HALVINGS):
+            middle = (a + b) / 2.0
+            reached = self.cdf(middle) >= p
+            a, b = np.where(reached, a, middle), np.where(reached, middle, b)
+        for slope, mass in self.atoms:
+            upper = self.cdf(slope)
+            b = np.where((p > upper - mass) & (p <= upper), slope, b)
+        return b
 
 
 def slope_distribution(activation: object, variance: float) -> SlopeDistribution:

@@ -127,6 +127,12 @@ def critical_point_of_spread(
     ------
     ConfigError : it cannot be reached; the message says what can.
 
+    Notes
+    -----
+    Below this q* all others will do, too: that is what a limit q* → 0 is taken along. `spectra.tune` asks for the
+    largest q* at which any number of any network is kept and variances stay; where the spread rises all along the curve
+    both come to one q*. Of gelu it rises to 1.09 and falls to 1, and they differ (tests/test_tune.py).
+
     Accuracy
     --------
     q* to 1e-11 relative for spreads per layer above 1e-10 (tests/test_phase_slopes.py).

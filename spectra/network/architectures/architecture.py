@@ -130,6 +130,10 @@ class Architecture(Protocol):
         """Factor of x itself in what leaves the layer; without a level in what is summed there."""
         ...
 
+    def scale(self, spec: LayerSpec, level: Level | None = None) -> float:
+        """Factor of the branch W g(x) + b, or φ of it, beside φ; without a level in what is summed there."""
+        ...
+
     def gain(self, spec: LayerSpec, level: Level) -> float:
         """Fan-in times the variance of an entry of W, with what f multiplies it by beside φ'."""
         ...

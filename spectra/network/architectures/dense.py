@@ -51,6 +51,10 @@ class Dense(Plain):
         """Return 0: nothing goes past W."""
         return 0.0
 
+    def scale(self, spec: LayerSpec, level: Level | None = None) -> float:
+        """Return 1."""
+        return 1.0
+
     def gain(self, spec: LayerSpec, level: Level) -> float:
         """σ_w²."""
         return float(spec.sigma_w) ** 2

@@ -112,9 +112,14 @@ class Normalised:
             return beta
         return beta * math.sqrt(_step(spec, level.entering).scale2)
 
+    def scale(self, spec: LayerSpec, level: Level | None = None) -> float:
+        """α, over the spread of what is normalised."""
+        alpha = _numbers(spec)[0]
+        return alpha if level is None else alpha * math.sqrt(_step(spec, level.entering).scale2)
+
     def gain(self, spec: LayerSpec, level: Level) -> float:
         """α²σ_w²γ²/(spread² + ε)."""
-        return (_numbers(spec)[0] * float(spec.sigma_w)) ** 2 * _step(spec, level.entering).scale2
+        return (self.scale(spec, level) * float(spec.sigma_w)) ** 2
 
     def reads_state(self, spec: LayerSpec) -> bool:
         """Where the activation comes before the weights."""

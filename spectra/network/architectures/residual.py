@@ -72,6 +72,10 @@ class Residual(Plain):
         """β."""
         return _numbers(spec)[1]
 
+    def scale(self, spec: LayerSpec, level: Level | None = None) -> float:
+        """α."""
+        return _numbers(spec)[0]
+
     def gain(self, spec: LayerSpec, level: Level) -> float:
         """α²σ_w²."""
         return (_numbers(spec)[0] * float(spec.sigma_w)) ** 2

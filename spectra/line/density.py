@@ -12,8 +12,10 @@ from ..errors import ConvergenceError
 from .bulks import Bulk
 from .solutions import Solutions
 
-# Distances to a hard edge, in widths of the bulk, between which its exponent is measured, and how well that must fit.
+# Distances to a hard edge, in widths of the bulk, between which its exponent is measured, and how well that must fit;
+# beside an atom, where equations have few digits, the first of these at which they have enough.
 PROBES, FITS = (1e-7, 1e-6), 0.02
+PROBES_BESIDE_ATOM = (PROBES, (1e-6, 1e-5), (1e-5, 1e-4))
 EXPONENTS = (-0.5, 0.5, 0.0)
 MAX_PIECES = 2000
 # What rounding of a solution may do to the logarithm of the density, in units of itself.
@@ -89,6 +91,7 @@ def chart(solutions: Solutions, coordinate: Coordinate) -> Chart:
     else:
         low_power = exponent(solutions, bulk, upper=False)
         high = float(coordinate.to_u(np.array([bulk.low.place]))[0])
+    solutions.know_atoms(below=low_power == 0.0 and not fades, above=high_power == 0.0)
     done = _pieces(solutions, coordinate, (low, high), (high_power, low_power))
     made = Chart(
         low=low,
@@ -157,7 +160,9 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     edge = bulk.high if upper else bulk.low
     if edge.soft or edge.faint:
         return 0.5 if edge.soft else 0.0
-    slope = measured_exponent(solutions, bulk, upper=upper)
+    places = PROBES_BESIDE_ATOM if solutions.has_atom(edge.place) else (PROBES,)
+    slopes = (measured_exponent(solutions, bulk, upper=upper, probes=probes) for probes in places)
+    slope = next((slope for slope in slopes if np.isfinite(slope)), np.nan)
     if edge.cut and np.isnan(slope):
         # Beside an atom inside a bulk equations have too few digits to tell; the density mostly is smooth there.
         return 0.0
@@ -172,9 +177,11 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     )
 
 
-def measured_exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
+def measured_exponent(
+    solutions: Solutions, bulk: Bulk, *, upper: bool, probes: tuple[float, float] = PROBES
+) -> float:
     """Slope d log ρ/d log distance beside an edge."""
-    distances = np.array(PROBES) * (bulk.high.place - bulk.low.place)
+    distances = np.array(probes) * (bulk.high.place - bulk.low.place)
     x = bulk.high.place - distances if upper else bulk.low.place + distances
     log_p = np.log(solutions.density(x)[0])
     return float((log_p[1] - log_p[0]) / np.log(distances[1] / distances[0]))

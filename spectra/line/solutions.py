@@ -7,6 +7,7 @@ import numpy as np
 from .._types import Array
 from ..errors import ConvergenceError
 from ..law import Law
+from .beside_atoms import BesideAtom, beside_atom
 from .bulks import Bulk
 from .newton import Points, descend, inside, jacobian, solve
 
@@ -44,6 +45,18 @@ class Solutions:
         self.law, self.bulk = law, bulk
         self.x, self.t = bulk.x, bulk.t
         self.residual = 0.0
+        self.atoms: list[BesideAtom] = []
+
+    def has_atom(self, place: float) -> bool:
+        """Whether the law has an atom there."""
+        return any(mass > 0.0 for mark, mass in self.law.marks if mark == place)
+
+    def know_atoms(self, *, below: bool, above: bool) -> None:
+        """Continue the density to atoms at the ends of the bulk, at which it is finite."""
+        low, high = self.bulk.low.place, self.bulk.high.place
+        sides = [(low, 1.0)] * below + [(high, -1.0)] * above
+        found = [beside_atom(self._solved, a, side, high - low) for a, side in sides if self.has_atom(a)]
+        self.atoms = [one for one in found if one]
 
     def density(self, x: Array) -> tuple[Array, Array]:
         """ρ at x, NaN where no certified solution was found, and what rounding leaves open of it, relative.
@@ -52,6 +65,16 @@ class Solutions:
         ------
         GapInside : a point is certified to lie in a gap.
         """
+        far = np.ones(x.size, bool)
+        density, noise = np.empty(x.size), np.empty(x.size)
+        for one in self.atoms:
+            near = np.abs(x - one.place) < one.reach
+            density[near], noise[near] = one.density(x[near]), one.noise
+            far &= ~near
+        density[far], noise[far] = self._solved(x[far])
+        return density, noise
+
+    def _solved(self, x: Array) -> tuple[Array, Array]:
         density, noise, good = np.full(x.size, np.nan), np.full(x.size, np.inf), np.zeros(x.size, bool)
         # What was found first lies nearer than what was known before.
         for find in (self._beside, self._beside, self._from_afar):

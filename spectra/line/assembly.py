@@ -27,6 +27,8 @@ MOMENT_TOLERANCE = 1e-8
 FINER, ATTEMPTS = 4, 4
 # Atoms whose masses sum to 1 but for this are all there is.
 ATOMS_ONLY = 1e-13
+# An edge so much smaller than the other is one of the law of log x.
+NEXT_TO_ZERO = 1e-9
 # Gaps that turn up while bulks are charted.
 GAPS = 50
 # Work for one law, in terms of sums of some ten nanoseconds: half a minute, where a law is found in a second or less.
@@ -166,8 +168,10 @@ def _charts(law: Law, search: Search, *, logarithmic: bool) -> tuple[Coordinate,
 
 
 def _needs_logarithm(law: Law, solutions: Solutions) -> bool:
-    """Whether a law on [0, ∞) has a power other than ±1/2 at 0."""
+    """Whether a law on [0, ∞) has a power other than ±1/2 at 0, or begins next to it."""
     bulk = solutions.bulk
+    if law.hull[0] >= 0.0 and 0.0 < bulk.low.place < NEXT_TO_ZERO * bulk.high.place:
+        return True
     if bulk.low.soft or bulk.low.place != 0.0 or law.hull[0] < 0.0:
         return False
     slope = measured_exponent(solutions, bulk, upper=False)

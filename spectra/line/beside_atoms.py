@@ -20,6 +20,8 @@ FARTHEST, NEAREST, COUNT = (1e-2, 3e-3, 1e-3, 3e-4), 1.0 / 30.0, 40
 DEGREE, HELD = 3, 0.1
 # What a series that is one misses by, relative, where rounding leaves less.
 FITS, ROUNDING = 1e-8, 1e-13
+# What one degree more may change at the atom.
+MOVED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,28 @@ def beside_atom(
     density : x → ρ(x), NaN where it is not known, and what rounding leaves open of it, relative.
     width : of the bulk.
     """
+    best: tuple[float, BesideAtom] | None = None
     for share in FARTHEST:
         farthest = share * width
         distance = np.geomspace(NEAREST * farthest, farthest, COUNT)
         rho, noise = density(place + side * distance)
         if not np.isfinite(rho).all():
             continue
-        terms, weights = _terms(distance / farthest), 1.0 / (rho * (noise + ROUNDING))
-        found = np.linalg.lstsq(terms * weights[:, None], rho * weights, rcond=None)[0]
-        missed = np.abs(terms @ found / rho - 1.0)
+        weights = 1.0 / (rho * (noise + ROUNDING))
+        fitted, fewer = (
+            np.linalg.lstsq(terms * weights[:, None], rho * weights, rcond=None)[0]
+            for terms in (_terms(distance / farthest, degree) for degree in (DEGREE, DEGREE - 1))
+        )
+        missed = np.abs(_terms(distance / farthest) @ fitted / rho - 1.0)
         if np.all(missed < FITS + noise):
-            return BesideAtom(place, HELD * farthest, float(np.max(missed + noise)), farthest, found)
-    return None
+            # At the atom, by how much one degree more has moved it.
+            moved = abs(fewer[0] / fitted[0] - 1.0)
+            if moved < (best[0] if best else MOVED):
+                noise = float(np.max(missed + noise))
+                best = moved, BesideAtom(place, HELD * farthest, noise, farthest, fitted)
+    return best[1] if best else None
 
 
-def _terms(d: Array) -> Array:
+def _terms(d: Array, degree: int = DEGREE) -> Array:
     log = np.log(d)
-    return np.stack([d**i * log**j for i in range(DEGREE + 1) for j in range(i + 1)], axis=-1)
+    return np.stack([d**i * log**j for i in range(degree + 1) for j in range(i + 1)], axis=-1)

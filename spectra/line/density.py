@@ -177,9 +177,7 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     )
 
 
-def measured_exponent(
-    solutions: Solutions, bulk: Bulk, *, upper: bool, probes: tuple[float, float] = PROBES
-) -> float:
+def measured_exponent(solutions: Solutions, bulk: Bulk, *, upper: bool, probes: tuple[float, float] = PROBES) -> float:
     """Slope d log ρ/d log distance beside an edge."""
     distances = np.array(probes) * (bulk.high.place - bulk.low.place)
     x = bulk.high.place - distances if upper else bulk.low.place + distances

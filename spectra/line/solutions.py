@@ -14,6 +14,8 @@ from .newton import Points, descend, inside, jacobian, solve
 # Towards 0, steps in log x, and the error of the mass that is left when it is taken for that of a power of x.
 STEP, NEGLIGIBLE = 1.0, 1e-14
 MAX_FOLLOWED = 600
+# Where a bulk begins at so small a share of its end, unknowns go like powers of x.
+FAR_BELOW = 1e-6
 # The slope there, by how much it may still change in the last step.
 STEADY = 1e-2
 
@@ -142,12 +144,12 @@ class Solutions:
         low = self.bulk.low.place
         if low == 0.0 and x.min() < 1e-3 * self.bulk.high.place:
             return self._on_logarithm(x)
-        return _between(self._angle(x), self._angle(self.x), self.t, extrapolate=False)
-
-    def _angle(self, x: Array) -> Array:
-        """The angle in which square-root edges are smooth."""
-        a, b = self.bulk.low.place, self.bulk.high.place
-        return np.arccos(np.clip(1.0 - 2.0 * (x - a) / (b - a), -1.0, 1.0))
+        if 0.0 < low < FAR_BELOW * self.bulk.high.place and self.x[0] > 0.0:
+            ends = np.log([low, self.bulk.high.place])
+            at, known = (_angle(np.log(places), *ends) for places in (x, self.x))
+            return np.exp(_between(at, known, np.log(self.t), extrapolate=False))
+        ends = self.bulk.low.place, self.bulk.high.place
+        return _between(_angle(x, *ends), _angle(self.x, *ends), self.t, extrapolate=False)
 
     def _on_logarithm(self, x: Array) -> Array:
         """Powers of x between neighbours and beyond the first."""
@@ -160,11 +162,18 @@ def _density(points: Points) -> tuple[Array, Array]:
     with np.errstate(all="ignore"):
         matrices = jacobian(trace, trace.dz)
         # At an edge they are singular, but for rounding that no condition number sees.
-        regular = np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
+        finite = np.isfinite(matrices).all(axis=(1, 2))
+        matrices = np.where(finite[:, None, None], matrices, np.eye(matrices.shape[1]))
+        regular = finite & np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
         reach = np.abs(np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1]))))
         moved = (reach @ (np.finfo(float).eps * trace.sizes.T[..., None]))[..., 0].T
         noise = (np.abs(trace.dg) * moved).sum(axis=0) / np.abs(trace.g.imag)
     return -trace.g.imag / np.pi, np.where(regular & np.isfinite(noise), noise, np.inf)
+
+
+def _angle(x: Array, a: float, b: float) -> Array:
+    """The angle in which square-root edges are smooth."""
+    return np.arccos(np.clip(1.0 - 2.0 * (x - a) / (b - a), -1.0, 1.0))
 
 
 def _between(at: Array, known: Array, values: Array, *, extrapolate: bool) -> Array:

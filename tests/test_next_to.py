@@ -1,0 +1,88 @@
+"""Densities right beside an atom, and bulks that begin next to 0, against closed forms and fixed points."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+from spectra import parse_law
+
+# Slopes of ELU and CELU, squared: e^{2h} for h < 0, and 1 else.
+
+
+def _slope_at_the_atom(variance: float) -> float:
+    """Density of e^{2h}, h normal, at 1."""
+    return 1.0 / (2.0 * math.sqrt(2.0 * math.pi * variance))
+
+
+@pytest.mark.parametrize(
+    ("text", "atom", "side", "share", "density"),
+    [
+        # Masses 2/3 + 1/2 − 1; G = m/(z − a) + (p A + q B)/m where those of the terms are p/z + A, q/(z − 1) + B.
+        ("MP(3) + slope(elu, 1.85)", 1.0, -1.0, 1 / 6, 3.0 * _slope_at_the_atom(1.85)),
+        ("slope(celu, 1) - discrete({0: 3/4, 1: 1/4})", 1.0, -1.0, 1 / 4, 2.0 * _slope_at_the_atom(1.0)),
+        # t copies: an atom of mass 1 − t/2 at t, and t q B/m.
+        ("sum_power(slope(elu, 1), 3/2)", 1.5, -1.0, 1 / 4, 2.0 * _slope_at_the_atom(1.0) * 1.5),
+    ],
+)
+def test_density_at_an_atom_is_that_of_the_term_it_comes_from(
+    text: str, atom: float, side: float, share: float, density: float
+) -> None:
+    spectrum: Any = parse_law(text).spectrum()
+    assert (atom, pytest.approx(share)) in [(one.location, one.mass) for one in spectrum.atoms]
+    # What `spectra.line.beside_atoms` says of its accuracy.
+    assert spectrum.pdf(atom + side * 1e-11) == pytest.approx(density, rel=1e-5)
+    assert spectrum.pdf(atom - side * 1e-11) == 0.0
+    assert spectrum.total_mass == pytest.approx(1.0, abs=2e-11)
+
+
+def test_density_near_an_atom_by_a_fixed_point() -> None:
+    """MP(3) + slope(elu, 1.85): ω = z + h_B(z + h_A(ω)), h = 1/G − z, above the axis; G from the density."""
+    spectrum: Any = parse_law("MP(3) + slope(elu, 1.85)").spectrum()
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    h = 6.0 * (nodes - 1.0)
+    slopes, masses = np.exp(2.0 * math.sqrt(1.85) * h), 6.0 * weights * np.exp(-0.5 * h**2) / math.sqrt(2.0 * math.pi)
+
+    def marchenko_pastur(z: complex) -> complex:
+        ends = [(1.0 + side * math.sqrt(3.0)) ** 2 for side in (-1.0, 1.0)]
+        return (z + 2.0 - np.sqrt(z - ends[0]) * np.sqrt(z - ends[1])) / (6.0 * z)
+
+    def elu(z: complex) -> complex:
+        return 0.5 / (z - 1.0) + masses @ (1.0 / (z - slopes))
+
+    x, shares = spectrum.quadrature()
+    for z in (0.5 + 1.0j, 1.0 + 1.0j, 6.0 + 2.0j):
+        omega = z
+        for _ in range(200):
+            other = z + 1.0 / elu(omega) - omega
+            omega = z + 1.0 / marchenko_pastur(other) - other
+        ours = shares @ (1.0 / (z - x)) + sum(atom.mass / (z - atom.location) for atom in spectrum.atoms)
+        assert abs(ours / elu(omega) - 1.0) < 1e-10
+
+
+@pytest.mark.parametrize("power", ["1.1", "1.03", "1.01", "1.002"])
+def test_a_bulk_that_begins_next_to_zero(power: str) -> None:
+    """(Bernoulli limit of variance 1)^{⊞t}: z = e^η (1 + (t − 1) η)/η, G = η e^{−η}/(1 − η), in 40 digits."""
+    spectrum: Any = parse_law(f"sum_power(bernoulli_limit(1), {power})").spectrum()
+    assert spectrum.total_mass == pytest.approx(1.0, abs=1e-13)
+    with mp.workdps(40):
+        s = mp.mpf(power) - 1
+
+        def place(eta: Any) -> Any:
+            return mp.exp(eta) * (1 + s * eta) / eta
+
+        # d log z/dη = 0: s η² + η − 1 − s η + s η = 0.
+        low = place((-1 - mp.sqrt(1 + 4 * s)) / (2 * s))
+        assert float(spectrum.support()[0] / low) == pytest.approx(1.0, rel=1e-9)
+        for share in (0.2, 0.6, 0.9):
+            x = mp.exp(share * mp.log(low))
+            about = (-1 - mp.sqrt(1 + 4 * s)) / (2 * s) * share
+            eta = mp.findroot(lambda eta, x=x: mp.log(place(eta)) - mp.log(x), mp.mpc(about, -2.5))
+            assert abs(place(eta) / x - 1) < 1e-30
+            density = abs(mp.im(eta * mp.exp(-eta) / (1 - eta))) / mp.pi
+            # x has as many digits as a double.
+            assert float(spectrum.pdf(float(x)) / density) == pytest.approx(1.0, rel=1e-9)

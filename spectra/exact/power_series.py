@@ -336,10 +336,16 @@ def mp_numbers() -> Ring:
 
 
 def rational_functions(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
-    """Quotients of polynomials with rational coefficients in these symbols, and the symbols, which may be a mean."""
+    """Quotients of polynomials with rational coefficients in these symbols, and the symbols, which may be a mean.
+
+    Raises
+    ------
+    ValueError : two symbols of one name, or what is no name.
+    """
     from sympy import QQ
     from sympy.polys.fields import field
 
+    _distinct(names)
     quotients, *symbols = field(list(names), QQ)
 
     def number(x: Any) -> Any:
@@ -348,10 +354,22 @@ def rational_functions(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
     return Ring(number, PlainSeries), tuple(symbols)
 
 
+def _distinct(names: Sequence[str]) -> None:
+    for name in names:
+        if not name.isidentifier() or list(names).count(name) > 1:
+            raise ValueError(f"symbols {list(names)}: {name!r} stands twice, or is no name; each must be another name.")
+
+
 def polynomials(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
-    """Polynomials with rational coefficients in these symbols, `flint.fmpq_mpoly`, and the symbols."""
+    """Polynomials with rational coefficients in these symbols, `flint.fmpq_mpoly`, and the symbols.
+
+    Raises
+    ------
+    ValueError : two symbols of one name, or what is no name.
+    """
     from flint import fmpq, fmpq_mpoly_ctx
 
+    _distinct(names)
     context = fmpq_mpoly_ctx.get(list(names), "degrevlex")
 
     def number(x: Any) -> Any:

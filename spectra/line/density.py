@@ -10,7 +10,8 @@ from .._types import Array
 from ..chart import FIT, MAX_ROUNDS, NODES, RESOLUTION, SHORTEST, Chart
 from ..errors import ConvergenceError
 from .bulks import Bulk
-from .solutions import Solutions
+from .slow_tail import SlowTail
+from .solutions import DoesNotFade, Solutions
 
 # Distances to a hard edge, in widths of the bulk, between which its exponent is measured, and how well that must fit;
 # beside an atom, where equations have few digits, the first of these at which they have enough.
@@ -70,10 +71,25 @@ class OnLogarithm:
         return np.log(x)
 
 
-def chart(solutions: Solutions, coordinate: Coordinate) -> Chart:
+def charts(solutions: Solutions, coordinate: Coordinate) -> list[Chart | SlowTail]:
+    """The chart of a bulk; two where it falls so slowly towards 0 that doubles end first.
+
+    Raises
+    ------
+    GapInside, ConvergenceError : as `chart`, or a tail of a form that is not known.
+    """
+    try:
+        return [chart(solutions, coordinate)]
+    except DoesNotFade:
+        tail = solutions.tail()
+        return [chart(solutions, coordinate, until=tail.low), tail]
+
+
+def chart(solutions: Solutions, coordinate: Coordinate, *, until: float | None = None) -> Chart:
     """Solve at Chebyshev nodes, dividing pieces until the series of log p, less the edges' powers, converge.
 
-    A bulk that begins at 0 is followed, on the logarithm, until next to no mass is left; the rest is a power.
+    A bulk that begins at 0 is followed, on the logarithm, until next to no mass is left; the rest is a power.  Or up
+    to `until`.
 
     Raises
     ------
@@ -85,7 +101,9 @@ def chart(solutions: Solutions, coordinate: Coordinate) -> Chart:
     high_power = exponent(solutions, bulk, upper=True)
     slope, low_power = 0.0, 0.0
     low = float(coordinate.to_u(np.array([bulk.high.place]))[0])
-    if fades:
+    if until is not None:
+        high = until
+    elif fades:
         smallest, slope = solutions.follow_to_zero()
         high = float(coordinate.to_u(np.array([smallest]))[0])
     else:

@@ -10,6 +10,7 @@ from ..law import Law
 from .beside_atoms import BesideAtom, beside_atom
 from .bulks import Bulk
 from .newton import Points, descend, inside, jacobian, solve
+from .slow_tail import SlowTail, slow_tail
 
 # Towards 0, steps in log x, and the error of the mass that is left when it is taken for that of a power of x.
 STEP, NEGLIGIBLE = 1.0, 1e-14
@@ -31,6 +32,10 @@ class GapInside(ConvergenceError):
     def __init__(self, places: Array) -> None:
         super().__init__(f"there is a gap about {float(places[0])}")
         self.places = places
+
+
+class DoesNotFade(ConvergenceError):
+    """A density that falls towards 0 slower than any power of the distance."""
 
 
 class Solutions:
@@ -107,7 +112,8 @@ class Solutions:
 
         Raises
         ------
-        ConvergenceError : lost on the way, or no end of it.
+        ConvergenceError : lost on the way.
+        DoesNotFade : no end of it.
         """
         x = float(self.x[0])
         before = None
@@ -131,7 +137,17 @@ class Solutions:
             else:
                 before = (log_p,)
             x *= float(np.exp(-STEP))
-        raise ConvergenceError("the density was followed towards 0 and did not fade")
+        raise DoesNotFade("the density was followed towards 0 and did not fade")
+
+    def tail(self) -> SlowTail:
+        """What is below all that was followed.
+
+        Raises
+        ------
+        ConvergenceError : it is none that is known.
+        """
+        trace = self.law.trace(self.t)
+        return slow_tail(-np.log(self.x)[::-1], (trace.z * trace.g).conj()[::-1])
 
     def _keep(self, x: Array, t: Array) -> None:
         order = np.argsort(np.concatenate([self.x, x]), kind="stable")

@@ -47,11 +47,11 @@ def test_density_near_an_atom_by_a_fixed_point() -> None:
     h = 6.0 * (nodes - 1.0)
     slopes, masses = np.exp(2.0 * math.sqrt(1.85) * h), 6.0 * weights * np.exp(-0.5 * h**2) / math.sqrt(2.0 * math.pi)
 
-    def marchenko_pastur(z: complex) -> complex:
+    def marchenko_pastur(z: complex) -> Any:
         ends = [(1.0 + side * math.sqrt(3.0)) ** 2 for side in (-1.0, 1.0)]
         return (z + 2.0 - np.sqrt(z - ends[0]) * np.sqrt(z - ends[1])) / (6.0 * z)
 
-    def elu(z: complex) -> complex:
+    def elu(z: complex) -> Any:
         return 0.5 / (z - 1.0) + masses @ (1.0 / (z - slopes))
 
     x, shares = spectrum.quadrature()
@@ -122,7 +122,7 @@ def test_a_density_that_fades_slowly_towards_zero(text: str) -> None:
             expected = float(y_at(mp.mpf(-math.log(math.exp(-u)))).imag / mp.pi * mp.exp(u))
             assert found == pytest.approx(expected, rel=1e-9)
         # P(λ < e^{−U}), by U = 40/s.
-        mass = mp.quad(lambda s: y_at(40 / s).imag / mp.pi * 40 / s**2, [1e-9, 1e-6, 1e-3, 0.1, 1])
+        mass: Any = mp.quad(lambda s: y_at(40 / s).imag / mp.pi * 40 / s**2, [1e-9, 1e-6, 1e-3, 0.1, 1])
         assert spectrum.cdf(math.exp(-40.0)) == pytest.approx(float(mass), abs=1e-9)
         assert spectrum.icdf(float(mass)) == pytest.approx(math.exp(-40.0), rel=1e-5)
 

@@ -30,7 +30,7 @@ MAX_MOMENTS = 1000
 @click.option(
     "--certify",
     is_flag=True,
-    help="Add enclosures proven in ball arithmetic, midpoint and radius; --dps makes them narrower (30 digits without).",
+    help="Add enclosures proven in ball arithmetic, midpoint and radius; --dps makes them narrower (30 digits else).",
 )
 @set_option
 @output_options

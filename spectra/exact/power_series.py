@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from .lowest_terms import coprime_fraction
-from .units import expect, inverse_of, over
+from .units import distinct, expect, inverse_of, over
 
 Series = TypeVar("Series", bound="PowerSeries")
 
@@ -336,17 +336,11 @@ def mp_numbers() -> Ring:
 
 
 def rational_functions(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
-    """Quotients of polynomials with rational coefficients in these symbols, and the symbols, which may be a mean.
-
-    Raises
-    ------
-    ValueError : two symbols of one name, or what is no name.
-    """
+    """Quotients of polynomials with rational coefficients in these symbols, and the symbols, which may be a mean."""
     from sympy import QQ
     from sympy.polys.fields import field
 
-    _distinct(names)
-    quotients, *symbols = field(list(names), QQ)
+    quotients, *symbols = field(distinct(names), QQ)
 
     def number(x: Any) -> Any:
         return quotients(QQ(*Fraction(x).as_integer_ratio())) if isinstance(x, (int, Fraction)) else x
@@ -354,23 +348,11 @@ def rational_functions(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
     return Ring(number, PlainSeries), tuple(symbols)
 
 
-def _distinct(names: Sequence[str]) -> None:
-    for name in names:
-        if not name.isidentifier() or list(names).count(name) > 1:
-            raise ValueError(f"symbols {list(names)}: {name!r} stands twice, or is no name; each must be another name.")
-
-
 def polynomials(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
-    """Polynomials with rational coefficients in these symbols, `flint.fmpq_mpoly`, and the symbols.
-
-    Raises
-    ------
-    ValueError : two symbols of one name, or what is no name.
-    """
+    """Polynomials with rational coefficients in these symbols, `flint.fmpq_mpoly`, and the symbols."""
     from flint import fmpq, fmpq_mpoly_ctx
 
-    _distinct(names)
-    context = fmpq_mpoly_ctx.get(list(names), "degrevlex")
+    context = fmpq_mpoly_ctx.get(distinct(names), "degrevlex")
 
     def number(x: Any) -> Any:
         return context.constant(fmpq(*Fraction(x).as_integer_ratio())) if isinstance(x, (int, Fraction)) else x

@@ -138,3 +138,26 @@ def test_a_symmetric_arcsine_law_times_marchenko_and_pastur(ratio: float) -> Non
             y = 0.5 * (y + x / (1.0 + ratio * w))
         green = y / (np.sqrt(y - 5 / 7) * np.sqrt(y + 5 / 7)) / x
         assert spectrum.pdf(x) == pytest.approx(-green.imag / np.pi, rel=1e-9)
+
+
+def test_a_bulk_next_to_zero_that_is_narrower_by_orders_of_magnitude_is_found() -> None:
+    """S_ν(w/λ)/(λ + w) for λ jumps of law ν = MP(1/3) ⊠ two atoms: ends are where d log z/dw = 0, in 30 digits."""
+    spectrum: Any = parse_law("compound(3/2, MP(1/3) * discrete([1/10000, 1]))").spectrum()
+    assert spectrum.total_mass == pytest.approx(1.0, abs=1e-10)
+    with mp.workdps(30):
+        a, b, rate, half = mp.mpf("1e-4"), mp.mpf(1), mp.mpf("1.5"), mp.mpf("0.5")
+
+        def log_place(w: Any, sign: int) -> Any:
+            v = w / rate
+            # a b (v + 1) u² − (a + b)(v + 1/2) u + v = 0: u = χ of the two atoms.
+            root = mp.sqrt(((a + b) * (v + half)) ** 2 - 4 * a * b * (v + 1) * v)
+            u = ((a + b) * (v + half) + sign * root) / (2 * a * b * (v + 1))
+            s = u * (1 + v) / v / (1 + v / 3) / (rate + w)
+            return mp.log((1 + w) / (w * s))
+
+        # With which root, and about where, the four are.
+        ends = []
+        for start, sign in ((-1.2, -1), (-0.4, 1), (-0.86, 1), (0.67, -1)):
+            w = mp.findroot(lambda w, sign=sign: mp.diff(lambda x: log_place(x, sign), w), start)
+            ends.append(float(mp.exp(mp.re(log_place(w, sign)))))
+    assert [end for bulk in spectrum.bulks for end in bulk] == pytest.approx(ends, rel=1e-9)

@@ -19,6 +19,8 @@ FIRST = 32
 # Beside a mark points stand at these distances, in widths of the law: what is still nearer is the mark.  Beside an
 # atom, where G has a pole, there mostly is a gap, whose size is that of its mass.
 BESIDE, BESIDE_ATOM = (1e-2, 1e-4, 1e-7, 1e-10), (1e-2, 1e-4)
+# Where laws on [0, ∞) are looked at besides, in widths, when something was missed.
+NEXT_TO_ZERO = 1e-8, 1e-1
 # Where the first point that is in lies below this, in widths of the law, points are followed towards 0.
 SMALL = 1e-2
 
@@ -57,6 +59,9 @@ class Search:
         angles = np.pi * (np.arange(count) + 0.5) / count
         margin = 0.01 * self.width
         x = self.low - margin + (self.width + 2 * margin) * 0.5 * (1.0 - np.cos(angles))
+        if count > FIRST and self.low == 0.0:
+            # A bulk next to 0 may be narrower by orders of magnitude.
+            x = np.concatenate([x, self.width * np.geomspace(*NEXT_TO_ZERO, count // 2)])
         beside = [
             a + s * d * self.width
             for a, mass in self.law.marks

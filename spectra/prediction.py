@@ -176,7 +176,8 @@ def predict(net: Network, *, dps: int | None = None, certify: bool = False) -> P
     ----------
     net : the network.
     dps : digits of what `Prediction.precise` computes, and of the strings in `to_dict` where there are more than 17.
-    certify : whether `to_dict` adds enclosures proven in ball arithmetic.
+    certify : whether `to_dict` adds enclosures proven in ball arithmetic, (midpoint, radius), narrow to `dps` digits;
+        30 where none were asked for.
 
     Returns
     -------

@@ -139,3 +139,14 @@ def test_rational_moments_have_as_many_digits_as_asked_for(capsys, tmp_path: Pat
         first = (mpmath.mpf(121) / 200) ** 7
         for text, exact in zip(found, (first, first**2 * 15), strict=True):
             assert abs(mpmath.mpf(text) / exact - 1) < mpmath.mpf("1e-39")
+
+
+def test_enclosures_show_their_radii_and_are_narrower_on_request(net, capsys) -> None:
+    path = net(HE)
+    radii = []
+    for arguments in ((), ("--dps", "60")):
+        certified = answer(capsys, "predict", path, "--certify", "--moments", "2", *arguments)["certified"]
+        radii.append(max(float(radius) for _, radius in certified.values()))
+    assert 0.0 < radii[1] < 1e-59 < radii[0] < 1e-29
+    assert main(["predict", path, "--certify", "--moments", "2"]) == 0
+    assert "radius" in capsys.readouterr().out

@@ -198,3 +198,10 @@ def test_integers_stay_exact() -> None:
     s = chain.log_s_from_s(PlainSeries([2, 1]))
     assert s.coefficients == [0, Fraction(1, 2)]
     assert chain.s_from_log_s(s, Fraction(1, 2)).coefficients == [2, 1]
+
+
+@pytest.mark.parametrize("names", [("s", "s"), ("s", "2t"), ("",)])
+def test_symbols_that_clash_are_refused(names: tuple[str, ...]) -> None:
+    for ring in (rational_functions, polynomials):
+        with pytest.raises(ValueError, match="stands twice, or is no name"):
+            ring(names)

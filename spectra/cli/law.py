@@ -41,7 +41,7 @@ def law(
 
     Laws: MP(ratio, scale), semicircle(variance), arcsine(r) or (a, b), bernoulli(p), discrete({a: p, …}) or ([a, …]),
     dirac(a), FC(order), free_poisson(rate, jump), compound(rate, law), compress(law, share), sum_power(law, t),
-    slope(activation or "x**2/2", variance), empirical("file.npy").
+    slope(activation or "x**2/2", variance), smooth_limit(variance), bernoulli_limit(variance), empirical("file.npy").
     """  # noqa: D301 (click's mark is the character itself)
     outputs = Outputs(json_path, plot_path)
 

@@ -27,7 +27,11 @@ MAX_MOMENTS = 1000
     metavar="N",
     help="Digits; with more than 17 numbers known to as many are strings (the density only with --at).",
 )
-@click.option("--certify", is_flag=True, help="Add enclosures proven in ball arithmetic to the JSON.")
+@click.option(
+    "--certify",
+    is_flag=True,
+    help="Add enclosures proven in ball arithmetic, midpoint and radius; --dps makes them narrower (30 digits else).",
+)
 @set_option
 @output_options
 def predict(

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from .lowest_terms import coprime_fraction
-from .units import expect, inverse_of, over
+from .units import distinct, expect, inverse_of, over
 
 Series = TypeVar("Series", bound="PowerSeries")
 
@@ -340,7 +340,7 @@ def rational_functions(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
     from sympy import QQ
     from sympy.polys.fields import field
 
-    quotients, *symbols = field(list(names), QQ)
+    quotients, *symbols = field(distinct(names), QQ)
 
     def number(x: Any) -> Any:
         return quotients(QQ(*Fraction(x).as_integer_ratio())) if isinstance(x, (int, Fraction)) else x
@@ -352,7 +352,7 @@ def polynomials(names: Sequence[str]) -> tuple[Ring, tuple[Any, ...]]:
     """Polynomials with rational coefficients in these symbols, `flint.fmpq_mpoly`, and the symbols."""
     from flint import fmpq, fmpq_mpoly_ctx
 
-    context = fmpq_mpoly_ctx.get(list(names), "degrevlex")
+    context = fmpq_mpoly_ctx.get(distinct(names), "degrevlex")
 
     def number(x: Any) -> Any:
         return context.constant(fmpq(*Fraction(x).as_integer_ratio())) if isinstance(x, (int, Fraction)) else x

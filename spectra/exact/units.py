@@ -47,3 +47,16 @@ def expect(first: Sequence[Any], constant: int, operation: str) -> None:
 def over(x: Any, k: int) -> Any:
     """x/k, exactly."""
     return x / k if not isinstance(x, int) else Fraction(x, k)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of symbols, if each is a name and stands once.
+
+    Raises
+    ------
+    ValueError : it does not.
+    """
+    for name in names:
+        if not name.isidentifier() or list(names).count(name) > 1:
+            raise ValueError(f"symbols {list(names)}: {name!r} stands twice, or is no name; each must be another name.")
+    return list(names)

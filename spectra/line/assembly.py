@@ -15,7 +15,8 @@ from ..exact.power_series import fractions_of, rationals
 from ..law import Law
 from ..spectrum import Spectrum
 from .bulks import FIRST, Search
-from .density import EXPONENTS, FITS, Coordinate, OnLine, OnLogarithm, chart, measured_exponent
+from .density import EXPONENTS, FITS, Coordinate, OnLine, OnLogarithm, charts, measured_exponent
+from .slow_tail import SlowTail
 from .solutions import GapInside, Solutions
 from .spectrum import LineSpectrum
 
@@ -27,6 +28,8 @@ MOMENT_TOLERANCE = 1e-8
 FINER, ATTEMPTS = 4, 4
 # Atoms whose masses sum to 1 but for this are all there is.
 ATOMS_ONLY = 1e-13
+# An edge so much smaller than the other is one of the law of log x.
+NEXT_TO_ZERO = 1e-9
 # Gaps that turn up while bulks are charted.
 GAPS = 50
 # Work for one law, in terms of sums of some ten nanoseconds: half a minute, where a law is found in a second or less.
@@ -102,7 +105,7 @@ def _lost_moment(law: Law, spectrum: Spectrum | LineSpectrum) -> float:
 def _attempt(law: Law, count: int, *, logarithmic: bool) -> Found:
     atoms = [(place, mass) for place, mass in law.marks if mass > 0.0]
     coordinate: Coordinate = OnLogarithm() if logarithmic else OnLine()
-    arcs: list[Chart] = []
+    arcs: list[Chart | SlowTail] = []
     notes: tuple[str, ...] = ()
     if sum(mass for _, mass in atoms) < 1.0 - ATOMS_ONLY:
         search = Search(law)
@@ -125,7 +128,7 @@ def _attempt(law: Law, count: int, *, logarithmic: bool) -> Found:
     return Found(LineSpectrum(exponential, partial(moments_in_doubles, law)), residual, notes)
 
 
-def _on_half_line(law: Law, arcs: list[Chart], atoms: list[tuple[float, float]]) -> Spectrum:
+def _on_half_line(law: Law, arcs: list[Chart | SlowTail], atoms: list[tuple[float, float]]) -> Spectrum:
     """The law as one of λ ≥ 0, in log λ."""
     off_zero = tuple(sorted((-math.log(place), mass) for place, mass in atoms if place > 0.0))
     at_zero = sum(mass for place, mass in atoms if place == 0.0)
@@ -147,14 +150,16 @@ def _on_half_line(law: Law, arcs: list[Chart], atoms: list[tuple[float, float]])
     )
 
 
-def _charts(law: Law, search: Search, *, logarithmic: bool) -> tuple[Coordinate, list[Chart], tuple[str, ...]]:
+def _charts(
+    law: Law, search: Search, *, logarithmic: bool
+) -> tuple[Coordinate, list[Chart | SlowTail], tuple[str, ...]]:
     """Charts of all bulks in the coordinate they need; where one turns out to be two, the search goes on from there."""
     for _ in range(GAPS):
         try:
             every = [Solutions(law, bulk) for bulk in search.bulks()]
             on_logarithm = logarithmic or any(_needs_logarithm(law, one) for one in every)
             coordinate = OnLogarithm() if on_logarithm else OnLine()
-            arcs = sorted((chart(one, coordinate) for one in every), key=lambda arc: arc.low)
+            arcs = sorted((arc for one in every for arc in charts(one, coordinate)), key=lambda arc: arc.low)
             faint = [edge.place for one in every for edge in (one.bulk.low, one.bulk.high) if edge.faint]
             notes = tuple(
                 f"at {place:.6g} the density fades; what is beyond cannot be told from zero" for place in faint
@@ -166,8 +171,10 @@ def _charts(law: Law, search: Search, *, logarithmic: bool) -> tuple[Coordinate,
 
 
 def _needs_logarithm(law: Law, solutions: Solutions) -> bool:
-    """Whether a law on [0, ∞) has a power other than ±1/2 at 0."""
+    """Whether a law on [0, ∞) has a power other than ±1/2 at 0, or begins next to it."""
     bulk = solutions.bulk
+    if law.hull[0] >= 0.0 and 0.0 < bulk.low.place < NEXT_TO_ZERO * bulk.high.place:
+        return True
     if bulk.low.soft or bulk.low.place != 0.0 or law.hull[0] < 0.0:
         return False
     slope = measured_exponent(solutions, bulk, upper=False)

@@ -11,6 +11,7 @@ from .._types import Array
 from ..errors import ConvergenceError
 from ..law import Law
 from .edges import Bracket, Edge, find_edges
+from .near_zero import towards_zero
 from .newton import descend, inside
 
 # Points that are looked at first.
@@ -18,6 +19,10 @@ FIRST = 32
 # Beside a mark points stand at these distances, in widths of the law: what is still nearer is the mark.  Beside an
 # atom, where G has a pole, there mostly is a gap, whose size is that of its mass.
 BESIDE, BESIDE_ATOM = (1e-2, 1e-4, 1e-7, 1e-10), (1e-2, 1e-4)
+# Where laws on [0, ∞) are looked at besides, in widths, when something was missed.
+NEXT_TO_ZERO = 1e-8, 1e-1
+# Where the first point that is in lies below this, in widths of the law, points are followed towards 0.
+SMALL = 1e-2
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,9 @@ class Search:
         angles = np.pi * (np.arange(count) + 0.5) / count
         margin = 0.01 * self.width
         x = self.low - margin + (self.width + 2 * margin) * 0.5 * (1.0 - np.cos(angles))
+        if count > FIRST and self.low == 0.0:
+            # A bulk next to 0 may be narrower by orders of magnitude.
+            x = np.concatenate([x, self.width * np.geomspace(*NEXT_TO_ZERO, count // 2)])
         beside = [
             a + s * d * self.width
             for a, mass in self.law.marks
@@ -62,6 +70,18 @@ class Search:
         ]
         x = np.unique(np.concatenate([x, beside, [self.low - margin, self.high + margin]]))
         self.look(x[~np.isin(x, [a for a, _ in self.law.marks])])
+        self._look_near_zero()
+
+    def _look_near_zero(self) -> None:
+        """Of a law on [0, ∞) that seems to begin at 0 without a mark there: an edge may be smaller by any factor."""
+        first = int(np.argmax(self.inside))
+        if not self.inside.any() or self.low != 0.0 or any(a == 0.0 for a, _ in self.law.marks):
+            return
+        if 0.0 < self.x[first] < SMALL * self.width:
+            x, t = towards_zero(self.law, float(self.x[first]), self.t[:, first])
+            self.x = np.concatenate([self.x[:first], x, self.x[first:]])
+            self.t = np.concatenate([self.t[:, :first], t, self.t[:, first:]], axis=1)
+            self.inside = np.insert(self.inside, first, np.ones(x.size, bool))
 
     def bulks(self) -> list[Bulk]:
         """Maximal runs of points that are in, ended by edges, and cut at marks inside."""

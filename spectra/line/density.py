@@ -10,10 +10,13 @@ from .._types import Array
 from ..chart import FIT, MAX_ROUNDS, NODES, RESOLUTION, SHORTEST, Chart
 from ..errors import ConvergenceError
 from .bulks import Bulk
-from .solutions import Solutions
+from .slow_tail import SlowTail
+from .solutions import DoesNotFade, Solutions
 
-# Distances to a hard edge, in widths of the bulk, between which its exponent is measured, and how well that must fit.
+# Distances to a hard edge, in widths of the bulk, between which its exponent is measured, and how well that must fit;
+# beside an atom, where equations have few digits, the first of these at which they have enough.
 PROBES, FITS = (1e-7, 1e-6), 0.02
+PROBES_BESIDE_ATOM = (PROBES, (1e-6, 1e-5), (1e-5, 1e-4))
 EXPONENTS = (-0.5, 0.5, 0.0)
 MAX_PIECES = 2000
 # What rounding of a solution may do to the logarithm of the density, in units of itself.
@@ -68,10 +71,25 @@ class OnLogarithm:
         return np.log(x)
 
 
-def chart(solutions: Solutions, coordinate: Coordinate) -> Chart:
+def charts(solutions: Solutions, coordinate: Coordinate) -> list[Chart | SlowTail]:
+    """The chart of a bulk; two where it falls so slowly towards 0 that doubles end first.
+
+    Raises
+    ------
+    GapInside, ConvergenceError : as `chart`, or a tail of a form that is not known.
+    """
+    try:
+        return [chart(solutions, coordinate)]
+    except DoesNotFade:
+        tail = solutions.tail()
+        return [chart(solutions, coordinate, until=tail.low), tail]
+
+
+def chart(solutions: Solutions, coordinate: Coordinate, *, until: float | None = None) -> Chart:
     """Solve at Chebyshev nodes, dividing pieces until the series of log p, less the edges' powers, converge.
 
-    A bulk that begins at 0 is followed, on the logarithm, until next to no mass is left; the rest is a power.
+    A bulk that begins at 0 is followed, on the logarithm, until next to no mass is left; the rest is a power.  Or up
+    to `until`.
 
     Raises
     ------
@@ -83,12 +101,15 @@ def chart(solutions: Solutions, coordinate: Coordinate) -> Chart:
     high_power = exponent(solutions, bulk, upper=True)
     slope, low_power = 0.0, 0.0
     low = float(coordinate.to_u(np.array([bulk.high.place]))[0])
-    if fades:
+    if until is not None:
+        high = until
+    elif fades:
         smallest, slope = solutions.follow_to_zero()
         high = float(coordinate.to_u(np.array([smallest]))[0])
     else:
         low_power = exponent(solutions, bulk, upper=False)
         high = float(coordinate.to_u(np.array([bulk.low.place]))[0])
+    solutions.know_atoms(below=low_power == 0.0 and not fades, above=high_power == 0.0)
     done = _pieces(solutions, coordinate, (low, high), (high_power, low_power))
     made = Chart(
         low=low,
@@ -157,7 +178,9 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     edge = bulk.high if upper else bulk.low
     if edge.soft or edge.faint:
         return 0.5 if edge.soft else 0.0
-    slope = measured_exponent(solutions, bulk, upper=upper)
+    places = PROBES_BESIDE_ATOM if solutions.has_atom(edge.place) else (PROBES,)
+    slopes = (measured_exponent(solutions, bulk, upper=upper, probes=probes) for probes in places)
+    slope = next((slope for slope in slopes if np.isfinite(slope)), np.nan)
     if edge.cut and np.isnan(slope):
         # Beside an atom inside a bulk equations have too few digits to tell; the density mostly is smooth there.
         return 0.0
@@ -172,9 +195,9 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     )
 
 
-def measured_exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
+def measured_exponent(solutions: Solutions, bulk: Bulk, *, upper: bool, probes: tuple[float, float] = PROBES) -> float:
     """Slope d log ρ/d log distance beside an edge."""
-    distances = np.array(PROBES) * (bulk.high.place - bulk.low.place)
+    distances = np.array(probes) * (bulk.high.place - bulk.low.place)
     x = bulk.high.place - distances if upper else bulk.low.place + distances
     log_p = np.log(solutions.density(x)[0])
     return float((log_p[1] - log_p[0]) / np.log(distances[1] / distances[0]))

@@ -7,12 +7,16 @@ import numpy as np
 from .._types import Array
 from ..errors import ConvergenceError
 from ..law import Law
+from .beside_atoms import BesideAtom, beside_atom
 from .bulks import Bulk
 from .newton import Points, descend, inside, jacobian, solve
+from .slow_tail import SlowTail, slow_tail
 
 # Towards 0, steps in log x, and the error of the mass that is left when it is taken for that of a power of x.
 STEP, NEGLIGIBLE = 1.0, 1e-14
 MAX_FOLLOWED = 600
+# Where a bulk begins at so small a share of its end, unknowns go like powers of x.
+FAR_BELOW = 1e-6
 # The slope there, by how much it may still change in the last step.
 STEADY = 1e-2
 
@@ -30,6 +34,10 @@ class GapInside(ConvergenceError):
         self.places = places
 
 
+class DoesNotFade(ConvergenceError):
+    """A density that falls towards 0 slower than any power of the distance."""
+
+
 class Solutions:
     """What is known on a bulk, in ascending order.
 
@@ -44,6 +52,18 @@ class Solutions:
         self.law, self.bulk = law, bulk
         self.x, self.t = bulk.x, bulk.t
         self.residual = 0.0
+        self.atoms: list[BesideAtom] = []
+
+    def has_atom(self, place: float) -> bool:
+        """Whether the law has an atom there."""
+        return any(mass > 0.0 for mark, mass in self.law.marks if mark == place)
+
+    def know_atoms(self, *, below: bool, above: bool) -> None:
+        """Continue the density to atoms at the ends of the bulk, at which it is finite."""
+        low, high = self.bulk.low.place, self.bulk.high.place
+        sides = [(low, 1.0)] * below + [(high, -1.0)] * above
+        found = [beside_atom(self._solved, a, side, high - low) for a, side in sides if self.has_atom(a)]
+        self.atoms = [one for one in found if one]
 
     def density(self, x: Array) -> tuple[Array, Array]:
         """ρ at x, NaN where no certified solution was found, and what rounding leaves open of it, relative.
@@ -52,6 +72,16 @@ class Solutions:
         ------
         GapInside : a point is certified to lie in a gap.
         """
+        far = np.ones(x.size, bool)
+        density, noise = np.empty(x.size), np.empty(x.size)
+        for one in self.atoms:
+            near = np.abs(x - one.place) < one.reach
+            density[near], noise[near] = one.density(x[near]), one.noise
+            far &= ~near
+        density[far], noise[far] = self._solved(x[far])
+        return density, noise
+
+    def _solved(self, x: Array) -> tuple[Array, Array]:
         density, noise, good = np.full(x.size, np.nan), np.full(x.size, np.inf), np.zeros(x.size, bool)
         # What was found first lies nearer than what was known before.
         for find in (self._beside, self._beside, self._from_afar):
@@ -82,7 +112,8 @@ class Solutions:
 
         Raises
         ------
-        ConvergenceError : lost on the way, or no end of it.
+        ConvergenceError : lost on the way.
+        DoesNotFade : no end of it.
         """
         x = float(self.x[0])
         before = None
@@ -106,7 +137,17 @@ class Solutions:
             else:
                 before = (log_p,)
             x *= float(np.exp(-STEP))
-        raise ConvergenceError("the density was followed towards 0 and did not fade")
+        raise DoesNotFade("the density was followed towards 0 and did not fade")
+
+    def tail(self) -> SlowTail:
+        """What is below all that was followed.
+
+        Raises
+        ------
+        ConvergenceError : it is none that is known.
+        """
+        trace = self.law.trace(self.t)
+        return slow_tail(-np.log(self.x)[::-1], (trace.z * trace.g).conj()[::-1])
 
     def _keep(self, x: Array, t: Array) -> None:
         order = np.argsort(np.concatenate([self.x, x]), kind="stable")
@@ -119,12 +160,12 @@ class Solutions:
         low = self.bulk.low.place
         if low == 0.0 and x.min() < 1e-3 * self.bulk.high.place:
             return self._on_logarithm(x)
-        return _between(self._angle(x), self._angle(self.x), self.t, extrapolate=False)
-
-    def _angle(self, x: Array) -> Array:
-        """The angle in which square-root edges are smooth."""
-        a, b = self.bulk.low.place, self.bulk.high.place
-        return np.arccos(np.clip(1.0 - 2.0 * (x - a) / (b - a), -1.0, 1.0))
+        if 0.0 < low < FAR_BELOW * self.bulk.high.place and self.x[0] > 0.0:
+            ends = np.log([low, self.bulk.high.place])
+            at, known = (_angle(np.log(places), *ends) for places in (x, self.x))
+            return np.exp(_between(at, known, np.log(self.t), extrapolate=False))
+        ends = self.bulk.low.place, self.bulk.high.place
+        return _between(_angle(x, *ends), _angle(self.x, *ends), self.t, extrapolate=False)
 
     def _on_logarithm(self, x: Array) -> Array:
         """Powers of x between neighbours and beyond the first."""
@@ -137,11 +178,18 @@ def _density(points: Points) -> tuple[Array, Array]:
     with np.errstate(all="ignore"):
         matrices = jacobian(trace, trace.dz)
         # At an edge they are singular, but for rounding that no condition number sees.
-        regular = np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
+        finite = np.isfinite(matrices).all(axis=(1, 2))
+        matrices = np.where(finite[:, None, None], matrices, np.eye(matrices.shape[1]))
+        regular = finite & np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
         reach = np.abs(np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1]))))
         moved = (reach @ (np.finfo(float).eps * trace.sizes.T[..., None]))[..., 0].T
         noise = (np.abs(trace.dg) * moved).sum(axis=0) / np.abs(trace.g.imag)
     return -trace.g.imag / np.pi, np.where(regular & np.isfinite(noise), noise, np.inf)
+
+
+def _angle(x: Array, a: float, b: float) -> Array:
+    """The angle in which square-root edges are smooth."""
+    return np.arccos(np.clip(1.0 - 2.0 * (x - a) / (b - a), -1.0, 1.0))
 
 
 def _between(at: Array, known: Array, values: Array, *, extrapolate: bool) -> Array:

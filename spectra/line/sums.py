@@ -84,7 +84,7 @@ class FreeSum(LineLaw):
             g, dg = traces[0].g, traces[0].dg
         else:
             g, dg = t[0], np.ones((1, points), complex)
-        f, df = 1.0 / g, -dg / g**2
+        f, df = 1.0 / g, -(dg / g) / g
         w, dw, w_size = np.zeros(points, complex), np.zeros_like(df), np.zeros(points)
         total, slope = np.zeros(points, complex), np.zeros_like(df)
         # ω − 1/g = w/g: the terms of the sum keep their digits where ω and 1/g are large.
@@ -117,7 +117,7 @@ class FreeSum(LineLaw):
         # 1/G is nearly linear, beside atoms and far away.
         for trace in traces[1:]:
             equations.append((1.0 / trace.g - f)[None])
-            slopes.append((-trace.dg / trace.g**2 - df)[None])
+            slopes.append((-(trace.dg / trace.g) / trace.g - df)[None])
         inner = [pair for trace in traces for pair in trace.inner]
         inner.append((np.array([slope for _, slope in places]), dz))
         none = np.empty((0, points), complex)

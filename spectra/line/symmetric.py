@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._types import Array
 from ..distribution import Atom, Distribution
 from ..law import Law
-from ..laws.arcsine import Arcsine
+from ..laws.arcsine import Arcsine, ArcsineFromZero
 from ..laws.atomic import Atomic
 from ..laws.dirac import Dirac
 from ..laws.discrete import Discrete
@@ -28,7 +28,7 @@ def square_of_symmetric(law: Law) -> Law | None:
     if isinstance(law, Semicircle):
         return MarchenkoPastur(1, law.variance)
     if isinstance(law, Arcsine) and law.low == -law.high:
-        return Arcsine(0, law.high**2)
+        return ArcsineFromZero(law.high**2)
     if isinstance(law, Atomic) and _is_symmetric(law):
         squares: dict[Number, Number] = {}
         for a, p in zip(law.locations, law.masses, strict=True):

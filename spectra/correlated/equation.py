@@ -8,7 +8,11 @@ of a tridiagonal matrix, −D_0 of each block between c_{l−1} and r_l, with di
 
     A_k = s_k a_k f_k,  a_k = E[E_k² G(c_{l−1}, c_{l−1})],   B_k = s_k b_k f_k′,  b_k = E[D_k² G(r_l, r_l)],
 
-f = f′ = 1 for Gaussian W, f = 1/(1 + a B) and f′ = 1/(1 + b A) for orthogonal W (the R-transform of a Haar matrix). The
+f = f′ = 1 for Gaussian W, f = 1/(1 + a B) and f′ = 1/(1 + b A) for orthogonal W (the R-transform of a Haar matrix). In
+a branch of several weights in series, W_K H_{K−1} ⋯ H_1 W_1, what passes between W_k and W_{k+1} is one more pair of
+blocks of Q, a two by two matrix for each neuron, with A_k at its row and H_k² B_{k+1} at its column: b_k and a_{k+1} are
+B_{k+1} and A_k times E[H_k²/(1 − A_k B_{k+1} H_k²)]. For Gaussian W_1 and W_2 that is f = ψ(y)/y, ψ that of H², at
+y = s a b. The
 expectations are over the values of a neuron in all blocks; its continued fractions from the left and from the right
 depend on each other through the cores between them alone, and are passed on as `Message`s. All A, B, G lie in the lower
 half plane for Im u < 0, where the solution is unique: the map takes the half planes into themselves. Signs of D_0 do
@@ -93,7 +97,7 @@ class BlockEquation:
     def log_mean(self) -> float:
         """Log m_1, each block taking its mean part; where D_0 and the rest depend on each other, about that."""
         means = zip(self.blocks, self._means, strict=True)
-        return sum(math.log(float(m[0] + block.gains @ (m[1::2] * m[2::2]))) for block, m in means)
+        return sum(math.log(float(m[0]) + block.noise_mean(m)) for block, m in means)
 
     @property
     def zero(self) -> float:
@@ -103,6 +107,7 @@ class BlockEquation:
             if not block.through.any():
                 for side in (block.inner, block.outer):
                     lost = max(lost, float(share[~side.any(axis=1)].sum()))
+                lost = max([lost, *(float(mass[squares == 0.0].sum()) for squares, mass in block.hidden)])
         return lost
 
     @property
@@ -110,10 +115,8 @@ class BlockEquation:
         """U = −log λ between which all of the support lies; ∞ where it may reach λ = 0."""
         most = least = 0.0
         for block in self.blocks:
-            # ‖W‖ is 2 for Gaussian weights, 1 for orthogonal ones.
-            sizes = np.where(block.haar, 1.0, 2.0) * np.sqrt(block.gains)
             largest = np.sqrt(block.values.max(axis=0))
-            noise = float(sizes @ (largest[1::2] * largest[2::2]))
+            noise = block.noise_norm(largest[1:])
             most += 2.0 * math.log(float(largest[0]) + noise)
             below = math.sqrt(float(block.through.min())) - noise
             least += 2.0 * math.log(below) if below > 0.0 else -math.inf
@@ -148,6 +151,7 @@ class BlockEquation:
         psi = np.zeros_like(zeta)
         for k, (block, part) in enumerate(zip(self.blocks, self._parts, strict=True)):
             means_a, means_b, plus = self._averages(block, locals_[k], left[k], right[k])
+            _add_hidden(block, a[:, part], b[:, part], means_a, means_b)
             if k == 0:
                 # Im ψ keeps its digits where ψ → −1.
                 psi = plus - 1.0
@@ -239,6 +243,15 @@ class BlockEquation:
             pivot = local.inner[:, :, None] - local.square[:, None] / after[:, 0]
             plus = np.sum(joint_weights[:, 0] / (1.0 - pivot / left.nodes[:, :, None]), axis=(1, 2))
         return sums[0] @ block.inner, sums[1] @ block.outer, plus
+
+
+def _add_hidden(block: Block, a: Array, b: Array, means_a: Array, means_b: Array) -> None:
+    """What H_k sees of the weights before it, A_k, and after it, B_{k+1}: its own two entries of G, put to the means."""
+    for k, (squares, share) in enumerate(block.hidden):
+        before, after = a[:, k, None], b[:, k + 1, None]
+        passed = (squares / (1.0 - before * after * squares)) @ share
+        means_a[:, k + 1] += before[:, 0] * passed
+        means_b[:, k] += after[:, 0] * passed
 
 
 def _segment(ends: Array, w: Array) -> tuple[Array, Array]:

@@ -38,9 +38,10 @@ class Layer:
     ----------
     activation : φ.
     variance : of x_{l−1} per neuron where the layer reads it, a Gaussian then; else of h_l = W_l x_{l−1} + b_l.
-    skip, gain : β, and the variance of an entry of the noise times N.
+    skip, gain : β, and the variance of an entry of the noise times N, of a chain of weights that of all together.
     haar : the weights are orthogonal.
     reads_state : φ is applied to x_{l−1} itself; what the layer adds to βx is then Gaussian noise of its own.
+    hidden : variances of what φ takes between weights, where a branch has several: W stands for W_K H_{K−1} ⋯ W_1.
     """
 
     activation: Activation | Dilated
@@ -49,6 +50,7 @@ class Layer:
     gain: float
     haar: bool
     reads_state: bool
+    hidden: tuple[float, ...] = ()
 
     def with_variance(self, variance: float) -> Layer:
         """The same at another variance."""
@@ -89,14 +91,22 @@ def slope_law(layer: Layer, size: int, finer: float = 1.0) -> tuple[Array, Array
 
 def _alone(layer: Layer, finer: float) -> Block:
     squares, share = slope_law(layer, round(RULE * finer), finer)
-    return _block(layer, squares, share[:, None, None])
+    return _block(layer, squares, share[:, None, None], finer)
 
 
-def _block(layer: Layer, squares: Array, core: Array) -> Block:
-    ones = np.ones_like(squares)
-    sides = [squares, ones] if layer.reads_state else [ones, squares]
-    values = np.stack([layer.skip**2 * ones, *sides], axis=1)
-    return Block(np.array([layer.gain]), np.array([layer.haar]), values, core)
+def _block(layer: Layer, squares: Array, core: Array, finer: float) -> Block:
+    ones, count = np.ones_like(squares), len(layer.hidden) + 1
+    first, last = (squares, ones) if layer.reads_state else (ones, squares)
+    between = [np.zeros_like(squares)] * (2 * count - 2)
+    values = np.stack([layer.skip**2 * ones, first, *between, last], axis=1)
+    gains = np.append(np.ones(count - 1), layer.gain)
+    return Block(gains, np.full(count, layer.haar), values, core, hidden_laws(layer, round(RULE * finer), finer))
+
+
+def hidden_laws(layer: Layer, size: int, finer: float = 1.0) -> tuple[tuple[Array, Array], ...]:
+    """Values and masses of D² between the weights of a branch, as `slope_law` has them."""
+    own = replace(layer, hidden=())
+    return tuple(slope_law(own.with_variance(variance), size, finer) for variance in layer.hidden)
 
 
 def _chained(layers: list[Layer], finer: float) -> list[Block]:
@@ -122,7 +132,7 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         mixtures.append(mixture)
     least = LEAST if finer == 1.0 else FINEST
     cores = matrix_product(shares, mixtures, forward, values, fading, least=least)
-    return [_block(layer, here, core) for layer, here, core in zip(layers, values, cores, strict=True)]
+    return [_block(layer, here, core, finer) for layer, here, core in zip(layers, values, cores, strict=True)]
 
 
 def _folded(values: Array) -> Array:

@@ -88,6 +88,7 @@ def layers_of(field: MeanField) -> list[Layer]:
                     architecture.gain(run.spec, level),
                     run.spec.weights == "orthogonal",
                     reads,
+                    architecture.hidden(run.spec, variance, level),
                 )
             )
     return layers

@@ -25,6 +25,7 @@ SCALES = ("1/sqrt(depth)", "1/depth", "1/sqrt(l)", "1/(sqrt(l) log(l))")
 MAX_DEPTH = 10_000_000
 MAX_WIDTH = 1_000_000_000
 MAX_BATCH = 1_000_000
+MAX_BRANCH = 8
 # Squares of scales must stay inside the range of doubles, with room for the activation's own scale.
 MAX_SCALE = 1e100
 
@@ -42,6 +43,7 @@ SHARED_KEYS = (
     "alpha",
     "skip",
     "order",
+    "branch_layers",
 )
 
 
@@ -86,6 +88,10 @@ _ALLOWED = {
     ),
     "skip": f"a number other than 0 ({_RANGE}, or its negative)",
     "order": '"pre" for x ← βx + α(Wφ(x) + b), or "post" for x ← βx + αφ(Wx + b)',
+    "branch_layers": (
+        f"a whole number from 1 to {MAX_BRANCH}, the weight matrices of a branch: of two βx + α(Vφ(Wφ(x) + b) + c), or "
+        "post βx + αφ(Vφ(Wx + b) + c)"
+    ),
 }
 # The names among the allowed values, for the nearest one.
 NAMES: dict[str, tuple[str, ...]] = {

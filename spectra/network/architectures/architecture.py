@@ -146,6 +146,10 @@ class Architecture(Protocol):
         """Variance of x itself where the layer reads it, of a layer whose φ takes a variance of q; else q."""
         ...
 
+    def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
+        """Variances of what φ takes between the weights of a branch of several, of such a layer."""
+        ...
+
     def batch(self, spec: LayerSpec, width: int) -> int:
         """How many examples have to go through together, at this width."""
         ...

@@ -26,6 +26,10 @@ class Plain:
         """What φ takes."""
         return q
 
+    def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
+        """Return nothing: one matrix of weights."""
+        return ()
+
     def batch(self, spec: LayerSpec, width: int) -> int:
         """One example at a time."""
         return 1

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def branch_bounds(field: MeanField) -> tuple[float, float]:
-    """Π max(|β_l| − s_l, 0) ≤ s_min and s_max ≤ Π (|β_l| + s_l), s_l = √gain · ‖W_l‖/σ_w · sup |φ'|, as logarithms.
+    """Π max(|β_l| − s_l, 0) ≤ s_min and s_max ≤ Π (|β_l| + s_l), as logarithms, with s_l = √gain (‖W‖/σ_w · sup |φ'|)^n for n weights in a branch.
 
     ‖W‖ is 2σ_w of square Gaussian weights, for wide layers, σ_w of orthogonal ones; −inf where a branch may undo the
     skip, inf where slopes have no bound.
@@ -25,7 +25,8 @@ def branch_bounds(field: MeanField) -> tuple[float, float]:
     for run in field.runs:
         architecture = architecture_of(run.spec)
         norm = 1.0 if run.spec.weights == "orthogonal" else 2.0
-        branch = math.sqrt(architecture.gain(run.spec, run.level)) * norm * run.spec.activation.slope_bound
+        passed = (norm * run.spec.activation.slope_bound) ** run.spec.branch_layers
+        branch = math.sqrt(architecture.gain(run.spec, run.level)) * passed
         skip = abs(architecture.skip(run.spec, run.level))
         low += run.repeat * (math.log(skip - branch) if skip > branch else -math.inf)
         high += run.repeat * math.log(skip + branch)

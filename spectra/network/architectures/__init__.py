@@ -63,6 +63,15 @@ def refuse_normalised(specs: Iterable[LayerSpec], what: str) -> None:
             raise ConfigError(f"`{spec.unlike_dense}`: {what} of networks without normalisation alone.")
 
 
+def refuse_deep_branches(specs: Iterable[LayerSpec], what: str) -> None:
+    """Raise `ConfigError` where a residual branch has several layers, for `what`, which is of one."""
+    for spec in specs:
+        if spec.branch_layers > 1:
+            raise ConfigError(
+                f"`branch_layers = {spec.branch_layers}`: {what} through residual branches of one layer alone."
+            )
+
+
 def _refuse(specs: Iterable[LayerSpec]) -> None:
     for spec in specs:
         raise ConfigError(

@@ -10,8 +10,8 @@ of a tridiagonal matrix, −D_0 of each block between c_{l−1} and r_l, with di
 
 f = f′ = 1 for Gaussian W, f = 1/(1 + a B) and f′ = 1/(1 + b A) for orthogonal W (the R-transform of a Haar matrix). In
 a branch of several weights in series, W_K H_{K−1} ⋯ H_1 W_1, what passes between W_k and W_{k+1} is one more pair of
-blocks of Q, a two by two matrix for each neuron, with A_k at its row and H_k² B_{k+1} at its column: b_k and a_{k+1} are
-B_{k+1} and A_k times E[H_k²/(1 − A_k B_{k+1} H_k²)]. For Gaussian W_1 and W_2 that is f = ψ(y)/y, ψ that of H², at
+blocks of Q, a two by two matrix for each neuron, with −A_k at its row and −H_k² B_{k+1} at its column: b_k and a_{k+1}
+are B_{k+1} and A_k times E[H_k²/(1 − A_k B_{k+1} H_k²)]. For Gaussian W_1 and W_2 that is f = ψ(y)/y, ψ that of H_1²,
 y = s a b. The
 expectations are over the values of a neuron in all blocks; its continued fractions from the left and from the right
 depend on each other through the cores between them alone, and are passed on as `Message`s. All A, B, G lie in the lower
@@ -246,7 +246,7 @@ class BlockEquation:
 
 
 def _add_hidden(block: Block, a: Array, b: Array, means_a: Array, means_b: Array) -> None:
-    """What H_k sees of the weights before it, A_k, and after it, B_{k+1}: its own two entries of G, put to the means."""
+    """Put the two entries of G between weights of a branch, from A_k before H_k and B_{k+1} after it, to the means."""
     for k, (squares, share) in enumerate(block.hidden):
         before, after = a[:, k, None], b[:, k + 1, None]
         passed = (squares / (1.0 - before * after * squares)) @ share

@@ -101,8 +101,8 @@ def flow(net: Network | MeanField) -> Flow:
 
     Raises
     ------
-    ConfigError : no critical point or fixed point where one was asked for, variances beyond 1e300, normalised layers, or
-        residual blocks of more than one layer each.
+    ConfigError : no critical point or fixed point where one was asked for, variances beyond 1e300, normalised layers,
+        or residual branches of several.
 
     Accuracy
     --------

@@ -314,7 +314,7 @@ def _layer(table: dict[str, Any], path: str, count: int) -> LayerSpec:
         width=table.get("width"),
         repeat=table.get("repeat", 1),
         kind=_kind(table),
-        **ARCHITECTURES[_kind(table)].options(table, path, count),
+        **_does(table).options(table, path, count),
         normalise=normaliser_of(table.get("normalise"), path, _kind(table)),
         description=description,
     )

@@ -23,9 +23,7 @@ class Branch(NamedTuple):
     @staticmethod
     def of(spec: LayerSpec) -> Branch:
         """That of a residual block."""
-        return Branch(
-            spec.activation, float(spec.sigma_w) ** 2, float(spec.sigma_b or 0.0) ** 2, spec.branch_layers
-        )
+        return Branch(spec.activation, float(spec.sigma_w) ** 2, float(spec.sigma_b or 0.0) ** 2, spec.branch_layers)
 
     def second(self, q: float) -> float:
         """E φ(√q z)²; infinite where q is beyond all bounds."""

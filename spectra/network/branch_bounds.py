@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 def branch_bounds(field: MeanField) -> tuple[float, float]:
     """Π max(|β_l| − s_l, 0) ≤ s_min and s_max ≤ Π (|β_l| + s_l), s_l = √gain (‖W_l‖/σ_w · sup |φ'|)^n, as logarithms.
 
-    n is the number of weight matrices of a branch.
-    ‖W‖ is 2σ_w of square Gaussian weights, for wide layers, σ_w of orthogonal ones; −inf where a branch may undo the
+    n is the number of weight matrices of a branch, ‖W‖ is 2σ_w of square Gaussian weights, for wide layers, σ_w of orthogonal ones; −inf where a branch may undo the
     skip, inf where slopes have no bound.
 
     Source

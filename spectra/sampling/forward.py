@@ -32,7 +32,7 @@ class LayerPass(NamedTuple):
         last weights give by what the first ones take.
     left, right, outer : slopes after and before W, and after the sum; `right` and `outer` None for 1.
     skip : factor of the identity.
-    q, chi : mean h_l², and the mean square of J_l over W: (skip² + σ_w² mean left² · mean right²) mean outer²; for every
+    q, chi : mean h_l², and the mean square of J_l over W: (skip² + σ_w² mean left² · mean right²) mean outer²; for each
         further layer of a branch times σ_w² and the mean square of the slopes between.
     """
 

@@ -35,7 +35,7 @@ class Residual(Plain):
     Var h = σ_w² r + σ_b², r ← β²r + α² E φ(h)² + 2αβ μ E φ(h), μ ← βμ + α E φ(h). χ = β² + α²σ_w² E φ'(h)².
 
     With n = `branch_layers` matrices in a branch, W stands for W_n D_n ⋯ D_2 W_1, D_k = diag φ'(h_k), h_2 = W_1 φ(x) +
-    b or, post, W_1 x + b, and so on through n − 1 dense layers of the same σ_w and σ_b; what it gives is W_n φ(h_n) + b,
+    b or, post, W_1 x + b, and so on through n − 1 dense layers of one σ_w and σ_b; what it gives is W_n φ(h_n) + b,
     and χ = β² + α²σ_w^{2n} Π E φ'². h, and q = Var h, are those of the φ that stands beside the sum: of x, pre, or of
     what the last weights give, post.
 

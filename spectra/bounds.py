@@ -74,8 +74,9 @@ def norm_bound(net: Network | Prediction) -> NormBound:
         if not architecture_of(run.spec).is_free:
             if run.spec.normalise is not None:
                 refuse_but_free([run.spec])
-            passed = (slope * _weight_spread(run)) ** run.spec.branch_layers
-            slope, weight = 1.0, abs(run.spec.skip or 0.0) + _root_gain(run) * passed
+            after = slope if run.spec.order == "sum" else 1.0
+            passed = (slope * _weight_spread(run)) ** run.spec.branch_layers / after
+            slope, weight = after, abs(run.spec.skip or 0.0) + _root_gain(run) * passed
         log_slopes += run.repeat * _log(slope)
         log_weights += run.repeat * _log(weight)
     return NormBound(log_slopes, log_weights, -0.5 * pred.spectrum.log_support[1], pred.mean_field.depth)

@@ -101,12 +101,13 @@ class BlockEquation:
 
     @property
     def zero(self) -> float:
-        """Mass at λ = 0: where nothing passes beside the weights, that of units without a slope."""
+        """Mass at λ = 0: that of units that nothing enters, or nothing leaves, in some block."""
         lost = 0.0
         for block, share in zip(self.blocks, self._shares, strict=True):
-            if not block.through.any():
-                for side in (block.inner, block.outer):
-                    lost = max(lost, float(share[~side.any(axis=1)].sum()))
+            past = block.through > 0.0
+            for side in (block.inner, block.outer):
+                lost = max(lost, float(share[~past & ~side.any(axis=1)].sum()))
+            if not past.any():
                 lost = max([lost, *(float(mass[squares == 0.0].sum()) for squares, mass in block.hidden)])
         return lost
 

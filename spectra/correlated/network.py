@@ -38,7 +38,7 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
     ConvergenceError : as `block_law`.
     """
     layers = layers_of(field)
-    if not _are_chained(layers) and not any(layer.hidden for layer in layers):
+    if not _are_chained(layers) and not any(layer.hidden or layer.drift for layer in layers):
         defect = freeness_defect(layers)
         if defect < FREE_ENOUGH:
             found = free_law(layers)
@@ -59,7 +59,10 @@ def first_two_moments(field: MeanField, *, fresh: bool = False) -> tuple[float, 
     ------
     ConfigError : as `layers_of`.
     """
-    return two_moments(blocks_of(layers_of(field), fresh=fresh, finer=ROUGH))
+    layers = layers_of(field)
+    if any(layer.drift for layer in layers):
+        raise ConfigError('`order = "sum"`: m_2 without a spectrum is known of the orders "pre" and "post" alone.')
+    return two_moments(blocks_of(layers, fresh=fresh, finer=ROUGH))
 
 
 def layers_of(field: MeanField) -> list[Layer]:
@@ -75,14 +78,19 @@ def layers_of(field: MeanField) -> list[Layer]:
             "`width`: a network with residual layers is predicted where all widths are the same; `spectra.sample` "
             "samples others."
         )
-    layers = []
+    layers: list[Layer] = []
     for run in field.runs:
         architecture = architecture_of(run.spec)
         level, reads = run.level, architecture.reads_state(run.spec)
         for variance in run.variances.tolist():
             if not variance > 0.0:
                 raise ConfigError("`sigma_w`: no signal reaches a layer of this network; nothing is predicted of it.")
-            state = architecture.state(run.spec, variance, level)
+            state, drift = architecture.state(run.spec, variance, level), architecture.drift(run.spec, level)
+            if drift is not None and layers and layers[-1].reads_state:
+                raise ConfigError(
+                    '`order = "sum"`: after a block of order "pre", whose slopes its own depend on, such a block is not '
+                    'predicted; put a dense layer of activation "identity" between them.'
+                )
             layers.append(
                 Layer(
                     dilated(run.spec.activation, variance, state),
@@ -92,6 +100,7 @@ def layers_of(field: MeanField) -> list[Layer]:
                     run.spec.weights == "orthogonal",
                     reads,
                     architecture.hidden(run.spec, variance, level),
+                    drift,
                 )
             )
     return layers
@@ -99,7 +108,7 @@ def layers_of(field: MeanField) -> list[Layer]:
 
 def _are_chained(layers: list[Layer]) -> bool:
     """Whether slopes of one neuron in two layers depend on each other."""
-    return any(a.reads_state and b.reads_state for a, b in pairwise(layers))
+    return any((a.reads_state and b.reads_state) or (a.drift and b.drift) for a, b in pairwise(layers))
 
 
 def _by_diagonals(found: BlockLaw) -> str:
@@ -115,11 +124,18 @@ def _of_freeness(defect: float) -> str:
 
 def _against_freeness(layers: list[Layer], spectrum: Spectrum) -> tuple[str, ...]:
     """By how much plain freeness, of slopes that are fresh in every layer, is off."""
-    if any(layer.hidden for layer in layers):
+    if any(layer.hidden or layer.drift for layer in layers):
         free = free_series_moments(layers, 4)
     else:
         free = free_moments(FreeEquation(free_blocks(layers, FREE_NODES)), 4, spectrum.support()[1])
     off = [float(free[k - 1] / spectrum.moment(k) - 1.0) for k in (2, 4)]
+    if any(a.drift and b.drift for a, b in pairwise(layers)):
+        first = float(free[0] / spectrum.moment(1) - 1.0)
+        return (
+            "slopes φ'(h) after the sums of one neuron depend on each other, and m_1 is not the product of chi: the "
+            "free formula, which takes them for independent, has "
+            f"m_1 off by {first:+.2%}, m_2 by {off[0]:+.2%} and m_4 by {off[1]:+.2%}",
+        )
     if _are_chained(layers):
         return (
             "slopes φ'(x) of one neuron are correlated from block to block: the free formula, which takes them for "

@@ -69,7 +69,7 @@ class Shared(BaseModel):
     kind: Literal["dense", "residual"] | None = None
     alpha: Scale | str | Annotated[list[Scale], Field(min_length=1)] | None = None
     skip: Annotated[Slope, AfterValidator(_not_zero)] | None = None
-    order: Literal["pre", "post"] | None = None
+    order: Literal["pre", "post", "sum"] | None = None
     branch_layers: Annotated[int, Field(ge=1, le=MAX_BRANCH)] | None = None
 
 

@@ -11,6 +11,7 @@ from .architecture import Signal as Signal
 from .dense import Dense
 from .normalised import Normalised
 from .residual import Residual
+from .summed import AfterSum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +23,14 @@ ARCHITECTURES: dict[str, Architecture] = {"dense": Dense(), "residual": Residual
 NORMALISED: dict[str, Architecture] = {kind: Normalised(plain) for kind, plain in ARCHITECTURES.items()}
 
 
+#: Residual blocks whose φ comes after the sum.
+AFTER_SUM: Architecture = AfterSum()
+
+
 def architecture_of(spec: LayerSpec) -> Architecture:
     """What layers of this kind do."""
+    if spec.order == "sum":
+        return AFTER_SUM
     return (ARCHITECTURES if spec.normalise is None else NORMALISED)[spec.kind]
 
 

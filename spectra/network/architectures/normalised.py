@@ -16,7 +16,7 @@ from ..expectations import gaussian_moments
 from ..gaussian import Moments
 from ..normaliser import Normaliser
 from ..schema import refusal
-from .architecture import Architecture, Level, Passed, Signal, Taken
+from .architecture import Architecture, Drift, Level, Passed, Signal, Taken
 from .course import LARGEST, settled
 from .dense import is_linear
 from .measured import normalised, times
@@ -77,6 +77,8 @@ class Normalised:
         layers = table.get("branch_layers", 1)
         if layers > 1:
             raise refusal(f"{path}branch_layers", layers, "must be 1 in a block with `normalise`")
+        if table.get("order") == "sum":
+            raise refusal(f"{path}order", "sum", 'must be "pre" or "post" in a block with `normalise`')
         return self._plain.options(table, path, count)
 
     def details(self, spec: LayerSpec) -> str:
@@ -137,6 +139,10 @@ class Normalised:
     def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
         """Return nothing: one matrix of weights."""
         return ()
+
+    def drift(self, spec: LayerSpec, level: Level) -> Drift | None:
+        """Return nothing: no φ after a sum."""
+        return None
 
     def batch(self, spec: LayerSpec, width: int) -> int:
         """Its size, for large ones four times the width: what a finite batch changes goes like 1/N then, too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .architecture import Level
+from .architecture import Drift, Level
 
 if TYPE_CHECKING:
     from ..config import LayerSpec
@@ -29,6 +29,10 @@ class Plain:
     def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
         """Return nothing: one matrix of weights."""
         return ()
+
+    def drift(self, spec: LayerSpec, level: Level) -> Drift | None:
+        """Return nothing: no φ after a sum."""
+        return None
 
     def batch(self, spec: LayerSpec, width: int) -> int:
         """One example at a time."""

@@ -85,7 +85,8 @@ class LayerProduct(LinearOperator):
         self.log_scale = float(np.sum(np.log(sizes)))
         last = layers[-1]
         whole = last.skip or isinstance(last.left, Thinned)
-        self.live = np.arange(self.shape[0]) if whole else np.flatnonzero(last.left)
+        rows = np.arange(self.shape[0]) if whole else np.flatnonzero(last.left)
+        self.live = rows[last.outer[rows] != 0.0] if isinstance(last.outer, np.ndarray) else rows
         self._layers = tuple(layer.over(size) for layer, size in zip(layers, sizes.tolist(), strict=True))
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:  # scipy's name

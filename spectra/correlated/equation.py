@@ -43,6 +43,8 @@ from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
+# Paths that are told apart exactly, where what passes beside the weights differs; a pivot that stands for 0.
+EXACT, LEAST = 128, -1e-60j
 # Distance in U of a second place from which an edge is guessed.
 NEARBY = 1e-3
 # The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
@@ -208,6 +210,11 @@ class BlockEquation:
         over = message.over(block.flat_back if back else block.flat, values)
         if values == 1 and message.nodes.shape[1] == 1:
             return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
+        if np.ptp(local.square):
+            restarts = local.square == 0.0
+            ended = int(restarts.sum())
+            if (values - ended) * message.nodes.shape[1] + ended <= EXACT:
+                return _told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
@@ -244,6 +251,22 @@ class BlockEquation:
             pivot = local.inner[:, :, None] - local.square[:, None] / after[:, 0]
             plus = np.sum(joint_weights[:, 0] / (1.0 - pivot / left.nodes[:, :, None]), axis=(1, 2))
         return sums[0] @ block.inner, sums[1] @ block.outer, plus
+
+
+def _told_apart(local: _Local, message: Message, over: Array, restarts: Array) -> Message:
+    """The message with all pivots as they are, but those that forget what was before, as nothing passes the weights.
+
+    Where D_0 depends on the neuron pivots lie far apart, and no few nodes stand for many. With slopes of 0 and 1 there
+    is but one pivot more behind every block, for how far back the last 0 is.
+    """
+    points, rank = over.shape[0], over.shape[3]
+    passed = local.outer[:, None, ~restarts] - local.square[~restarts] / (
+        local.inner[:, None, ~restarts] - message.nodes[:, :, None]
+    )
+    pivots = np.concatenate([passed.reshape(points, -1), local.outer[:, restarts]], axis=1)
+    weights = [over[:, :, ~restarts].reshape(points, -1, rank), over[:, :, restarts].sum(axis=1)]
+    # Of a unit that nothing leaves the pivot is 0.
+    return Message(1.0 / np.where(pivots == 0.0, LEAST, pivots), np.concatenate(weights, axis=1))
 
 
 def _add_hidden(block: Block, a: Array, b: Array, means_a: Array, means_b: Array) -> None:

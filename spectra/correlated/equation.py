@@ -239,7 +239,7 @@ class BlockEquation:
         points, count, values, rank = over.shape
         # (M, K, J, K′).
         joint_weights = over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)
-        joint_weights = joint_weights.reshape(points, count, values, -1)
+        joint_weights = joint_weights.reshape(points, count, values, right.nodes.shape[1])
         before = (local.inner[:, None, :] - left.nodes[:, :, None])[:, :, :, None]
         after = (local.outer[:, :, None] - right.nodes[:, None, :])[:, None]
         joint = joint_weights / (before * after - local.square[:, None])
@@ -259,12 +259,13 @@ def _told_apart(local: _Local, message: Message, over: Array, restarts: Array) -
     Where D_0 depends on the neuron pivots lie far apart, and no few nodes stand for many. With slopes of 0 and 1 there
     is but one pivot more behind every block, for how far back the last 0 is.
     """
-    points, rank = over.shape[0], over.shape[3]
+    points, count, _, rank = over.shape
+    passing = count * int(np.sum(~restarts))
     passed = local.outer[:, None, ~restarts] - local.square[~restarts] / (
         local.inner[:, None, ~restarts] - message.nodes[:, :, None]
     )
-    pivots = np.concatenate([passed.reshape(points, -1), local.outer[:, restarts]], axis=1)
-    weights = [over[:, :, ~restarts].reshape(points, -1, rank), over[:, :, restarts].sum(axis=1)]
+    pivots = np.concatenate([passed.reshape(points, passing), local.outer[:, restarts]], axis=1)
+    weights = [over[:, :, ~restarts].reshape(points, passing, rank), over[:, :, restarts].sum(axis=1)]
     # Of a unit that nothing leaves the pivot is 0.
     return Message(1.0 / np.where(pivots == 0.0, LEAST, pivots), np.concatenate(weights, axis=1))
 

@@ -20,8 +20,9 @@ def free_series_moments(layers: Sequence[Layer], order: int) -> Array:
     """m_1 … m_order of JJᵀ for layers β 1 + √gain W D that are free of each other, W = W_K H_{K−1} ⋯ W_1.
 
     With X = √gain W D, T_X(w) = w(1 + w) S_X, S_X the product of 1/(1 + w) for every Gaussian factor and of those of
-    D² and of H_k²: β 1 + X, of which S_{D²} is a factor by itself where φ comes after the sum, has the T whose inverse, as a series in y = T, is that of T_X plus that of w(1 + w)/β². S of
-    the layers multiply, and m_k = (1/k) [w^{k−1}] ((1 + w)/S)^k.
+    D² and of H_k²: β 1 + X has the T whose inverse, as a series in y = T, is that of T_X plus that of w(1 + w)/β².
+    Where φ comes after the sum S_{D²} is a factor of S by itself instead. S of the layers multiply, and
+    m_k = (1/k) [w^{k−1}] ((1 + w)/S)^k.
 
     Accuracy
     --------

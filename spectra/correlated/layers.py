@@ -163,10 +163,8 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
 def _drifting(layers: list[Layer], finer: float, *, fresh: bool) -> list[Block]:
     """Blocks whose h_l are a Markov chain, h_l = βφ(h_{l−1}) and noise; or, `fresh`, of the same laws, independent."""
     steps = _steps(layers, finer)
-    mixed = [
-        mixture_of(_slopes(layer, step.places), round(VALUES * finer))
-        for layer, step in zip(layers, steps, strict=True)
-    ]
+    count = round(VALUES * finer)
+    mixed = [mixture_of(_slopes(layer, step.places), count) for layer, step in zip(layers, steps, strict=True)]
     values, mixtures, shares = [v for v, _ in mixed], [m for _, m in mixed], [step.share for step in steps]
     if fresh:
         cores = [(share @ mixture)[:, None, None] for share, mixture in zip(shares, mixtures, strict=True)]
@@ -191,8 +189,9 @@ def _onward(layers: list[Layer], steps: Sequence[Values], k: int, finer: float) 
     assert drift is not None
     given = CERTAIN
     if not drift.start:
-        before = steps[k - 1]
-        given = Values(layer.skip * np.asarray(layers[k - 1].activation(before.places), float), before.share)
+        before, activation = steps[k - 1], layers[k - 1].activation
+        assert isinstance(activation, Activation)
+        given = Values(layer.skip * np.asarray(activation(before.places), float), before.share)
     # What the next block makes of h is smooth on the scale of its own noise.
     ahead = [layer.drift.noise**0.5 / max(abs(layer.skip), 0.1) for layer in layers[k : k + 2] if layer.drift]
     return drifted(given, drift.noise + drift.start, layer.activation.kinks, finest=min(ahead), finer=finer)

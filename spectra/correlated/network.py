@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from ..activations import Activation
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
 from ..network.meanfield import MeanField
@@ -38,6 +39,7 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
     ConvergenceError : as `block_law`.
     """
     layers = layers_of(field)
+    _refuse_many_slopes(layers)
     if not _are_chained(layers) and not any(layer.hidden or layer.drift for layer in layers):
         defect = freeness_defect(layers)
         if defect < FREE_ENOUGH:
@@ -50,6 +52,19 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
         found = block_law(layers)
         notes = [_by_diagonals(found), *_against_freeness(layers, found.spectrum)]
     return found, tuple(notes)
+
+
+def _refuse_many_slopes(layers: list[Layer]) -> None:
+    """Raise `ConfigError` where φ of many slopes comes after a sum: nodes that stand for them do not resolve λ → 0."""
+    for layer in layers:
+        activation = layer.activation
+        if layer.drift is None or not isinstance(activation, Activation):
+            continue
+        if any(branch.constant_slope is None for branch in activation.branches):
+            raise ConfigError(
+                f'`activation = "{activation.name}"`: with `order = "sum"` a spectrum is computed for activations of '
+                "finitely many slopes (relu, leaky_relu, hardtanh, …); of others there are the mean field and samples."
+            )
 
 
 def first_two_moments(field: MeanField, *, fresh: bool = False) -> tuple[float, float]:
@@ -88,8 +103,8 @@ def layers_of(field: MeanField) -> list[Layer]:
             state, drift = architecture.state(run.spec, variance, level), architecture.drift(run.spec, level)
             if drift is not None and layers and layers[-1].reads_state:
                 raise ConfigError(
-                    '`order = "sum"`: after a block of order "pre", whose slopes its own depend on, such a block is not '
-                    'predicted; put a dense layer of activation "identity" between them.'
+                    '`order = "sum"`: after a block of order "pre", on whose slopes its own depend, such a block is '
+                    'not predicted; put a dense layer of activation "identity" between them.'
                 )
             layers.append(
                 Layer(

@@ -94,9 +94,9 @@ class Network:
         `sigma_b` to 0 unless `sigma_w` is "critical". A layer's own `sigma_w`, `sigma_b` or `q_star` displaces
         inherited ones that it contradicts.
     alpha, skip, order : of residual blocks, x ← βx + α(Wφ(x) + b) ("pre", the default), x ← βx + αφ(Wx + b) ("post")
-        or x ← φ(βx + α(Wx + b)) ("sum"), β = `skip`, 1 by default, of either sign; `alpha` may be a list, one number a block, or text: "1/sqrt(depth)",
-        depth the number of residual blocks, "1/depth", "1/sqrt(l)" or "1/(sqrt(l) log(l))", l the number of the block
-        (from 2 beside log), and any number in place of 1.
+        or x ← φ(βx + α(Wx + b)) ("sum"), β = `skip`, 1 by default, of either sign; `alpha` may be a list, one number a
+        block, or text: "1/sqrt(depth)", depth the number of residual blocks, "1/depth", "1/sqrt(l)" or
+        "1/(sqrt(l) log(l))", l the number of the block (from 2 beside log), and any number in place of 1.
     branch_layers : weight matrices of a residual branch, 1 by default; of two, each with weights and biases like W and
         b, x ← βx + α(Vφ(Wφ(x) + b) + c) ("pre"), x ← βx + αφ(Vφ(Wx + b) + c) ("post") or, as in the first residual
         nets, x ← φ(βx + α(Vφ(Wx + b) + c)) ("sum").

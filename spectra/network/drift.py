@@ -73,7 +73,7 @@ def drifted(given: Values, noise: float, kinks: Sequence[float], *, finest: floa
     if sum(counts) > MOST * finer:
         raise ConfigError(
             f"`alpha`: a branch that adds a variance of {noise:.2g} to h, of which the range is {high - low:.3g}, is "
-            'too small beside it for the law of h to be followed; give a larger `alpha`, or an `order` other than "sum".'
+            'too small beside it for the law of h to be followed; give a larger `alpha`, or another `order` than "sum".'
         )
     ends = np.array([*(x for (a, b), n in zip(pairwise(marks), counts, strict=True) for x in _from(a, b, n)), high])
     half = 0.5 * np.diff(ends)[:, None]

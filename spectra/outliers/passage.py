@@ -49,7 +49,10 @@ class Passage:
 
 
 def passages_of(field: MeanField) -> list[Passage] | None:
-    """Every layer of the network, J_1 first; None where a block reads x itself, is normalised, has several layers or φ after its sum."""
+    """Every layer of the network, J_1 first.
+
+    None where a block reads x itself, is normalised, has several layers in its branch, or φ after its sum.
+    """
     found = []
     for run in field.runs:
         if architecture_of(run.spec).reads_state(run.spec) or run.spec.normalise is not None:

@@ -71,8 +71,10 @@ def refuse_normalised(specs: Iterable[LayerSpec], what: str) -> None:
 
 
 def refuse_deep_branches(specs: Iterable[LayerSpec], what: str) -> None:
-    """Raise `ConfigError` where a residual branch has several layers, for `what`, which is of one."""
+    """Raise `ConfigError` where a branch has several layers, or φ after its sum, for `what`, which is of others."""
     for spec in specs:
+        if spec.order == "sum":
+            raise ConfigError(f'`order = "sum"`: {what} through residual blocks of order "pre" and "post" alone.')
         if spec.branch_layers > 1:
             raise ConfigError(
                 f"`branch_layers = {spec.branch_layers}`: {what} through residual branches of one layer alone."

@@ -75,7 +75,8 @@ class Residual(Plain):
         alpha, beta = _numbers(spec)
         skip = f", β = {beta:.6g}" if beta != 1.0 else ""
         layers = f", branches of {spec.branch_layers} layers" if spec.branch_layers > 1 else ""
-        return f", α = {alpha:.6g}{skip}, {spec.order}-activation{layers}"
+        where = "activation after the sum" if spec.order == "sum" else f"{spec.order}-activation"
+        return f", α = {alpha:.6g}{skip}, {where}{layers}"
 
     def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
         """β."""

@@ -30,19 +30,15 @@ MOST = 1000
 class AfterSum(Residual):
     """J_l = D (β1 + αW), D = diag φ'(h), h = βx_{l−1} + α(Wx_{l−1} + b), x_l = φ(h).
 
-    h is no normal variable: given x_{l−1} it is βx_{l−1} plus normal noise of variance v = α²(σ_w² E x² + σ_b²), so that
-    its law is followed from block to block, and r ← E φ(h)², μ ← E φ(h), q = E h². χ = (β² + α²σ_w²) E φ'(h)², with
-    σ_w^{2n} Π E φ'(h_k)² in place of σ_w² for branches of n layers, φ between them. As the h of a neuron are dependent,
-    m_1 is not the product of the χ.
+    h is no normal variable: given x_{l−1} it is βx_{l−1} plus normal noise of variance v = α²(σ_w² E x² + σ_b²), so
+    that its law is followed from block to block, and r ← E φ(h)², μ ← E φ(h), q = E h². χ = (β² + α²σ_w²) E φ'(h)²; of
+    branches of n layers, φ between them, σ_w^{2n} Π E φ'(h_k)² stands for σ_w². As the h of a neuron are dependent, m_1
+    is not the product of the χ.
 
     Source
     ------
     He, Zhang, Ren, Sun, CVPR 2016, for the architecture; its mean field is this project's.
     """
-
-    def gain(self, spec: LayerSpec, level: Level) -> float:
-        """α²σ_w^{2n}; φ' after the sum stands apart."""
-        return super().gain(spec, level)
 
     def reads_state(self, spec: LayerSpec) -> bool:
         """No: W takes x."""
@@ -128,19 +124,17 @@ def _step(spec: LayerSpec, entering: Signal) -> SumStep:
 
 
 class _Law:
-    """Values by their identity."""
+    """Values, the same where their places are one array."""
 
     def __init__(self, values: Values | None) -> None:
         self.values = values
+        self._places = None if values is None else values.places
 
     def __hash__(self) -> int:
-        return hash(None if self.values is None else id(self.values.places))
+        return id(self._places)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Law) and (
-            self.values is other.values
-            or (None not in (self.values, other.values) and self.values.places is other.values.places)
-        )
+        return isinstance(other, _Law) and self._places is other._places
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +28,7 @@ from spectra.reading import in_words
 from spectra.sampling.forward import forward_pass, resolved_layers
 from spectra.sampling.matrix_free.jacobian import layer_product
 from spectra.sampling.matrix_free.weights import child, redrawn_weights
+from spectra.sampling.memory import _peak_bytes
 from spectra.sampling.one import OneNetwork, Options
 from spectra.sampling.weights import random_weights
 
@@ -234,6 +236,17 @@ def test_operator_without_matrices_is_the_same_derivative() -> None:
     np.testing.assert_allclose(scale * (product.T @ np.eye(5)), expected.T, rtol=0, atol=1e-8)
     dense = [one.chi for one in forward_pass(specs, WIDTHS, 1.0, np.random.default_rng(0))]
     assert len(dense) == product.chi.size
+
+
+@pytest.mark.parametrize("order", ["pre", "sum"])
+def test_memory_is_no_more_than_estimated(order: str) -> None:
+    network = net(depth=8, weights="orthogonal", branch_layers=4, order=order, activation="relu")
+    sample(network, 8, 1)  # what is loaded and kept is none of it
+    tracemalloc.start()
+    sample(network, 150, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.25 * _peak_bytes((150,), "float64") < peak < _peak_bytes((150,), "float64")
 
 
 # laws -------------------------------------------------------------------------------------------------------------

@@ -122,8 +122,11 @@ def _through(
     """What the weights give, their derivative, and the root mean square of a row of that, for slopes as they are."""
     sigma_w, sigma_b = float(spec.sigma_w), float(spec.sigma_b or 0.0)
     image, whole, size = taken, None, 1.0
-    for own, bias in drawn:
+    while drawn:
+        # Nothing is kept that was used.
+        own, bias = drawn.pop(0)
         weights, slopes = arrays.weights(own), None
+        del own
         if whole is not None:
             slopes = spec.activation.derivative(image)
             image = spec.activation(image)

@@ -75,7 +75,9 @@ def norm_bound(net: Network | Prediction) -> NormBound:
         if not kind.is_free:
             if run.spec.normalise is not None:
                 refuse_but_free([run.spec])
-            slope, weight = 1.0, abs(kind.skip(run.spec, run.level)) + slope * weight
+            after = slope if run.spec.order == "sum" else 1.0
+            passed = (slope * _weight_spread(run)) ** run.spec.branch_layers / after
+            slope, weight = after, abs(kind.skip(run.spec, run.level)) + _root_gain(run) * passed
         log_slopes += run.repeat * _log(slope)
         log_weights += run.repeat * _log(weight)
     return NormBound(log_slopes, log_weights, -0.5 * pred.spectrum.log_support[1], pred.mean_field.depth)
@@ -86,9 +88,17 @@ def _largest_slope(run: LayerState) -> float:
 
 
 def _weight_norm(run: LayerState) -> float:
+    return _root_gain(run) * _weight_spread(run)
+
+
+def _root_gain(run: LayerState) -> float:
+    return math.sqrt(architecture_of(run.spec).gain(run.spec, run.level))
+
+
+def _weight_spread(run: LayerState) -> float:
+    """Largest singular value over σ_w."""
     ratio = run.fan_out / run.fan_in if run.fan_in and run.fan_out else 1.0
-    spread = math.sqrt(max(1.0, ratio)) if run.spec.weights == "orthogonal" else 1.0 + math.sqrt(ratio)
-    return math.sqrt(architecture_of(run.spec).gain(run.spec, run.level)) * spread
+    return math.sqrt(max(1.0, ratio)) if run.spec.weights == "orthogonal" else 1.0 + math.sqrt(ratio)
 
 
 def _log(x: float) -> float:

@@ -47,7 +47,7 @@ ROWS = (
     ("correlated.blocks", "correlated.grid", "correlated.messages", "correlated.paths", "correlated.solution"),
     ("correlated.dilated",),
     ("correlated.fixed_point", "correlated.fold", "correlated.known", "correlated.layers", "correlated.solved"),
-    ("correlated.free", "correlated.equation", "correlated.bulks", "correlated.moments"),
+    ("correlated.free", "correlated.free_series", "correlated.equation", "correlated.bulks", "correlated.moments"),
     ("correlated.density",),
     ("correlated",),
     ("outliers.passage",),

@@ -11,7 +11,7 @@ import numpy as np
 from ..bounds import NormBound, norm_bound
 from ..errors import ConfigError, ConvergenceError, UnboundedError
 from ..flow.predicted import Flow, flow
-from ..network.architectures import refuse_normalised
+from ..network.architectures import refuse_deep_branches, refuse_normalised
 from ..network.config import Network
 from ..network.meanfield import LayerState, MeanField, mean_field
 from ..prediction import Prediction, predict
@@ -172,6 +172,7 @@ def audit(net: Network, target: Target | None = None, *, within: float = WITHIN,
     if not (isinstance(within, (int, float)) and math.isfinite(within) and within > 1.0):
         raise ConfigError(f"`within = {within!r}`: must be a factor above 1.")
     refuse_normalised(net.layers, "audits are")
+    refuse_deep_branches(net.layers, "an audit follows gradients")
     try:
         field = mean_field(net)
     except UnboundedError as error:

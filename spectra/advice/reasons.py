@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..errors import ConfigError
-from ..flow.predicted import flow
 from ..network.architectures import architecture_of
 from ..network.config import Network
 from ..network.criticality import critical_point
@@ -55,11 +56,14 @@ def residual_reason(family: Network, target: Target, found: Strength) -> str:
             f"Out of reach: without its {blocks} residual blocks, α → 0, the {words} is {found.least:.6g} already, "
             f"asked for was {target.value:g}."
         )
-    m_1 = math.exp(2.0 * float(flow(found.network).log_grad_norm[0]))
+    deep = any(spec.branch_layers > 1 for spec in family.layers)
+    adds = "α² times σ_w² E φ'² of each layer of its branch" if deep else "α²σ_w² E φ'²"
     # Where every number takes a spectrum the search ends a little below the bound.
     nearly = ", or nearly so," if found.value < target.value * (1.0 - target.accuracy) else ""
+    # Networks with such blocks have one width.
+    m_1 = math.exp(float(np.sum(np.log(mean_field(found.network).chi))))
     return (
-        "Each block adds α²σ_w² E φ'² to the mean square of gradients and spreads directions by about as much: α = "
+        f"Each block adds {adds} to the mean square of gradients and spreads directions by about as much: α = "
         f"{found.alpha:.6g} is the largest{nearly} at which the {words} of {blocks} residual blocks of {names} is not "
         f"above {target.value:g} (it is {found.value:.6g}, and m_1 = {m_1:.6g})."
     )

@@ -22,7 +22,8 @@ def pytorch_snippet(field: MeanField) -> str:
     σ_w where a layer does not widen and σ_w √(fan_out/fan_in) where it does.
     """
     runs = [
-        (run.spec.weights, float(run.spec.sigma_w), float(run.spec.sigma_b or 0.0), run.repeat) for run in field.runs
+        (run.spec.weights, float(run.spec.sigma_w), float(run.spec.sigma_b or 0.0), run.repeat * run.spec.branch_layers)
+        for run in field.runs
     ]
     merged = [(key, sum(run[3] for run in same)) for key, same in groupby(runs, key=lambda run: run[:3])]
     kinds = list(dict.fromkeys(kind for (kind, _, _), _ in merged))
@@ -66,12 +67,20 @@ def _block(field: MeanField) -> list[str]:
     if len(numbers) > 1:
         lines.append(f"    # (alpha, skip) of successive blocks: {numbers}")
     alpha, skip = numbers[0]
+    deep = any(spec.branch_layers > 1 for spec in specs)
     extra = f', order="{orders[0]}"' if several else ""
+    extra += f", layers={specs[0].branch_layers}" if deep else ""
     lines += [
         f"    def __init__(self, width, phi, alpha={alpha!r}, skip={skip!r}{extra}):",
         "        super().__init__()",
     ]
-    lines += ["        self.linear, self.phi = nn.Linear(width, width), phi"]
+    if deep:
+        lines += [
+            "        inner = [part for _ in range(layers - 1) for part in (nn.Linear(width, width), phi)]",
+            "        self.linear, self.phi = nn.Sequential(*inner, nn.Linear(width, width)), phi",
+        ]
+    else:
+        lines += ["        self.linear, self.phi = nn.Linear(width, width), phi"]
     lines += [
         f"        self.alpha, self.skip{', self.order' if several else ''} = alpha, skip{', order' if several else ''}"
     ]

@@ -182,6 +182,8 @@ def _refuse_normalised(keys: Mapping[str, Any] | Network) -> None:
     for table in tables_of(keys):
         if table.get("normalise") is not None:
             raise ConfigError(f"`normalise = {shown(table['normalise'])}`: only networks without are tuned.")
+        if table.get("order") == "sum":
+            raise ConfigError('`order = "sum"`: residual networks of order "pre" and "post" alone are tuned.')
 
 
 def _residual(keys: Mapping[str, Any] | Network, target: Target, advise: bool) -> Tuned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,10 @@ FEW, VALUES = 4, 14
 class Block:
     """D_0 + Σ_k √gain_k · D_k W_k E_k, W_k independent, of entries of variance 1/N or Haar; D_k, E_k diagonal.
 
+    With `hidden` all W_k stand in one branch, D_0 + D_K W_K H_{K−1} W_{K−1} ⋯ H_1 W_1 E_1 times the roots of the gains.
+    Then E_k² of the others, and D_k², are 0 in `values`, which makes each weight matrix stand for what passes at its
+    own side of the block alone.
+
     A neuron has one of J sets of values, or J nodes of a quadrature stand for more. Neurons are alike; those of one
     neuron in different blocks are dependent: E f(j_1, …, j_L) = Σ core_1[j_1] ⋯ core_L[j_L] f(j_1, …, j_L), a product
     of matrices.
@@ -28,12 +33,14 @@ class Block:
     haar : whether each W_k is orthogonal, or else Gaussian, (K,).
     values : D_0², E_1², D_1², E_2², D_2², … of every set, (J, 1 + 2K).
     core : (J, r, r′), r and r′ the dimensions of what is passed on to the blocks beside it.
+    hidden : values of H_k² and their masses; H_k is independent of all else.
     """
 
     gains: Array
     haar: Array
     values: Array
     core: Array
+    hidden: tuple[tuple[Array, Array], ...] = ()
 
     @staticmethod
     def alone(gains: Array, haar: Array, values: Array, share: Array) -> Block:
@@ -54,6 +61,33 @@ class Block:
     def outer(self) -> Array:
         """D_k², (J, K)."""
         return self.values[:, 2::2]
+
+    def noise_mean(self, means: Array) -> float:
+        """(1/N) E tr of the square of what goes through the weights, for `means` of the values (1 + 2K,)."""
+        if not self.hidden:
+            return float(self.gains @ (means[1::2] * means[2::2]))
+        passed = [float(share @ squares) for squares, share in self.hidden]
+        return float(np.prod(self.gains) * means[1] * means[-1] * np.prod(passed))
+
+    def noise_norm(self, largest: Array) -> float:
+        """A bound of the norm of that, for wide networks; `largest`: values of E_1, D_1, …, (2K,)."""
+        # ‖W‖ is 2 for Gaussian weights, 1 for orthogonal ones.
+        sizes = np.where(self.haar, 1.0, 2.0) * np.sqrt(self.gains)
+        if not self.hidden:
+            return float(sizes @ (largest[::2] * largest[1::2]))
+        passed = [math.sqrt(float(squares.max())) for squares, _ in self.hidden]
+        return float(np.prod(sizes) * largest[0] * largest[-1] * np.prod(passed))
+
+    @property
+    def turn(self) -> float:
+        """1 + s_1 of a branch of one chain, s_1 the second coefficient of its S-transform without D_K and E_1.
+
+        1 for Haar W, 0 for a Gaussian one: each factor adds its own s_1, −1 where Gaussian, 1 − E H⁴/(E H²)² of H_k.
+        """
+        found = 1.0 - float(np.sum(~self.haar))
+        for squares, share in self.hidden:
+            found += 1.0 - float(share @ squares**2) / float(share @ squares) ** 2
+        return found
 
     @cached_property
     def flat(self) -> Array:

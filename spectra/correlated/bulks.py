@@ -27,8 +27,12 @@ CLOSER, LOOKS, ENOUGH = 8, 2, 12
 # Points and degree of the fit of p², which vanishes linearly at an edge, and lengths of it relative to the bulk.
 EDGE_POINTS, EDGE_DEGREE = 14, 9
 EDGE_LENGTHS = (0.1, 0.03, 0.01)
+# Places from which an edge is looked for again.
+NEARER = (0.05, 0.02, 0.008, 0.003)
 # Two fits must agree on an edge so well, relative to the bulk.
 EDGE_AGREES = 1e-8
+# Rounds and places in each for a closer look at a valley of the density.
+VALLEYS, IN_VALLEY = 3, 6
 # Residual at which a look is over.
 LOOKED = 1e-5
 
@@ -59,6 +63,7 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
     inside, x = _spread(equation, u, density > NOTHING, found.x)
+    u, inside, x = _with_valleys(equation, u, np.where(inside, density, 0.0), inside, x)
     known = Known(low, math.inf, u[inside], x[inside])
     fades = False
     if inside[-1] and high > u[-1]:
@@ -84,6 +89,24 @@ def _spread(equation: Equation, u: Array, inside: Array, x: Array) -> tuple[Arra
             inside[k] = found.inside[0] and found.residual[0] < LOOKED and -found.psi.imag[0] > NOTHING * math.pi
             x[k] = found.x[0]
     return inside, x
+
+
+def _with_valleys(equation: Equation, u: Array, density: Array, inside: Array, x: Array) -> tuple[Array, Array, Array]:
+    """The same with more places about every lowest one amid a bulk: a gap there may be narrower than the steps."""
+    for _ in range(VALLEYS):
+        lowest = (density[1:-1] < density[:-2]) & (density[1:-1] < density[2:]) & inside[1:-1]
+        places = [np.linspace(u[k], u[k + 2], IN_VALLEY + 2)[1:-1] for k in np.flatnonzero(lowest)]
+        if not places:
+            break
+        more = np.setdiff1d(np.concatenate(places), u)
+        known = Known(-math.inf, math.inf, u[inside], x[inside])
+        start = known.x[np.abs(known.u[None, :] - more[:, None]).argmin(axis=1)]
+        found = equation.solve(np.exp(more).astype(complex), start, stop=LOOKED)
+        dense = np.where(found.inside, -found.psi.imag / math.pi, 0.0)
+        order = np.argsort(np.append(u, more))
+        u, density = np.append(u, more)[order], np.append(density, dense)[order]
+        inside, x = np.append(inside, dense > NOTHING)[order], np.concatenate([x, found.x])[order]
+    return u, inside, x
 
 
 def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]:
@@ -140,9 +163,29 @@ def _edge(equation: Equation, a: float, b: float, known: Known, *, outward: bool
         # A density of less than was looked for may reach a little beyond.
         if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
             return at
+    low, high = _closer(equation, min(a, b), max(a, b), known)
+    inner, outer = (low, high) if outward else (high, low)
+    for k in np.argsort(np.abs(known.u - inner))[:3]:
+        at = equation.edge_near(float(known.u[k]), known.x[k])
+        if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
+            return at
     same = known.u[(known.u - inner) * (outer - inner) <= 0.0]
     length = float(np.ptp(same[np.argsort(np.abs(same - inner))[: 2 * ENOUGH]])) or reach
     return _extrapolated(equation, inner, outer, length)
+
+
+def edge_again(equation: Equation, bulk: Bulk, end: float) -> float | None:
+    """Where an edge that was found at `end` is, from places closer and closer to it; None where that is not found."""
+    length = min(bulk.high, float(bulk.known.u.max())) - bulk.low
+    side = 1.0 if end == bulk.low else -1.0
+    for part in NEARER:
+        u = np.array([end + side * part * min(length, 1.0)])
+        density, found = density_at(equation, u, bulk.known)
+        if found.solved[0] and density[0] > 0.0:
+            at = equation.edge_near(float(u[0]), found.x[0])
+            if at is not None and abs(at - end) < part * min(length, 1.0):
+                return at
+    return None
 
 
 def _extrapolated(equation: Equation, inner: float, outer: float, length: float) -> float:

@@ -8,7 +8,11 @@ of a tridiagonal matrix, −D_0 of each block between c_{l−1} and r_l, with di
 
     A_k = s_k a_k f_k,  a_k = E[E_k² G(c_{l−1}, c_{l−1})],   B_k = s_k b_k f_k′,  b_k = E[D_k² G(r_l, r_l)],
 
-f = f′ = 1 for Gaussian W, f = 1/(1 + a B) and f′ = 1/(1 + b A) for orthogonal W (the R-transform of a Haar matrix). The
+f = f′ = 1 for Gaussian W, f = 1/(1 + a B) and f′ = 1/(1 + b A) for orthogonal W (the R-transform of a Haar matrix). In
+a branch of several weights in series, W_K H_{K−1} ⋯ H_1 W_1, what passes between W_k and W_{k+1} is one more pair of
+blocks of Q, a two by two matrix for each neuron, with −A_k at its row and −H_k² B_{k+1} at its column: b_k and a_{k+1}
+are B_{k+1} and A_k times E[H_k²/(1 − A_k B_{k+1} H_k²)]. For Gaussian W_1 and W_2 that is f = ψ(y)/y, ψ that of H_1²,
+y = s a b. The
 expectations are over the values of a neuron in all blocks; its continued fractions from the left and from the right
 depend on each other through the cores between them alone, and are passed on as `Message`s. All A, B, G lie in the lower
 half plane for Im u < 0, where the solution is unique: the map takes the half planes into themselves. Signs of D_0 do
@@ -39,6 +43,8 @@ from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
+# Paths that are told apart exactly, where what passes beside the weights differs; a pivot that stands for 0.
+EXACT, LEAST = 128, -1e-60j
 # Distance in U of a second place from which an edge is guessed.
 NEARBY = 1e-3
 # The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
@@ -93,16 +99,18 @@ class BlockEquation:
     def log_mean(self) -> float:
         """Log m_1, each block taking its mean part; where D_0 and the rest depend on each other, about that."""
         means = zip(self.blocks, self._means, strict=True)
-        return sum(math.log(float(m[0] + block.gains @ (m[1::2] * m[2::2]))) for block, m in means)
+        return sum(math.log(float(m[0]) + block.noise_mean(m)) for block, m in means)
 
     @property
     def zero(self) -> float:
-        """Mass at λ = 0: where nothing passes beside the weights, that of units without a slope."""
+        """Mass at λ = 0: that of units that nothing enters, or nothing leaves, in some block."""
         lost = 0.0
         for block, share in zip(self.blocks, self._shares, strict=True):
-            if not block.through.any():
-                for side in (block.inner, block.outer):
-                    lost = max(lost, float(share[~side.any(axis=1)].sum()))
+            past = block.through > 0.0
+            for side in (block.inner, block.outer):
+                lost = max(lost, float(share[~past & ~side.any(axis=1)].sum()))
+            if not past.any():
+                lost = max([lost, *(float(mass[squares == 0.0].sum()) for squares, mass in block.hidden)])
         return lost
 
     @property
@@ -110,10 +118,8 @@ class BlockEquation:
         """U = −log λ between which all of the support lies; ∞ where it may reach λ = 0."""
         most = least = 0.0
         for block in self.blocks:
-            # ‖W‖ is 2 for Gaussian weights, 1 for orthogonal ones.
-            sizes = np.where(block.haar, 1.0, 2.0) * np.sqrt(block.gains)
             largest = np.sqrt(block.values.max(axis=0))
-            noise = float(sizes @ (largest[1::2] * largest[2::2]))
+            noise = block.noise_norm(largest[1:])
             most += 2.0 * math.log(float(largest[0]) + noise)
             below = math.sqrt(float(block.through.min())) - noise
             least += 2.0 * math.log(below) if below > 0.0 else -math.inf
@@ -148,6 +154,7 @@ class BlockEquation:
         psi = np.zeros_like(zeta)
         for k, (block, part) in enumerate(zip(self.blocks, self._parts, strict=True)):
             means_a, means_b, plus = self._averages(block, locals_[k], left[k], right[k])
+            _add_hidden(block, a[:, part], b[:, part], means_a, means_b)
             if k == 0:
                 # Im ψ keeps its digits where ψ → −1.
                 psi = plus - 1.0
@@ -203,6 +210,11 @@ class BlockEquation:
         over = message.over(block.flat_back if back else block.flat, values)
         if values == 1 and message.nodes.shape[1] == 1:
             return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
+        if np.ptp(local.square):
+            restarts = local.square == 0.0
+            ended = int(restarts.sum())
+            if (values - ended) * message.nodes.shape[1] + ended <= EXACT:
+                return _told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
@@ -227,7 +239,7 @@ class BlockEquation:
         points, count, values, rank = over.shape
         # (M, K, J, K′).
         joint_weights = over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)
-        joint_weights = joint_weights.reshape(points, count, values, -1)
+        joint_weights = joint_weights.reshape(points, count, values, right.nodes.shape[1])
         before = (local.inner[:, None, :] - left.nodes[:, :, None])[:, :, :, None]
         after = (local.outer[:, :, None] - right.nodes[:, None, :])[:, None]
         joint = joint_weights / (before * after - local.square[:, None])
@@ -239,6 +251,32 @@ class BlockEquation:
             pivot = local.inner[:, :, None] - local.square[:, None] / after[:, 0]
             plus = np.sum(joint_weights[:, 0] / (1.0 - pivot / left.nodes[:, :, None]), axis=(1, 2))
         return sums[0] @ block.inner, sums[1] @ block.outer, plus
+
+
+def _told_apart(local: _Local, message: Message, over: Array, restarts: Array) -> Message:
+    """The message with all pivots as they are, but those that forget what was before, as nothing passes the weights.
+
+    Where D_0 depends on the neuron pivots lie far apart, and no few nodes stand for many. With slopes of 0 and 1 there
+    is but one pivot more behind every block, for how far back the last 0 is.
+    """
+    points, count, _, rank = over.shape
+    passing = count * int(np.sum(~restarts))
+    passed = local.outer[:, None, ~restarts] - local.square[~restarts] / (
+        local.inner[:, None, ~restarts] - message.nodes[:, :, None]
+    )
+    pivots = np.concatenate([passed.reshape(points, passing), local.outer[:, restarts]], axis=1)
+    weights = [over[:, :, ~restarts].reshape(points, passing, rank), over[:, :, restarts].sum(axis=1)]
+    # Of a unit that nothing leaves the pivot is 0.
+    return Message(1.0 / np.where(pivots == 0.0, LEAST, pivots), np.concatenate(weights, axis=1))
+
+
+def _add_hidden(block: Block, a: Array, b: Array, means_a: Array, means_b: Array) -> None:
+    """Put the two entries of G between weights of a branch, from A_k before H_k and B_{k+1} after it, to the means."""
+    for k, (squares, share) in enumerate(block.hidden):
+        before, after = a[:, k, None], b[:, k + 1, None]
+        passed = (squares / (1.0 - before * after * squares)) @ share
+        means_a[:, k + 1] += before[:, 0] * passed
+        means_b[:, k] += after[:, 0] * passed
 
 
 def _segment(ends: Array, w: Array) -> tuple[Array, Array]:

@@ -82,6 +82,8 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         x = start.astype(complex)
     residual = np.full(points, np.inf)
     psi = np.zeros(points, complex)
+    if not points:
+        return Solution(x, psi, residual, np.zeros(0, bool))
     active = np.arange(points)
     history: list[tuple[Array, Array]] = []
     stale = np.zeros(points, int)

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ConvergenceError
 from ..spectrum import Spectrum
 from .blocks import Block
-from .bulks import Bulk, bulks_of
+from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
 from .equation import BlockEquation
 from .known import Known, density_at
@@ -86,6 +86,8 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
                 found = at
                 break
         if found is None:
+            found = edge_again(equation, bulk, end)
+        if found is None:
             raise ConvergenceError(f"the edge at λ = {math.exp(-end):.6g} was lost")
         ends.append(found)
     return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]))
@@ -93,7 +95,8 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
 
 def _error(spectrum: Spectrum, finer: BlockEquation, known: Known | None) -> float:
     """The largest relative difference of the density to that of a finer equation."""
-    u = spectrum.quantile_at(np.array(LEVELS))
+    # Of what is not at λ = 0: one of them would be its edge.
+    u = spectrum.quantile_at(spectrum.atom_at_zero + (1.0 - spectrum.atom_at_zero) * np.array(LEVELS))
     u = u[np.isfinite(u)]
     density, found = density_at(finer, u, known)
     if not found.solved.all():

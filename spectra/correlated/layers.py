@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
 from .._types import Array
 from ..activations import Activation
+from ..network.architectures.architecture import Drift
+from ..network.drift import CERTAIN, Drifted, Values, drifted
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
 from .dilated import Dilated
@@ -34,13 +37,18 @@ ENOUGH, LEAST_VALUES = 1e-10, 2
 class Layer:
     """β 1 + √gain W D where it reads the state, D = diag φ′(x_{l−1}), else β 1 + √gain D W, D = diag φ′(h_l).
 
+    With a `drift` D (β 1 + √gain W), D = diag φ′(h_l), h_l = βx_{l−1} and noise, x_l = φ(h_l).
+
     Parameters
     ----------
     activation : φ.
-    variance : of x_{l−1} per neuron where the layer reads it, a Gaussian then; else of h_l = W_l x_{l−1} + b_l.
-    skip, gain : β, and the variance of an entry of the noise times N.
+    variance : of x_{l−1} per neuron where the layer reads it, a Gaussian then; else of h_l = W_l x_{l−1} + b_l; with a
+        drift E h_l², of which no use is made.
+    skip, gain : β, and the variance of an entry of the noise times N, of a chain of weights that of all together.
     haar : the weights are orthogonal.
     reads_state : φ is applied to x_{l−1} itself; what the layer adds to βx is then Gaussian noise of its own.
+    hidden : variances of what φ takes between weights, where a branch has several: W stands for W_K H_{K−1} ⋯ W_1.
+    drift : of what variances h_l is made up, where φ comes after the sum.
     """
 
     activation: Activation | Dilated
@@ -49,6 +57,8 @@ class Layer:
     gain: float
     haar: bool
     reads_state: bool
+    hidden: tuple[float, ...] = ()
+    drift: Drift | None = None
 
     def with_variance(self, variance: float) -> Layer:
         """The same at another variance."""
@@ -66,13 +76,29 @@ def blocks_of(layers: Sequence[Layer], *, fresh: bool = False, finer: float = 1.
     Notes
     -----
     The states x_{l−1} of consecutive layers that read them are a Gaussian Markov chain: x_l = β x_{l−1} plus noise. The
-    h of the others are independent of all else.
+    h of the others are independent of all else, but where φ comes after the sum: there h_l = βφ(h_{l−1}) and noise.
     """
     blocks: list[Block] = []
-    for reads, group in groupby(layers, key=lambda layer: layer.reads_state and not fresh):
+    for (reads, drifts), group in groupby(layers, key=lambda a: (a.reads_state and not fresh, a.drift is not None)):
         together = list(group)
-        blocks += _chained(together, finer) if reads else [_alone(layer, finer) for layer in together]
+        if drifts:
+            blocks += _drifting(together, finer, fresh=fresh)
+        else:
+            blocks += _chained(together, finer) if reads else [_alone(layer, finer) for layer in together]
     return blocks
+
+
+def slope_laws(layers: Sequence[Layer], size: int) -> list[tuple[Array, Array]]:
+    """Values of D² and their masses, (n,), of each layer by itself, for moments of it to order 2 `size` − 1."""
+    found: list[tuple[Array, Array]] = []
+    for drifts, group in groupby(layers, key=lambda layer: layer.drift is not None):
+        together = list(group)
+        if drifts:
+            steps = _steps(together, 1.0)
+            found += [(_slopes(a, step.places), step.share) for a, step in zip(together, steps, strict=True)]
+        else:
+            found += [slope_law(layer, size) for layer in together]
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -89,14 +115,23 @@ def slope_law(layer: Layer, size: int, finer: float = 1.0) -> tuple[Array, Array
 
 def _alone(layer: Layer, finer: float) -> Block:
     squares, share = slope_law(layer, round(RULE * finer), finer)
-    return _block(layer, squares, share[:, None, None])
+    return _block(layer, squares, share[:, None, None], finer)
 
 
-def _block(layer: Layer, squares: Array, core: Array) -> Block:
-    ones = np.ones_like(squares)
-    sides = [squares, ones] if layer.reads_state else [ones, squares]
-    values = np.stack([layer.skip**2 * ones, *sides], axis=1)
-    return Block(np.array([layer.gain]), np.array([layer.haar]), values, core)
+def _block(layer: Layer, squares: Array, core: Array, finer: float) -> Block:
+    ones, count = np.ones_like(squares), len(layer.hidden) + 1
+    first, last = (squares, ones) if layer.reads_state else (ones, squares)
+    through = squares if layer.drift is not None else ones
+    between = [np.zeros_like(squares)] * (2 * count - 2)
+    values = np.stack([layer.skip**2 * through, first, *between, last], axis=1)
+    gains = np.append(np.ones(count - 1), layer.gain)
+    return Block(gains, np.full(count, layer.haar), values, core, hidden_laws(layer, round(RULE * finer), finer))
+
+
+def hidden_laws(layer: Layer, size: int, finer: float = 1.0) -> tuple[tuple[Array, Array], ...]:
+    """Values and masses of D² between the weights of a branch, as `slope_law` has them."""
+    own = replace(layer, hidden=())
+    return tuple(slope_law(own.with_variance(variance), size, finer) for variance in layer.hidden)
 
 
 def _chained(layers: list[Layer], finer: float) -> list[Block]:
@@ -122,7 +157,61 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         mixtures.append(mixture)
     least = LEAST if finer == 1.0 else FINEST
     cores = matrix_product(shares, mixtures, forward, values, fading, least=least)
-    return [_block(layer, here, core) for layer, here, core in zip(layers, values, cores, strict=True)]
+    return [_block(layer, here, core, finer) for layer, here, core in zip(layers, values, cores, strict=True)]
+
+
+def _drifting(layers: list[Layer], finer: float, *, fresh: bool) -> list[Block]:
+    """Blocks whose h_l are a Markov chain, h_l = βφ(h_{l−1}) and noise; or, `fresh`, of the same laws, independent."""
+    steps = _steps(layers, finer)
+    count = round(VALUES * finer)
+    mixed = [mixture_of(_slopes(layer, step.places), count) for layer, step in zip(layers, steps, strict=True)]
+    values, mixtures, shares = [v for v, _ in mixed], [m for _, m in mixed], [step.share for step in steps]
+    if fresh:
+        cores = [(share @ mixture)[:, None, None] for share, mixture in zip(shares, mixtures, strict=True)]
+    else:
+        least = LEAST if finer == 1.0 else FINEST
+        fading = [1.0] * len(layers)
+        cores = matrix_product(shares, mixtures, _Kernels(layers, steps, finer), values, fading, least=least)
+    return [_block(layer, here, core, finer) for layer, here, core in zip(layers, values, cores, strict=True)]
+
+
+def _steps(layers: list[Layer], finer: float) -> list[Values]:
+    """The law of h_l, one layer after another."""
+    found: list[Values] = []
+    for k in range(len(layers)):
+        found.append(_onward(layers, found, k, finer).values)
+    return found
+
+
+def _onward(layers: list[Layer], steps: Sequence[Values], k: int, finer: float) -> Drifted:
+    """The law of h of layer k, given that of the layer before."""
+    layer, drift = layers[k], layers[k].drift
+    assert drift is not None
+    given = CERTAIN
+    if not drift.start:
+        before, activation = steps[k - 1], layers[k - 1].activation
+        assert isinstance(activation, Activation)
+        given = Values(layer.skip * np.asarray(activation(before.places), float), before.share)
+    # What the next block makes of h is smooth on the scale of its own noise.
+    ahead = [layer.drift.noise**0.5 / max(abs(layer.skip), 0.1) for layer in layers[k : k + 2] if layer.drift]
+    return drifted(given, drift.noise + drift.start, layer.activation.kinks, finest=min(ahead), finer=finer)
+
+
+class _Kernels(Sequence[Array]):
+    """P(h of the next layer | h here), each computed when it is asked for: all together they take much memory."""
+
+    def __init__(self, layers: list[Layer], steps: list[Values], finer: float) -> None:
+        self._layers, self._steps, self._finer = layers, steps, finer
+
+    def __len__(self) -> int:
+        return len(self._layers) - 1
+
+    def __getitem__(self, k: Any) -> Any:
+        return _onward(self._layers, self._steps, k + 1, self._finer).kernel
+
+
+def _slopes(layer: Layer, h: Array) -> Array:
+    return np.asarray(layer.activation.derivative(h), float) ** 2
 
 
 def _folded(values: Array) -> Array:

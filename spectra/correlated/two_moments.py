@@ -19,13 +19,14 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
         a ← β² a + g d t,   t = tr M,   d = D², e = E²,
         b ← β⁴ b + 2 β² g d a t + β² g (d tr e b + e b tr d) + g² d (d t² + (tr M² − h t²) tr d),
 
-    h = 1 where W is Haar and 0 where it is Gaussian; what has W three times, or twice without a transpose, vanishes
+    h = 1 where W is Haar and 0 where it is Gaussian, and `Block.turn` where W is a chain W_K H_{K−1} ⋯ W_1, g then its
+    mean square; what has W three times, or twice without a transpose, vanishes
     with the width. tr M² = tr e² tr a² + (tr e)² (tr b − tr a²), for E is independent of A. m_1 and m_2 are the means
     at the end.
 
     Parameters
     ----------
-    blocks : J_1 first, of one weight matrix each, E independent of all that comes after.
+    blocks : J_1 first, of one branch each, E independent of all that comes after.
 
     Accuracy
     --------
@@ -44,13 +45,14 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
     for block, left in zip(reversed(blocks), reversed(before), strict=True):
         # For every set of values, where a mean over all that come before is the product with `left`: (J, r).
         one, a, b, square = np.einsum("jrs,ks->kjr", block.core, following)
-        passing, d, e = (column[:, None] for column in block.values.T)
-        share, g = (one @ left[0])[:, None], float(block.gains[0])
+        passing, d, e = (block.values[:, k, None] for k in (0, 1, -1))
+        share = (one @ left[0])[:, None]
+        g = block.noise_mean(np.ones(block.values.shape[1]))
         mean_d, mean_e, mean_ee = (float(np.sum(share * part)) for part in (d, e, e * e))
         t, mean_b, mean_eb = (float(np.sum(part @ left[0])) for part in (e * a, b, e * b))
         mean_square = float(np.sum(square @ left[0]))
         of_m = mean_ee * mean_square + mean_e**2 * (mean_b - mean_square)
-        both = of_m - t * t if block.haar[0] else of_m
+        both = of_m - block.turn * t * t
         crossed = d * one * mean_eb + e * b * mean_d
         b = passing**2 * b + 2.0 * passing * g * d * t * a + passing * g * crossed
         b = b + g * g * d * (d * t * t + both * mean_d) * one

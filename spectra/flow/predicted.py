@@ -26,7 +26,7 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
-from ..network.architectures import architecture_of, refuse_normalised
+from ..network.architectures import architecture_of, refuse_deep_branches, refuse_normalised
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
 from ..network.meanfield import LayerState, MeanField, mean_field
@@ -101,7 +101,8 @@ def flow(net: Network | MeanField) -> Flow:
 
     Raises
     ------
-    ConfigError : no critical point or fixed point where one was asked for, variances beyond 1e300, normalised layers.
+    ConfigError : no critical point or fixed point where one was asked for, variances beyond 1e300, normalised layers,
+        or residual branches of several.
 
     Accuracy
     --------
@@ -119,6 +120,7 @@ def flow(net: Network | MeanField) -> Flow:
     """
     field = mean_field(net) if isinstance(net, Network) else net
     refuse_normalised((run.spec for run in field.runs), "variances are followed through the layers")
+    refuse_deep_branches((run.spec for run in field.runs), "variances are followed")
     with np.errstate(divide="ignore"):
         q = np.log(field.q)
         left, fed, back, bias = [np.log([field.input_variance])], [], [], []

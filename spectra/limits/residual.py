@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..convolve import affine
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
+from ..network.expectations import gaussian_moments
 from ..network.meanfield import mean_field
 from .deep import SmoothLimit
 
@@ -60,6 +61,8 @@ def residual_limit(strength: Number) -> Law:
 def residual_strength(net: Network) -> float:
     """Return c = Σ_l α_l²σ_w² E φ'(h_l)²/β_l² of residual blocks; of JJᵀ/Π β_l² the limit is `residual_limit(c)`.
 
+    Of branches of n layers σ_w^{2n}, and E φ'² of all n, multiply.
+
     α = 1/√L and σ_w: linear σ_w², ReLU σ_w²/2, leaky ReLU σ_w² (1 + a²)/2, whatever the depth; for other φ the h_l
     change on the way, and c with the depth.
 
@@ -80,5 +83,9 @@ def residual_strength(net: Network) -> float:
         skip2 = architecture.skip(run.spec) ** 2
         if not skip2:
             raise ConfigError(f'`kind = "{run.spec.kind}"`: c is of residual blocks alone.')
-        total += run.repeat * architecture.gain(run.spec, run.level) * run.slope_moment / skip2
+        if run.spec.order == "sum":
+            raise ConfigError('`order = "sum"`: c is of residual blocks of order "pre" and "post" alone.')
+        slopes = gaussian_moments(run.spec.activation)
+        hidden = math.prod(slopes.at(v).slope2 for v in architecture.hidden(run.spec, run.q, run.level))
+        total += run.repeat * architecture.gain(run.spec, run.level) * run.slope_moment * hidden / skip2
     return total

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def branch_bounds(field: MeanField) -> tuple[float, float]:
-    """Π max(|β_l| − s_l, 0) ≤ s_min and s_max ≤ Π (|β_l| + s_l), s_l = √gain · ‖W_l‖/σ_w · sup |φ'|, as logarithms.
+    """Π max(|β_l| − s_l, 0) ≤ s_min and s_max ≤ Π (|β_l| + s_l), s_l = √gain (‖W_l‖/σ_w · sup |φ'|)^n, as logarithms.
 
-    ‖W‖ is 2σ_w of square Gaussian weights, for wide layers, σ_w of orthogonal ones; −inf where a branch may undo the
-    skip, inf where slopes have no bound.
+    n is the number of weight matrices of a branch, ‖W‖ 2σ_w of square Gaussian weights, for wide layers, σ_w of
+    orthogonal ones; −inf where a branch may undo the skip, inf where slopes have no bound. Where φ comes after the sum
+    the branch has one φ less, sup |φ'| multiplies the sum, and there is no bound from below.
 
     Source
     ------
@@ -25,8 +26,10 @@ def branch_bounds(field: MeanField) -> tuple[float, float]:
     for run in field.runs:
         architecture = architecture_of(run.spec)
         norm = 1.0 if run.spec.weights == "orthogonal" else 2.0
-        branch = math.sqrt(architecture.gain(run.spec, run.level)) * norm * run.spec.activation.slope_bound
+        count, slope = run.spec.branch_layers, run.spec.activation.slope_bound
         skip = abs(architecture.skip(run.spec, run.level))
-        low += run.repeat * (math.log(skip - branch) if skip > branch else -math.inf)
-        high += run.repeat * math.log(skip + branch)
+        after = slope if run.spec.order == "sum" else 1.0
+        branch = math.sqrt(architecture.gain(run.spec, run.level)) * (norm * slope) ** count / after
+        low += run.repeat * (math.log(skip - branch) if skip > branch and run.spec.order != "sum" else -math.inf)
+        high += run.repeat * math.log(after * (skip + branch))
     return low, high

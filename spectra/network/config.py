@@ -33,7 +33,8 @@ class LayerSpec:
     width : N_l, where widths are stated.
     repeat : number of layers in the run.
     kind : "dense" or "residual".
-    alpha, skip, order : of a residual block: α and β as numbers, and "pre" or "post"; else None.
+    alpha, skip, order : of a residual block: α and β as numbers, and "pre", "post" or "sum"; else None.
+    branch_layers : weight matrices of its branch.
     normalise : what its signals are normalised by, and where; None for nothing.
     description : the activation as the configuration gave it; two specs may differ in it and be equal.
     """
@@ -49,6 +50,7 @@ class LayerSpec:
     alpha: float | None = None
     skip: float | None = None
     order: str | None = None
+    branch_layers: int = 1
     normalise: Normaliser | None = None
     description: Any = field(default=None, compare=False, repr=False)
 
@@ -66,6 +68,7 @@ class LayerSpec:
             "alpha": self.alpha,
             "skip": self.skip,
             "order": self.order,
+            "branch_layers": self.branch_layers if self.branch_layers > 1 else None,
             "normalise": self.normalise.to_dict() if self.normalise is not None else None,
         }
         return {key: value for key, value in table.items() if value is not None}
@@ -90,10 +93,13 @@ class Network:
     activation, weights, sigma_w, sigma_b, q_star, width, kind : see `LayerSpec`. `weights` defaults to "gaussian",
         `sigma_b` to 0 unless `sigma_w` is "critical". A layer's own `sigma_w`, `sigma_b` or `q_star` displaces
         inherited ones that it contradicts.
-    alpha, skip, order : of residual blocks, x ← βx + α(Wφ(x) + b) ("pre", the default) or x ← βx + αφ(Wx + b) ("post"),
-        β = `skip`, 1 by default, of either sign; `alpha` may be a list, one number a block, or text: "1/sqrt(depth)",
-        depth the number of residual blocks, "1/depth", "1/sqrt(l)" or "1/(sqrt(l) log(l))", l the number of the block
-        (from 2 beside log), and any number in place of 1.
+    alpha, skip, order : of residual blocks, x ← βx + α(Wφ(x) + b) ("pre", the default), x ← βx + αφ(Wx + b) ("post")
+        or x ← φ(βx + α(Wx + b)) ("sum"), β = `skip`, 1 by default, of either sign; `alpha` may be a list, one number a
+        block, or text: "1/sqrt(depth)", depth the number of residual blocks, "1/depth", "1/sqrt(l)" or
+        "1/(sqrt(l) log(l))", l the number of the block (from 2 beside log), and any number in place of 1.
+    branch_layers : weight matrices of a residual branch, 1 by default; of two, each with weights and biases like W and
+        b, x ← βx + α(Vφ(Wφ(x) + b) + c) ("pre"), x ← βx + αφ(Vφ(Wx + b) + c) ("post") or, as in the first residual
+        nets, x ← φ(βx + α(Vφ(Wx + b) + c)) ("sum").
     normalise : "batch", "layer" or "rms", or a table with one of them as `name` and any of `position` ("before" φ, the
         default, "after" it, or after the "sum" of a residual block), `batch` (its size; large batches where left out),
         `gain` γ = 1 and `epsilon` ε = 0.
@@ -309,7 +315,7 @@ def _layer(table: dict[str, Any], path: str, count: int) -> LayerSpec:
         width=table.get("width"),
         repeat=table.get("repeat", 1),
         kind=_kind(table),
-        **ARCHITECTURES[_kind(table)].options(table, path, count),
+        **_does(table).options(table, path, count),
         normalise=normaliser_of(table.get("normalise"), path, _kind(table)),
         description=description,
     )

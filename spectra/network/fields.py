@@ -16,6 +16,7 @@ from .normaliser import NORMALISATIONS
 from .schema import (
     INITS,
     MAX_BATCH,
+    MAX_BRANCH,
     MAX_DEPTH,
     MAX_SCALE,
     MAX_WIDTH,
@@ -68,7 +69,8 @@ class Shared(BaseModel):
     kind: Literal["dense", "residual"] | None = None
     alpha: Scale | str | Annotated[list[Scale], Field(min_length=1)] | None = None
     skip: Annotated[Slope, AfterValidator(_not_zero)] | None = None
-    order: Literal["pre", "post"] | None = None
+    order: Literal["pre", "post", "sum"] | None = None
+    branch_layers: Annotated[int, Field(ge=1, le=MAX_BRANCH)] | None = None
 
 
 class Init(BaseModel):

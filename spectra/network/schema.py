@@ -18,13 +18,14 @@ MODES = ("fan_in", "fan_out")
 CRITICAL = "critical"
 FIXED_POINT = "fixed-point"
 KINDS = ("dense", "residual")
-ORDERS = ("pre", "post")
+ORDERS = ("pre", "post", "sum")
 # α of residual blocks, from their number L and from the number l of each: `architectures.scales` computes them.
 SCALES = ("1/sqrt(depth)", "1/depth", "1/sqrt(l)", "1/(sqrt(l) log(l))")
 # mean_field lists one number a layer; ten million of them still fit in memory and in a file.
 MAX_DEPTH = 10_000_000
 MAX_WIDTH = 1_000_000_000
 MAX_BATCH = 1_000_000
+MAX_BRANCH = 8
 # Squares of scales must stay inside the range of doubles, with room for the activation's own scale.
 MAX_SCALE = 1e100
 
@@ -42,6 +43,7 @@ SHARED_KEYS = (
     "alpha",
     "skip",
     "order",
+    "branch_layers",
 )
 
 
@@ -85,7 +87,11 @@ _ALLOWED = {
         "where depth counts the residual blocks of the network, and l each of them from 1 (beside log: from 2)"
     ),
     "skip": f"a number other than 0 ({_RANGE}, or its negative)",
-    "order": '"pre" for x ← βx + α(Wφ(x) + b), or "post" for x ← βx + αφ(Wx + b)',
+    "order": '"pre" for x ← βx + α(Wφ(x) + b), "post" for x ← βx + αφ(Wx + b), or "sum" for x ← φ(βx + α(Wx + b))',
+    "branch_layers": (
+        f"a whole number from 1 to {MAX_BRANCH}, the weight matrices of a branch: of two βx + α(Vφ(Wφ(x) + b) + c), "
+        "post βx + αφ(Vφ(Wx + b) + c), sum φ(βx + α(Vφ(Wx + b) + c))"
+    ),
 }
 # The names among the allowed values, for the nearest one.
 NAMES: dict[str, tuple[str, ...]] = {

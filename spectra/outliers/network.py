@@ -25,7 +25,8 @@ def network_outliers(field: MeanField, edge: float) -> tuple[tuple[Outlier, ...]
         adding = any(architecture_of(run.spec).adds_means(run.spec, run.level) for run in field.runs)
         mixed = (
             "E x ≠ 0 adds up from block to block: at finite width an eigenvalue may lie above this law; which, is "
-            "predicted of networks without normalisation, of no block that reads x itself"
+            "predicted of networks without normalisation, of no block that reads x itself or has φ after its sum, of "
+            "branches of one layer"
         )
         return None, (mixed,) if adding else ()
     try:

@@ -49,10 +49,15 @@ class Passage:
 
 
 def passages_of(field: MeanField) -> list[Passage] | None:
-    """Every layer of the network, J_1 first; None where a block reads x itself or is normalised."""
+    """Every layer of the network, J_1 first.
+
+    None where a block reads x itself, is normalised, has several layers in its branch, or φ after its sum.
+    """
     found = []
     for run in field.runs:
         if architecture_of(run.spec).reads_state(run.spec) or run.spec.normalise is not None:
+            return None
+        if run.spec.branch_layers > 1 or run.spec.order == "sum":
             return None
         found += [_passage(run.spec, run.level, q) for q in run.variances.tolist()]
     return found

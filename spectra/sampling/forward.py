@@ -28,10 +28,12 @@ class LayerPass(NamedTuple):
 
     Parameters
     ----------
-    weights : W, a matrix of the arrays it was drawn with.
+    weights : W, a matrix of the arrays it was drawn with; of a branch of several layers the derivative of what the
+        last weights give by what the first ones take.
     left, right, outer : slopes after and before W, and after the sum; `right` and `outer` None for 1.
     skip : factor of the identity.
-    q, chi : mean h_l², and the mean square of J_l over W: (skip² + σ_w² mean left² · mean right²) mean outer².
+    q, chi : mean h_l², and the mean square of J_l over W: (skip² + σ_w² mean left² · mean right²) mean outer²; for each
+        further layer of a branch times σ_w² and the mean square of the slopes between.
     """
 
     weights: Any
@@ -78,16 +80,11 @@ def forward_pass(
     rescale = RESCALE if arrays.dtype is np.float64 else RESCALE**0.1  # what W may meet in single precision
     log_scale = 0.0
     draws = _draws(specs, widths, rng, arrays)
-    for index, (drawn, bias) in enumerate(ahead(draws) if arrays.far else draws):
-        spec, weights = specs[index], arrays.weights(drawn)
-        sigma_w, sigma_b = float(spec.sigma_w), float(spec.sigma_b or 0.0)
+    for index, drawn in enumerate(ahead(draws) if arrays.far else draws):
+        spec = specs[index]
         architecture = architecture_of(spec)
         taken, right = architecture.take(spec, x)
-        image = arrays.host(weights @ arrays.array(taken))
-        if bias is not None:
-            with np.errstate(over="ignore", under="ignore"):
-                biases = sigma_b * np.exp(-log_scale) * bias
-                image = image + (biases if image.ndim == 1 else biases[:, None])
+        image, weights, sigma_w = _through(spec, taken, drawn, arrays, log_scale)
         x, h, left, outer = architecture.give(spec, x, image)
         right, left, outer = (of_example(part, whole) for part in (right, left, outer))
         assert left is not None
@@ -102,13 +99,49 @@ def forward_pass(
             x, log_scale = x / size, log_scale + np.log(size)
 
 
+# What is drawn for weights, and for biases, None without.
+_Drawn = tuple[Any, np.ndarray | None]
+
+
 def _draws(
     specs: list[LayerSpec], widths: tuple[int, ...], rng: np.random.Generator, arrays: Arrays
-) -> Iterator[tuple[Any, np.ndarray | None]]:
-    """What is drawn for W_l and for the biases of every layer, None without biases."""
-    for spec, (before, after) in zip(specs, pairwise(widths), strict=True):
+) -> Iterator[list[_Drawn]]:
+    """What is drawn for every layer, one after the other for those of a branch."""
+
+    def one(spec: LayerSpec, before: int, after: int) -> _Drawn:
         drawn = arrays.drawn(spec.weights, after, before, float(spec.sigma_w), rng)
-        yield drawn, (rng.standard_normal(after) if spec.sigma_b else None)
+        return drawn, (rng.standard_normal(after) if spec.sigma_b else None)
+
+    for spec, (before, after) in zip(specs, pairwise(widths), strict=True):
+        yield [one(spec, before if k == 0 else after, after) for k in range(spec.branch_layers)]
+
+
+def _through(
+    spec: LayerSpec, taken: np.ndarray, drawn: list[_Drawn], arrays: Arrays, log_scale: float
+) -> tuple[np.ndarray, Any, float]:
+    """What the weights give, their derivative, and the root mean square of a row of that, for slopes as they are."""
+    sigma_w, sigma_b = float(spec.sigma_w), float(spec.sigma_b or 0.0)
+    image, whole, size = taken, None, 1.0
+    while drawn:
+        # Nothing is kept that was used.
+        own, bias = drawn.pop(0)
+        weights, slopes = arrays.weights(own), None
+        del own
+        if whole is not None:
+            slopes = spec.activation.derivative(image)
+            image = spec.activation(image)
+        image = arrays.host(weights @ arrays.array(image))
+        if bias is not None:
+            with np.errstate(over="ignore", under="ignore"):
+                biases = sigma_b * np.exp(-log_scale) * bias
+                image = image + (biases if image.ndim == 1 else biases[:, None])
+        size *= sigma_w
+        if slopes is not None:
+            size *= float(np.sqrt(np.mean(slopes**2)))
+            whole = weights @ arrays.beside_skip(whole, slopes, None, 0.0)
+        else:
+            whole = weights
+    return image, whole, size
 
 
 def batch_of_inputs(

@@ -33,6 +33,10 @@ def put_layer(product: GradedProduct, layer: LayerPass, arrays: Arrays, *, ortho
     else:
         # The diagonal in which one factor may differ from another by much is left to the condition of the product.
         rows = layer.outer if isinstance(layer.outer, np.ndarray) else None
+        if rows is not None and not rows.all():
+            # Rows that vanish are counted.
+            product.multiply(_block(layer, None, arrays), rows)
+            return
         size = float(np.sqrt(mean_square(rows)))
         product.multiply_block(_block(layer, rows, arrays), layer.skip * size, _mean_square(layer, size))
     if isinstance(layer.outer, Thinned):

@@ -107,12 +107,14 @@ def estimate(net: Network, width: int | None = None, samples: int = 8, *, dtype:
     product, factor = _speeds(min(max(widths), 256), dtype)
     kinds = [(s.weights == "orthogonal", architecture_of(s).is_product) for s in net.layers for _ in range(s.repeat)]
     seconds, least = 0.0, widths[0]
-    for (before, after), (haar, steep) in zip(pairwise(widths), kinds, strict=True):
+    more = [s.branch_layers - 1 for s in net.layers for _ in range(s.repeat)]
+    for (before, after), (haar, steep), further in zip(pairwise(widths), kinds, more, strict=True):
         # Either the weights or the product is factored in most layers D W, few others; U T and what is not BLAS are
         # another product.
         seconds += 2 * product * 2.0 * after * before * least
         seconds += factor * 2.0 * (4 / 3) * after * min(after, least) ** 2 * steep
-        seconds += factor * (4 / 3) * max(before, after) * min(before, after) ** 2 * haar
+        seconds += factor * (4 / 3) * max(before, after) * min(before, after) ** 2 * haar * (1 + further)
+        seconds += product * 2.0 * after**3 * further
         least = min(least, after)
     seconds += factor * 12 * (4 / 3) * least**3  # five steps of QR and the windows
     return Estimate(workers * _peak_bytes(widths, dtype), seconds * math.ceil(samples / workers))

@@ -11,6 +11,7 @@ from .architecture import Signal as Signal
 from .dense import Dense
 from .normalised import Normalised
 from .residual import Residual
+from .summed import AfterSum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +23,14 @@ ARCHITECTURES: dict[str, Architecture] = {"dense": Dense(), "residual": Residual
 NORMALISED: dict[str, Architecture] = {kind: Normalised(plain) for kind, plain in ARCHITECTURES.items()}
 
 
+#: Residual blocks whose φ comes after the sum.
+AFTER_SUM: Architecture = AfterSum()
+
+
 def architecture_of(spec: LayerSpec) -> Architecture:
     """What layers of this kind do."""
+    if spec.order == "sum":
+        return AFTER_SUM
     return (ARCHITECTURES if spec.normalise is None else NORMALISED)[spec.kind]
 
 
@@ -61,6 +68,17 @@ def refuse_normalised(specs: Iterable[LayerSpec], what: str) -> None:
     for spec in specs:
         if spec.normalise is not None:
             raise ConfigError(f"`{spec.unlike_dense}`: {what} of networks without normalisation alone.")
+
+
+def refuse_deep_branches(specs: Iterable[LayerSpec], what: str) -> None:
+    """Raise `ConfigError` where a branch has several layers, or φ after its sum, for `what`, which is of others."""
+    for spec in specs:
+        if spec.order == "sum":
+            raise ConfigError(f'`order = "sum"`: {what} through residual blocks of order "pre" and "post" alone.')
+        if spec.branch_layers > 1:
+            raise ConfigError(
+                f"`branch_layers = {spec.branch_layers}`: {what} through residual branches of one layer alone."
+            )
 
 
 def _refuse(specs: Iterable[LayerSpec]) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ...quadrature import Array
     from ..config import LayerSpec
+    from ..drift import Values
     from ..gaussian import Moments
     from ..resolve import ResolvedRun, Start
     from .thinned import Beside
@@ -25,12 +26,14 @@ class Signal(NamedTuple):
     mean_of : gives μ = E x; most layers do not ask.
     gaussian : whether x is a centred normal variable.
     shared_of : gives E x_i x_j for two examples of a batch of independent inputs; None where it is not followed.
+    values : places and masses of a quadrature for x, where its law is followed and is no normal one.
     """
 
     second: float
     mean_of: Callable[[], float] = float
     gaussian: bool = False
     shared_of: Callable[[], float] | None = None
+    values: Values | None = None
 
     @property
     def mean(self) -> float:
@@ -52,6 +55,19 @@ class Level(NamedTuple):
     moments: Moments
     repeat: int
     entering: Signal
+
+
+class Drift(NamedTuple):
+    """h = βx and normal noise.
+
+    Parameters
+    ----------
+    noise : its variance.
+    start : variance of βx where that is normal and independent of the layers before; 0 where x is φ of the h before.
+    """
+
+    noise: float
+    start: float
 
 
 class Taken(NamedTuple):
@@ -148,6 +164,14 @@ class Architecture(Protocol):
 
     def state(self, spec: LayerSpec, q: float, level: Level) -> float:
         """Variance of x itself where the layer reads it, of a layer whose φ takes a variance of q; else q."""
+        ...
+
+    def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
+        """Variances of what φ takes between the weights of a branch of several, of such a layer."""
+        ...
+
+    def drift(self, spec: LayerSpec, level: Level) -> Drift | None:
+        """What makes up h of a block that takes φ after the sum; None of other layers."""
         ...
 
     def batch(self, spec: LayerSpec, width: int) -> int:

@@ -15,7 +15,8 @@ from ...quadrature import Array
 from ..expectations import gaussian_moments
 from ..gaussian import Moments
 from ..normaliser import Normaliser
-from .architecture import Architecture, Level, Passed, Signal, Taken
+from ..schema import refusal
+from .architecture import Architecture, Drift, Level, Passed, Signal, Taken
 from .course import LARGEST, settled
 from .dense import is_linear
 from .measured import normalised, times
@@ -72,7 +73,12 @@ class Normalised:
         self.rests, self.is_free = plain.settles, plain.is_free
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
-        """Those of the layer without it."""
+        """Those of the layer without it; a branch has one matrix of weights."""
+        layers = table.get("branch_layers", 1)
+        if layers > 1:
+            raise refusal(f"{path}branch_layers", layers, "must be 1 in a block with `normalise`")
+        if table.get("order") == "sum":
+            raise refusal(f"{path}order", "sum", 'must be "pre" or "post" in a block with `normalise`')
         return self._plain.options(table, path, count)
 
     def details(self, spec: LayerSpec) -> str:
@@ -134,6 +140,14 @@ class Normalised:
     def state(self, spec: LayerSpec, q: float, level: Level) -> float:
         """Variance of x itself, whatever φ takes of it."""
         return level.entering.second if self.reads_state(spec) else q
+
+    def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
+        """Return nothing: one matrix of weights."""
+        return ()
+
+    def drift(self, spec: LayerSpec, level: Level) -> Drift | None:
+        """Return nothing: no φ after a sum."""
+        return None
 
     def batch(self, spec: LayerSpec, width: int) -> int:
         """Its size, for large ones four times the width: what a finite batch changes goes like 1/N then, too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .architecture import Level
+from .architecture import Drift, Level
 
 if TYPE_CHECKING:
     from ..config import LayerSpec
@@ -25,6 +25,14 @@ class Plain:
     def state(self, spec: LayerSpec, q: float, level: Level) -> float:
         """What φ takes."""
         return q
+
+    def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
+        """Return nothing: one matrix of weights."""
+        return ()
+
+    def drift(self, spec: LayerSpec, level: Level) -> Drift | None:
+        """Return nothing: no φ after a sum."""
+        return None
 
     def batch(self, spec: LayerSpec, width: int) -> int:
         """One example at a time."""

@@ -14,6 +14,7 @@ from ...quadrature import Array
 from ..expectations import gaussian_moments
 from ..schema import ORDERS, SCALES
 from .architecture import Level, Passed, Signal, Taken
+from .branch import Branch
 from .course import LARGEST, SMALLEST, affine_course, settled
 from .dense import is_linear
 from .plain import Plain
@@ -33,6 +34,11 @@ class Residual(Plain):
     With r = E x², μ = E x of a neuron: pre, h = x_{l−1}, r ← β²r + α²(σ_w² E φ(√r z)² + σ_b²), μ ← βμ; post,
     Var h = σ_w² r + σ_b², r ← β²r + α² E φ(h)² + 2αβ μ E φ(h), μ ← βμ + α E φ(h). χ = β² + α²σ_w² E φ'(h)².
 
+    With n = `branch_layers` matrices in a branch, W stands for W_n D_n ⋯ D_2 W_1, D_k = diag φ'(h_k), h_2 = W_1 φ(x) +
+    b or, post, W_1 x + b, and so on through n − 1 dense layers of one σ_w and σ_b; what it gives is W_n φ(h_n) + b,
+    and χ = β² + α²σ_w^{2n} Π E φ'². h, and q = Var h, are those of the φ that stands beside the sum: of x, pre, or of
+    what the last weights give, post.
+
     Notes
     -----
     A pre-activation block reads x itself, which is a normal variable where it is x_0, comes from a linear layer or from
@@ -40,10 +46,11 @@ class Residual(Plain):
 
     Source
     ------
-    Yang, Schoenholz, NeurIPS 2017, for pre-activation (their V and W with one of them 1); the rest by the same steps.
+    Yang, Schoenholz, NeurIPS 2017, for pre-activation (their V and W with one of them 1); He et al., ECCV 2016, for
+    branches of two layers with φ before each; the rest by the same steps.
     """
 
-    keys: tuple[str, ...] = ("alpha", "skip", "order")
+    keys: tuple[str, ...] = ("alpha", "skip", "order", "branch_layers")
     noun = "residual block"
     keeps_width = True
     settles = False
@@ -53,20 +60,23 @@ class Residual(Plain):
     keeps_scale = True
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
-        """α, β and the order; α is a number here (`scales.spread`)."""
+        """α, β, the order and the layers of a branch; α is a number here (`scales.spread`)."""
         if "alpha" not in table:
             raise ConfigError(f'`{path}alpha`: missing; a residual layer needs a positive number, or "{SCALES[0]}".')
         return {
             "alpha": float(table["alpha"]),
             "skip": float(table.get("skip", 1.0)),
             "order": table.get("order", ORDERS[0]),
+            "branch_layers": table.get("branch_layers", 1),
         }
 
     def details(self, spec: LayerSpec) -> str:
-        """α, β where it is not 1, and where the activation stands."""
+        """α, β where it is not 1, where the activation stands, and the layers of a branch where there are several."""
         alpha, beta = _numbers(spec)
         skip = f", β = {beta:.6g}" if beta != 1.0 else ""
-        return f", α = {alpha:.6g}{skip}, {spec.order}-activation"
+        layers = f", branches of {spec.branch_layers} layers" if spec.branch_layers > 1 else ""
+        where = "activation after the sum" if spec.order == "sum" else f"{spec.order}-activation"
+        return f", α = {alpha:.6g}{skip}, {where}{layers}"
 
     def skip(self, spec: LayerSpec, level: Level | None = None) -> float:
         """β."""
@@ -77,8 +87,8 @@ class Residual(Plain):
         return _numbers(spec)[0]
 
     def gain(self, spec: LayerSpec, level: Level) -> float:
-        """α²σ_w²."""
-        return (_numbers(spec)[0] * float(spec.sigma_w)) ** 2
+        """α²σ_w^{2n} of n layers in a branch."""
+        return (_numbers(spec)[0] * float(spec.sigma_w) ** spec.branch_layers) ** 2
 
     def reads_state(self, spec: LayerSpec) -> bool:
         """Where the activation comes first."""
@@ -87,6 +97,14 @@ class Residual(Plain):
     def adds_means(self, spec: LayerSpec, level: Level) -> bool:
         """Post: where x has a mean already."""
         return spec.order == "post" and abs(level.entering.mean) > NO_MEAN * math.sqrt(level.entering.second)
+
+    def hidden(self, spec: LayerSpec, q: float, level: Level) -> tuple[float, ...]:
+        """Var h_2 … Var h_n."""
+        branch = Branch.of(spec)
+        if spec.order == "pre":
+            return branch.within(branch.second(q))
+        # Post: q is what the last weights give, x what the first ones take.
+        return branch.within(level.entering.second)
 
     def take(self, spec: LayerSpec, x: np.ndarray) -> Taken:
         """Pre: φ(x), φ'(x). Post: x."""
@@ -103,9 +121,10 @@ class Residual(Plain):
         return Passed(beta * x + alpha * image, x, np.full_like(x, alpha))
 
     def chi(self, run: ResolvedRun, level: Level) -> float:
-        """β² + α²σ_w² E φ'²."""
-        alpha, beta = _numbers(run.spec)
-        return beta**2 + alpha**2 * float(run.spec.sigma_w) ** 2 * level.moments.slope2
+        """β² + α²σ_w^{2n} Π E φ'²."""
+        spec, moments = run.spec, gaussian_moments(run.spec.activation)
+        slopes = math.prod(moments.at(v).slope2 for v in self.hidden(spec, level.q, level))
+        return _numbers(spec)[1] ** 2 + self.gain(spec, level) * level.moments.slope2 * slopes
 
     def levels(self, run: ResolvedRun, entering: Signal, begin: Start) -> Iterator[Level]:
         """Block by block until x rests; all at once where h follows an affine map."""
@@ -119,10 +138,10 @@ class Residual(Plain):
         if spec.order == "pre" and moments.scale_free is not None:
             yield Level(entering.second, moments.at(1.0), spec.repeat, entering)
             return
-        w2, b2 = float(spec.sigma_w) ** 2, float(spec.sigma_b or 0.0) ** 2
+        branch = Branch.of(spec)
         changes = (math.inf, math.inf)
         for done in range(spec.repeat):
-            q = entering.second if spec.order == "pre" else w2 * entering.second + b2
+            q = entering.second if spec.order == "pre" else branch.leaving(entering.second)
             if q < SMALLEST:
                 q = 0.0
             level = Level(q, moments.at(q if q <= LARGEST else 0.0), 1, entering)
@@ -142,8 +161,8 @@ class Residual(Plain):
         kappa = gaussian_moments(spec.activation).scale_free
         if spec.order == "post" or kappa is None:
             return np.full(np.asarray(steps).shape, q)
-        (alpha, beta), w2 = _numbers(spec), float(spec.sigma_w) ** 2
-        return affine_course(q, beta**2 + alpha**2 * w2 * kappa, (alpha * float(spec.sigma_b or 0.0)) ** 2, steps)
+        (alpha, beta), (factor, shift) = _numbers(spec), Branch.of(spec).affine(kappa)
+        return affine_course(q, beta**2 + alpha**2 * kappa * factor, alpha**2 * shift, steps)
 
     def leaving(self, spec: LayerSpec, level: Level) -> Signal:
         """The x after the last block of the level."""
@@ -152,8 +171,7 @@ class Residual(Plain):
         if spec.order == "pre":
             if moments.scale_free is not None:
                 return Signal(float(self.variances(spec, level.q, level.repeat)), gaussian=True)
-            w2, b2 = float(spec.sigma_w) ** 2, float(spec.sigma_b or 0.0) ** 2
-            second = beta**2 * entering.second + alpha**2 * (w2 * level.moments.second + b2)
+            second = beta**2 * entering.second + alpha**2 * Branch.of(spec).leaving(level.moments.second)
             return Signal(second, gaussian=True)
         first = moments.first(level.q)
         cross = 2.0 * alpha * beta * entering.mean * first

@@ -69,10 +69,16 @@ def expected(
     """
     samples, widths = whole_number("samples", samples, 1), scaled_widths(net, width)
     workers = at_once(widths, probes, steps, samples)
-    kinds = [spec.weights for spec in net.layers for _ in range(spec.repeat)]
+    specs = [spec for spec in net.layers for _ in range(spec.repeat)]
     room, first, again, kept = memory / workers, 0.0, 0.0, 0.0
-    times = {kind: _seconds_an_entry(kind, probes) for kind in set(kinds)}
-    for kind, (before, after) in zip(kinds, pairwise(widths), strict=True):
+    times = {kind: _seconds_an_entry(kind, probes) for kind in {spec.weights for spec in specs}}
+    # Further layers of a branch keep the width.
+    shapes = [
+        (spec.weights, after if k else before, after)
+        for spec, (before, after) in zip(specs, pairwise(widths), strict=True)
+        for k in range(spec.branch_layers)
+    ]
+    for kind, before, after in shapes:
         drawn, used = times[kind]
         bytes_kept = 8 * (Reflectors if kind == "orthogonal" else Independent).kept_doubles(after, before)
         first += drawn * after * before

@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ...network.architectures import architecture_of
 from ...network.architectures.thinned import Beside, Thinned
 from ..forward import RESCALE, are_homogeneous, mean_square_of_layer, refuse_overflow
-from .weights import Weights, child, redrawn_weights
+from .weights import Chain, Weights, child, redrawn_weights
 
 if TYPE_CHECKING:
     from ...network.config import LayerSpec
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class LayerOperator:
     """J_l = outer (skip · 1 + left W right), `right` and `outer` None for 1."""
 
-    weights: Weights
+    weights: Weights | Chain
     left: Any  # `Beside`, an array in all layers without a normalisation
     right: Any
     skip: float
@@ -85,7 +85,8 @@ class LayerProduct(LinearOperator):
         self.log_scale = float(np.sum(np.log(sizes)))
         last = layers[-1]
         whole = last.skip or isinstance(last.left, Thinned)
-        self.live = np.arange(self.shape[0]) if whole else np.flatnonzero(last.left)
+        rows = np.arange(self.shape[0]) if whole else np.flatnonzero(last.left)
+        self.live = rows[last.outer[rows] != 0.0] if isinstance(last.outer, np.ndarray) else rows
         self._layers = tuple(layer.over(size) for layer, size in zip(layers, sizes.tolist(), strict=True))
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:  # scipy's name
@@ -129,7 +130,8 @@ def layer_product(
     Parameters
     ----------
     specs, widths, input_variance : as `spectra.sampling.forward.forward_pass` takes them.
-    stream : child 0 draws the input, child l the weights and biases of layer l.
+    stream : child 0 draws the input, child l the weights and biases of layer l: its children 1 and 0, and 3 and 2 and
+        so on for further layers of a branch.
     memory : bytes for weights that are kept, from the first layer on as far as it goes.
     interrupted : asked before every layer whether to stop.
 
@@ -152,20 +154,31 @@ def layer_product(
             raise InterruptedError("`sample(...)`: stopped.")
         sigma_w, sigma_b = float(spec.sigma_w), float(spec.sigma_b or 0.0)
         own = child(stream, index + 1)
-        weights = redrawn_weights(spec.weights, widths[index + 1], widths[index], sigma_w, child(own, 1), room=memory)
-        memory -= 8 * weights.kept_doubles(weights.n_out, weights.n_in)
         architecture = architecture_of(spec)
         (taken, right), skip = architecture.take(spec, x), architecture.skip(spec)
         pair = np.stack([taken, _times(right, tangent)], axis=1)
-        image, along = np.ascontiguousarray(weights.times(pair).T)
-        if sigma_b:
-            with np.errstate(over="ignore", under="ignore"):
-                image += sigma_b * np.exp(-log_scale) * np.random.default_rng(child(own, 0)).standard_normal(image.size)
+        between: list[np.ndarray] = []
+        factors: list[Weights] = []
+        for k in range(spec.branch_layers):
+            if k:
+                between.append(spec.activation.derivative(pair[:, 0]))
+                pair = np.stack([spec.activation(pair[:, 0]), between[-1] * pair[:, 1]], axis=1)
+            drawn_from, n_in = child(own, 2 * k + 1), widths[index + (k > 0)]
+            factors.append(redrawn_weights(spec.weights, widths[index + 1], n_in, sigma_w, drawn_from, room=memory))
+            memory -= 8 * factors[-1].kept_doubles(factors[-1].n_out, n_in)
+            pair = factors[-1].times(pair)
+            if sigma_b:
+                biases = np.random.default_rng(child(own, 2 * k)).standard_normal(pair.shape[0])
+                with np.errstate(over="ignore", under="ignore"):
+                    pair[:, 0] += sigma_b * np.exp(-log_scale) * biases
+        weights = Chain(factors, between) if between else factors[0]
+        image, along = np.ascontiguousarray(pair.T)
         x, h, left, outer = architecture.give(spec, x, image)
         refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
             q[index] = np.mean(h**2) * np.exp(2 * log_scale)
-        chi[index] = mean_square_of_layer(sigma_w, left, right, skip, outer)
+        size_of_weights = sigma_w**spec.branch_layers * float(np.sqrt(np.prod([np.mean(d**2) for d in between])))
+        chi[index] = mean_square_of_layer(size_of_weights, left, right, skip, outer)
         size = float(np.max(np.abs(x)))
         if homogeneous and size and not 1 / RESCALE < size < RESCALE:
             x, log_scale = x / size, log_scale + np.log(size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,33 @@ class Reflectors(Weights):
             return vectors, np.linalg.inv(np.triu(gram, 1) + np.diag(np.diagonal(gram) / 2)), signs
 
         return self._part(start, draw)
+
+
+class Chain:
+    """W_n D_n ⋯ D_2 W_1, as one matrix is: weights with diagonals between them.
+
+    Parameters
+    ----------
+    factors : W_1 … W_n.
+    slopes : D_2 … D_n.
+    """
+
+    def __init__(self, factors: Sequence[Weights], slopes: Sequence[np.ndarray]) -> None:
+        self.n_out, self.n_in = factors[-1].n_out, factors[0].n_in
+        self._factors, self._slopes = tuple(factors), tuple(slopes)
+
+    def times(self, x: np.ndarray) -> np.ndarray:
+        """The product with (n_in, p)."""
+        x = self._factors[0].times(x)
+        for weights, slopes in zip(self._factors[1:], self._slopes, strict=True):
+            x = weights.times(slopes[:, None] * x)
+        return x
+
+    def transposed_times(self, y: np.ndarray) -> np.ndarray:
+        """The product of the transpose with (n_out, p)."""
+        for weights, slopes in zip(self._factors[:0:-1], self._slopes[::-1], strict=True):
+            y = slopes[:, None] * weights.transposed_times(y)
+        return self._factors[0].transposed_times(y)
 
 
 def redrawn_weights(

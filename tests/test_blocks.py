@@ -277,7 +277,7 @@ def test_dense_relu_beside_blocks_leaves_its_atom() -> None:
     assert spectrum.total_mass == pytest.approx(1.0, abs=1e-9)
 
 
-def test_edges_are_folds() -> None:
+def test_edges_are_found_from_inside() -> None:
     # One linear block: edges 1 + 5t/2 − t²/8 ± √t (t + 8)^{3/2}/8, asked of the equation near them.
     t = 0.3
     equation = BlockEquation(blocks("identity", [1.0], t))

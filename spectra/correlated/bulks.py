@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._types import Array
-from ..chebyshev import nodes
 from ..errors import ConvergenceError
+from .edge import edge_beside
 from .known import Equation, Known, density_at
 
 # Density in U below which there is none at a glance.
@@ -24,11 +24,6 @@ MARGIN = 0.1
 # Points between the last one inside a bulk and the first outside, at each of so many closer looks, where fewer than so
 # many points are inside.
 CLOSER, LOOKS, ENOUGH = 8, 2, 12
-# Points and degree of the fit of p², which vanishes linearly at an edge, and lengths of it relative to the bulk.
-EDGE_POINTS, EDGE_DEGREE = 14, 9
-EDGE_LENGTHS = (0.1, 0.03, 0.01)
-# Two fits must agree on an edge so well, relative to the bulk.
-EDGE_AGREES = 1e-8
 # Residual at which a look is over.
 LOOKED = 1e-5
 
@@ -140,29 +135,9 @@ def _edge(equation: Equation, a: float, b: float, known: Known, *, outward: bool
         # A density of less than was looked for may reach a little beyond.
         if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
             return at
-    same = known.u[(known.u - inner) * (outer - inner) <= 0.0]
-    length = float(np.ptp(same[np.argsort(np.abs(same - inner))[: 2 * ENOUGH]])) or reach
-    return _extrapolated(equation, inner, outer, length)
-
-
-def _extrapolated(equation: Equation, inner: float, outer: float, length: float) -> float:
-    """U at an edge where p² vanishes linearly: the zero of polynomials through p² inside, nearer and nearer."""
-    at, found = inner, []
-    side = math.copysign(1.0, outer - inner)
-    for part in EDGE_LENGTHS:
-        reach = part * length
-        u = at - side * reach * (0.52 + 0.5 * nodes(EDGE_POINTS))
-        density, solved = density_at(equation, u)
-        if not (solved.solved & (density > 0.0)).all():
-            raise ConvergenceError(f"the density beside the edge at λ = {math.exp(-at):.6g} was not found")
-        x = (u - at) / reach
-        series = np.polynomial.Polynomial.fit(x, density**2, EDGE_DEGREE)
-        roots = series.roots()
-        real = roots[(np.abs(roots.imag) < 1e-9) & (side * roots.real > -0.02)].real
-        if not real.size:
-            raise ConvergenceError(f"the edge at λ = {math.exp(-at):.6g} is not that of a square root")
-        at = at + reach * float(real[np.argmin(np.abs(real))])
-        found.append(at)
-    if not abs(found[-1] - found[-2]) < EDGE_AGREES * length:
-        raise ConvergenceError(f"the edge at λ = {math.exp(-at):.6g} is known to {abs(found[-1] - found[-2]):.1e} only")
+    at = edge_beside(equation, float(known.u[near[0]]), known.x[near[0]])
+    if at is None or not min(a, b) - reach < at < max(a, b) + reach:
+        raise ConvergenceError(
+            f"the edge near λ = {math.exp(-inner):.6g} was not found, or is not that of a square root"
+        )
     return at

@@ -32,15 +32,15 @@ import numpy as np
 from .._types import Array
 from ..chebyshev import fit, nodes
 from .blocks import Block
+from .edge import edge_beside
 from .fixed_point import solve
-from .fold import fold_near
 from .messages import Disc, Message
 from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
-# Distance in U of a second place from which an edge is guessed.
-NEARBY = 1e-3
+# λ at once: of as many as this makes numbers of a joint law, more would leave the cache.
+NUMBERS, FEWEST = 50_000, 16
 # The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
 SHORT = 0.25
 
@@ -72,6 +72,8 @@ class BlockEquation:
 
     def __init__(self, blocks: Sequence[Block], count: int = COUNT) -> None:
         self.blocks, self.count = tuple(blocks), count
+        most = max(block.values.shape[0] for block in self.blocks)
+        self._together = max(FEWEST, NUMBERS // (count * count * most))
         self._places = 0.5 + 0.5 * nodes(count)
         self._fit = fit(count)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
@@ -125,19 +127,18 @@ class BlockEquation:
 
     def edge_near(self, u: float, x: Array) -> float | None:
         """U at an edge near U = `u`, inside, where the unknowns are x (2L,); None where none is found."""
-        # p² is linear beside an edge: a second place says where.
-        start = np.array([x, x])
-        apart = np.array([u, u + NEARBY])
-        found = self.solve(np.exp(apart).astype(complex), start)
-        square = found.psi.imag**2
-        if not found.solved.all() or square[0] == square[1]:
-            return None
-        guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
-        with np.errstate(all="ignore"):
-            return fold_near(lambda y, at: self.step(np.exp(0.5 * at), y)[0], u, found.x[0], guess)
+        return edge_beside(self, u, x)
 
     def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         """What the right sides say of all A, then all B, `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
+        size = self._together
+        parts = [self._step(zeta[k : k + size], x[k : k + size]) for k in range(0, zeta.size, size)]
+        if len(parts) == 1:
+            return parts[0]
+        new, psi = zip(*parts, strict=True)
+        return np.concatenate(new), np.concatenate(psi)
+
+    def _step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         a, b = np.split(x, 2, axis=1)
         locals_ = [self._local(k, a, b) for k in range(self.depth)]
         left_centre, right_centre = self._typical(zeta, locals_)

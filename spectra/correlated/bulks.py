@@ -19,6 +19,8 @@ LOOK, ABOVE, BELOW, SLIGHT = 48, (4.0, 8.0, 16.0, math.inf), 5.0, 1e-6
 # Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded
 # away, and what is none at all; steps at most.
 STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
+# A density that fades falls by no more than e^{−8 U}; where it falls by more, and to less than this part, it has ended.
+STEEP, ENDED = 8.0, 0.05
 # The range is looked at so far beyond its ends.
 MARGIN = 0.1
 # Points between the last one inside a bulk and the first outside, at each of so many closer looks, where fewer than so
@@ -88,7 +90,7 @@ def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]
     ------
     ConvergenceError : neither happens.
     """
-    places, step = [], STEP
+    places, step, latest = [], STEP, 0.0
     while len(places) < STEPS:
         at = min(float(known.u[-1]) + step, high)
         last, before = known.x[-1], known.x[-2]
@@ -96,9 +98,11 @@ def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]
         ahead = np.clip(np.log(np.abs(last / before)) * (at - known.u[-1]) / (known.u[-1] - known.u[-2]), -2.0, 2.0)
         found = equation.solve(np.exp([at]).astype(complex), (last * np.exp(ahead))[None])
         density = float(-found.psi.imag[0] / math.pi)
-        if found.solved[0] and density > LEAST:
+        least = max(LEAST, latest * min(ENDED, math.exp(-STEEP * step)))
+        if found.solved[0] and density > least:
             known.add(np.array([at]), found.x)
             places.append(at)
+            latest = density
             step = min(1.2 * step, LONGEST)
             if density < FAINT:
                 return np.array(places), True
@@ -127,7 +131,7 @@ def _closer(equation: Equation, a: float, b: float, known: Known) -> tuple[float
 
 def _edge(equation: Equation, a: float, b: float, known: Known, *, outward: bool) -> float:
     """U at the edge between a and b: a critical point of the equation, or from what the density does beside it."""
-    inner, outer = (a, b) if outward else (b, a)
+    inner = a if outward else b
     near = np.argsort(np.abs(known.u - inner))[:2]
     reach = abs(b - a) + 0.5 * float(np.ptp(known.u[near]))
     for k in near:

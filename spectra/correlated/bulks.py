@@ -16,6 +16,12 @@ from .known import Equation, Known, density_at
 NOTHING = 1e-3
 # Points of the first look, and how much of U about the mean it is over; a density at which more is looked at.
 LOOK, ABOVE, BELOW, SLIGHT = 48, (4.0, 8.0, 16.0, math.inf), 5.0, 1e-6
+# Distances in U from an atom at which there is a look.
+BESIDE = 10.0 ** np.arange(-3.5, -0.9, 0.5)
+# Of one with a mass, about which there is a gap, no nearer than this.
+APART = 0.009
+# The way to the place of one without mass: each step ends at this part of the distance, the last at this distance.
+NEARER, NEXT = 0.8, 1e-6
 # Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded
 # away, and what is none at all; steps at most.
 STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
@@ -31,11 +37,15 @@ LOOKED = 1e-5
 
 
 class Bulk(NamedTuple):
-    """An interval of U with a density, and solutions inside; `high` is ∞ where it fades, λ → 0."""
+    """An interval of U with a density, and solutions inside; `high` is ∞ where it fades, λ → 0.
+
+    `exponents` of the density in the distance to its ends: ½, or −½ at the place of an atom whose mass is 0.
+    """
 
     low: float
     high: float
     known: Known
+    exponents: tuple[float, float] = (0.5, 0.5)
 
 
 def bulks_of(equation: Equation) -> list[Bulk]:
@@ -52,24 +62,72 @@ def bulks_of(equation: Equation) -> list[Bulk]:
         first = max(low, -equation.log_mean - above)
         if first == low or not density_at(equation, np.array([first]), stop=LOOKED)[0][0] > SLIGHT:
             break
-    u = np.linspace(first, min(high, BELOW - equation.log_mean), LOOK)
+    u = _looked_at(equation, first, min(high, BELOW - equation.log_mean))
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
     inside, x = _spread(equation, u, density > NOTHING, found.x)
     known = Known(low, math.inf, u[inside], x[inside])
+    atom = equation.atom
     fades = False
     if inside[-1] and high > u[-1]:
         more, fades = _onward(equation, known, high)
         u, inside = np.append(u, more), np.append(inside, np.isin(more, known.u))
     if not inside.any():
         raise ConvergenceError("no density was found for these blocks")
+    if atom is not None:
+        if atom.mass == 0.0:
+            u, inside = _towards(equation, atom.place, known, u, inside)
+        place = int(np.searchsorted(u, atom.place))
+        u, inside = np.insert(u, place, atom.place), np.insert(inside, place, False)
     turns = np.flatnonzero(inside[1:] != inside[:-1])
     brackets = [(float(u[k]), float(u[k + 1])) for k in turns]
+    # Where an atom has just lost its mass, a density ends in its place.
+    hard = atom.place if atom is not None and atom.mass == 0.0 else math.nan
     if inside.sum() < ENOUGH * len(brackets) // 2:
-        brackets = [_closer(equation, a, b, known) for a, b in brackets]
-    edges = [_edge(equation, a, b, known, outward=k % 2 == 1) for k, (a, b) in enumerate(brackets)]
+        brackets = [(a, b) if hard in (a, b) else _closer(equation, a, b, known) for a, b in brackets]
+    edges = [
+        hard if hard in (a, b) else _edge(equation, a, b, known, outward=k % 2 == 1)
+        for k, (a, b) in enumerate(brackets)
+    ]
     edges += [math.inf] * fades
-    return [Bulk(a, b, known.between(a, b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return [
+        Bulk(a, b, known.between(a, b), (-0.5 if a == hard else 0.5, -0.5 if b == hard else 0.5))
+        for a, b in zip(edges[::2], edges[1::2], strict=True)
+    ]
+
+
+def _looked_at(equation: Equation, low: float, high: float) -> Array:
+    """Places from end to end, more beside an atom, where gaps are narrow; not the atom's own."""
+    u = np.linspace(low, high, LOOK)
+    if equation.atom is None:
+        return u
+    place = equation.atom.place
+    least = APART if equation.atom.mass else 0.5 * BESIDE[0]
+    u = np.concatenate([u, place - BESIDE, place + BESIDE])
+    return np.unique(u[(u >= low) & (u <= high) & (np.abs(u - place) > least)])
+
+
+def _towards(equation: Equation, place: float, known: Known, u: Array, inside: Array) -> tuple[Array, Array]:
+    """Places and whether they are inside, with more on either side of `place`, up to it or to where a density ends."""
+    for side in (-1.0, 1.0):
+        one, other = np.argsort(np.where(side * (u - place) > 0.0, np.abs(u - place), np.inf))[:2]
+        if not (inside[one] and inside[other]):
+            continue
+        before, x = (known.x[known.u == u[k]] for k in (other, one))
+        away, within = abs(float(u[one]) - place), True
+        step = math.log(abs(float(u[one]) - place) / abs(float(u[other]) - place))
+        while within and away > NEXT:
+            away *= NEARER
+            at = np.array([place + side * away])
+            # Unknowns are, or go like, powers of the distance.
+            found = equation.solve(np.exp(at).astype(complex), x + (x - before) * (math.log(NEARER) / step))
+            within = bool(found.solved[0] and -found.psi.imag[0] > NOTHING * math.pi)
+            if within:
+                before, x, step = x, found.x, math.log(NEARER)
+                known.add(at, x)
+            u, inside = np.append(u, at), np.append(inside, within)
+    order = np.argsort(u)
+    return u[order], inside[order]
 
 
 def _spread(equation: Equation, u: Array, inside: Array, x: Array) -> tuple[Array, Array]:

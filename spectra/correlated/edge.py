@@ -15,11 +15,11 @@ from .solution import Solution
 NEARBY = 1e-3
 # Places inside from which p² is continued, between these parts of the way from the edge to the farthest; ways tried one
 # after another, each so much shorter.
-PLACES, NEAREST, ROUNDS, SHORTER = 14, 0.03, 8, 0.4
+PLACES, NEAREST, ROUNDS, SHORTER = 14, 0.03, 10, 0.3
 # Of the guess so much of the way is trusted to lie inside; it may be off by so many ways.
 TRUSTED, FARTHEST = 0.7, 3.0
 # Two ways must agree on an edge so well in U, at best and at worst.
-SETTLED, AGREES = 1e-12, 1e-10
+SETTLED, AGREES = 3e-14, 1e-10
 
 # Powers of the root of the distance to an edge from which others are guessed; Newton's steps, and places beyond which
 # a zero is none.
@@ -62,7 +62,7 @@ def edge_beside(equation: Equation, u: float, x: Array) -> float | None:
         if off < SETTLED * (1.0 + abs(guess)):
             return guess
         if off < AGREES * (1.0 + abs(guess)) and off > 0.5 * last:
-            return min(guess, before, key=lambda e: abs(e - guess))
+            return guess
         way, nearest = SHORTER * way, NEAREST
     return None
 

@@ -34,11 +34,14 @@ from ..chebyshev import fit, nodes
 from .blocks import Block
 from .edge import edge_beside
 from .fixed_point import solve
+from .known import NO_MASS, Atom
 from .messages import Disc, Message
 from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
+# So many values of a pivot are all kept.
+EXACT = 16
 # λ at once: of as many as this makes numbers of a joint law, more would leave the cache.
 NUMBERS, FEWEST = 50_000, 16
 # The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
@@ -106,6 +109,36 @@ class BlockEquation:
                 for side in (block.inner, block.outer):
                     lost = max(lost, float(share[~side.any(axis=1)].sum()))
         return lost
+
+    @property
+    def atom(self) -> Atom | None:
+        """At Π D_0², of vectors that no W reaches and no W sees: D E = 0 on them, and what W maps back vanishes.
+
+        Of the neurons with E ≠ 0 anywhere in the chain each takes away one to begin with and one equation; those with
+        D ≠ 0 alike.
+        """
+        place, sides = 0.0, [np.ones((1, 1)) for _ in range(3)]
+        for block in self.blocks:
+            if np.ptp(block.through) or not block.through.all():
+                return None
+            place -= math.log(float(block.through[0]))
+            # Where W is seen through one of its diagonals alone, or else through E.
+            behind = np.array([~side.all() for side in block.outer.T])
+            inner, outer = block.inner[:, ~behind].any(axis=1), block.outer[:, behind].any(axis=1)
+            for k, idle in enumerate((~(inner | outer), ~inner, ~outer)):
+                sides[k] = sides[k] @ block.core[idle].sum(axis=0)
+        idle, not_inner, not_outer = (float(side[0, 0]) for side in sides)
+        mass = idle + not_inner + not_outer - 2.0
+        if mass < -NO_MASS:
+            return None
+        return Atom(place, mass if mass > NO_MASS else 0.0)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every path of a neuron is kept, of so few blocks with so few values."""
+        values = [block.values.shape[0] for block in self.blocks]
+        kept = all(block.through.all() for block in self.blocks)
+        return kept and math.prod(values[1:]) <= EXACT and math.prod(values[:-1]) <= EXACT
 
     @property
     def log_range(self) -> tuple[float, float]:
@@ -207,7 +240,10 @@ class BlockEquation:
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
-        beyond = disc.of_pivot(local.outer[:, None] - local.square / (local.inner[:, None] - x))
+        pivots = local.outer[:, None] - local.square / (local.inner[:, None] - x)
+        if pivots.shape[1] * values <= EXACT and local.square.all():
+            return Message(1.0 / pivots.reshape(points, -1), over.reshape(points, -1, over.shape[3])), ends
+        beyond = disc.of_pivot(pivots)
         first, last = _segment(disc.of_pivot(ends), beyond.reshape(points, -1))
         length = last - first
         # Weights of Chebyshev polynomials on the segment, from them those of its nodes.

@@ -17,7 +17,7 @@ NOTHING = 1e-3
 # Points of the first look, and how much of U about the mean it is over; a density at which more is looked at.
 LOOK, ABOVE, BELOW, SLIGHT = 48, (4.0, 8.0, 16.0, math.inf), 5.0, 1e-6
 # Distances in U from an atom at which there is a look.
-BESIDE = 10.0 ** np.arange(-3.5, -0.9, 0.5)
+BESIDE = 10.0 ** np.arange(-2.5, -0.9, 0.5)
 # Of one with a mass, about which there is a gap, no nearer than this.
 APART = 0.009
 # The way to the place of one without mass: each step ends at this part of the distance, the last at this distance.

@@ -165,9 +165,9 @@ class BlockEquation:
     def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         """What the right sides say of all A, then all B, `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
         size = self._together
+        if zeta.size <= size:
+            return self._step(zeta, x)
         parts = [self._step(zeta[k : k + size], x[k : k + size]) for k in range(0, zeta.size, size)]
-        if len(parts) == 1:
-            return parts[0]
         new, psi = zip(*parts, strict=True)
         return np.concatenate(new), np.concatenate(psi)
 

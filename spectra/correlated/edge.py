@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebder, chebval
 
 from .._types import Array
 from ..chebyshev import fit, nodes
@@ -12,18 +13,20 @@ from .known import Equation
 from .solution import Solution
 
 # Distance in U of a second place from which an edge is guessed.
-NEARBY = 1e-3
+NEARBY = 1e-5
 # Places inside from which p² is continued, between these parts of the way from the edge to the farthest; ways tried one
 # after another, each so much shorter.
 PLACES, NEAREST, ROUNDS, SHORTER = 14, 0.03, 10, 0.3
 # Of the guess so much of the way is trusted to lie inside; it may be off by so many ways.
 TRUSTED, FARTHEST = 0.7, 3.0
 # Two ways must agree on an edge so well in U, at best and at worst.
-SETTLED, AGREES = 3e-14, 1e-10
+SETTLED, AGREES = 3e-14, 3e-12
 
 # Powers of the root of the distance to an edge from which others are guessed; Newton's steps, and places beyond which
 # a zero is none.
 POWERS, STEPS, OUT = 7, 50, 10.0
+# A last coefficient as large as this, relatively, is that of noise.
+ROUGH = 1e-2
 
 _FIT = fit(PLACES)
 
@@ -35,7 +38,7 @@ def edge_beside(equation: Equation, u: float, x: Array) -> float | None:
 
     Accuracy
     --------
-    1e-12 as a rule, 1e-10 at worst.
+    3e-12 (1 + |U|), as a rule less.
     """
     at = np.array([u, u + NEARBY])
     found = equation.solve(np.exp(at).astype(complex), np.array([x, x]))
@@ -49,22 +52,18 @@ def edge_beside(equation: Equation, u: float, x: Array) -> float | None:
         places = guess - way * (nearest + (1.0 - nearest) * 0.5 * (1.0 + nodes(PLACES)))
         found = equation.solve(np.exp(places).astype(complex), _started(at, found, guess, places))
         square = found.psi.imag**2
-        if not (found.solved & (found.psi.imag < 0.0)).all():
-            return None
-        zero = _zero(square)
+        zero = _zero(square) if (found.solved & (found.psi.imag < 0.0)).all() else None
         if zero is None:
-            return None
+            break
         moved = (1.0 - nearest) * 0.5 * way * (zero + 1.0) + nearest * way
-        at, before, guess = places, guess, guess - moved
-        if not abs(moved) < FARTHEST * abs(way):
-            return None
-        off, last = abs(guess - before), off
+        rounding = off < AGREES * (1.0 + abs(guess)) and abs(moved) > 0.5 * off
+        if rounding or not abs(moved) < FARTHEST * abs(way):
+            break
+        at, guess, off = places, guess - moved, abs(moved)
         if off < SETTLED * (1.0 + abs(guess)):
-            return guess
-        if off < AGREES * (1.0 + abs(guess)) and off > 0.5 * last:
-            return guess
+            break
         way, nearest = SHORTER * way, NEAREST
-    return None
+    return guess if off < AGREES * (1.0 + abs(guess)) else None
 
 
 def _started(at: Array, found: Solution, edge: float, places: Array) -> Array:
@@ -79,11 +78,11 @@ def _started(at: Array, found: Solution, edge: float, places: Array) -> Array:
 def _zero(square: Array) -> float | None:
     """Where the polynomial through these values at the nodes vanishes, nearest to −1, as a place on [−1, 1]."""
     series = _FIT @ (square / square.max())
-    at = -1.0
+    if not abs(series[-1]) < ROUGH * np.abs(series).max():
+        return None
+    derivative, at = chebder(series), -1.0
     for _ in range(STEPS):
-        value, slope = (
-            float(np.polynomial.chebyshev.chebval(at, c)) for c in (series, np.polynomial.chebyshev.chebder(series))
-        )
+        value, slope = float(chebval(at, series)), float(chebval(at, derivative))
         if slope == 0.0:
             return None
         step = -value / slope

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
@@ -44,7 +43,7 @@ def free_law(layers: Sequence[Layer]) -> BlockLaw:
     1e-10 in the density of the law of free layers, stated as `error`; `freeness_defect` says how far that law is from
     that of layers with independent slopes.
     """
-    equation = _resolved(layers)
+    equation, size = _resolved(layers)
     charts, bulks = _quick(equation), []
     if charts is None:
         bulks = bulks_of(equation)
@@ -56,7 +55,7 @@ def free_law(layers: Sequence[Layer]) -> BlockLaw:
         spectrum,
         max(chart.residual for chart in charts),
         sum(chart.uncertified for chart in charts),
-        _error(spectrum, layers, bulks),
+        _error(spectrum, FreeEquation(free_blocks(layers, 2 * size)), bulks),
     )
 
 
@@ -119,17 +118,15 @@ def freeness_defect(layers: Sequence[Layer]) -> float:
     return DEFECT * 0.5 * max(total**2 - square, 0.0) / size**4 if size else 0.0
 
 
-def _resolved(layers: Sequence[Layer]) -> FreeEquation:
-    """The equation with laws of slopes so fine that finer ones change nothing."""
-    equation = FreeEquation(free_blocks(layers, SIZES[0]))
-    for size, finer in pairwise(SIZES):
+def _resolved(layers: Sequence[Layer]) -> tuple[FreeEquation, int]:
+    """The equation with laws of slopes so fine that finer ones change nothing, and how many nodes they have."""
+    equation, used = FreeEquation(free_blocks(layers, SIZES[0])), SIZES[0]
+    for finer in SIZES[1:]:
         next_one = FreeEquation(free_blocks(layers, finer))
         if _alike(equation, next_one):
             break
-        equation = next_one
-        if size == SIZES[-2]:
-            break
-    return equation
+        equation, used = next_one, finer
+    return equation, used
 
 
 def _alike(coarse: FreeEquation, fine: FreeEquation) -> bool:
@@ -178,9 +175,8 @@ def _begun(equation: FreeEquation, spectrum: Spectrum) -> Known | None:
     return _known(equation, arc.low, arc.high, begun)
 
 
-def _error(spectrum: Spectrum, layers: Sequence[Layer], bulks: Sequence[Bulk]) -> float:
+def _error(spectrum: Spectrum, finer: FreeEquation, bulks: Sequence[Bulk]) -> float:
     """The largest relative difference of the density to that with laws of slopes that are twice as fine."""
-    finer = FreeEquation(free_blocks(layers, 2 * SIZES[1]))
     begun = [bulk.known for bulk in bulks if bulk.known.x.shape[1] == finer.unknowns] or [_begun(finer, spectrum)]
     worst, levels = 0.0, levels_of(spectrum)
     for known in begun:

@@ -98,7 +98,7 @@ def law_of_two(order: str) -> tuple[Spectrum, np.ndarray, float]:
     both = single[0] * single[1]
     if order == "pre":
         # x_1 = x_0 + noise: covariance 25.
-        normal = multivariate_normal([0.0, 0.0], [[variances[0], 25.0], [25.0, variances[1]]])
+        normal = multivariate_normal([0.0, 0.0], [[variances[0], 25.0], [25.0, variances[1]]])  # type: ignore[arg-type]
         both = float(normal.cdf([1.0, 1.0], lower_limit=[-1.0, -1.0]))
     only = [p - both for p in single]
     return spectrum, np.array([[1.0 - both - sum(only), only[1]], [only[0], both]]), 0.25
@@ -145,7 +145,7 @@ class Ending:
     atom = None
 
     def solve(self, u: np.ndarray, start: np.ndarray | None = None, *, stop: float = 1e-13) -> Solution:
-        at = np.log(u.real)
+        at = np.log(np.real(u))
         square = np.maximum((at + 5.0) * (20.0 - at), 0.0)
         psi = -1j * math.pi * (np.sqrt(square) / 300.0 + 1e-11)
         return Solution(1.0 + psi[:, None], psi, np.full(at.size, 1e-14), np.ones(at.size, bool))

@@ -15,6 +15,7 @@ from spectra.correlated.density import chart_of
 from spectra.correlated.free_product import free_blocks, free_moments
 from spectra.correlated.grid import Grid
 from spectra.correlated.infinite_depth import infinite_depth_moments
+from spectra.correlated.known import density_at
 from spectra.correlated.moments import block_moments
 from spectra.correlated.paths import matrix_product
 from spectra.network.expectations import gaussian_moments
@@ -277,7 +278,22 @@ def test_dense_relu_beside_blocks_leaves_its_atom() -> None:
     assert spectrum.total_mass == pytest.approx(1.0, abs=1e-9)
 
 
-def test_edges_are_folds() -> None:
+def test_a_dense_tanh_layer_beside_a_block_has_its_law_and_its_error() -> None:
+    # λ → 0 asks for far more values of a slope than what follows from a block near β.
+    # D W after the block is free from it: W is between both diagonals.
+    layers = [
+        Layer(activation("tanh"), 0.4, 1.0, 0.09, False, False),
+        Layer(activation("tanh"), 1.0, 0.0, 1.0, False, False),
+    ]
+    law = free_law(layers)
+    assert law.error < 1e-10
+    u = law.spectrum.quantile_at(np.array([0.8, 0.95]))
+    density, found = density_at(BlockEquation(blocks_of(layers), 14), u)
+    assert found.solved.all()
+    assert np.exp(law.spectrum.log_density_at(u)) == pytest.approx(density, rel=1e-7)
+
+
+def test_edges_are_found_from_inside() -> None:
     # One linear block: edges 1 + 5t/2 − t²/8 ± √t (t + 8)^{3/2}/8, asked of the equation near them.
     t = 0.3
     equation = BlockEquation(blocks("identity", [1.0], t))

@@ -8,29 +8,32 @@ from typing import NamedTuple
 import numpy as np
 
 from .._types import Array
-from ..chebyshev import nodes
 from ..errors import ConvergenceError
+from .edge import edge_beside
 from .known import Equation, Known, density_at
 
 # Density in U below which there is none at a glance.
 NOTHING = 1e-3
 # Points of the first look, and how much of U about the mean it is over; a density at which more is looked at.
 LOOK, ABOVE, BELOW, SLIGHT = 48, (4.0, 8.0, 16.0, math.inf), 5.0, 1e-6
+# Distances in U from an atom at which there is a look.
+BESIDE = 10.0 ** np.arange(-2.5, -0.9, 0.5)
+# Of one with a mass, about which there is a gap, no nearer than this.
+APART = 0.009
+# The way to the place of one without mass: each step ends at this part of the distance, the last at this distance.
+NEARER, NEXT = 0.8, 1e-6
 # Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded
 # away, and what is none at all; steps at most.
 STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
+# A density that fades falls by no more than e^{−8 U}; where it falls by more, and to less than this part, it has ended.
+STEEP, ENDED = 8.0, 0.05
 # The range is looked at so far beyond its ends.
 MARGIN = 0.1
 # Points between the last one inside a bulk and the first outside, at each of so many closer looks, where fewer than so
 # many points are inside.
 CLOSER, LOOKS, ENOUGH = 8, 2, 12
-# Points and degree of the fit of p², which vanishes linearly at an edge, and lengths of it relative to the bulk.
-EDGE_POINTS, EDGE_DEGREE = 14, 9
-EDGE_LENGTHS = (0.1, 0.03, 0.01)
-# Places from which an edge is looked for again.
-NEARER = (0.05, 0.02, 0.008, 0.003)
-# Two fits must agree on an edge so well, relative to the bulk.
-EDGE_AGREES = 1e-8
+# Distances from which an edge is looked for again, relative to the bulk.
+AGAIN = (0.05, 0.02, 0.008, 0.003)
 # Rounds and places in each for a closer look at a valley of the density.
 VALLEYS, IN_VALLEY = 3, 6
 # Residual at which a look is over.
@@ -38,11 +41,15 @@ LOOKED = 1e-5
 
 
 class Bulk(NamedTuple):
-    """An interval of U with a density, and solutions inside; `high` is ∞ where it fades, λ → 0."""
+    """An interval of U with a density, and solutions inside; `high` is ∞ where it fades, λ → 0.
+
+    `exponents` of the density in the distance to its ends: ½, or −½ at the place of an atom whose mass is 0.
+    """
 
     low: float
     high: float
     known: Known
+    exponents: tuple[float, float] = (0.5, 0.5)
 
 
 def bulks_of(equation: Equation) -> list[Bulk]:
@@ -59,25 +66,73 @@ def bulks_of(equation: Equation) -> list[Bulk]:
         first = max(low, -equation.log_mean - above)
         if first == low or not density_at(equation, np.array([first]), stop=LOOKED)[0][0] > SLIGHT:
             break
-    u = np.linspace(first, min(high, BELOW - equation.log_mean), LOOK)
+    u = _looked_at(equation, first, min(high, BELOW - equation.log_mean))
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
     inside, x = _spread(equation, u, density > NOTHING, found.x)
     u, inside, x = _with_valleys(equation, u, np.where(inside, density, 0.0), inside, x)
     known = Known(low, math.inf, u[inside], x[inside])
+    atom = equation.atom
     fades = False
     if inside[-1] and high > u[-1]:
         more, fades = _onward(equation, known, high)
         u, inside = np.append(u, more), np.append(inside, np.isin(more, known.u))
     if not inside.any():
         raise ConvergenceError("no density was found for these blocks")
+    if atom is not None:
+        if atom.mass == 0.0:
+            u, inside = _towards(equation, atom.place, known, u, inside)
+        place = int(np.searchsorted(u, atom.place))
+        u, inside = np.insert(u, place, atom.place), np.insert(inside, place, False)
     turns = np.flatnonzero(inside[1:] != inside[:-1])
     brackets = [(float(u[k]), float(u[k + 1])) for k in turns]
+    # Where an atom has just lost its mass, a density ends in its place.
+    hard = atom.place if atom is not None and atom.mass == 0.0 else math.nan
     if inside.sum() < ENOUGH * len(brackets) // 2:
-        brackets = [_closer(equation, a, b, known) for a, b in brackets]
-    edges = [_edge(equation, a, b, known, outward=k % 2 == 1) for k, (a, b) in enumerate(brackets)]
+        brackets = [(a, b) if hard in (a, b) else _closer(equation, a, b, known) for a, b in brackets]
+    edges = [
+        hard if hard in (a, b) else _edge(equation, a, b, known, outward=k % 2 == 1)
+        for k, (a, b) in enumerate(brackets)
+    ]
     edges += [math.inf] * fades
-    return [Bulk(a, b, known.between(a, b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return [
+        Bulk(a, b, known.between(a, b), (-0.5 if a == hard else 0.5, -0.5 if b == hard else 0.5))
+        for a, b in zip(edges[::2], edges[1::2], strict=True)
+    ]
+
+
+def _looked_at(equation: Equation, low: float, high: float) -> Array:
+    """Places from end to end, more beside an atom, where gaps are narrow; not the atom's own."""
+    u = np.linspace(low, high, LOOK)
+    if equation.atom is None:
+        return u
+    place = equation.atom.place
+    least = APART if equation.atom.mass else 0.5 * BESIDE[0]
+    u = np.concatenate([u, place - BESIDE, place + BESIDE])
+    return np.unique(u[(u >= low) & (u <= high) & (np.abs(u - place) > least)])
+
+
+def _towards(equation: Equation, place: float, known: Known, u: Array, inside: Array) -> tuple[Array, Array]:
+    """Places and whether they are inside, with more on either side of `place`, up to it or to where a density ends."""
+    for side in (-1.0, 1.0):
+        one, other = np.argsort(np.where(side * (u - place) > 0.0, np.abs(u - place), np.inf))[:2]
+        if not (inside[one] and inside[other]):
+            continue
+        before, x = (known.x[known.u == u[k]] for k in (other, one))
+        away, within = abs(float(u[one]) - place), True
+        step = math.log(abs(float(u[one]) - place) / abs(float(u[other]) - place))
+        while within and away > NEXT:
+            away *= NEARER
+            at = np.array([place + side * away])
+            # Unknowns are, or go like, powers of the distance.
+            found = equation.solve(np.exp(at).astype(complex), x + (x - before) * (math.log(NEARER) / step))
+            within = bool(found.solved[0] and -found.psi.imag[0] > NOTHING * math.pi)
+            if within:
+                before, x, step = x, found.x, math.log(NEARER)
+                known.add(at, x)
+            u, inside = np.append(u, at), np.append(inside, within)
+    order = np.argsort(u)
+    return u[order], inside[order]
 
 
 def _spread(equation: Equation, u: Array, inside: Array, x: Array) -> tuple[Array, Array]:
@@ -116,7 +171,7 @@ def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]
     ------
     ConvergenceError : neither happens.
     """
-    places, step = [], STEP
+    places, step, latest = [], STEP, 0.0
     while len(places) < STEPS:
         at = min(float(known.u[-1]) + step, high)
         last, before = known.x[-1], known.x[-2]
@@ -124,9 +179,11 @@ def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]
         ahead = np.clip(np.log(np.abs(last / before)) * (at - known.u[-1]) / (known.u[-1] - known.u[-2]), -2.0, 2.0)
         found = equation.solve(np.exp([at]).astype(complex), (last * np.exp(ahead))[None])
         density = float(-found.psi.imag[0] / math.pi)
-        if found.solved[0] and density > LEAST:
+        least = max(LEAST, latest * min(ENDED, math.exp(-STEEP * step)))
+        if found.solved[0] and density > least:
             known.add(np.array([at]), found.x)
             places.append(at)
+            latest = density
             step = min(1.2 * step, LONGEST)
             if density < FAINT:
                 return np.array(places), True
@@ -155,7 +212,7 @@ def _closer(equation: Equation, a: float, b: float, known: Known) -> tuple[float
 
 def _edge(equation: Equation, a: float, b: float, known: Known, *, outward: bool) -> float:
     """U at the edge between a and b: a critical point of the equation, or from what the density does beside it."""
-    inner, outer = (a, b) if outward else (b, a)
+    inner = a if outward else b
     near = np.argsort(np.abs(known.u - inner))[:2]
     reach = abs(b - a) + 0.5 * float(np.ptp(known.u[near]))
     for k in near:
@@ -164,21 +221,25 @@ def _edge(equation: Equation, a: float, b: float, known: Known, *, outward: bool
         if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
             return at
     low, high = _closer(equation, min(a, b), max(a, b), known)
-    inner, outer = (low, high) if outward else (high, low)
+    inner = low if outward else high
     for k in np.argsort(np.abs(known.u - inner))[:3]:
         at = equation.edge_near(float(known.u[k]), known.x[k])
         if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
             return at
-    same = known.u[(known.u - inner) * (outer - inner) <= 0.0]
-    length = float(np.ptp(same[np.argsort(np.abs(same - inner))[: 2 * ENOUGH]])) or reach
-    return _extrapolated(equation, inner, outer, length)
+    nearest = int(np.argmin(np.abs(known.u - inner)))
+    at = edge_beside(equation, float(known.u[nearest]), known.x[nearest])
+    if at is None or not min(a, b) - reach < at < max(a, b) + reach:
+        raise ConvergenceError(
+            f"the edge near λ = {math.exp(-inner):.6g} was not found, or is not that of a square root"
+        )
+    return at
 
 
 def edge_again(equation: Equation, bulk: Bulk, end: float) -> float | None:
     """Where an edge that was found at `end` is, from places closer and closer to it; None where that is not found."""
     length = min(bulk.high, float(bulk.known.u.max())) - bulk.low
     side = 1.0 if end == bulk.low else -1.0
-    for part in NEARER:
+    for part in AGAIN:
         u = np.array([end + side * part * min(length, 1.0)])
         density, found = density_at(equation, u, bulk.known)
         if found.solved[0] and density[0] > 0.0:
@@ -186,26 +247,3 @@ def edge_again(equation: Equation, bulk: Bulk, end: float) -> float | None:
             if at is not None and abs(at - end) < part * min(length, 1.0):
                 return at
     return None
-
-
-def _extrapolated(equation: Equation, inner: float, outer: float, length: float) -> float:
-    """U at an edge where p² vanishes linearly: the zero of polynomials through p² inside, nearer and nearer."""
-    at, found = inner, []
-    side = math.copysign(1.0, outer - inner)
-    for part in EDGE_LENGTHS:
-        reach = part * length
-        u = at - side * reach * (0.52 + 0.5 * nodes(EDGE_POINTS))
-        density, solved = density_at(equation, u)
-        if not (solved.solved & (density > 0.0)).all():
-            raise ConvergenceError(f"the density beside the edge at λ = {math.exp(-at):.6g} was not found")
-        x = (u - at) / reach
-        series = np.polynomial.Polynomial.fit(x, density**2, EDGE_DEGREE)
-        roots = series.roots()
-        real = roots[(np.abs(roots.imag) < 1e-9) & (side * roots.real > -0.02)].real
-        if not real.size:
-            raise ConvergenceError(f"the edge at λ = {math.exp(-at):.6g} is not that of a square root")
-        at = at + reach * float(real[np.argmin(np.abs(real))])
-        found.append(at)
-    if not abs(found[-1] - found[-2]) < EDGE_AGREES * length:
-        raise ConvergenceError(f"the edge at λ = {math.exp(-at):.6g} is known to {abs(found[-1] - found[-2]):.1e} only")
-    return at

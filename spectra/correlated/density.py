@@ -20,8 +20,9 @@ STEP, DIGITS = 1.5, 1e-14
 
 def chart_of(equation: Equation, bulk: Bulk) -> Chart:
     """Solve at Chebyshev nodes of pieces that are halved until the series of log p, its roots taken out, converge."""
-    low, high, known = bulk
+    low, high, known, (rise, fall) = bulk
     fades = math.isinf(high)
+    fall = 0.0 if fades else fall
     if fades:
         high = float(known.u[-1])
     elif known.u.size < DEGREE:
@@ -39,7 +40,7 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         with np.errstate(invalid="ignore", divide="ignore"):
             log_p = np.log(np.where(good, density, np.nan)).reshape(u.shape)
         least = np.nanmin(np.append(log_p, np.zeros((log_p.shape[0], 1)), axis=1), axis=1)
-        log_p -= 0.5 * np.log(u - low) + (0.0 if fades else 0.5 * np.log(high - u))
+        log_p -= rise * np.log(u - low) + (fall * np.log(high - u) if fall else 0.0)
         series = log_p @ FIT.T
         wanted = np.maximum(RESOLUTION, DIGITS * np.exp(-least)) if fades else RESOLUTION
         rough = ~(np.max(np.abs(series[:, -3:]), axis=1) < wanted)
@@ -58,8 +59,8 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
     slope = 0.0
     if fades:
         # T_k' = k² at 1.
-        slope = float(2.0 * coefficients[-1] @ np.arange(DEGREE) ** 2 / (breaks[-1] - breaks[-2]) + 0.5 / (high - low))
-    return Chart(low, high, 0.5, 0.0 if fades else 0.5, breaks, coefficients, slope, residual, uncertified)
+        slope = float(2.0 * coefficients[-1] @ np.arange(DEGREE) ** 2 / (breaks[-1] - breaks[-2]) + rise / (high - low))
+    return Chart(low, high, rise, fall, breaks, coefficients, slope, residual, uncertified)
 
 
 def _halves(a: float, b: float) -> list[tuple[float, float]]:

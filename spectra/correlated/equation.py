@@ -36,17 +36,20 @@ import numpy as np
 from .._types import Array
 from ..chebyshev import fit, nodes
 from .blocks import Block
+from .edge import edge_beside
 from .fixed_point import solve
-from .fold import fold_near
+from .known import NO_MASS, Atom
 from .messages import Disc, Message
 from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
 # Paths that are told apart exactly, where what passes beside the weights differs; a pivot that stands for 0.
-EXACT, LEAST = 128, -1e-60j
-# Distance in U of a second place from which an edge is guessed.
-NEARBY = 1e-3
+APART, LEAST = 128, -1e-60j
+# So many values of a pivot are all kept.
+EXACT = 16
+# λ at once: of as many as this makes numbers of a joint law, more would leave the cache.
+NUMBERS, FEWEST = 50_000, 16
 # The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
 SHORT = 0.25
 
@@ -78,6 +81,8 @@ class BlockEquation:
 
     def __init__(self, blocks: Sequence[Block], count: int = COUNT) -> None:
         self.blocks, self.count = tuple(blocks), count
+        most = max(block.values.shape[0] for block in self.blocks)
+        self._together = max(FEWEST, NUMBERS // (count * count * most))
         self._places = 0.5 + 0.5 * nodes(count)
         self._fit = fit(count)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
@@ -114,6 +119,37 @@ class BlockEquation:
         return lost
 
     @property
+    def atom(self) -> Atom | None:
+        """At Π D_0², of vectors that no W reaches and no W sees: D E = 0 on them, and what W maps back vanishes.
+
+        Of the neurons with E ≠ 0 anywhere in the chain each takes away one to begin with and one equation; those with
+        D ≠ 0 alike.
+        """
+        place, sides = 0.0, [np.ones((1, 1)) for _ in range(3)]
+        for block in self.blocks:
+            # Of branches of several weights it is not known.
+            if block.hidden or np.ptp(block.through) or not block.through.all():
+                return None
+            place -= math.log(float(block.through[0]))
+            # Where W is seen through one of its diagonals alone, or else through E.
+            behind = np.array([~side.all() for side in block.outer.T])
+            inner, outer = block.inner[:, ~behind].any(axis=1), block.outer[:, behind].any(axis=1)
+            for k, idle in enumerate((~(inner | outer), ~inner, ~outer)):
+                sides[k] = sides[k] @ block.core[idle].sum(axis=0)
+        idle, not_inner, not_outer = (float(side[0, 0]) for side in sides)
+        mass = idle + not_inner + not_outer - 2.0
+        if mass < -NO_MASS:
+            return None
+        return Atom(place, mass if mass > NO_MASS else 0.0)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every path of a neuron is kept, of so few blocks with so few values."""
+        values = [block.values.shape[0] for block in self.blocks]
+        kept = all(block.through.all() for block in self.blocks)
+        return kept and math.prod(values[1:]) <= EXACT and math.prod(values[:-1]) <= EXACT
+
+    @property
     def log_range(self) -> tuple[float, float]:
         """U = −log λ between which all of the support lies; ∞ where it may reach λ = 0."""
         most = least = 0.0
@@ -131,19 +167,18 @@ class BlockEquation:
 
     def edge_near(self, u: float, x: Array) -> float | None:
         """U at an edge near U = `u`, inside, where the unknowns are x (2L,); None where none is found."""
-        # p² is linear beside an edge: a second place says where.
-        start = np.array([x, x])
-        apart = np.array([u, u + NEARBY])
-        found = self.solve(np.exp(apart).astype(complex), start)
-        square = found.psi.imag**2
-        if not found.solved.all() or square[0] == square[1]:
-            return None
-        guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
-        with np.errstate(all="ignore"):
-            return fold_near(lambda y, at: self.step(np.exp(0.5 * at), y)[0], u, found.x[0], guess)
+        return edge_beside(self, u, x)
 
     def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         """What the right sides say of all A, then all B, `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
+        size = self._together
+        if zeta.size <= size:
+            return self._step(zeta, x)
+        parts = [self._step(zeta[k : k + size], x[k : k + size]) for k in range(0, zeta.size, size)]
+        new, psi = zip(*parts, strict=True)
+        return np.concatenate(new), np.concatenate(psi)
+
+    def _step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         a, b = np.split(x, 2, axis=1)
         locals_ = [self._local(k, a, b) for k in range(self.depth)]
         left_centre, right_centre = self._typical(zeta, locals_)
@@ -213,12 +248,15 @@ class BlockEquation:
         if np.ptp(local.square):
             restarts = local.square == 0.0
             ended = int(restarts.sum())
-            if (values - ended) * message.nodes.shape[1] + ended <= EXACT:
+            if (values - ended) * message.nodes.shape[1] + ended <= APART:
                 return _told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
-        beyond = disc.of_pivot(local.outer[:, None] - local.square / (local.inner[:, None] - x))
+        pivots = local.outer[:, None] - local.square / (local.inner[:, None] - x)
+        if pivots.shape[1] * values <= EXACT and local.square.all():
+            return Message(1.0 / pivots.reshape(points, -1), over.reshape(points, -1, over.shape[3])), ends
+        beyond = disc.of_pivot(pivots)
         first, last = _segment(disc.of_pivot(ends), beyond.reshape(points, -1))
         length = last - first
         # Weights of Chebyshev polynomials on the segment, from them those of its nodes.

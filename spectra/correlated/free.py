@@ -31,6 +31,7 @@ import numpy as np
 
 from .._types import Array
 from ..errors import ConvergenceError
+from .known import NO_MASS, Atom
 from .solution import SOLVED, STOP, Solution
 
 # Newton's steps at a point, the longest one in any logarithm, and residual that lets a step of the way pass.
@@ -110,6 +111,14 @@ class FreeEquation:
                 below = max(below, np.sqrt(block.gain * block.places.min()) - abs(block.skip))
             least += 2.0 * block.count * np.log(below) if below > 0.0 else -np.inf
         return -most, -least
+
+    @property
+    def atom(self) -> Atom | None:
+        """At Π β² what neither W nor D reaches: 1 − 2p of a block with D ≠ 0 on a part p, its kernel and its image."""
+        missed = 1.0 - 2.0 * float(self._count @ (1.0 - self._apart - self.zero))
+        if not self._square.all() or missed < -NO_MASS:
+            return None
+        return Atom(-float(self._count @ np.log(self._square)), missed if missed > NO_MASS else 0.0)
 
     def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
         """Solve at u (M,), Im u ≤ 0; `start`: unknowns (M, K + 1) nearby, else the way from u → 0 is gone."""
@@ -299,7 +308,8 @@ class _Point:
     def __init__(self, equation: FreeEquation, x: Array) -> None:
         self.equation, rank = equation, 1.0 - equation.zero
         e, y = np.exp(x[:, :1]), np.exp(x[:, 1:])
-        off = rank / (1.0 - e)
+        # w → ∞ beside an atom, where q → 0.
+        off = -rank / np.expm1(x[:, :1])
         w = e * off
         self.one = off + equation.zero
         terms = equation._share / (1.0 - y[:, :, None] * equation._places)
@@ -321,7 +331,11 @@ class _Point:
         self.f_slope = -psi_slope - square_t * (self.log_t_slope / beside + psi_slope / beside**2)
         w_slope = w * off / rank
         self.f_q = w_slope * (1.0 + square_t / beside**2)
-        self.scale = np.where(equation._square == 0.0, np.minimum(np.abs(w), np.abs(off)), np.abs(w / self.one))
+        self.scale = np.where(
+            equation._square == 0.0,
+            np.minimum(np.abs(w), np.abs(off)),
+            np.abs(w / self.one) * np.maximum(1.0, np.abs(w)),
+        )
         self.scale = np.maximum(self.scale, 1e-300)
         count = equation._count
         log_w, log_one = _log(w[:, 0]), _log(self.one[:, 0])

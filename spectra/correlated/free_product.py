@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from .density import chart_of
 from .free import FreeBlock, FreeEquation
 from .known import Known, density_at
 from .layers import Layer, slope_law
-from .solved import LEVELS, BlockLaw, Moments, spectrum_of
+from .solved import BlockLaw, Moments, levels_of, log_support, spectrum_of
 
 # Nodes of a law of slopes, and of variances that stand for those of many layers; the first that the next ones move by
 # less than this.
@@ -44,14 +43,19 @@ def free_law(layers: Sequence[Layer]) -> BlockLaw:
     1e-10 in the density of the law of free layers, stated as `error`; `freeness_defect` says how far that law is from
     that of layers with independent slopes.
     """
-    equation, charts = _resolved(layers)
-    moments = Moments(partial(free_moments, equation), math.exp(-charts[0].low))
-    spectrum = spectrum_of(charts, equation.zero, moments, equation.log_mean)
+    equation, size = _resolved(layers)
+    charts, bulks = _quick(equation), []
+    if charts is None:
+        bulks = bulks_of(equation)
+        charts = tuple(chart_of(equation, bulk) for bulk in bulks)
+    largest = math.exp(-log_support(charts, equation.zero, equation.atom)[1])
+    moments = Moments(partial(free_moments, equation), largest)
+    spectrum = spectrum_of(charts, equation.zero, moments, equation.log_mean, equation.atom)
     return BlockLaw(
         spectrum,
         max(chart.residual for chart in charts),
         sum(chart.uncertified for chart in charts),
-        _error(spectrum, layers),
+        _error(spectrum, FreeEquation(free_blocks(layers, 2 * size)), bulks),
     )
 
 
@@ -114,16 +118,15 @@ def freeness_defect(layers: Sequence[Layer]) -> float:
     return DEFECT * 0.5 * max(total**2 - square, 0.0) / size**4 if size else 0.0
 
 
-def _resolved(layers: Sequence[Layer]) -> tuple[FreeEquation, tuple[Chart, ...]]:
-    equation = FreeEquation(free_blocks(layers, SIZES[0]))
-    for size, finer in pairwise(SIZES):
+def _resolved(layers: Sequence[Layer]) -> tuple[FreeEquation, int]:
+    """The equation with laws of slopes so fine that finer ones change nothing, and how many nodes they have."""
+    equation, used = FreeEquation(free_blocks(layers, SIZES[0])), SIZES[0]
+    for finer in SIZES[1:]:
         next_one = FreeEquation(free_blocks(layers, finer))
         if _alike(equation, next_one):
             break
-        equation = next_one
-        if size == SIZES[-2]:
-            break
-    return equation, _quick(equation) or tuple(chart_of(equation, bulk) for bulk in bulks_of(equation))
+        equation, used = next_one, finer
+    return equation, used
 
 
 def _alike(coarse: FreeEquation, fine: FreeEquation) -> bool:
@@ -140,7 +143,7 @@ def _alike(coarse: FreeEquation, fine: FreeEquation) -> bool:
 
 def _quick(equation: FreeEquation) -> tuple[Chart, ...] | None:
     """One bulk, from a first idea of it; None where that is not all there is."""
-    begun = equation.near_bulk(PLACES)
+    begun = equation.near_bulk(PLACES) if equation.atom is None else None
     if begun is None:
         return None
     low, high = (equation.edge_near(float(begun[0][k]), begun[1][k]) for k in (0, -1))
@@ -172,12 +175,14 @@ def _begun(equation: FreeEquation, spectrum: Spectrum) -> Known | None:
     return _known(equation, arc.low, arc.high, begun)
 
 
-def _error(spectrum: Spectrum, layers: Sequence[Layer]) -> float:
+def _error(spectrum: Spectrum, finer: FreeEquation, bulks: Sequence[Bulk]) -> float:
     """The largest relative difference of the density to that with laws of slopes that are twice as fine."""
-    u = spectrum.quantile_at(np.array(LEVELS))
-    u = u[np.isfinite(u)]
-    finer = FreeEquation(free_blocks(layers, 2 * SIZES[1]))
-    density, found = density_at(finer, u, _begun(finer, spectrum))
-    if not found.solved.all():
-        return math.inf
-    return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0))
+    begun = [bulk.known for bulk in bulks if bulk.known.x.shape[1] == finer.unknowns] or [_begun(finer, spectrum)]
+    worst, levels = 0.0, levels_of(spectrum)
+    for known in begun:
+        u = levels if len(begun) == 1 or known is None else levels[(levels > known.low) & (levels < known.high)]
+        density, found = density_at(finer, u, known)
+        if not found.solved.all():
+            return math.inf
+        worst = max(worst, float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0)))
+    return worst

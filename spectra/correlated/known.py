@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,6 +13,15 @@ from .solution import STOP, Solution
 
 # Points known on a bulk from which others may be guessed.
 LEAST_KNOWN = 4
+# A mass that counts as none.
+NO_MASS = 1e-10
+
+
+class Atom(NamedTuple):
+    """A mass at U = −log λ = `place`; 0 where it has just vanished."""
+
+    place: float
+    mass: float
 
 
 class Equation(Protocol):
@@ -31,6 +40,11 @@ class Equation(Protocol):
     @property
     def log_mean(self) -> float:
         """Log m_1, or about that."""
+        ...
+
+    @property
+    def atom(self) -> Atom | None:
+        """An atom off λ = 0."""
         ...
 
     def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
@@ -72,7 +86,7 @@ class Known:
         places = known[four]
         apart = places[:, :, None] - places[:, None, :] + np.eye(4)
         away = at[:, None] - places
-        away[away == 0.0] = 1e-300
+        away[away == 0.0] = 1e-200
         weights = 1.0 / (np.prod(apart, axis=2) * away)
         weights /= weights.sum(axis=1, keepdims=True)
         return np.einsum("mk,mkn->mn", weights, self.x[order[four]])

@@ -17,7 +17,7 @@ from .equation import BlockEquation
 from .known import Known, density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
-from .solved import LEVELS, BlockLaw, Moments, spectrum_of
+from .solved import BlockLaw, Moments, levels_of, log_support, spectrum_of
 
 # Nodes of the messages: the first of these beyond which they change the density by less than `SETTLED`, at these parts
 # of the way through a bulk.
@@ -46,15 +46,27 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     Some 1e-9 relative in the density, stated as `error`; edges 1e-12; moments 1e-11 (tests/test_correlated.py).
     """
     blocks = blocks_of(layers)
+    _refuse_smeared(BlockEquation(blocks, COUNTS[0]))
     bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))
     equation = _resolved(blocks, bulks)
     charts = tuple(chart_of(equation, _moved(equation, bulk)) for bulk in bulks)
-    moments = Moments(partial(block_moments, equation), math.exp(-charts[0].low))
-    spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]))
+    largest = math.exp(-log_support(charts, equation.zero, equation.atom)[1])
+    moments = Moments(partial(block_moments, equation), largest)
+    spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]), equation.atom)
     finer = BlockEquation(blocks_of(layers, finer=FINER), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
     known = bulks[0].known if len(bulks) == 1 else None
     return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, known))
+
+
+def _refuse_smeared(equation: BlockEquation) -> None:
+    """An atom is one only where all paths are kept: analytic functions of pivots smear it."""
+    atom = equation.atom
+    if atom is not None and atom.mass > 0.0 and not equation.is_exact:
+        raise ConvergenceError(
+            f"these blocks leave an atom of mass {atom.mass:.6g} at λ = {math.exp(-atom.place):.6g}, where φ' = 0 in "
+            "all of them; such a law is known of up to five blocks of slopes 0 and 1: give fewer, or sample"
+        )
 
 
 def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
@@ -78,9 +90,10 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
 def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
     """The bulk with its edges where this equation has them."""
     ends = []
-    for end in (bulk.low, bulk.high):
-        found = None if math.isfinite(end) else end
-        for k in np.argsort(np.abs(bulk.known.u - end))[:TRIES] if math.isfinite(end) else ():
+    for end, exponent in zip((bulk.low, bulk.high), bulk.exponents, strict=True):
+        known = math.isinf(end) or exponent < 0.0
+        found = end if known else None
+        for k in () if known else np.argsort(np.abs(bulk.known.u - end))[:TRIES]:
             at = equation.edge_near(float(bulk.known.u[k]), bulk.known.x[k])
             if at is not None and abs(at - end) < MOVED * (1.0 + abs(end)):
                 found = at
@@ -90,14 +103,12 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
         if found is None:
             raise ConvergenceError(f"the edge at λ = {math.exp(-end):.6g} was lost")
         ends.append(found)
-    return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]))
+    return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]), bulk.exponents)
 
 
 def _error(spectrum: Spectrum, finer: BlockEquation, known: Known | None) -> float:
     """The largest relative difference of the density to that of a finer equation."""
-    # Of what is not at λ = 0: one of them would be its edge.
-    u = spectrum.quantile_at(spectrum.atom_at_zero + (1.0 - spectrum.atom_at_zero) * np.array(LEVELS))
-    u = u[np.isfinite(u)]
+    u = levels_of(spectrum)
     density, found = density_at(finer, u, known)
     if not found.solved.all():
         return math.inf

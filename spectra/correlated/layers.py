@@ -29,6 +29,8 @@ RULE = 12
 FINEST = 1e-14
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
 FADING = 2.0
+# Places at which slopes are looked at.
+SAMPLED = 201
 # What is left out for it, and values that there are at least.
 ENOUGH, LEAST_VALUES = 1e-10, 2
 
@@ -226,8 +228,10 @@ def _folded(values: Array) -> Array:
 def _grid(layer: Layer, scale: float, finer: float) -> Grid:
     sigma = math.sqrt(layer.variance)
     kinks = np.array(layer.activation.kinks, float) / sigma
-    # Slopes of a homogeneous φ have no length of their own.
-    own = 1.0 if layer.activation.is_homogeneous else sigma
+    # Slopes that are constant between kinks have no length of their own.
+    reach = 10.0 * (1.0 + np.abs(kinks).max(initial=0.0)) * sigma
+    slopes = layer.activation.derivative(np.linspace(-reach, reach, SAMPLED))
+    own = 1.0 if np.unique(slopes).size <= kinks.size + 1 else sigma
     longest = min(LONGEST, LONGEST / own) / finer
     return Grid.between(kinks, scale / finer, longest, even=layer.activation.even_slope)
 

@@ -42,7 +42,9 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
     _refuse_many_slopes(layers)
     if not _are_chained(layers) and not any(layer.hidden or layer.drift for layer in layers):
         defect = freeness_defect(layers)
-        if defect < FREE_ENOUGH:
+        # Kernels of diagonal matrices have more in common than those of free ones.
+        atom = FreeEquation(free_blocks(layers, FREE_NODES)).atom
+        if defect < FREE_ENOUGH and (atom is None or len(layers) == 1):
             found = free_law(layers)
             notes = [_of_freeness(defect)] if defect else []
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,12 @@ import numpy as np
 from .._types import Array
 from ..chart import Chart
 from ..spectrum import Spectrum
+from .known import Atom
 
 # Quantiles at which the density is looked at again.
 LEVELS = (0.02, 0.2, 0.5, 0.8, 0.98)
+# A quantile as near as this to an end is at it.
+BESIDE = 1e-6
 # Moments from one circle.
 TOGETHER = 16
 
@@ -34,6 +37,14 @@ class BlockLaw:
     residual: float
     uncertified: int
     error: float
+
+
+def levels_of(spectrum: Spectrum) -> Array:
+    """Quantiles as U, but those on atoms and at ends of bulks."""
+    # Of what is not at λ = 0: one of them would be its edge.
+    u = spectrum.quantile_at(spectrum.atom_at_zero + (1.0 - spectrum.atom_at_zero) * np.array(LEVELS))
+    special = [place for place, _ in spectrum.log_atoms] + [end for arc in spectrum.arcs for end in (arc.low, arc.high)]
+    return u[np.isfinite(u) & np.all(np.abs(u[:, None] - special) > BESIDE * (1.0 + np.abs(special)), axis=1)]
 
 
 class Moments:
@@ -62,14 +73,22 @@ class Moments:
             return np.log(moments) - np.arange(1, order + 1) * math.log(moments[0])
 
 
-def spectrum_of(charts: tuple[Chart, ...], zero: float, moments: Moments, log_mean: float) -> Spectrum:
-    """The law with a density on these charts, U ascending, and mass `zero` at λ = 0, to which the last may lead."""
-    end = math.inf if charts[-1].slope or zero else charts[-1].high
+def log_support(charts: Sequence[Chart], zero: float, atom: Atom | None) -> tuple[float, float]:
+    """U of both ends, that of λ_min first, of a law with a density on these charts, U ascending, and these atoms."""
+    places = [atom.place] if atom is not None and atom.mass else []
+    end = math.inf if charts[-1].slope or zero else max([charts[-1].high, *places])
+    return end, min([charts[0].low, *places])
+
+
+def spectrum_of(
+    charts: tuple[Chart, ...], zero: float, moments: Moments, log_mean: float, atom: Atom | None = None
+) -> Spectrum:
+    """The law with a density on these charts, mass `zero` at λ = 0, to which the last may lead, and another atom."""
     return Spectrum(
         arcs=charts,
-        log_atoms=(),
+        log_atoms=(atom,) if atom is not None and atom.mass else (),
         atom_at_zero=zero,
-        log_support=(end, charts[0].low),
+        log_support=log_support(charts, zero, atom),
         log_scaled_moments=moments.log_scaled,
         log_mean=log_mean,
     )

@@ -30,8 +30,10 @@ NEAREST = (1e-4, 1e-3, 1e-2)
 STRIDE = 3.0
 # Outside of the bulk the solution is real, but for this.
 REAL = 1e-8
+# Two solutions are the same.
+SAME = 1e-8
 # Relative accuracy of an outlier in log λ, and of r_L over the paths.
-ACCURACY, CLOSES = 1e-11, 1e-8
+ACCURACY, CLOSES = 1e-10, 1e-8
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ class _Secular:
         self._overlaps = {count: Overlaps(passages, count) for count in (COUNT, FINER)}
         self._known: dict[float, tuple[Array, Array]] = {}
 
-    def eigenvalues(self, t: float, count: int) -> Array:
-        """Ascending, (2L,)."""
+    def eigenvalues(self, t: float, count: int, *, nearby: bool = False) -> Array:
+        """Ascending, (2L,); `nearby`: the equation is solved from where it was solved before."""
         u = math.exp(t)
-        a, b = self._solved(u)
+        a, b = self._solved(u, nearby=nearby)
         forms, second = self._overlaps[count].at(math.sqrt(u), a, b)
         if not abs(second / self.leaving - 1.0) < CLOSES:
             raise ConvergenceError(f"outliers: E x² is off by {second / self.leaving - 1.0:.1e} over the paths")
@@ -132,19 +134,36 @@ class _Secular:
         known: dict[float, float] = {}
 
         def at(t: float) -> float:
-            known[t] = float(self.eigenvalues(t, COUNT)[index])
+            known[t] = float(self.eigenvalues(t, COUNT, nearby=True)[index])
             return known[t]
 
-        place: float = brentq(at, low, high, xtol=ACCURACY)  # type: ignore[assignment]
+        place: float = brentq(at, low, high, xtol=0.1 * ACCURACY)  # type: ignore[assignment]
         at(place)
+        self._prove(math.exp(place))
         # The last of Brent's points lie too near for a difference.
         far = min((t for t in known if abs(t - place) > 1e-6), key=lambda t: abs(t - place))
         return place, (known[far] - known[place]) / (far - place)
 
-    def _solved(self, u: float) -> tuple[Array, Array]:
+    def _start(self, u: float) -> Array:
+        """Unknowns on the line in log u through the two nearest places known, (1, 2L)."""
+        near = sorted(self._known, key=lambda v: abs(math.log(v / u)))[:2]
+        rows = [np.concatenate(self._known[v]) for v in near]
+        if len(near) == 1:
+            return rows[0][None].astype(complex)
+        part = math.log(u / near[0]) / math.log(near[1] / near[0])
+        return (rows[0] + part * (rows[1] - rows[0]))[None].astype(complex)
+
+    def _prove(self, u: float) -> None:
+        """That what was found at u on the axis is what is reached from below, where there is one solution alone."""
+        before = np.concatenate(self._known.pop(u))
+        again = np.concatenate(self._solved(u))
+        if not np.max(np.abs(again - before)) < SAME * np.max(np.abs(again)):
+            raise ConvergenceError(f"outliers: the equation has another solution at λ = {1.0 / u:.6g}, which was taken")
+
+    def _solved(self, u: float, *, nearby: bool = False) -> tuple[Array, Array]:
         if u in self._known:
             return self._known[u]
-        found = solve(self.equation, np.array([u], complex))
+        found = solve(self.equation, np.array([u], complex), self._start(u) if nearby else None)
         parts: list[Array] = np.split(found.x[0], 2)
         off = max(float(np.abs(x.imag).max() / np.abs(x).max()) for x in parts)
         if not (found.residual[0] < SOLVED and off < REAL):

@@ -1,0 +1,94 @@
+"""Edges of the spectrum from inside: p² is analytic there, and vanishes linearly."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebder, chebval
+
+from .._types import Array
+from ..chebyshev import fit, nodes
+from .known import Equation
+from .solution import Solution
+
+# Distance in U of a second place from which an edge is guessed.
+NEARBY = 1e-5
+# Places inside from which p² is continued, between these parts of the way from the edge to the farthest; ways tried one
+# after another, each so much shorter.
+PLACES, NEAREST, ROUNDS, SHORTER = 14, 0.03, 10, 0.3
+# Of the guess so much of the way is trusted to lie inside; it may be off by so many ways.
+TRUSTED, FARTHEST = 0.7, 3.0
+# Two ways must agree on an edge so well in U, at best and at worst.
+SETTLED, AGREES = 3e-14, 3e-12
+
+# Powers of the root of the distance to an edge from which others are guessed; Newton's steps, and places beyond which
+# a zero is none.
+POWERS, STEPS, OUT = 7, 50, 10.0
+# A last coefficient as large as this, relatively, is that of noise.
+ROUGH = 1e-2
+
+_FIT = fit(PLACES)
+
+
+def edge_beside(equation: Equation, u: float, x: Array) -> float | None:
+    """U at an edge near U = `u`, inside, where the unknowns are x (n,); None where none is found.
+
+    Polynomials through p² at Chebyshev nodes, nearer and nearer to the edge, are continued to their zero.
+
+    Accuracy
+    --------
+    3e-12 (1 + |U|), as a rule less.
+    """
+    at = np.array([u, u + NEARBY])
+    found = equation.solve(np.exp(at).astype(complex), np.array([x, x]))
+    square = found.psi.imag**2
+    if not found.solved.all() or square[0] == square[1]:
+        return None
+    guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
+    way, nearest = guess - u, 1.0 - TRUSTED
+    off = math.inf
+    for _ in range(ROUNDS):
+        places = guess - way * (nearest + (1.0 - nearest) * 0.5 * (1.0 + nodes(PLACES)))
+        found = equation.solve(np.exp(places).astype(complex), _started(at, found, guess, places))
+        square = found.psi.imag**2
+        zero = _zero(square) if (found.solved & (found.psi.imag < 0.0)).all() else None
+        if zero is None:
+            break
+        moved = (1.0 - nearest) * 0.5 * way * (zero + 1.0) + nearest * way
+        rounding = off < AGREES * (1.0 + abs(guess)) and abs(moved) > 0.5 * off
+        if rounding or not abs(moved) < FARTHEST * abs(way):
+            break
+        at, guess, off = places, guess - moved, abs(moved)
+        if off < SETTLED * (1.0 + abs(guess)):
+            break
+        way, nearest = SHORTER * way, NEAREST
+    return guess if off < AGREES * (1.0 + abs(guess)) else None
+
+
+def _started(at: Array, found: Solution, edge: float, places: Array) -> Array:
+    """Unknowns at `places` from those that were found at `at`: low powers of the root of the distance to the edge."""
+    root, others = np.sqrt(np.abs(edge - at)), np.sqrt(np.abs(edge - places))
+    count = min(POWERS, at.size)
+    scale = root.max()
+    powers, there = (np.vander(r / scale, count, increasing=True) for r in (root, others))
+    return there @ np.linalg.lstsq(powers, found.x, rcond=None)[0]
+
+
+def _zero(square: Array) -> float | None:
+    """Where the polynomial through these values at the nodes vanishes, nearest to −1, as a place on [−1, 1]."""
+    series = _FIT @ (square / square.max())
+    if not abs(series[-1]) < ROUGH * np.abs(series).max():
+        return None
+    derivative, at = chebder(series), -1.0
+    for _ in range(STEPS):
+        value, slope = float(chebval(at, series)), float(chebval(at, derivative))
+        if slope == 0.0:
+            return None
+        step = -value / slope
+        at += step
+        if abs(at) > OUT:
+            return None
+        if abs(step) < 1e-15:
+            break
+    return at

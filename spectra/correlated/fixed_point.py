@@ -11,8 +11,9 @@ from .solution import SOLVED, STOP, Solution
 
 # Steps at most.
 MAX_STEPS = 300
-# Points that are solved, and no better after so many steps, are as good as rounding allows; others are lost after more.
-PATIENCE, LONG_PATIENCE = 6, 60
+# Points that are solved to so much, and no better after so many steps, are as good as rounding allows; acceleration may
+# stand still for more before that; others are lost after more still.
+ROUNDED, PATIENCE, LONGER, LONG_PATIENCE = 1e-12, 6, 25, 60
 # Distances from the axis, relative to |u|, of the way to it, and residual to stop at on the way.
 BELOW, SLOWLY, GLANCE = (0.3, 0.05), (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4), 1e-4
 # So far from the axis, relatively, −Im ψ is less than this outside of the support.
@@ -104,7 +105,8 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         rows = active[better]
         residual[rows], psi[rows], best[rows] = size[better], value[better], here[better]
         stale[active] = np.where(size < 0.5 * before, 0, stale[active] + 1)
-        patience = np.where(residual[active] < SOLVED, PATIENCE, LONG_PATIENCE)
+        reached = residual[active]
+        patience = np.where(reached < ROUNDED, PATIENCE, np.where(reached < SOLVED, LONGER, LONG_PATIENCE))
         going = ~((size < stop) | (stale[active] > patience))
         history = [(point[going], missed[going]) for point, missed in history]
         active, here, miss = active[going], here[going], miss[going]

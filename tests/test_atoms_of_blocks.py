@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.stats import multivariate_normal
 
 import spectra
@@ -157,3 +158,18 @@ class Ending:
 def test_a_density_that_ends_does_not_fade() -> None:
     (bulk,) = bulks_of(Ending())
     assert (bulk.low, bulk.high) == pytest.approx((-5.0, 20.0), abs=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_one_block_whose_smallest_eigenvalue_is_next_to_zero(activation: str) -> None:
+    """1 + X, X = √s W D, s = α²σ_w²: m_1 = 1 + s μ_1, m_2 = 1 + 4s μ_1 + s²(μ_2 + μ_1²); λ_min is below 1e-4."""
+    net = Network(kind="residual", depth=1, activation=activation, alpha=0.7, sigma_w=2.0, input_variance=1.0)
+    prediction = spectra.predict(net)
+    assert prediction.checks.certified
+    slope = {"relu": lambda z: float(z > 0), "tanh": lambda z: 1.0 / math.cosh(z) ** 2}[activation]
+    normal = lambda z: math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)  # noqa: E731
+    first, second = (quad(lambda z, k=k: slope(z) ** k * normal(z), -9, 9, points=[0.0])[0] for k in (2, 4))
+    s = 0.7**2 * 2.0**2
+    expected = 1.0 + s * first, 1.0 + 4.0 * s * first + s**2 * (second + first**2)
+    np.testing.assert_allclose(prediction.moments(2), expected, rtol=1e-10)
+    assert 0.0 < prediction.spectrum.support()[0] < 1e-4

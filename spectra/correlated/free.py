@@ -374,5 +374,7 @@ def _angle(x: Array) -> Array:
 def _log(x: Array, below: Array | bool = True) -> Array:
     """Logarithm on one side of the real axis, −π ≤ Im ≤ 0 below it, continued a quarter turn beyond."""
     angle = np.angle(x)
-    far = np.abs(angle) > 0.5 * np.pi
-    return np.log(np.abs(x)) + 1j * np.where(far, np.where(below, -1.0, 1.0) * np.abs(angle), angle)
+    side = np.where(below, -1.0, 1.0)
+    # Analytic across the negative axis, too: Newton's steps there and back would else grow.
+    beyond = (np.abs(angle) > 0.5 * np.pi) & (side * angle < 0.0)
+    return np.log(np.abs(x)) + 1j * np.where(beyond, angle + 2.0 * np.pi * side, angle)

@@ -352,6 +352,17 @@ def test_masks_are_correlated_by_the_state_that_is_not_normalised() -> None:
     assert second[1] - fresh[1] == pytest.approx(2 * a * b * (1 + b * p) * (both - p * p), rel=1e-8)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "leaky_relu"])
+def test_normalised_blocks_that_read_their_state_have_a_density(activation: str) -> None:
+    """Layer norm before φ: m_1 = Π χ; what the free formula misses is said, m_2 of it by the solver with fresh slopes."""
+    net = Network(depth=2, activation=activation, sigma_w=1.0, kind="residual", alpha=0.8, normalise="layer")
+    prediction = predict(net)
+    assert prediction.checks.certified
+    assert prediction.moments(1)[0] == pytest.approx(float(np.prod(mean_field(net).chi)), rel=1e-9)
+    fresh = block_moments(BlockEquation(blocks_of(layers_of(mean_field(net)), fresh=True), 12), 2, 40.0)
+    assert f"m_2 off by {fresh[1] / prediction.moments(2)[1] - 1:+.2%}" in prediction.checks.notes[-1]
+
+
 @pytest.mark.parametrize(
     "command", [["moments"], ["predict", "--dps", "30"], ["predict", "--certify"], ["audit"], ["tune"]]
 )

@@ -38,4 +38,5 @@ class Dilated:
 
 def dilated(activation: Activation, variance: float, state: float) -> Activation | Dilated:
     """The activation as a function of a state of variance `state` that reaches it with `variance`."""
-    return activation if variance == state else Dilated(activation, math.sqrt(variance / state))
+    same = variance == state or activation.is_homogeneous
+    return activation if same else Dilated(activation, math.sqrt(variance / state))

@@ -12,7 +12,6 @@ import numpy as np
 from .._types import Array
 from ..chart import Chart
 from ..errors import ConvergenceError
-from ..network.expectations import gaussian_moments
 from ..network.rule import gauss_rule, position, variance_at
 from ..spectrum import Spectrum
 from .bulks import Bulk, bulks_of
@@ -64,7 +63,7 @@ def free_blocks(layers: Sequence[Layer], size: int) -> list[FreeBlock]:
     alike: dict[Layer, Counter[float]] = {}
     for layer in layers:
         # Slopes of a homogeneous φ do not depend on the variance.
-        variance = 1.0 if gaussian_moments(layer.activation).scale_free is not None else layer.variance
+        variance = 1.0 if layer.activation.is_homogeneous else layer.variance
         alike.setdefault(layer.with_variance(1.0), Counter())[variance] += 1
     blocks = []
     for layer, variances in alike.items():

@@ -354,7 +354,7 @@ def test_masks_are_correlated_by_the_state_that_is_not_normalised() -> None:
 
 @pytest.mark.parametrize("activation", ["tanh", "leaky_relu"])
 def test_normalised_blocks_that_read_their_state_have_a_density(activation: str) -> None:
-    """Layer norm before φ: m_1 = Π χ; the free formula's m_2, of which a note tells, by the solver with fresh slopes."""
+    """Layer norm before φ: m_1 = Π χ; the free formula's m_2, of which a note tells, by the solver of fresh slopes."""
     net = Network(depth=2, activation=activation, sigma_w=1.0, kind="residual", alpha=0.8, normalise="layer")
     prediction = predict(net)
     assert prediction.checks.certified

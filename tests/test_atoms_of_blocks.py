@@ -173,3 +173,13 @@ def test_one_block_whose_smallest_eigenvalue_is_next_to_zero(activation: str) ->
     expected = 1.0 + s * first, 1.0 + 4.0 * s * first + s**2 * (second + first**2)
     np.testing.assert_allclose(prediction.moments(2), expected, rtol=1e-10)
     assert 0.0 < prediction.spectrum.support()[0] < 1e-4
+
+
+@pytest.mark.parametrize("order", ["pre", "post"])
+def test_half_of_the_law_of_one_relu_block_with_two_weights_is_below_one(order: str) -> None:
+    """X = UVᵀ of rank N/2: JJᵀ − 1 = (U V) (VᵀV 1; 1 0) (U V)ᵀ has as many signs of either kind; m_1 = 1 + s/4."""
+    keys = {"kind": "residual", "order": order, "branch_layers": 2, "input_variance": 1.0}
+    prediction = spectra.predict(Network(depth=1, activation="relu", alpha=0.7, sigma_w=1.3, **keys))
+    assert prediction.checks.certified
+    assert prediction.spectrum.cdf(1.0) == pytest.approx(0.5, abs=1e-10)
+    assert prediction.moments(1)[0] == pytest.approx(1.0 + 0.7**2 * 1.3**4 / 4.0, rel=1e-10)

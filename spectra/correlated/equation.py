@@ -125,9 +125,11 @@ class BlockEquation:
         Of the neurons with E ≠ 0 anywhere in the chain each takes away one to begin with and one equation; those with
         D ≠ 0 alike.
         """
+        if self.depth == 1 and self.blocks[0].hidden:
+            return self._beside_branch()
         place, sides = 0.0, [np.ones((1, 1)) for _ in range(3)]
         for block in self.blocks:
-            # Of branches of several weights it is not known.
+            # Of branches of several weights it is known of one alone.
             if block.hidden or np.ptp(block.through) or not block.through.all():
                 return None
             place -= math.log(float(block.through[0]))
@@ -141,6 +143,19 @@ class BlockEquation:
         if mass < -NO_MASS:
             return None
         return Atom(place, mass if mass > NO_MASS else 0.0)
+
+    def _beside_branch(self) -> Atom | None:
+        """Of one block with a branch of several weights: its rank is that of the narrowest of its diagonals."""
+        (block,), (share,) = self.blocks, self._shares
+        if np.ptp(block.through) or not block.through.all():
+            return None
+        ends = [share[side.any(axis=1)].sum() for side in (block.inner, block.outer)]
+        rank = min(float(part) for part in [*ends, *(mass[squares > 0.0].sum() for squares, mass in block.hidden)])
+        missed = 1.0 - 2.0 * rank
+        # Of three weights and more a density that ends there does so by another power than −1/2.
+        if missed < (-NO_MASS if len(block.hidden) == 1 else NO_MASS):
+            return None
+        return Atom(-math.log(float(block.through[0])), missed if missed > NO_MASS else 0.0)
 
     @property
     def is_exact(self) -> bool:

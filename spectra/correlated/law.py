@@ -14,7 +14,7 @@ from .blocks import Block
 from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
 from .equation import BlockEquation
-from .known import Known, density_at
+from .known import density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
 from .solved import BlockLaw, Moments, levels_of, log_support, spectrum_of
@@ -55,8 +55,7 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]), equation.atom)
     finer = BlockEquation(blocks_of(layers, finer=FINER), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
-    known = bulks[0].known if len(bulks) == 1 else None
-    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, known))
+    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, bulks))
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:
@@ -106,10 +105,13 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
     return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]), bulk.exponents)
 
 
-def _error(spectrum: Spectrum, finer: BlockEquation, known: Known | None) -> float:
+def _error(spectrum: Spectrum, finer: BlockEquation, bulks: Sequence[Bulk]) -> float:
     """The largest relative difference of the density to that of a finer equation."""
-    u = levels_of(spectrum)
-    density, found = density_at(finer, u, known)
-    if not found.solved.all():
-        return math.inf
-    return float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0))
+    worst, levels = 0.0, levels_of(spectrum)
+    for bulk in bulks:
+        u = levels[(levels > bulk.low) & (levels < bulk.high)]
+        density, found = density_at(finer, u, bulk.known)
+        if not found.solved.all():
+            return math.inf
+        worst = max(worst, float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0)))
+    return worst

@@ -13,6 +13,7 @@ import spectra
 from spectra.correlated import Layer, block_law, free_law
 from spectra.correlated.bulks import bulks_of
 from spectra.correlated.edge import edge_beside
+from spectra.correlated.free import FreeBlock, FreeEquation
 from spectra.correlated.solution import Solution
 from spectra.errors import ConvergenceError
 from spectra.network.config import Network
@@ -144,6 +145,7 @@ class Ending:
     log_range = (-8.0, math.inf)
     log_mean = 4.0
     atom = None
+    skipped = None
 
     def solve(self, u: np.ndarray, start: np.ndarray | None = None, *, stop: float = 1e-13) -> Solution:
         at = np.log(np.real(u))
@@ -160,13 +162,14 @@ def test_a_density_that_ends_does_not_fade() -> None:
     assert (bulk.low, bulk.high) == pytest.approx((-5.0, 20.0), abs=1e-6)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh"])
 def test_one_block_whose_smallest_eigenvalue_is_next_to_zero(activation: str) -> None:
     """1 + X, X = √s W D, s = α²σ_w²: m_1 = 1 + s μ_1, m_2 = 1 + 4s μ_1 + s²(μ_2 + μ_1²); λ_min is below 1e-4."""
     net = Network(kind="residual", depth=1, activation=activation, alpha=0.7, sigma_w=2.0, input_variance=1.0)
     prediction = spectra.predict(net)
     assert prediction.checks.certified
-    slope = {"relu": lambda z: float(z > 0), "tanh": lambda z: 1.0 / math.cosh(z) ** 2}[activation]
+    ramps = {"relu": lambda z: float(z > 0), "leaky_relu": lambda z: 1.0 if z > 0 else 0.01}
+    slope = {**ramps, "tanh": lambda z: 1.0 / math.cosh(z) ** 2}[activation]
     normal = lambda z: math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)  # noqa: E731
     first, second = (quad(lambda z, k=k: slope(z) ** k * normal(z), -9, 9, points=[0.0])[0] for k in (2, 4))
     s = 0.7**2 * 2.0**2
@@ -183,3 +186,18 @@ def test_half_of_the_law_of_one_relu_block_with_two_weights_is_below_one(order: 
     assert prediction.checks.certified
     assert prediction.spectrum.cdf(1.0) == pytest.approx(0.5, abs=1e-10)
     assert prediction.moments(1)[0] == pytest.approx(1.0 + 0.7**2 * 1.3**4 / 4.0, rel=1e-10)
+
+
+def test_a_real_solution_inside_the_bulk_is_not_taken() -> None:
+    """Hard tanh on the brink of a gap: Newton's steps may end at a real w that passes all signs, but falls with u."""
+    passed = math.erf(0.5)
+    block = FreeBlock(1.0, 0.98, False, np.array([0.0, 1.0]), np.array([1.0 - passed, passed]))
+    equation = FreeEquation([block])
+    u = np.exp(np.linspace(0.0020, 0.0025, 21)).astype(complex)
+    # Of those below the axis there is but one solution, and the limit of them is the one wanted.
+    wanted = equation.solve(u * (1.0 - 1e-9j))
+    assert wanted.solved.all()
+    assert wanted.psi.imag.max() < -0.8
+    for k in range(u.size):
+        near = equation.solve(u, np.repeat(wanted.x[k : k + 1], u.size, axis=0))
+        np.testing.assert_allclose(near.psi[near.solved], wanted.psi[near.solved], rtol=1e-4)

@@ -18,6 +18,8 @@ NOTHING = 1e-3
 LOOK, ABOVE, BELOW, SLIGHT = 48, (4.0, 8.0, 16.0, math.inf), 5.0, 1e-6
 # Distances in U from an atom at which there is a look.
 BESIDE = 10.0 ** np.arange(-2.5, -0.9, 0.5)
+# The same where there is none, but for small slopes.
+NEARLY = 10.0 ** np.arange(-4.0, -0.9, 0.25)
 # Of one with a mass, about which there is a gap, no nearer than this.
 APART = 0.009
 # The way to the place of one without mass: each step ends at this part of the distance, the last at this distance.
@@ -102,13 +104,15 @@ def bulks_of(equation: Equation) -> list[Bulk]:
 
 
 def _looked_at(equation: Equation, low: float, high: float) -> Array:
-    """Places from end to end, more beside an atom, where gaps are narrow; not the atom's own."""
-    u = np.linspace(low, high, LOOK)
-    if equation.atom is None:
-        return u
-    place = equation.atom.place
-    least = APART if equation.atom.mass else 0.5 * BESIDE[0]
-    u = np.concatenate([u, place - BESIDE, place + BESIDE])
+    """Places from end to end, more beside an atom, or where few small slopes leave what is nearly one; not its own."""
+    u, atom = np.linspace(low, high, LOOK), equation.atom
+    if atom is None:
+        place, beside, least = equation.skipped, NEARLY, 0.0
+        if place is None:
+            return u
+    else:
+        place, beside, least = atom.place, BESIDE, APART if atom.mass else 0.5 * BESIDE[0]
+    u = np.concatenate([u, place - beside, place + beside])
     return np.unique(u[(u >= low) & (u <= high) & (np.abs(u - place) > least)])
 
 

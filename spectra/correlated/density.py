@@ -13,7 +13,7 @@ from .bulks import Bulk
 from .known import Equation, density_at
 
 # Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving.
-RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 8
+RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 12
 # Length of pieces where the density fades, and what rounding leaves of it.
 STEP, DIGITS = 1.5, 1e-14
 

@@ -144,6 +144,11 @@ class BlockEquation:
             return None
         return Atom(place, mass if mass > NO_MASS else 0.0)
 
+    @property
+    def skipped(self) -> float | None:
+        """None: so near to it a start from afar seldom ends at a solution."""
+        return None
+
     def _beside_branch(self) -> Atom | None:
         """Of one block with a branch of several weights: its rank is that of the narrowest of its diagonals."""
         (block,), (share,) = self.blocks, self._shares

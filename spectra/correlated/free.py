@@ -13,7 +13,8 @@ that is not like another, so that both w and w + 1 − m_0 have all their digits
 A root counts as the right one by signs alone. With u below the real axis, so are w and v_l = T_l/(1 + w)²,
 the place where the law of J_l J_lᵀ has ψ = w; the principal arguments of the equation add up to that of u; within a
 block the subordination functions ω_1 = (1 + w_1)/√T, ω_X = (1 + w_X)/√T of the sum of the two symmetrised laws are
-above the axis; and y is the place of the law of X Xᵀ at 1/ω_X², with arguments that add up.
+above the axis; and y is the place of the law of X Xᵀ at 1/ω_X², with arguments that add up. Where all is
+real, w must increase with u.
 
 Source
 ------
@@ -31,7 +32,7 @@ import numpy as np
 
 from .._types import Array
 from ..errors import ConvergenceError
-from .known import NO_MASS, Atom
+from .known import FEW, NO_MASS, Atom
 from .solution import SOLVED, STOP, Solution
 
 # Newton's steps at a point, the longest one in any logarithm, and residual that lets a step of the way pass.
@@ -119,6 +120,12 @@ class FreeEquation:
         if not self._square.all() or missed < -NO_MASS:
             return None
         return Atom(-float(self._count @ np.log(self._square)), missed if missed > NO_MASS else 0.0)
+
+    @property
+    def skipped(self) -> float | None:
+        """−log Π β² of one block or two; None of more, or where β = 0."""
+        few = self._square.all() and self._count.sum() <= FEW
+        return -float(self._count @ np.log(self._square)) if few else None
 
     def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:
         """Solve at u (M,), Im u ≤ 0; `start`: unknowns (M, K + 1) nearby, else the way from u → 0 is gone."""
@@ -363,7 +370,10 @@ class _Point:
         x = y - np.where(equation._power == 1.0, self.log_plus.imag, 0.0)
         side = np.where(above, 1.0, -1.0)
         ok &= np.all((side * y > -eps) & (side * x > -eps) & (side * x < np.pi + eps), axis=1)
-        return ok & np.isfinite(self.w)
+        # Off the support ψ is real and increases: ψ′(u) = E λ/(1 − uλ)².
+        real = np.abs(self.w.imag) <= eps * np.abs(self.w)
+        rising = (self.w * self.one[:, 0] / self.slope).real > -eps
+        return ok & np.isfinite(self.w) & (rising | ~real)
 
 
 def _angle(x: Array) -> Array:

@@ -13,6 +13,8 @@ from .solution import STOP, Solution
 
 # Points known on a bulk from which others may be guessed.
 LEAST_KNOWN = 4
+# Blocks whose Π β² is looked at.
+FEW = 2
 # A mass that counts as none.
 NO_MASS = 1e-10
 
@@ -45,6 +47,11 @@ class Equation(Protocol):
     @property
     def atom(self) -> Atom | None:
         """An atom off λ = 0."""
+        ...
+
+    @property
+    def skipped(self) -> float | None:
+        """U = −log Π β² of one block or two, where small slopes leave a narrow peak; None of more, or where β = 0."""
         ...
 
     def solve(self, u: Array, start: Array | None = None, *, stop: float = STOP) -> Solution:

@@ -49,13 +49,14 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     _refuse_smeared(BlockEquation(blocks, COUNTS[0]))
     bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))
     equation = _resolved(blocks, bulks)
-    charts = tuple(chart_of(equation, _moved(equation, bulk)) for bulk in bulks)
+    moved = [_moved(equation, bulk) for bulk in bulks]
+    charts = tuple(chart_of(equation, bulk) for bulk in moved)
     largest = math.exp(-log_support(charts, equation.zero, equation.atom)[1])
     moments = Moments(partial(block_moments, equation), largest)
     spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]), equation.atom)
     finer = BlockEquation(blocks_of(layers, finer=FINER), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
-    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, bulks))
+    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, moved))
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:

@@ -144,6 +144,7 @@ class Ending:
     unknowns = 1
     log_range = (-8.0, math.inf)
     log_mean = 4.0
+    zero = 0.0
     atom = None
     skipped = None
 

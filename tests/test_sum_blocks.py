@@ -269,3 +269,15 @@ def test_prediction_of_relu_blocks_is_certified() -> None:
     low, high = np.exp([-found.spectrum.arcs[-1].high, -found.spectrum.arcs[0].low])
     assert 0.019 < low < 0.0231
     assert 6.05 < high < 6.5
+
+
+def test_a_bulk_far_below_the_others_is_found() -> None:
+    """One block of leaky ReLU: J = D (1 + αW), m_1 = (1 + α²) E D², and half of the law at about 1e-4, D² there."""
+    keys: dict[str, Any] = {"kind": "residual", "order": "sum", "activation": "leaky_relu", "input_variance": 1.0}
+    prediction = predict(Network(depth=1, alpha=0.7, sigma_w=1.0, **keys))
+    assert prediction.checks.certified
+    assert prediction.moments(1)[0] == pytest.approx(1.49 * (1.0 + 1e-4) / 2.0, rel=1e-10)
+    low, high = prediction.spectrum.support()
+    # D (1 + αW)(1 + αW)ᵀ D, D ≤ 1, lies below (1 + 2α)².
+    assert 0.0 < low < 1e-4 < high < (1.0 + 2 * 0.7) ** 2
+    assert prediction.spectrum.cdf(0.01) == pytest.approx(0.5, abs=1e-9)

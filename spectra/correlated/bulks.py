@@ -11,6 +11,7 @@ from .._types import Array
 from ..errors import ConvergenceError
 from .edge import edge_beside
 from .known import Equation, Known, density_at
+from .solution import Solution
 
 # Density in U below which there is none at a glance.
 NOTHING = 1e-3
@@ -29,6 +30,8 @@ NEARER, NEXT = 0.8, 1e-6
 STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
 # A density that fades falls by no more than e^{−8 U}; where it falls by more, and to less than this part, it has ended.
 STEEP, ENDED = 8.0, 0.05
+# Looks at what lies below λ of which there is too little, places in each, and what counts as all of the mass.
+FARTHER, AHEAD, ALL = 6, 32, 1.0 - 1e-6
 # The range is looked at so far beyond its ends.
 MARGIN = 0.1
 # Points between the last one inside a bulk and the first outside, at each of so many closer looks, where fewer than so
@@ -72,6 +75,9 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
     inside, x = _spread(equation, u, density > NOTHING, found.x)
+    if not inside[-1]:
+        u, density, found = _beyond(equation, u, density, found, high)
+        inside, x = _spread(equation, u, density > NOTHING, found.x)
     u, inside, x = _with_valleys(equation, u, np.where(inside, density, 0.0), inside, x)
     known = Known(low, math.inf, u[inside], x[inside])
     atom = equation.atom
@@ -114,6 +120,29 @@ def _looked_at(equation: Equation, low: float, high: float) -> Array:
         place, beside, least = atom.place, BESIDE, APART if atom.mass else 0.5 * BESIDE[0]
     u = np.concatenate([u, place - beside, place + beside])
     return np.unique(u[(u >= low) & (u <= high) & (np.abs(u - place) > least)])
+
+
+def _beyond(
+    equation: Equation, u: Array, density: Array, found: Solution, high: float
+) -> tuple[Array, Array, Solution]:
+    """The same with places farther on, where the last ones say that mass is left there.
+
+    Every λ > 1/u adds less than minus its mass to ψ(u), so that ψ > −1 + m_0 in a gap is for those below.
+    """
+    for _ in range(FARTHER):
+        settled = found.inside[-1] and found.residual[-1] < LOOKED
+        if density[-1] > NOTHING or not (settled and found.psi[-1].real > (1.0 - equation.zero) * -ALL):
+            break
+        more = np.arange(u[-1] + STEP, min(high, u[-1] + AHEAD * STEP), STEP)
+        if not more.size:
+            break
+        dense, _ = density_at(equation, more, stop=LOOKED)
+        dense_there = np.flatnonzero(dense > NOTHING)
+        # What comes after them is for steps one by one: a density may fade away.
+        more = more[: dense_there[-1] + 1] if dense_there.size else more[-1:]
+        dense, beyond = density_at(equation, more, stop=LOOKED)
+        u, density, found = np.append(u, more), np.append(density, dense), found.followed_by(beyond)
+    return u, density, found
 
 
 def _towards(equation: Equation, place: float, known: Known, u: Array, inside: Array) -> tuple[Array, Array]:

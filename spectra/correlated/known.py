@@ -45,6 +45,11 @@ class Equation(Protocol):
         ...
 
     @property
+    def zero(self) -> float:
+        """Mass at λ = 0."""
+        ...
+
+    @property
     def atom(self) -> Atom | None:
         """An atom off λ = 0."""
         ...

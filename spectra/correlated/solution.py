@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from .._types import Array
 
 # Relative residual to stop at, and of a point that counts as solved.
@@ -31,3 +33,8 @@ class Solution:
         for part, new in zip(mine, theirs, strict=True):
             part[rows] = new
         return Solution(*mine)
+
+    def followed_by(self, other: Solution) -> Solution:
+        """These points, then those of `other`."""
+        mine, theirs = ((s.x, s.psi, s.residual, s.inside) for s in (self, other))
+        return Solution(*(np.concatenate([a, b]) for a, b in zip(mine, theirs, strict=True)))

@@ -1,6 +1,7 @@
 """Figures: what they show is there, in the right place, and readable."""
 
 import itertools
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from spectra.network import Network
 from spectra.plot import check_figure, comparison_figure, figure_bytes, prediction_figure
+from spectra.plot.page import between_decades, page
 from spectra.prediction import predict
 from spectra.sampling import sample
 
@@ -207,3 +209,17 @@ def test_the_edge_is_enlarged_about_the_largest_singular_values() -> None:
     assert 0.6 * edge < low < edge < high < 1.3 * edge
     ticks = next(line for line in axes.lines if line.get_marker() == "|")
     assert np.size(ticks.get_xdata()) == 6
+
+
+@pytest.mark.parametrize("limits", [(0.13, 3.2), (0.7, 1.6), (1e-7, 20.0)])
+def test_labels_of_a_logarithmic_scale_do_not_overlap(limits: tuple[float, float]) -> None:
+    figure, (axes, *_) = page(2)
+    axes.set_xscale("log")
+    axes.set_xlim(*limits)
+    between_decades(axes, (axes.xaxis,))
+    figure.draw_without_rendering()
+    labels = [*axes.xaxis.get_majorticklabels(), *axes.xaxis.get_minorticklabels()]
+    shown = [t for t in labels if t.get_text() and limits[0] <= t.get_position()[0] <= limits[1]]
+    assert len(shown) >= 1
+    boxes = sorted((t.get_window_extent().x0, t.get_window_extent().x1) for t in shown)
+    assert all(end < start for (_, end), (start, _) in pairwise(boxes))

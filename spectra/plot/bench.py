@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .page import COLOURS, page
+from .page import COLOURS, between_decades, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ def bench_figure(runs: Sequence[dict[str, Any]], depths: Sequence[dict[str, Any]
     for panel in axes:
         panel.set_xscale("log")
         panel.set_yscale("log")
-        _between_decades(panel)
+        between_decades(panel, (panel.xaxis, panel.yaxis))
         panel.grid(visible=True, color="0.92", linewidth=0.7)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
@@ -81,17 +81,6 @@ def _error_for_time(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
     axes.set_xlabel("milliseconds")
     axes.set_ylabel("relative error of $m_k$")
     axes.set_title("error against cost", fontsize=10)
-
-
-def _between_decades(axes: Axes) -> None:
-    """Ticks at 1, 2 and 5 where a scale has few decades."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        if high < 300.0 * low:
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
 
 
 def _ticks(axes: Axes, values: Sequence[int]) -> None:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf", "svg")
@@ -48,3 +51,15 @@ def page(panels: int, height: float = 4.2) -> tuple[Figure, list[Axes]]:
     for unused in axes[panels:]:
         unused.remove()
     return figure, axes[:panels]
+
+
+def between_decades(axes: Axes, which: Sequence[Axis]) -> None:
+    """Ticks at 1, 2 and 5 where a logarithmic scale has few decades: labels of all between would overlap."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    for axis in which:
+        low, high = axes.get_xlim() if axis is axes.xaxis else axes.get_ylim()
+        if high < 300.0 * low:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..reading import NEGLIGIBLE, in_words
 from .outliers import draw_outliers, outliers_of
-from .page import COLOURS, page
+from .page import COLOURS, between_decades, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -256,6 +256,8 @@ def finish(axes: Axes, window: Window, predictions: Sequence[Prediction], *, leg
     if window.logarithmic:
         axes.set_xscale("log")
     axes.set_xlim(window.low, window.high)
+    if window.logarithmic:
+        between_decades(axes, (axes.xaxis,))
     axes.set_xlabel("singular value s of J")
     axes.set_ylabel("density of ln s" if window.logarithmic else "density of s")
     _vertical(axes, window, predictions)

@@ -300,6 +300,8 @@ def _checked(
     difference = law.log_moments_by_quadrature(k) - k * law.log_mean - law.log_scaled_moments(k.size)
     defects = np.where(np.isfinite(difference), np.expm1(difference), np.inf).tolist()
     mass_defect = law.total_mass - 1.0
+    if math.isnan(mass_defect):
+        raise ConvergenceError("the density was not found at some points, as beside a narrow peak or a singular end")
     if not abs(mass_defect) < MASS_WRONG:
         raise ConvergenceError(
             f"the density came out with a mass of {law.total_mass:.6g} instead of 1: part of the spectrum was missed, "

@@ -262,7 +262,8 @@ class FreeEquation:
             ahead = min(1.0, part + step)
             # Along the line from the point before, where there is one.
             guess = x if before is None else x + (x - before[1]) * ((ahead - part) / (part - before[0]))
-            found = self._newton(begin + ahead * (goal - begin), guess, PASSES)
+            # On the real axis signs tell right from wrong only where all is solved.
+            found = self._newton(begin + ahead * (goal - begin), guess, STOP if ahead == 1.0 else PASSES)
             if np.all(found.inside & (found.residual < PASSES)):
                 before, x, part = (part, x), found.x, ahead
                 step = min(1.4 * step, 4.0 * longest / length)

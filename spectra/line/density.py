@@ -21,6 +21,9 @@ EXPONENTS = (-0.5, 0.5, 0.0)
 MAX_PIECES = 2000
 # What rounding of a solution may do to the logarithm of the density, in units of itself.
 AMPLIFIED = 3.0
+# A piece is not excused by rounding at one of its nodes where that at another is this many times smaller, and what it
+# misses more than this mass: shorter ones part the nodes.
+UNEVEN, NO_MASS = 100.0, 1e-12
 
 
 class Coordinate(Protocol):
@@ -153,8 +156,10 @@ def _pieces(
         # Rounding of U beside an edge, and of the solution.
         nearest = np.minimum(to_low if powers[0] else np.inf, to_high if powers[1] else np.inf)
         blur = np.max(np.finfo(float).eps * np.abs(u) / nearest, axis=1)
-        blur = blur + AMPLIFIED * np.max(noise.reshape(u.shape), axis=1)
-        converged = np.max(np.abs(rows[:, -3:]), axis=1) < RESOLUTION + blur
+        most, least = (pick(noise.reshape(u.shape), axis=1) for pick in (np.max, np.min))
+        missed = np.max(np.abs(rows[:, -3:]), axis=1)
+        excused = (most < UNEVEN * least) | (missed * 2.0 * half[:, 0] * np.mean(np.exp(log_p), axis=1) < NO_MASS)
+        converged = missed < RESOLUTION + blur + np.where(excused, AMPLIFIED * most, 0.0)
         # Of a piece as short as the rounding of U nothing is gained by halving it.
         short = (2.0 * half[:, 0] < SHORTEST * (1.0 + np.abs(edges[:, 0]))) & np.isfinite(rows).all(axis=1)
         finished = converged | short

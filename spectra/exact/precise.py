@@ -138,8 +138,7 @@ class PreciseNetwork:
         return found
 
     def density(self, location: float) -> arb:
-        """ρ(λ) at a point inside a bulk, or below 0; of one layer with orthogonal weights anywhere off its corners and
-        atoms.
+        """ρ(λ) at a point inside a bulk or below 0; of one orthogonal layer anywhere off its corners and atoms.
 
         Raises
         ------

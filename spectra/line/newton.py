@@ -160,9 +160,10 @@ def rounding_of_g(trace: Trace, at: Array | slice = slice(None)) -> Array:
         finite = np.isfinite(matrices).all(axis=(1, 2))
         matrices = np.where(finite[:, None, None], matrices, np.eye(matrices.shape[1]))
         regular = finite & np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
-        reach = np.abs(np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1]))))
-        moved = (reach @ (np.finfo(float).eps * trace.sizes[:, at].T[..., None]))[..., 0].T
-        noise = (np.abs(trace.dg[:, at]) * moved).sum(axis=0)
+        reach = np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1])))
+        # Unknowns move together, and what is left of g by far less than each.
+        rates = np.abs(trace.dg[:, at].T[:, None, :] @ reach)[:, 0].T
+        noise = np.finfo(float).eps * (rates * trace.sizes[:, at]).sum(axis=0)
     return np.where(regular & np.isfinite(noise), noise, np.inf)
 
 

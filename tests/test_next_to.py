@@ -161,38 +161,3 @@ def test_a_bulk_next_to_zero_that_is_narrower_by_orders_of_magnitude_is_found() 
             w = mp.findroot(lambda w, sign=sign: mp.diff(lambda x: log_place(x, sign), w), start)
             ends.append(float(mp.exp(mp.re(log_place(w, sign)))))
     assert [end for bulk in spectrum.bulks for end in bulk] == pytest.approx(ends, rel=1e-9)
-
-
-def test_where_a_density_fades_pieces_are_as_short_as_they_need_to_be() -> None:
-    """Subordination by a fixed point, G = ½/(z − 1) + E_{h<0} 1/(z − e^{2√q h}) of the slopes by Gauss and Legendre."""
-    spectrum: Any = parse_law("discrete({0: 3/4, 1: 1/4}) + slope(celu, 1/5)").spectrum()
-    assert spectrum.total_mass == pytest.approx(1.0, abs=1e-11)
-    nodes, weights = np.polynomial.legendre.leggauss(20)
-    ends = np.linspace(-12.0, 0.0, 601)
-    h = (0.5 * (ends[:-1, None] + ends[1:, None]) + 0.01 * nodes).ravel()
-    masses = np.tile(0.01 * weights, 600) * np.exp(-(h**2) / 2) / np.sqrt(2 * np.pi)
-    squares = np.exp(2 * np.sqrt(0.2) * h)
-    x = np.array([0.11, 0.12, 0.15, 0.18, 0.3])
-    omega = x + 1j
-    for _ in range(600):
-        green = 0.5 / (omega - 1) + (masses / (omega[:, None] - squares)).sum(axis=1)
-        other = x + 1 / green - omega
-        omega = 0.5 * (omega + x + 1 / (0.75 / other + 0.25 / (other - 1)) - other)
-    assert spectrum.pdf(x) == pytest.approx(-green.imag / np.pi, rel=1e-9)
-
-
-def test_limits_of_depth_keep_the_digits_of_one_more_than_w() -> None:
-    """By z = (1 + w)^{7/3} e^{tw}/w, of S = e^{−tw}/(1 + w)^{4/3}, in 40 digits: w falls to −1 with z to 0."""
-    spectrum: Any = parse_law("MP(1) * FC(1/3) * smooth_limit(187/40)").spectrum()
-    assert spectrum.total_mass == pytest.approx(1.0, abs=1e-12)
-    with mp.workdps(40):
-        t, power = mp.mpf(187) / 40, mp.mpf(7) / 3
-        # y = 1 + w, from the leading order up.
-        log_y = (t - 80 - mp.mpc(0, mp.pi)) / power
-        for u in range(80, -3, -1):
-            log_y = mp.findroot(
-                lambda s, u=u: power * s + t * (mp.exp(s) - 1) - mp.log(1 - mp.exp(s)) + mp.mpc(0, mp.pi) + u, log_y
-            )
-            if u in (35, 20, 5, -2):
-                expected = -mp.im(mp.exp(log_y)) / mp.pi * mp.exp(u)
-                assert spectrum.pdf(math.exp(-u)) == pytest.approx(float(expected), rel=1e-9)

@@ -161,10 +161,12 @@ def _pieces(
         most, least = (pick(noise.reshape(u.shape), axis=1) for pick in (np.max, np.min))
         missed = np.max(np.abs(rows[:, -3:]), axis=1)
         missed_mass = missed * 2.0 * half[:, 0] * np.mean(np.exp(log_p), axis=1)
-        excused = (most < UNEVEN * least) | (missed_mass < NO_MASS)
+        at_low, at_high = edges[:, 0] == low, edges[:, 1] == high
+        # Beside an edge rounding grows with every halving.
+        at_power = (at_low & (powers[0] != 0.0)) | (at_high & (powers[1] != 0.0))
+        excused = at_power | (most < UNEVEN * least) | (missed_mass < NO_MASS)
         converged = missed < RESOLUTION + blur + np.where(excused, AMPLIFIED * most, 0.0)
-        at_end = ((edges[:, 0] == low) & (powers[0] == 0.0)) | ((edges[:, 1] == high) & (powers[1] == 0.0))
-        converged |= at_end & (missed_mass < LAST_MASS)
+        converged |= (at_low | at_high) & ~at_power & (missed_mass < LAST_MASS)
         # Of a piece as short as the rounding of U nothing is gained by halving it.
         short = (2.0 * half[:, 0] < SHORTEST * (1.0 + np.abs(edges[:, 0]))) & np.isfinite(rows).all(axis=1)
         finished = converged | short

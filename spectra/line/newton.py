@@ -162,8 +162,8 @@ def rounding_of_g(trace: Trace, at: Array | slice = slice(None)) -> Array:
         regular = finite & np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
         reach = np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1])))
         # Unknowns move together, and what is left of g by far less than each.
-        rates = np.abs(trace.dg[:, at].T[:, None, :] @ reach)[:, 0].T
-        noise = np.finfo(float).eps * (rates * trace.sizes[:, at]).sum(axis=0)
+        moved = reach * (np.finfo(float).eps * trace.sizes[:, at].T[:, None, :])
+        noise = np.abs(trace.dg[:, at].T[:, None, :] @ moved)[:, 0].sum(axis=1)
     return np.where(regular & np.isfinite(noise), noise, np.inf)
 
 

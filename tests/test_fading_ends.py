@@ -10,6 +10,7 @@ import pytest
 from mpmath import mp
 
 from spectra import parse_law
+from spectra.line.bulks import Search
 
 
 def slopes(squares: Any) -> Any:
@@ -90,3 +91,21 @@ def test_limits_of_depth_keep_the_digits_of_one_more_than_w() -> None:
             if u in (35, 20, 5, -2):
                 expected = -mp.im(mp.exp(log_y)) / mp.pi * mp.exp(u)
                 assert spectrum.pdf(math.exp(-u)) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_rounding_in_a_gap_is_no_density() -> None:
+    """12 atoms: about z = −0.096722 the fixed point is real, about −0.096732 it is not; one unknown is 10⁵ there."""
+    places = [-1.17670048, -0.78864707, -0.51048464, -0.25803342, -0.00564104, 0.62277752]
+    places += [0.73798462, 0.75852837, 0.89392208, 1.16891678, 1.56739654, 2.52441621]
+    law: Any = parse_law(f"discrete({places}) * slope(erf, 1/6)")
+    search = Search(law)
+    search.first(32)
+    ends = [(bulk.low.place, bulk.high.place) for bulk in search.bulks()]
+    first = slopes(lambda h: np.exp(-np.pi * h**2 / 12))
+    x = np.array([-0.096732, -0.096722])
+    v, u = 1 / x - 1j, 1 / (x + 1e-13j)
+    for _ in range(400):
+        other = u * (1 - v / (1 / (1 / v[:, None] - np.array(places))).mean(axis=1)) / v
+        v = 0.5 * (v + u * (1 - other / first(1 / other)) / other)
+    assert (np.abs(v.imag / v.real) > 1e-7).tolist() == [True, False]
+    assert [any(low < place < high for low, high in ends) for place in x] == [True, False]

@@ -182,6 +182,18 @@ def test_densities_are_those_of_fuss_and_catalan(depth: int) -> None:
             assert abs(found - arb(mpmath.nstr(density, 45))) < arb("1e-34") * found
 
 
+@pytest.mark.parametrize("depth", [1, 4])
+def test_at_zero_and_at_no_number_no_density_is_proven_and_below_it_is_none(depth: int) -> None:
+    net = Network(depth=depth, activation="tanh", weights="orthogonal", sigma_w=1.2, sigma_b=0.3)
+    record = predict(net, certify=True).to_dict(at=[0.0, math.nan, math.inf, -1.0], moments=1)
+    # JJᵀ ≥ 0.
+    assert {key: value for key, value in record["certified"].items() if "density" in key} == {
+        "density(-1.0)": ("0", "0")
+    }
+    said = " ".join(record["checks"]["notes"])
+    assert all(f"the density at λ = {place} is not proven" in said for place in ("0", "nan", "inf"))
+
+
 @pytest.mark.parametrize(("name", "q", "depth", "location"), [("tanh", 0.5, 6, 0.8), ("gelu", 0.25, 3, 1.5)])
 def test_densities_of_smooth_networks_are_those_of_an_equation_solved_elsewhere(name, q, depth, location) -> None:
     """`tests/balls.py` has its own integrals and its own Newton's method, to twenty digits."""

@@ -339,7 +339,7 @@ def test_other_sheets_are_not_valid() -> None:
             goal = mp.mpc(right) + 2j * mp.pi * turns
             start = mp.mpc(0, -0.4 - math.pi * turns / 2)
             w = mp.findroot(lambda w, goal=goal: mp.log(w / (1 + w)) - 4 * w - goal, start)
-        trace = law.trace(np.array([[complex(w)]]))
+        trace = law.trace(np.array([[complex(w / (1 + w))]]))
         assert trace.z[0] == pytest.approx(z, rel=1e-12)
         assert w.imag < 0
         found.append(bool(trace.valid[0]))

@@ -138,13 +138,18 @@ class PreciseNetwork:
         return found
 
     def density(self, location: float) -> arb:
-        """ρ(λ) at a point inside a bulk; of one layer with orthogonal weights anywhere off its corners and atoms.
+        """ρ(λ) at a point inside a bulk or below 0; of one orthogonal layer anywhere off its corners and atoms.
 
         Raises
         ------
-        ConvergenceError : no root was found there: λ lies in a gap, or outside the support; or at an atom, or a
+        ConvergenceError : no root was found there: λ lies in a gap, or outside the support; or at 0, at an atom, or a
             critical value of φ'².
         """
+        if location == 0.0 or not math.isfinite(location):
+            raise ConvergenceError(f"the density at λ = {location:g} is not proven: λ must be finite, and not 0")
+        if location < 0.0:
+            # JJᵀ ≥ 0.
+            return arb(0)
         if location not in self._densities:
             exact = exactly(location)
 

@@ -148,19 +148,22 @@ class SmoothLimit(DeepLimit):
     """
 
     def trace(self, t: Array) -> Trace:
-        """At w: z = ((1 + w)/w) e^{σ_0² w}, G = w e^{−σ_0² w}."""
-        w, n = t[0], float(self.variance)
-        share, one = np.log(w / (1.0 + w)), np.ones((1, t.shape[1]), complex)
+        """At η = w/(1 + w), which keeps the digits of 1 + w: z = e^{σ_0² w}/η, G = w e^{−σ_0² w}."""
+        eta, n = t[0], float(self.variance)
+        stretch = 1.0 / (1.0 - eta)
+        w, dw = eta * stretch, stretch**2
         g = w * np.exp(-n * w)
-        log_u = share - n * w
+        log_eta = np.log(eta)
+        log_u = log_eta - n * w
         z = np.exp(-log_u)
-        dz = z * (n - 1.0 / (w * (1.0 + w)))
-        sizes = np.abs(z) * (1.0 + np.abs(share) + n * np.abs(w))
-        return _trace(z, g, w, dz[None], ((1.0 - n * w) * np.exp(-n * w))[None], one, log_u, sizes)
+        dz = z * (n * dw - 1.0 / eta)
+        dg = (1.0 - n * w) * np.exp(-n * w) * dw
+        sizes = np.abs(z) * (1.0 + np.abs(log_eta) + n * np.abs(w * stretch))
+        return _trace(z, g, w, dz[None], dg[None], dw[None], log_u, sizes)
 
     def start(self, z: Array) -> Array:
         """W = 1/z."""
-        return (1.0 / z)[None]
+        return (1.0 / (1.0 + z))[None]
 
     @property
     def hull(self) -> tuple[float, float]:

@@ -69,6 +69,7 @@ class Affine(LineLaw):
             dz=s * trace.dz,
             dg=trace.dg / s,
             turn=None,
+            g_size=None if trace.g_size is None else trace.g_size / s,
         )
 
     def start(self, z: Array) -> Array:

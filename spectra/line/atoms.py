@@ -57,4 +57,5 @@ def trace_of_atoms(locations: Array, masses: Array, z: Array) -> Trace:
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = 1.0 / (z[:, None] - locations)
     carried = masses * locations
-    return leaf(z, parts @ masses, parts @ carried, -(parts * parts) @ masses, np.abs(parts) @ np.abs(carried))
+    sizes = np.abs(parts) @ np.abs(carried), np.abs(parts) @ masses
+    return leaf(z, parts @ masses, parts @ carried, -(parts * parts) @ masses, *sizes)

@@ -21,6 +21,11 @@ EXPONENTS = (-0.5, 0.5, 0.0)
 MAX_PIECES = 2000
 # What rounding of a solution may do to the logarithm of the density, in units of itself.
 AMPLIFIED = 3.0
+# A piece is not excused by rounding at one of its nodes where that at another is this many times smaller, and what it
+# misses more than this mass: shorter ones part the nodes.
+UNEVEN, NO_MASS = 100.0, 1e-12
+# At an end where the density vanishes like any power the last piece is so short that this mass is left of it.
+LAST_MASS = 1e-14
 
 
 class Coordinate(Protocol):
@@ -153,8 +158,15 @@ def _pieces(
         # Rounding of U beside an edge, and of the solution.
         nearest = np.minimum(to_low if powers[0] else np.inf, to_high if powers[1] else np.inf)
         blur = np.max(np.finfo(float).eps * np.abs(u) / nearest, axis=1)
-        blur = blur + AMPLIFIED * np.max(noise.reshape(u.shape), axis=1)
-        converged = np.max(np.abs(rows[:, -3:]), axis=1) < RESOLUTION + blur
+        most, least = (pick(noise.reshape(u.shape), axis=1) for pick in (np.max, np.min))
+        missed = np.max(np.abs(rows[:, -3:]), axis=1)
+        missed_mass = missed * 2.0 * half[:, 0] * np.mean(np.exp(log_p), axis=1)
+        at_low, at_high = edges[:, 0] == low, edges[:, 1] == high
+        # Beside an edge rounding grows with every halving.
+        at_power = (at_low & (powers[0] != 0.0)) | (at_high & (powers[1] != 0.0))
+        excused = at_power | (most < UNEVEN * least) | (missed_mass < NO_MASS)
+        converged = missed < RESOLUTION + blur + np.where(excused, AMPLIFIED * most, 0.0)
+        converged |= (at_low | at_high) & ~at_power & (missed_mass < LAST_MASS)
         # Of a piece as short as the rounding of U nothing is gained by halving it.
         short = (2.0 * half[:, 0] < SHORTEST * (1.0 + np.abs(edges[:, 0]))) & np.isfinite(rows).all(axis=1)
         finished = converged | short
@@ -171,9 +183,11 @@ def _pieces(
 def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     """Power of the distance with which the density begins: ½ at a critical point, measured elsewhere.
 
+    0 where it is finite, and where it vanishes like another power: pieces are as short there as they need to be.
+
     Raises
     ------
-    ConvergenceError : a power other than ±1/2 and 0.
+    ConvergenceError : a negative power other than −1/2.
     """
     edge = bulk.high if upper else bulk.low
     if edge.soft or edge.faint:
@@ -187,11 +201,13 @@ def exponent(solutions: Solutions, bulk: Bulk, *, upper: bool) -> float:
     for power in EXPONENTS:
         if abs(slope - power) < FITS:
             return power
+    if slope > 0.0:
+        return 0.0
     if not np.isfinite(slope):
         raise ConvergenceError(f"what the density is like beside {edge.place:.6g}, an end of a bulk, was not found")
     raise ConvergenceError(
-        f"at {edge.place:.6g} the density goes like the distance to the power {slope:.3f}; other powers than ±1/2 are "
-        "resolved only where a law on [0, ∞) ends at 0"
+        f"at {edge.place:.6g} the density goes like the distance to the power {slope:.3f}; other powers below 0 than "
+        "−1/2 are resolved only where a law on [0, ∞) ends at 0"
     )
 
 

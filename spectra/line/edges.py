@@ -22,6 +22,8 @@ DIFFERENCE = 1e-6
 # An unknown may be 0 at the edge: below this share of where it began steps are measured by that.
 SMALL = 0.1
 EDGE_STEPS = 25
+# Steps so short end it, or such as are no longer getting shorter: there is rounding.
+ARRIVED, ROUNDED, STALLED = 1e-11, 1e-7, 0.7
 # How far beside a mark, in widths of the law, it may be rounding that a point is in, or not.
 BLURRED = 1e-9
 # Steps down to a point that divides a bracket: others do, too, and those that take more are beside the edge.
@@ -164,7 +166,7 @@ def critical_points(law: Law, t: Array) -> Array:
     n, m = t.shape
     least = np.maximum(SMALL * np.abs(t), 1e-300)
     places = np.full(m, np.nan)
-    active = np.arange(m)
+    active, before = np.arange(m), np.full(m, np.inf)
     shifts = np.concatenate([np.zeros((1, n)), np.eye(n), -np.eye(n)]).T
     with np.errstate(all="ignore"):
         for _ in range(EDGE_STEPS):
@@ -185,7 +187,9 @@ def critical_points(law: Law, t: Array) -> Array:
             finite = np.isfinite(length)
             active, step, length = active[finite], step[:, finite], length[finite]
             t[:, active] = here[:, finite] - step / np.maximum(1.0, 4.0 * length)
-            arrived = length < 1e-11
+            # What an unknown still moves by the place does by the square of that.
+            arrived = (length < ARRIVED) | ((length < ROUNDED) & (length > STALLED * before[active]))
+            before[active] = length
             if arrived.any():
                 final = law.trace(t[:, active[arrived]].astype(complex))
                 places[active[arrived]] = np.where(final.valid, final.z.real, np.nan)

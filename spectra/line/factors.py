@@ -54,13 +54,20 @@ def trace_of_factors(
     equations = np.zeros((count, points), complex)
     slopes = np.zeros((count, 1 + count, points), complex)
     if count:
-        psi, _, _, (steepness,) = stack.evaluate(v)
+        psi, one_more, _, (steepness,) = stack.evaluate(v)
+    sizes = [np.abs(factor.ratio * w) for factor in factors]
     for k, factor in enumerate(factors):
         r, n = factor.ratio, factor.count
-        total = total + n * (np.log(v[k]) + np.log(1.0 + r * w) - np.log(r * w))
-        rate = rate + n * (r / (1.0 + r * w) - 1.0 / w)
+        base = over if rank is not None and r * rank == 1.0 else 1.0 + r * w
+        total = total + n * (np.log(v[k]) + np.log(base) - np.log(r * w))
+        rate = rate + n * (r / base - 1.0 / w)
         rates[1 + k] = n / v[k]
         equations[k] = psi[k] - r * w
+        if rank is not None and r * rank == 1.0:
+            # Near −1, where v is infinite, it is 1 + ψ that has the digits.
+            low = np.abs(over) < 0.5
+            equations[k] = np.where(low, one_more[k] - over, equations[k])
+            sizes[k] = np.where(low, np.abs(over), sizes[k])
         slopes[k, 0], slopes[k, 1 + k] = -r, steepness[k]
     rates[0] = rate * stretch
     turn = -rates
@@ -81,8 +88,9 @@ def trace_of_factors(
     for k in range(count):
         inner[k, 1 + k] = -1.0
     oriented = ((inner, dz),) if count else ()
-    sizes = np.abs(np.stack([*(factor.ratio * w for factor in factors), z]))
-    trace = Trace(z, g, w, dz, dg, dw, equations, slopes, valid, oriented, sizes, np.abs(w), turn)
+    trace = Trace(
+        z, g, w, dz, dg, dw, equations, slopes, valid, oriented, np.stack([*sizes, np.abs(z)]), np.abs(w), turn
+    )
     return _conjugated(trace, below)
 
 

@@ -35,8 +35,9 @@ MAX_LEVELS = 60
 # Rays are followed in steps in the logarithm of g or w; a solution may be off the tangent's by this share of the way,
 # or hardly move at all.
 RAY_STEPS, RAY_STEP, SHORTEST_STEP, STRAYED, STILL = 4000, 0.3, 1e-6, 0.1, 1e-4
-# Im g relative to g, above which a point is in, but for rounding.
-RISEN = 1e-12
+# Im g relative to g, above which a point is in, but for rounding; below the second of these it must be that many times
+# what rounding of the equations makes of g.
+RISEN, DOUBTFUL, CLEAR = 1e-12, 1e-6, 10.0
 # This close to the axis, in widths, the axis itself is tried.
 NEAR = 0.05
 # What a step costs, in terms of sums: for every one, and for every unknown of a point.
@@ -142,7 +143,28 @@ def _drift(trace: Trace, slope: Array) -> Array:
 
 def inside(points: Points) -> Array:
     """Which points lie where the law has a density."""
-    return -points.trace.g.imag > RISEN * np.abs(points.trace.g)
+    rise, size = -points.trace.g.imag, np.abs(points.trace.g)
+    found = rise > RISEN * size
+    doubtful = np.flatnonzero(found & (rise < DOUBTFUL * size))
+    if doubtful.size:
+        noise = rounding_of_g(points.trace, doubtful)
+        found[doubtful] = (rise[doubtful] > CLEAR * noise) | ~np.isfinite(noise)
+    return found
+
+
+def rounding_of_g(trace: Trace, at: Array | slice = slice(None)) -> Array:
+    """What the rounding of every equation makes of g; infinite where they are singular."""
+    with np.errstate(all="ignore"):
+        matrices = jacobian(trace, trace.dz)[at]
+        # At an edge they are singular, but for rounding that no condition number sees.
+        finite = np.isfinite(matrices).all(axis=(1, 2))
+        matrices = np.where(finite[:, None, None], matrices, np.eye(matrices.shape[1]))
+        regular = finite & np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
+        reach = np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1])))
+        # Unknowns move together, and what is left of g by far less than each.
+        moved = reach * (np.finfo(float).eps * trace.sizes[:, at].T[:, None, :])
+        noise = np.abs(trace.dg[:, at].T[:, None, :] @ moved)[:, 0].sum(axis=1)
+    return np.where(regular & np.isfinite(noise), noise, np.inf)
 
 
 def rising(points: Points) -> Array:

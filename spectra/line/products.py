@@ -106,7 +106,7 @@ class Product(LineLaw):
         dw = np.where(sharper, a.dw, b.dw)
         low = np.abs(1.0 + w) < 0.5
         miss = np.where(low, a.z * a.g - b.z * b.g, a.w - b.w)
-        terms = np.where(low, a.sizes[-1] * np.abs(a.g) + b.sizes[-1] * np.abs(b.g), a.w_size + b.w_size)
+        terms = np.where(low, a.end_size + b.end_size, a.w_size + b.w_size)
         z = b.z * w / a.g
         turn = dw / w - a.dg / a.g
         if a.turn is not None:

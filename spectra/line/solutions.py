@@ -9,7 +9,7 @@ from ..errors import ConvergenceError
 from ..law import Law
 from .beside_atoms import BesideAtom, beside_atom
 from .bulks import Bulk
-from .newton import Points, descend, inside, jacobian, solve
+from .newton import Points, descend, inside, rounding_of_g, solve
 from .slow_tail import SlowTail, slow_tail
 
 # Towards 0, steps in log x, and the error of the mass that is left when it is taken for that of a power of x.
@@ -176,15 +176,8 @@ def _density(points: Points) -> tuple[Array, Array]:
     """ρ, and what the rounding of every equation makes of it, relative."""
     trace = points.trace
     with np.errstate(all="ignore"):
-        matrices = jacobian(trace, trace.dz)
-        # At an edge they are singular, but for rounding that no condition number sees.
-        finite = np.isfinite(matrices).all(axis=(1, 2))
-        matrices = np.where(finite[:, None, None], matrices, np.eye(matrices.shape[1]))
-        regular = finite & np.isfinite(np.linalg.cond(matrices)) & (np.abs(np.linalg.det(matrices)) > 0.0)
-        reach = np.abs(np.linalg.inv(np.where(regular[:, None, None], matrices, np.eye(matrices.shape[1]))))
-        moved = (reach @ (np.finfo(float).eps * trace.sizes.T[..., None]))[..., 0].T
-        noise = (np.abs(trace.dg) * moved).sum(axis=0) / np.abs(trace.g.imag)
-    return -trace.g.imag / np.pi, np.where(regular & np.isfinite(noise), noise, np.inf)
+        noise = rounding_of_g(trace) / np.abs(trace.g.imag)
+    return -trace.g.imag / np.pi, np.where(np.isfinite(noise), noise, np.inf)
 
 
 def _angle(x: Array, a: float, b: float) -> Array:

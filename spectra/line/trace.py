@@ -34,6 +34,7 @@ class Trace:
     sizes : (n, m) of the terms of the equations, and of z: what rounding is relative to.
     w_size : (m,) the same of w.
     turn : (n, m) d log(w/g), where a formula keeps its digits at w = 0.
+    g_size : (m,) of the terms g is a sum of, where they may cancel.
     """
 
     z: Array
@@ -49,9 +50,16 @@ class Trace:
     sizes: Array
     w_size: Array
     turn: Array | None = None
+    g_size: Array | None = None
+
+    @property
+    def end_size(self) -> Array:
+        """(m,) Of the terms of z g."""
+        within = np.abs(self.g) if self.g_size is None else self.g_size
+        return self.sizes[-1] * np.abs(self.g) + np.abs(self.z) * within
 
 
-def leaf(z: Array, g: Array, w: Array, slope: Array, w_size: Array | None = None) -> Trace:
+def leaf(z: Array, g: Array, w: Array, slope: Array, w_size: Array | None = None, g_size: Array | None = None) -> Trace:
     """A law whose G is a formula: its unknown is z."""
     one, nothing = np.ones((1, z.size), complex), np.empty((0, z.size))
     return Trace(
@@ -67,6 +75,7 @@ def leaf(z: Array, g: Array, w: Array, slope: Array, w_size: Array | None = None
         (),
         np.abs(z)[None],
         np.abs(w) if w_size is None else w_size,
+        g_size=g_size,
     )
 
 

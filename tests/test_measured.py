@@ -40,6 +40,35 @@ def test_singular_values_of_numpy_are_taken_as_they_are() -> None:
     assert not deeper.agree
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_rounding_in_place_of_zeros_is_no_spectrum(kind: type, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Half of the directions die in every ReLU network; an SVD leaves some 1e-17 of them, or 1e-8."""
+    relu = Network(depth=3, activation="relu", weights="gaussian", sigma_w=2**0.5, input_variance=1.0)
+    rng, n, rows = np.random.default_rng(1), 100, []
+    for _ in range(8):
+        x, jacobian = rng.standard_normal(n), np.eye(n)
+        x /= np.sqrt(np.mean(x**2))
+        for _ in range(3):
+            w = rng.standard_normal((n, n)) * np.sqrt(2 / n)
+            h = w @ x
+            x, jacobian = np.maximum(h, 0.0), (h > 0.0)[:, None] * (w @ jacobian)
+        rows.append(np.linalg.svd(jacobian.astype(kind), compute_uv=False))
+    values, pred = np.array(rows), predict(relu)
+    result = crosscheck(pred, values)
+    assert result.agree
+    assert any("count as zero" in note for note in result.notes)
+    # As they are they have no mass at 0 to speak of.
+    assert not crosscheck(pred, measured(relu, values)).agree
+    assert not crosscheck(predict(relu.replace(sigma_w=1.0)), values).agree
+    monkeypatch.chdir(tmp_path)
+    np.save("values.npy", values)
+    Path("net.toml").write_text(
+        'depth = 3\nactivation = "relu"\nweights = "gaussian"\nsigma_w = 1.4142135623730951\ninput_variance = 1.0\n'
+    )
+    assert main(["check", "net.toml", "--singular-values", "values.npy"]) == 0
+    assert "count as zero" in capsys.readouterr().err
+
+
 def test_arrays_of_other_libraries_are_taken() -> None:
     strict = pytest.importorskip("array_api_strict")
     values = sample(NET, 40, 4).singular_values

@@ -9,5 +9,6 @@ from .records import MomentRecord as MomentRecord
 from .records import ScatterRecord as ScatterRecord
 from .records import ShapeRecord as ShapeRecord
 from .records import WidthRecord as WidthRecord
+from .rounding import measured_zeros as measured_zeros
 from .verdict import FALSE_ALARM_RATE as FALSE_ALARM_RATE
 from .verdict import crosscheck as crosscheck

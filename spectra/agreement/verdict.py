@@ -9,7 +9,7 @@ import numpy as np
 
 from ..distances import Grid, floor_notes
 from ..errors import ConfigError
-from ..sampling import Ensemble, Progress, measured
+from ..sampling import Ensemble, Progress
 from ..sampling import companions as draw_companions
 from ..shape import LINEAR, amplification
 from .edge import COUNTS, atom_record, edge_record, edge_spacings, rare_counts, usable_atoms
@@ -17,6 +17,7 @@ from .finite import exact_at, finite_records, scatter_records
 from .moments import extrapolate_moment, log_moments, moment_records, predicted_moments
 from .outliers import outlier_records, places_of, without
 from .records import CrossCheck, WidthRecord
+from .rounding import measured_zeros
 from .statistics import shape_records
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def crosscheck(
     ----------
     pred : the prediction, a law in the limit of infinite width.
     ensemble : samples of the same network, at one width or at several (widths in fixed proportion); or singular values
-        from elsewhere, (samples, n), as `spectra.measured` takes them.
+        from elsewhere, (samples, n), as `measured_zeros` takes them.
     moments : number of moments compared.
     companions : with a single width, also sample at N/2 and N/4 (`spectra.sampling.companions`, ¾ of the cost again)
         to measure the finite-width bias. Without them it is only allowed for, and the distances are not judged.
@@ -96,7 +97,8 @@ def crosscheck(
     notes: list[str] = []
     if not isinstance(ensemble, Ensemble | Sequence):
         # An array, numpy's or a tensor; anything else is refused like none at all.
-        ensemble = measured(pred.network, ensemble) if hasattr(ensemble, "__array__") else ()
+        ensemble, zeros = measured_zeros(pred, ensemble) if hasattr(ensemble, "__array__") else ((), ())
+        notes += zeros
     ensembles = _validated(ensemble, moments)
     if companions and len(ensembles) == 1:
         ensembles = (*ensembles, *draw_companions(ensembles[0], progress=progress))

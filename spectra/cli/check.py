@@ -74,20 +74,24 @@ def check(
         workers = {name: options[name] for name in ("n_jobs", "backend", "store")}
         return check_matrix_free(net, sampled_widths, samples, seed, probes or 16, steps or 32, outputs, workers)
 
-    from ..agreement import crosscheck
+    from ..agreement import crosscheck, measured_zeros
     from ..prediction import predict
     from ..sampling import companions, estimate, measured, read_singular_values, refuse_beyond_memory, sample
 
-    ensembles = []
+    ensembles, values, zeros = [], None, ()
     if measured_path is not None:
-        # The seed is that of the networks sampled at smaller widths.
-        ensembles = [replace(measured(net, read_singular_values(measured_path)), seed=seed)]
+        values = read_singular_values(measured_path)
+        measured(net, values)  # refused before anything is computed
         sampled_widths = ()
     factored = options["method"] != "plain" and options["array_module"] is None
     for n in sampled_widths:
         name = "--width" if widths is None else "--widths"
         refuse_beyond_memory(net, n, name, dtype=options["dtype"], factored=factored)
     pred = predict(net)
+    if values is not None:
+        found, zeros = measured_zeros(pred, values)
+        # The seed is that of the networks sampled at smaller widths.
+        ensembles = [replace(found, seed=seed)]
     # Half and a quarter of the width, four and sixteen times as many networks: ½ + ¼ of the time again.
     times = 1.75 if len(sampled_widths) == 1 else 1.0
     say_what_it_takes([estimate(net, n, samples, dtype=options["dtype"]) for n in sampled_widths], times)
@@ -99,6 +103,7 @@ def check(
         if len(ensembles) == 1:
             judged += companions(ensembles[0], progress=start("smaller widths"), **options)
         result = crosscheck(pred, judged, companions=False)
+        result = replace(result, notes=(*zeros, *result.notes))
 
     record = pred.to_dict()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .activations import Activation, get_activation
 from .errors import ConfigError
 from .network.architectures import architecture_of, refuse_but_free
+from .network.branch_bounds import branch_norms
 from .network.config import Network
 from .network.expectations import gaussian_moments
 from .network.gaussian import slopes_at_zero
@@ -71,13 +72,11 @@ def norm_bound(net: Network | Prediction) -> NormBound:
     log_slopes = log_weights = 0.0
     for run in runs:
         slope, weight = _largest_slope(run), _weight_norm(run)
-        kind = architecture_of(run.spec)
-        if not kind.is_free:
+        if not architecture_of(run.spec).is_free:
             if run.spec.normalise is not None:
                 refuse_but_free([run.spec])
-            after = slope if run.spec.order == "sum" else 1.0
-            passed = (slope * _weight_spread(run)) ** run.spec.branch_layers / after
-            slope, weight = after, abs(kind.skip(run.spec, run.level)) + _root_gain(run) * passed
+            slope, skip, branch = branch_norms(run, slope, _weight_spread(run))
+            weight = skip + branch
         log_slopes += run.repeat * _log(slope)
         log_weights += run.repeat * _log(weight)
     return NormBound(log_slopes, log_weights, -0.5 * pred.spectrum.log_support[1], pred.mean_field.depth)
@@ -88,11 +87,7 @@ def _largest_slope(run: LayerState) -> float:
 
 
 def _weight_norm(run: LayerState) -> float:
-    return _root_gain(run) * _weight_spread(run)
-
-
-def _root_gain(run: LayerState) -> float:
-    return math.sqrt(architecture_of(run.spec).gain(run.spec, run.level))
+    return math.sqrt(architecture_of(run.spec).gain(run.spec, run.level)) * _weight_spread(run)
 
 
 def _weight_spread(run: LayerState) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from command_line import answer, refused
 
 from spectra import Network, predict
 from spectra.activations import get_activation
@@ -363,17 +362,6 @@ def test_normalised_blocks_that_read_their_state_have_a_density(activation: str)
     assert f"m_2 off by {fresh[1] / prediction.moments(2)[1] - 1:+.2%}" in prediction.checks.notes[-1]
 
 
-@pytest.mark.parametrize(
-    "command", [["moments"], ["predict", "--dps", "30"], ["predict", "--certify"], ["audit"], ["tune"]]
-)
-def test_what_has_no_theory_is_refused_in_one_line(command: list[str], tmp_path, capsys) -> None:
-    path = tmp_path / "net.toml"
-    path.write_text('depth = 2\nactivation = "relu"\nsigma_w = 1.0\nnormalise = "layer"\n')
-    text = refused(capsys, command[0], str(path), *command[1:], "--json", str(tmp_path / "out.json"))
-    assert "normalise" in text
-    assert not (tmp_path / "out.json").exists()
-
-
 def test_a_batch_of_finite_size_has_a_mean_field_and_no_law() -> None:
     net = Network(**(LAYERS | {"normalise": {"name": "batch", "batch": 8}}))
     assert mean_field(net).chi_1 == pytest.approx(1.7881899767, rel=1e-10)
@@ -403,13 +391,3 @@ def test_bounds_and_exponents_take_the_weights_as_they_are_rescaled() -> None:
         LyapunovLaw.of(Network(**block))
     with pytest.raises(ConfigError, match="normalise"):
         norm_bound(Network(**block, normalise="layer"))
-
-
-def test_the_command_line_compares_and_checks(tmp_path, capsys) -> None:
-    path = tmp_path / "net.toml"
-    path.write_text('depth = 2\nactivation = "tanh"\nsigma_w = 1.0\nnormalise = "layer"\n')
-    runs = answer(capsys, "compare", str(path), "--depths", "1,2")["runs"]
-    assert [run["prediction"]["network"]["normalise"] for run in runs] == ["layer", "layer"]
-    found = answer(capsys, "check", str(path), "--width", "48", "--samples", "8")
-    assert found["agree"] is True
-    assert found["prediction"]["mean_field"]["chi_1"] == pytest.approx(gradient_growth("tanh", "layer"), rel=1e-12)

@@ -248,17 +248,23 @@ def _edge(equation: Equation, a: float, b: float, known: Known, *, outward: bool
     inner = a if outward else b
     near = np.argsort(np.abs(known.u - inner))[:2]
     reach = abs(b - a) + 0.5 * float(np.ptp(known.u[near]))
-    for k in near:
-        at = equation.edge_near(float(known.u[k]), known.x[k])
-        # A density of less than was looked for may reach a little beyond.
-        if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
-            return at
+
+    def seen(places: Array) -> float | None:
+        for k in places:
+            at = equation.edge_near(float(known.u[k]), known.x[k])
+            # A density of less than was looked for may reach a little beyond.
+            if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
+                return at
+        return None
+
+    at = seen(near)
+    if at is not None:
+        return at
     low, high = _closer(equation, min(a, b), max(a, b), known)
     inner = low if outward else high
-    for k in np.argsort(np.abs(known.u - inner))[:3]:
-        at = equation.edge_near(float(known.u[k]), known.x[k])
-        if at is not None and min(a, b) - 0.2 * reach < at < max(a, b) + 0.2 * reach:
-            return at
+    at = seen(np.argsort(np.abs(known.u - inner))[:3])
+    if at is not None:
+        return at
     nearest = int(np.argmin(np.abs(known.u - inner)))
     at = edge_beside(equation, float(known.u[nearest]), known.x[nearest])
     if at is None or not min(a, b) - reach < at < max(a, b) + reach:

@@ -17,9 +17,9 @@ from ..spectrum import Spectrum
 from .bulks import Bulk, bulks_of
 from .density import chart_of
 from .free import FreeBlock, FreeEquation
-from .known import Known, density_at
+from .known import Known
 from .layers import Layer, slope_law
-from .solved import BlockLaw, Moments, levels_of, log_support, spectrum_of
+from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 
 # Nodes of a law of slopes, and of variances that stand for those of many layers; the first that the next ones move by
 # less than this.
@@ -175,13 +175,6 @@ def _begun(equation: FreeEquation, spectrum: Spectrum) -> Known | None:
 
 
 def _error(spectrum: Spectrum, finer: FreeEquation, bulks: Sequence[Bulk]) -> float:
-    """The largest relative difference of the density to that with laws of slopes that are twice as fine."""
-    begun = [bulk.known for bulk in bulks if bulk.known.x.shape[1] == finer.unknowns] or [_begun(finer, spectrum)]
-    worst, levels = 0.0, levels_of(spectrum)
-    for known in begun:
-        u = levels if len(begun) == 1 or known is None else levels[(levels > known.low) & (levels < known.high)]
-        density, found = density_at(finer, u, known)
-        if not found.solved.all():
-            return math.inf
-        worst = max(worst, float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0)))
-    return worst
+    """That of the density beside the one with laws of slopes that are twice as fine."""
+    begun = [bulk.known for bulk in bulks if bulk.known.x.shape[1] == finer.unknowns]
+    return error_beside(spectrum, finer, begun or [_begun(finer, spectrum)])

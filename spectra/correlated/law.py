@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 
 from ..errors import ConvergenceError
-from ..spectrum import Spectrum
 from .blocks import Block
 from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
@@ -17,7 +16,7 @@ from .equation import BlockEquation
 from .known import density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
-from .solved import BlockLaw, Moments, levels_of, log_support, spectrum_of
+from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 
 # Nodes of the messages: the first of these beyond which they change the density by less than `SETTLED`, at these parts
 # of the way through a bulk.
@@ -56,7 +55,7 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]), equation.atom)
     finer = BlockEquation(blocks_of(layers, finer=FINER), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
-    return BlockLaw(spectrum, residual, uncertified, _error(spectrum, finer, moved))
+    return BlockLaw(spectrum, residual, uncertified, error_beside(spectrum, finer, [bulk.known for bulk in moved]))
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:
@@ -104,15 +103,3 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
             raise ConvergenceError(f"the edge at λ = {math.exp(-end):.6g} was lost")
         ends.append(found)
     return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]), bulk.exponents)
-
-
-def _error(spectrum: Spectrum, finer: BlockEquation, bulks: Sequence[Bulk]) -> float:
-    """The largest relative difference of the density to that of a finer equation."""
-    worst, levels = 0.0, levels_of(spectrum)
-    for bulk in bulks:
-        u = levels[(levels > bulk.low) & (levels < bulk.high)]
-        density, found = density_at(finer, u, bulk.known)
-        if not found.solved.all():
-            return math.inf
-        worst = max(worst, float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0)))
-    return worst

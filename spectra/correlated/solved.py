@@ -11,7 +11,7 @@ import numpy as np
 from .._types import Array
 from ..chart import Chart
 from ..spectrum import Spectrum
-from .known import Atom
+from .known import Atom, Equation, Known, density_at
 
 # Quantiles at which the density is looked at again.
 LEVELS = (0.02, 0.2, 0.5, 0.8, 0.98)
@@ -45,6 +45,23 @@ def levels_of(spectrum: Spectrum) -> Array:
     u = spectrum.quantile_at(spectrum.atom_at_zero + (1.0 - spectrum.atom_at_zero) * np.array(LEVELS))
     special = [place for place, _ in spectrum.log_atoms] + [end for arc in spectrum.arcs for end in (arc.low, arc.high)]
     return u[np.isfinite(u) & np.all(np.abs(u[:, None] - special) > BESIDE * (1.0 + np.abs(special)), axis=1)]
+
+
+def error_beside(spectrum: Spectrum, finer: Equation, begun: Sequence[Known | None]) -> float:
+    """The largest relative difference of the density at some quantiles to that of a finer equation.
+
+    Parameters
+    ----------
+    begun : solutions to start from on every bulk; None where there are none.
+    """
+    worst, levels = 0.0, levels_of(spectrum)
+    for known in begun:
+        u = levels if len(begun) == 1 or known is None else levels[(levels > known.low) & (levels < known.high)]
+        density, found = density_at(finer, u, known)
+        if not found.solved.all():
+            return math.inf
+        worst = max(worst, float(np.max(np.abs(np.exp(spectrum.log_density_at(u)) / density - 1.0), initial=0.0)))
+    return worst
 
 
 class Moments:

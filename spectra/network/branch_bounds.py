@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING
 from .architectures import architecture_of
 
 if TYPE_CHECKING:
-    from .meanfield import MeanField
+    from .meanfield import LayerState, MeanField
+
+
+def branch_norms(run: LayerState, slope: float, spread: float) -> tuple[float, float, float]:
+    """The largest slope after the sum, or 1, |β|, and s: largest singular values are at most the first times |β| + s.
+
+    Parameters
+    ----------
+    slope : sup |φ'|.
+    spread : ‖W‖/σ_w.
+    """
+    spec, architecture = run.spec, architecture_of(run.spec)
+    after = slope if spec.order == "sum" else 1.0
+    branch = math.sqrt(architecture.gain(spec, run.level)) * (slope * spread) ** spec.branch_layers / after
+    return after, abs(architecture.skip(spec, run.level)), branch
 
 
 def branch_bounds(field: MeanField) -> tuple[float, float]:
@@ -24,12 +38,8 @@ def branch_bounds(field: MeanField) -> tuple[float, float]:
     """
     low = high = 0.0
     for run in field.runs:
-        architecture = architecture_of(run.spec)
-        norm = 1.0 if run.spec.weights == "orthogonal" else 2.0
-        count, slope = run.spec.branch_layers, run.spec.activation.slope_bound
-        skip = abs(architecture.skip(run.spec, run.level))
-        after = slope if run.spec.order == "sum" else 1.0
-        branch = math.sqrt(architecture.gain(run.spec, run.level)) * (norm * slope) ** count / after
+        spread = 1.0 if run.spec.weights == "orthogonal" else 2.0
+        after, skip, branch = branch_norms(run, run.spec.activation.slope_bound, spread)
         low += run.repeat * (math.log(skip - branch) if skip > branch and run.spec.order != "sum" else -math.inf)
         high += run.repeat * math.log(after * (skip + branch))
     return low, high

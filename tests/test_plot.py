@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from spectra.expressions import parse_law
 from spectra.network import Network
 from spectra.plot import check_figure, comparison_figure, figure_bytes, prediction_figure
 from spectra.plot.page import between_decades, page
@@ -223,3 +224,17 @@ def test_labels_of_a_logarithmic_scale_do_not_overlap(limits: tuple[float, float
     assert len(shown) >= 1
     boxes = sorted((t.get_window_extent().x0, t.get_window_extent().x1) for t in shown)
     assert all(end < start for (_, end), (start, _) in pairwise(boxes))
+
+
+def test_a_law_of_two_bulks_is_drawn_up_to_the_higher_one() -> None:
+    """Where both can be seen; a density that diverges, or flattens another, is cut off."""
+    from spectra.plot import law_figure
+
+    def top(text: str) -> float:
+        return float(law_figure(parse_law(text).spectrum(), "").axes[0].get_ylim()[1])
+
+    # Half of Marchenko and Pastur's law of ratio 1/10, or nearly so: its peak is 0.8.
+    assert top("MP(1/10) * discrete([1, 10])") > 0.78
+    # A semicircle of half of the mass and radius 2/√1000 is 5 high, the rest 0.1.
+    assert top("semicircle(1/1000) + discrete([0, 5]) * MP(1)") < 0.2
+    assert top("MP(1)") < 10.0

@@ -21,8 +21,9 @@ POINTS = 800
 SHARE, DECADES = 0.05, 2.5
 # Share of the mass beyond the picture where a law reaches to infinity.
 FARTHEST = 1e-6
-# Where a density diverges the picture ends at this multiple of the median density.
-HIGHEST = 6.0
+# Where a density diverges the picture ends at this multiple of the median density of its bulk; bulks that are so many
+# times as high as another are cut off, which they would flatten.
+HIGHEST, FLATTENED = 6.0, 50.0
 # An edge this far below what counts, relative, is out of the picture.
 NEAR = 1e-3
 # Labels of atoms stand in rows of their own, this many points apart.
@@ -79,7 +80,7 @@ def _draw_density(
     axes: Axes, law: Distribution, bulks: list[tuple[float, float]], left: float, *, logarithmic: bool
 ) -> None:
     crowded = 0.5 - 0.5 * np.cos(np.pi * np.arange(POINTS + 1) / POINTS)
-    peak, values = 0.0, []
+    tops = []
     for (a, b), ends in zip(bulks, law.bulks, strict=True):
         start = max(a, left)
         x = start * (b / start) ** crowded if logarithmic else start + (b - start) * crowded
@@ -89,8 +90,10 @@ def _draw_density(
         axes.plot(x, y, color=COLOURS[0], linewidth=1.8)
         axes.fill_between(x, y, color=COLOURS[0], alpha=0.12, linewidth=0.0)
         inner = y[(crowded > 0.001) & (crowded < 0.999) & np.isfinite(y)]
-        peak = max(peak, float(inner.max(initial=0.0)))
-        values += inner.tolist()
+        if inner.size:
+            # On a logarithmic axis most of the picture may be a tail: there half of the mass is above what is typical.
+            typical = _half_of_sum(inner) if logarithmic else float(np.median(inner))
+            tops.append(min(float(inner.max()), HIGHEST * typical))
         for end in ends:
             if np.isfinite(end) and (not logarithmic or end > left):
                 axes.axvline(end, color="0.55", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
@@ -98,9 +101,7 @@ def _draw_density(
         axes.set_yticks([])
         axes.set_ylabel("no density: atoms only")
         return
-    # On a logarithmic axis most of the picture may be a tail: there half of the mass is above what is typical.
-    typical = _half_of_sum(np.array(values)) if logarithmic else float(np.median(values))
-    axes.set_ylim(0.0, 1.1 * min(peak, HIGHEST * typical))
+    axes.set_ylim(0.0, 1.1 * max(top for top in tops if top <= FLATTENED * min(tops)))
 
 
 def _half_of_sum(values: Array) -> float:

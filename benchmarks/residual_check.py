@@ -9,12 +9,14 @@ predicted above the law are taken out, and compared with their own prediction.  
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import time
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -93,7 +95,15 @@ def statistics(logs: np.ndarray) -> np.ndarray:
     return np.column_stack([logs[:, 0], logs[:, 1:] - k * logs[:, :1]])
 
 
-def measured(net: Network, widths: list[int], samples: int, seed: int) -> dict[str, Any]:
+def measured(
+    activation: str, order: str, depth: int, alpha: str, widths: list[int], samples: int, seed: int
+) -> dict[str, Any]:
+    """A case, on one thread: what each worker is asked for."""
+    with threadpool_limits(1):
+        return against_samples(network(activation, order, depth, alpha), widths, samples, seed)
+
+
+def against_samples(net: Network, widths: list[int], samples: int, seed: int) -> dict[str, Any]:
     """Both theories against samples of the network, `samples` at the largest width and more below."""
     start = time.perf_counter()
     field = mean_field(net)
@@ -134,7 +144,8 @@ def show(name: str, found: dict[str, Any]) -> None:
     """A line a case."""
     cells = [f"{r['z']:+5.1f} | {r['z_free']:+6.1f} ({math.expm1(r['free']):+.3%})" for r in found["rows"]]
     cells += [f"outlier {t['predicted']:.4g}: {t['z']:+.1f}" for t in found["outliers"]]
-    print(f"{name:32s} | {' | '.join(cells)} | {found['seconds']['theory']:.0f} s of {found['seconds']['all']:.0f}")
+    theory, whole = found["seconds"].values()
+    print(f"{name:32s} | {' | '.join(cells)} | {theory:.0f} s of {whole:.0f}", flush=True)
 
 
 def main() -> None:
@@ -145,23 +156,25 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--depths", default="4,16,64")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="cases at once")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     depths = [2] if options.quick else [int(depth) for depth in options.depths.split(",")]
     width, samples = (48, 24) if options.quick else (options.width, options.samples)
     cases = ((2, "1/2"),) if options.quick else CASES
+    kinds = itertools.product(("relu", "tanh"), ("pre", "post"), [case for case in cases if case[0] in depths])
+    # The longest first, so that no worker is left with one of them.
+    chosen = sorted(((activation, order, *case) for activation, order, case in kinds), key=lambda case: -case[2])
     found: dict[str, Any] = {}
     print("z by diagonals | by plain freeness (off by), of log m_1, log m_2/m_1², log m_3/m_1³, log m_4/m_1⁴")
-    with threadpool_limits(1):
-        for depth, alpha in (case for case in cases if case[0] in depths):
-            for activation in ("relu", "tanh"):
-                for order in ("pre", "post"):
-                    name = f"{activation}, {order}, L = {depth}, α = {alpha}"
-                    net = network(activation, order, depth, alpha)
-                    found[name] = measured(net, [width, width // 2, width // 4], samples, options.seed)
-                    show(name, found[name])
-                    if options.json:
-                        options.json.write_text(json.dumps(found, indent=1))
+    parallel = joblib.Parallel(n_jobs=options.jobs, return_as="generator")
+    tasks = (joblib.delayed(measured)(*case, [width, width // 2, width // 4], samples, options.seed) for case in chosen)
+    for (activation, order, depth, alpha), case in zip(chosen, parallel(tasks), strict=True):
+        name = f"{activation}, {order}, L = {depth}, α = {alpha}"
+        found[name] = case
+        show(name, case)
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1))
     rows = [(name, row) for name, case in found.items() for row in [*case["rows"], *case["outliers"]]]
     beyond = [name for name, row in rows if abs(row["z"]) > LIMIT]
     free = {name for name, row in rows if abs(row.get("z_free", 0.0)) > LIMIT}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Curves stand side by side, by this share of the largest 1/N, so that their error bars can be told apart.
 APART = 0.012
+# Deviations below this are not magnified: they are rounding.
+ROUNDING = 1e-9
 MARKERS = "os^Dv"
 
 
@@ -110,8 +112,8 @@ def _finish(axes: Axes, result: CrossCheck | MatrixFreeCheck, ylabel: str, reach
     axes.set_xlabel("1/N; open: extrapolated, with what the verdict allows")
     axes.set_ylabel(ylabel)
     axes.set_title("convergence to infinite width", fontsize=10)
-    if reach > 0.0:
-        axes.set_ylim(-1.1 * reach, 1.1 * reach)
+    half = 1.1 * max(reach, ROUNDING)
+    axes.set_ylim(-half, half)
     _dress(axes)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .heap import keep_freed_memory
 from .reflectors import HaarMatrix, Reflectors, factored
 from .weights import draw_weights
 
@@ -82,10 +83,6 @@ if TYPE_CHECKING:
             """The diagonal."""
             ...
 
-        def signed(self, q: Any, signs: np.ndarray) -> Any:
-            """Q diag(signs)."""
-            ...
-
         def triangular_product(self, blocks: list[Any], matrix: Any) -> Any:
             """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""
             ...
@@ -121,10 +118,11 @@ class Permuted:
 class HostArrays:
     """Numpy and LAPACK, in double or single precision."""
 
-    xp, rows, far = np, 128, False
+    xp, rows, far = np, 64, False
 
     def __init__(self, dtype: type = np.float64) -> None:
         self.dtype = dtype
+        keep_freed_memory()
 
     def drawn(
         self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator
@@ -177,6 +175,12 @@ class HostArrays:
     def scaled(self, matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:
         """diag(rows) C / f, and f: its largest entry where that is far from 1, else 1."""
         matrix *= self.array(rows)[:, None]
+        flat, far = matrix.ravel(order="K"), 0.5 * _FAR[self.dtype] ** 2
+        with np.errstate(over="ignore", under="ignore"):
+            square = float(np.dot(flat, flat))
+        # The largest lies between the root mean square and the root of all squares: mostly that says enough.
+        if flat.size / far < square < far:
+            return matrix, 1.0
         scale = needed_scale(float(max(matrix.max(initial=0.0), -matrix.min(initial=0.0))), self.dtype)
         if scale != 1.0:
             matrix /= self.dtype(scale)
@@ -213,12 +217,11 @@ class HostArrays:
     ) -> tuple[Permuted, np.ndarray, np.ndarray]:
         """Q, R and diag R of C[rows, columns], rows of Q in the old order, up to the first zero of diag R."""
         # Rows of the transpose: contiguous where the matrix is in Fortran order, and again the order LAPACK takes.
-        chosen = matrix.T[columns].T if rows is None else matrix.T[np.ix_(columns, rows)].T
+        chosen = matrix.T.take(columns, axis=0).T if rows is None else matrix.T[np.ix_(columns, rows)].T
         q, r = factored(np.asfortranarray(chosen))
         diagonal = np.diagonal(r).astype(float)
-        rank = np.count_nonzero(np.cumprod(diagonal != 0))
-        q = Reflectors(q.packed, q.tau, q.signs[:rank])
-        return Permuted(q, rows), r[:rank], diagonal[:rank]
+        rank = diagonal.size if diagonal.all() else int(np.argmin(diagonal != 0))
+        return Permuted(Reflectors(q.packed, q.tau, rank), rows), r[:rank], diagonal[:rank]
 
     def scaled_triangle(
         self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, room: np.ndarray | None = None
@@ -246,10 +249,6 @@ class HostArrays:
     def diagonal(self, matrix: np.ndarray) -> np.ndarray:
         """The diagonal."""
         return np.diagonal(matrix).astype(float)
-
-    def signed(self, q: Permuted, signs: np.ndarray) -> Permuted:
-        """Q diag(signs)."""
-        return Permuted(Reflectors(q.q.packed, q.q.tau, self.array(signs)), q.order)
 
     def triangular_product(self, blocks: list[np.ndarray], matrix: np.ndarray) -> np.ndarray:
         """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""

@@ -154,10 +154,6 @@ class StandardArrays:
         """The diagonal."""
         return self.host(self.xp.linalg.diagonal(matrix))
 
-    def signed(self, q: Any, signs: np.ndarray) -> Any:
-        """Q diag(signs)."""
-        return q * self.array(signs)[None, :]
-
     def triangular_product(self, blocks: list[Any], matrix: Any) -> Any:
         """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""
         found, start = [], 0

@@ -49,7 +49,7 @@ class Reflectors:
         return q
 
     def times(self, right: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        """scale · Q B, (m, n), for B of shape (k, n)."""
+        """Q B times `scale`, (m, n), for B of shape (k, n)."""
         rows, k = self.shape
         padded = np.empty((rows, right.shape[1]), self.packed.dtype, order="F")
         padded[k:] = 0
@@ -57,7 +57,7 @@ class Reflectors:
         return self._multiply("L", "N", padded)
 
     def transposed_times(self, right: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        """scale · Qᵀ B, (k, n), for B of shape (m, n)."""
+        """Qᵀ B times `scale`, (k, n), for B of shape (m, n)."""
         full = self._multiply("L", "T", np.array(right, self.packed.dtype, order="F"))[: self.columns]
         full *= self._factors(scale)
         return full

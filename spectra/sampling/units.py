@@ -1,4 +1,4 @@
-"""R diag(d) = diag(d′) U with U upper triangular, ±1 on its diagonal, for d of any grade: so a product is kept graded."""
+"""R diag(d) = diag(d′) U, U upper triangular with ±1 on its diagonal, d of any grade: what keeps a product graded."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ The floor is measured with bare BLAS and LAPACK calls on matrices of the same si
 - graded: the products, factorisations and triangular products that our route makes; "to new": each of another matrix,
   more of them than the cache holds, as in a network, where "ratio" has the same few again and again.
 
-Drawing the weights is in neither; it is timed by itself, from one stream that goes on as in a network: the same numbers
-again and again are drawn in a fifth less time, for the processor learns which of them are rejected. Torch, where installed: the Jacobian of the same network by
-`torch.func.jacrev` and its `svdvals`, all weights held at once.
+Drawing the weights is in neither; it is timed by itself, from one stream that goes on, as in a network: the same
+numbers again and again take a fifth less, for the processor learns its way through them. Torch, where installed: the
+Jacobian of the same network by `torch.func.jacrev` and its `svdvals`, all weights held at once.
 
 The tail: singular values of W_L ⋯ W_1 (tanh slopes between) against the product in ball arithmetic (python-flint).
 """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..native import NATIVE
 from .heap import keep_freed_memory
 from .reflectors import HaarMatrix, Reflectors, factored
 from .weights import draw_weights
@@ -51,12 +52,8 @@ if TYPE_CHECKING:
             """The matrix skip · 1 + diag(left) W diag(right), `right` None for ones; W may be overwritten."""
             ...
 
-        def column_norms(self, matrix: Any) -> np.ndarray:
-            """Euclidean norm of every column."""
-            ...
-
-        def row_sizes(self, matrix: Any) -> np.ndarray:
-            """Largest entry of every row."""
+        def sizes(self, matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+            """Euclidean norm of every column, largest entry of every row."""
             ...
 
         def gather(self, matrix: Any, places: np.ndarray, axis: int = 0, room: Any = None) -> Any:
@@ -174,12 +171,16 @@ class HostArrays:
 
     def scaled(self, matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:
         """diag(rows) C / f, and f: its largest entry where that is far from 1, else 1."""
-        matrix *= self.array(rows)[:, None]
-        flat, far = matrix.ravel(order="K"), 0.5 * _FAR[self.dtype] ** 2
-        with np.errstate(over="ignore", under="ignore"):
-            square = float(np.dot(flat, flat))
+        far = 0.5 * _FAR[self.dtype] ** 2
+        if compiles(matrix):
+            square = NATIVE.scale_rows(matrix, np.ascontiguousarray(rows, float))
+        else:
+            matrix *= self.array(rows)[:, None]
+            flat = matrix.ravel(order="K")
+            with np.errstate(over="ignore", under="ignore"):
+                square = float(np.dot(flat, flat))
         # The largest lies between the root mean square and the root of all squares: mostly that says enough.
-        if flat.size / far < square < far:
+        if matrix.size / far < square < far:
             return matrix, 1.0
         scale = needed_scale(float(max(matrix.max(initial=0.0), -matrix.min(initial=0.0))), self.dtype)
         if scale != 1.0:
@@ -197,13 +198,14 @@ class HostArrays:
         np.einsum("ii->i", block)[:] += self.dtype(skip)  # a view of the diagonal
         return block
 
-    def column_norms(self, matrix: np.ndarray) -> np.ndarray:
-        """Euclidean norm of every column."""
-        return np.sqrt(np.einsum("ij,ij->j", matrix, matrix)).astype(float)
-
-    def row_sizes(self, matrix: np.ndarray) -> np.ndarray:
-        """Largest entry of every row."""
-        return np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).astype(float)
+    def sizes(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Euclidean norm of every column, largest entry of every row."""
+        if compiles(matrix):
+            squares, largest = np.empty(matrix.shape[1]), np.empty(matrix.shape[0])
+            NATIVE.sizes(matrix, squares, largest)
+            return np.sqrt(squares), largest
+        norms = np.sqrt(np.einsum("ij,ij->j", matrix, matrix))
+        return norms.astype(float), np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).astype(float)
 
     def gather(
         self, matrix: np.ndarray, places: np.ndarray, axis: int = 0, room: np.ndarray | None = None
@@ -227,6 +229,10 @@ class HostArrays:
         self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, room: np.ndarray | None = None
     ) -> np.ndarray:
         """diag(rows) A diag(columns), zeros below its diagonal."""
+        if room is None and compiles(matrix):
+            room = np.empty(matrix.shape, order="F")
+            NATIVE.scaled_triangle(matrix, rows, columns, room)
+            return room
         found = np.multiply(matrix, self.array(columns), out=room)
         found *= self.array(rows)[:, None]
         k = rows.size
@@ -269,6 +275,11 @@ class HostArrays:
 
 
 _BELOW = np.asfortranarray(np.tri(HostArrays.rows, k=-1, dtype=bool))
+
+
+def compiles(matrix: np.ndarray) -> bool:
+    """Whether the compiled passes take this matrix: of doubles, each column in one piece."""
+    return NATIVE is not None and matrix.dtype == np.float64 and matrix.strides[0] == 8
 
 
 def needed_scale(largest: float, dtype: type) -> float:

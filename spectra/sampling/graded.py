@@ -147,11 +147,11 @@ class GradedProduct:
     def _factor(self) -> None:
         """Replace C diag(d) T by Q diag(d′) (U T), the columns of C diag(d) and the rows of C in the order of size."""
         arrays, left = self._arrays, self._left
+        norms, sizes = arrays.sizes(left)
         with np.errstate(divide="ignore"):
-            log_sizes = np.log(arrays.column_norms(left)) + self._log_d
+            log_sizes = np.log(norms) + self._log_d
         columns = np.argsort(-log_sizes, kind="stable")
         # Householder QR is backward stable row by row only with the large rows first (slopes may be graded, too).
-        sizes = arrays.row_sizes(left)
         rows = np.argsort(-sizes, kind="stable") if sizes.max() > _STEEP * sizes.min() else None
         self._left, r, diagonal = arrays.factor(left, rows, columns)
         log_d = self._log_d[columns]

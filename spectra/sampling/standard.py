@@ -104,13 +104,10 @@ class StandardArrays:
             block = block * self.array(right)[None, :]
         return block + skip * self.xp.eye(len(left), dtype=self._kind, device=self.device)
 
-    def column_norms(self, matrix: Any) -> np.ndarray:
-        """Euclidean norm of every column."""
-        return np.sqrt(self.host(self.xp.sum(matrix * matrix, axis=0)))
-
-    def row_sizes(self, matrix: Any) -> np.ndarray:
-        """Largest entry of every row."""
-        return self.host(self.xp.max(self.xp.abs(matrix), axis=1))
+    def sizes(self, matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Euclidean norm of every column, largest entry of every row."""
+        norms = np.sqrt(self.host(self.xp.sum(matrix * matrix, axis=0)))
+        return norms, self.host(self.xp.max(self.xp.abs(matrix), axis=1))
 
     def gather(self, matrix: Any, places: np.ndarray, axis: int = 0, room: Any = None) -> Any:  # noqa: ARG002
         """The rows, or columns, asked for; the standard writes nowhere but where it chooses."""

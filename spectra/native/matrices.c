@@ -17,8 +17,9 @@ static int take_matrix(PyObject *array, Matrix *matrix, int writable)
     if (PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0)) < 0)
         return -1;
     Py_ssize_t item = (Py_ssize_t)sizeof(double);
-    if (view->ndim == 2 && strcmp(view->format, "d") == 0 && (view->shape[0] < 2 || view->strides[0] == item)
-        && view->strides[1] % item == 0) {
+    /* Strides along a side of one item, or of an empty matrix, mean nothing. */
+    if (view->ndim == 2 && strcmp(view->format, "d") == 0
+        && (view->shape[0] < 2 || view->len == 0 || view->strides[0] == item) && view->strides[1] % item == 0) {
         matrix->data = view->buf;
         matrix->rows = view->shape[0];
         matrix->columns = view->shape[1];

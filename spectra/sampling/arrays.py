@@ -173,7 +173,7 @@ class HostArrays:
         """diag(rows) C / f, and f: its largest entry where that is far from 1, else 1."""
         far = 0.5 * _FAR[self.dtype] ** 2
         if compiles(matrix):
-            square = NATIVE.scale_rows(matrix, np.ascontiguousarray(rows, float))
+            square = NATIVE.scale_rows(matrix, np.ascontiguousarray(rows, self.dtype))
         else:
             matrix *= self.array(rows)[:, None]
             flat = matrix.ravel(order="K")
@@ -201,9 +201,9 @@ class HostArrays:
     def sizes(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Euclidean norm of every column, largest entry of every row."""
         if compiles(matrix):
-            squares, largest = np.empty(matrix.shape[1]), np.empty(matrix.shape[0])
+            squares, largest = np.empty(matrix.shape[1]), np.empty(matrix.shape[0], self.dtype)
             NATIVE.sizes(matrix, squares, largest)
-            return np.sqrt(squares), largest
+            return np.sqrt(squares), largest.astype(float, copy=False)
         norms = np.sqrt(np.einsum("ij,ij->j", matrix, matrix))
         return norms.astype(float), np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).astype(float)
 
@@ -230,8 +230,8 @@ class HostArrays:
     ) -> np.ndarray:
         """diag(rows) A diag(columns), zeros below its diagonal."""
         if room is None and compiles(matrix):
-            room = np.empty(matrix.shape, order="F")
-            NATIVE.scaled_triangle(matrix, rows, columns, room)
+            room = np.empty(matrix.shape, self.dtype, order="F")
+            NATIVE.scaled_triangle(matrix, self.array(rows), self.array(columns), room)
             return room
         found = np.multiply(matrix, self.array(columns), out=room)
         found *= self.array(rows)[:, None]
@@ -278,8 +278,8 @@ _BELOW = np.asfortranarray(np.tri(HostArrays.rows, k=-1, dtype=bool))
 
 
 def compiles(matrix: np.ndarray) -> bool:
-    """Whether the compiled passes take this matrix: of doubles, each column in one piece."""
-    return NATIVE is not None and matrix.dtype == np.float64 and matrix.strides[0] == 8
+    """Whether the compiled passes take this matrix: each column in one piece."""
+    return NATIVE is not None and matrix.strides[0] == matrix.itemsize
 
 
 def needed_scale(largest: float, dtype: type) -> float:

@@ -85,7 +85,7 @@ CALL(py_sizes)
 }
 
 /* scaled_triangle(matrix, rows, columns, out): diag(rows) A diag(columns), the columns first, zeros below the
-   diagonal; all of one type. */
+   diagonal; the factors are doubles. */
 CALL(py_scaled_triangle)
 {
     Matrix matrix, out;
@@ -95,8 +95,8 @@ CALL(py_scaled_triangle)
     if (take_matrix(args[3], &out, 1) == 0) {
         if (*out.format != *matrix.format || out.rows != matrix.rows || out.columns != matrix.columns)
             PyErr_SetString(PyExc_ValueError, "a result of the shape and type of the matrix is needed");
-        else if (view_of(args[1], &rows, matrix.format, matrix.rows, 0) == 0) {
-            if (view_of(args[2], &columns, matrix.format, matrix.columns, 0) == 0) {
+        else if (view_of(args[1], &rows, "d", matrix.rows, 0) == 0) {
+            if (view_of(args[2], &columns, "d", matrix.columns, 0) == 0) {
                 Py_BEGIN_ALLOW_THREADS
                 if (*matrix.format == 'd')
                     scaled_triangle_d(&matrix, rows.buf, columns.buf, &out);

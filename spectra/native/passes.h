@@ -33,11 +33,11 @@ static void NAMED(enlarge)(REAL *restrict sizes, const REAL *restrict x, Py_ssiz
 }
 
 FOR_EVERY_PROCESSOR
-static void NAMED(scale)(REAL *restrict out, const REAL *restrict x, REAL factor, const REAL *restrict factors,
+static void NAMED(scale)(REAL *restrict out, const REAL *restrict x, double factor, const double *restrict factors,
                          Py_ssize_t n)
 {
     for (Py_ssize_t i = 0; i < n; i++)
-        out[i] = x[i] * factor * factors[i];
+        out[i] = (REAL)((double)x[i] * factor * factors[i]);
 }
 
 static double NAMED(scale_rows)(const Matrix *matrix, const REAL *factors)
@@ -61,7 +61,8 @@ static void NAMED(sizes)(const Matrix *matrix, double *squares, REAL *largest)
     }
 }
 
-static void NAMED(scaled_triangle)(const Matrix *matrix, const REAL *rows, const REAL *columns, const Matrix *out)
+static void NAMED(scaled_triangle)(const Matrix *matrix, const double *rows, const double *columns,
+                                   const Matrix *out)
 {
     for (Py_ssize_t j = 0; j < matrix->columns; j++) {
         Py_ssize_t above = j + 1 < matrix->rows ? j + 1 : matrix->rows;

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         xp: Any
         dtype: type
         rows: int  # of a triangular product made at once
+        span: float  # nats that the factors of these rows may span: they stay in range
         far: bool  # numpy may draw the next matrices while these work
 
         def drawn(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
@@ -116,6 +117,7 @@ class HostArrays:
     """Numpy and LAPACK, in double or single precision."""
 
     xp, rows, far = np, 64, False
+    span = 300.0  # the factors are doubles
 
     def __init__(self, dtype: type = np.float64) -> None:
         self.dtype = dtype
@@ -229,15 +231,16 @@ class HostArrays:
         self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, room: np.ndarray | None = None
     ) -> np.ndarray:
         """diag(rows) A diag(columns), zeros below its diagonal."""
-        if room is None and compiles(matrix):
+        if room is None:
             room = np.empty(matrix.shape, self.dtype, order="F")
-            NATIVE.scaled_triangle(matrix, self.array(rows), self.array(columns), room)
-            return room
-        found = np.multiply(matrix, self.array(columns), out=room)
-        found *= self.array(rows)[:, None]
+            if compiles(matrix):
+                NATIVE.scaled_triangle(matrix, rows, columns, room)
+                return room
+        with np.errstate(over="ignore"):  # of single precision, below the diagonal
+            np.multiply(matrix * columns, rows[:, None], out=room, casting="same_kind")
         k = rows.size
-        np.copyto(found[:, :k], 0, where=_BELOW[:k, :k])
-        return found
+        np.copyto(room[:, :k], 0, where=_BELOW[:k, :k])
+        return room
 
     def unit(self, r: np.ndarray, steps: list[Step], room: np.ndarray | None) -> np.ndarray:
         """These steps of scaled rows, each a `scaled_triangle`, with zeros before them; in `room`, perhaps."""

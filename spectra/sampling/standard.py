@@ -45,6 +45,7 @@ class StandardArrays:
 
     def __init__(self, module: Any, device: Any = None, dtype: type = np.float64) -> None:
         self.xp, self.device, self.dtype = namespace(module), device, dtype
+        self.span = 300.0 if dtype is np.float64 else 30.0
         try:
             self._kind = getattr(self.xp, np.dtype(dtype).name)
             self.host(self.array(np.ones(1)))

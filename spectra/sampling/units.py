@@ -10,9 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from .arrays import Arrays
 
-_SPAN = {np.float64: 300.0, np.float32: 30.0}  # nats of d′ in those rows: the factors of their scaling stay in range
 # Entries of U that rounding hides whatever their number: their logarithm.
-_NEGLIGIBLE = math.log(1e-25)
+_NEGLIGIBLE = {np.float64: math.log(1e-25), np.float32: math.log(1e-16)}
 # Some rows of U: the first, the one after the last, and what these and the columns from the first on are scaled by.
 Step = tuple[int, int, np.ndarray, np.ndarray]
 
@@ -28,7 +27,7 @@ def unit_steps(arrays: Arrays, log_rows: np.ndarray, log_d: np.ndarray) -> list[
     log_rows : (k,), natural logarithms of d′.
     log_d : (n,), those of d.
     """
-    span, start, found = _SPAN[arrays.dtype], 0, []
+    span, start, found = arrays.span, 0, []
     with np.errstate(under="ignore"):
         while start < log_rows.size:
             first, stop = log_rows[start], min(start + arrays.rows, log_rows.size)
@@ -48,11 +47,11 @@ def unit_rows(arrays: Arrays, r: Any, log_rows: np.ndarray, log_d: np.ndarray, l
     r : (k, n); what is below its diagonal is not looked at.
     log_sizes : (n,), descending: logarithms of d_j times the norm of column j of R, or of a bound of it.
     """
-    found, ascending = [], -log_sizes
+    found, ascending = [], _NEGLIGIBLE[arrays.dtype] - log_sizes
     for start, stop, down, across in unit_steps(arrays, log_rows, log_d):
         # |U_ij| is at most size_j / d′_i.
         least = log_rows[start:stop].min()
-        reach = max(stop, int(ascending.searchsorted(-least - _NEGLIGIBLE)))
+        reach = max(stop, int(ascending.searchsorted(-least)))
         with np.errstate(under="ignore"):
             # The columns first: what they make too small for the range is nothing beside the diagonal.
             found.append(arrays.scaled_triangle(r[start:stop, start:reach], down, across[: reach - start]))

@@ -56,7 +56,7 @@ ROWS = (
     ("outliers.overlaps",),
     ("outliers",),
     ("reading", "record", "files"),
-    ("sampling.ensemble", "sampling.condition", "sampling.reflectors", "sampling.weights"),
+    ("sampling.ensemble", "sampling.condition", "sampling.heap", "sampling.reflectors", "sampling.weights"),
     ("sampling.arrays", "sampling.parallel"),
     ("sampling.standard", "sampling.units"),
     ("sampling.spread",),

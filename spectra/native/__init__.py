@@ -1,4 +1,4 @@
-"""The part that is compiled: sums over nodes, and the master equation at many points or at one.
+"""The part that is compiled: sums over nodes, the master equation at many points or at one, passes over a matrix.
 
 Where the package was installed without a compiler at hand it is not there, and numpy does the same, several times
 slower.
@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 # Version of tables, arguments and results that the C files and the Python ones must share.
-VERSION = 12
+VERSION = 13
 # States of an evaluation (`equation.h`, `newton.h`).
 DONE, JUMP, GENERAL, STRAYED, CLOSE = 0, 1, 2, 3, 4
 # Nodes are summed so many at a time; rows of tables are multiples of this (`sums.h`).

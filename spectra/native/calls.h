@@ -30,6 +30,9 @@ CALL(py_explicit);
 CALL(py_guess);
 CALL(py_panels);
 CALL(py_clenshaw);
+CALL(py_scale_rows);
+CALL(py_sizes);
+CALL(py_scaled_triangle);
 
 /* The table or the equation in a capsule. */
 const Table *table_of(PyObject *capsule);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 12
+#define VERSION 13
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {
@@ -52,11 +52,14 @@ static PyMethodDef methods[] = {
     {"guess", FAST(py_guess), "guess(s, table, slopes, turns, at, out)"},
     {"panels", FAST(py_panels), "panels(x, height, rate, side, begin, stop, nodes, weights)"},
     {"clenshaw", FAST(py_clenshaw), "clenshaw(series, terms, piece, x, out)"},
+    {"scale_rows", FAST(py_scale_rows), "scale_rows(matrix, factors)"},
+    {"sizes", FAST(py_sizes), "sizes(matrix, squares, largest)"},
+    {"scaled_triangle", FAST(py_scaled_triangle), "scaled_triangle(matrix, rows, columns, out)"},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_spectra_native", "Sums over nodes, and the master equation.", -1, methods,
+    PyModuleDef_HEAD_INIT, "_spectra_native", "Sums over nodes, the master equation, passes over matrices.", -1, methods,
     NULL, NULL, NULL, NULL,
 };
 

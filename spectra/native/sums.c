@@ -12,12 +12,6 @@
 /* Vectors added up before they are added to the total: partial sums keep the rounding small. */
 #define BATCH 8
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EVERY_PROCESSOR __attribute__((target_clones("avx512f", "avx2,fma", "default")))
-#else
-#define FOR_EVERY_PROCESSOR
-#endif
-
 typedef double vec __attribute__((vector_size(LANES * sizeof(double)), aligned(8)));
 
 static inline double total(const vec *x)

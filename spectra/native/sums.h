@@ -8,6 +8,13 @@
 
 /* Nodes are summed so many at a time. */
 #define LANES 8
+
+/* A function compiled for each kind of processor. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EVERY_PROCESSOR __attribute__((target_clones("avx512f", "avx2,fma", "default")))
+#else
+#define FOR_EVERY_PROCESSOR
+#endif
 /* Rows of doubles over the nodes: Re t, Im t, then real and imaginary parts of W t, W (t − 1)², W and 2 W t². */
 #define ROWS 10
 /* Terms of the series in vt or 1/vt for nodes far from 1/v, and how near 1/v the others are. */

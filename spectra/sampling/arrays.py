@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..native import NATIVE
+from .heap import keep_freed_memory
 from .reflectors import HaarMatrix, Reflectors, factored
 from .weights import draw_weights
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         xp: Any
         dtype: type
         rows: int  # of a triangular product made at once
+        span: float  # nats that the factors of these rows may span: they stay in range
         far: bool  # numpy may draw the next matrices while these work
 
         def drawn(self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator) -> Any:
@@ -50,12 +53,8 @@ if TYPE_CHECKING:
             """The matrix skip · 1 + diag(left) W diag(right), `right` None for ones; W may be overwritten."""
             ...
 
-        def column_norms(self, matrix: Any) -> np.ndarray:
-            """Euclidean norm of every column."""
-            ...
-
-        def row_sizes(self, matrix: Any) -> np.ndarray:
-            """Largest entry of every row."""
+        def sizes(self, matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+            """Euclidean norm of every column, largest entry of every row."""
             ...
 
         def gather(self, matrix: Any, places: np.ndarray, axis: int = 0, room: Any = None) -> Any:
@@ -80,10 +79,6 @@ if TYPE_CHECKING:
 
         def diagonal(self, matrix: Any) -> np.ndarray:
             """The diagonal."""
-            ...
-
-        def signed(self, q: Any, signs: np.ndarray) -> Any:
-            """Q diag(signs)."""
             ...
 
         def triangular_product(self, blocks: list[Any], matrix: Any) -> Any:
@@ -121,10 +116,12 @@ class Permuted:
 class HostArrays:
     """Numpy and LAPACK, in double or single precision."""
 
-    xp, rows, far = np, 128, False
+    xp, rows, far = np, 64, False
+    span = 300.0  # the factors are doubles
 
     def __init__(self, dtype: type = np.float64) -> None:
         self.dtype = dtype
+        keep_freed_memory()
 
     def drawn(
         self, kind: str, n_out: int, n_in: int, sigma_w: float, rng: np.random.Generator
@@ -176,7 +173,17 @@ class HostArrays:
 
     def scaled(self, matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:
         """diag(rows) C / f, and f: its largest entry where that is far from 1, else 1."""
-        matrix *= self.array(rows)[:, None]
+        far = 0.5 * _FAR[self.dtype] ** 2
+        if compiles(matrix):
+            square = NATIVE.scale_rows(matrix, np.ascontiguousarray(rows, self.dtype))
+        else:
+            matrix *= self.array(rows)[:, None]
+            flat = matrix.ravel(order="K")
+            with np.errstate(over="ignore", under="ignore"):
+                square = float(np.dot(flat, flat))
+        # The largest lies between the root mean square and the root of all squares: mostly that says enough.
+        if matrix.size / far < square < far:
+            return matrix, 1.0
         scale = needed_scale(float(max(matrix.max(initial=0.0), -matrix.min(initial=0.0))), self.dtype)
         if scale != 1.0:
             matrix /= self.dtype(scale)
@@ -193,13 +200,14 @@ class HostArrays:
         np.einsum("ii->i", block)[:] += self.dtype(skip)  # a view of the diagonal
         return block
 
-    def column_norms(self, matrix: np.ndarray) -> np.ndarray:
-        """Euclidean norm of every column."""
-        return np.sqrt(np.einsum("ij,ij->j", matrix, matrix)).astype(float)
-
-    def row_sizes(self, matrix: np.ndarray) -> np.ndarray:
-        """Largest entry of every row."""
-        return np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).astype(float)
+    def sizes(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Euclidean norm of every column, largest entry of every row."""
+        if compiles(matrix):
+            squares, largest = np.empty(matrix.shape[1]), np.empty(matrix.shape[0], self.dtype)
+            NATIVE.sizes(matrix, squares, largest)
+            return np.sqrt(squares), largest.astype(float, copy=False)
+        norms = np.sqrt(np.einsum("ij,ij->j", matrix, matrix))
+        return norms.astype(float), np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).astype(float)
 
     def gather(
         self, matrix: np.ndarray, places: np.ndarray, axis: int = 0, room: np.ndarray | None = None
@@ -213,22 +221,26 @@ class HostArrays:
     ) -> tuple[Permuted, np.ndarray, np.ndarray]:
         """Q, R and diag R of C[rows, columns], rows of Q in the old order, up to the first zero of diag R."""
         # Rows of the transpose: contiguous where the matrix is in Fortran order, and again the order LAPACK takes.
-        chosen = matrix.T[columns].T if rows is None else matrix.T[np.ix_(columns, rows)].T
+        chosen = matrix.T.take(columns, axis=0).T if rows is None else matrix.T[np.ix_(columns, rows)].T
         q, r = factored(np.asfortranarray(chosen))
         diagonal = np.diagonal(r).astype(float)
-        rank = np.count_nonzero(np.cumprod(diagonal != 0))
-        q = Reflectors(q.packed, q.tau, q.signs[:rank])
-        return Permuted(q, rows), r[:rank], diagonal[:rank]
+        rank = diagonal.size if diagonal.all() else int(np.argmin(diagonal != 0))
+        return Permuted(Reflectors(q.packed, q.tau, rank), rows), r[:rank], diagonal[:rank]
 
     def scaled_triangle(
         self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, room: np.ndarray | None = None
     ) -> np.ndarray:
         """diag(rows) A diag(columns), zeros below its diagonal."""
-        found = np.multiply(matrix, self.array(columns), out=room)
-        found *= self.array(rows)[:, None]
+        if room is None:
+            room = np.empty(matrix.shape, self.dtype, order="F")
+            if compiles(matrix):
+                NATIVE.scaled_triangle(matrix, rows, columns, room)
+                return room
+        with np.errstate(over="ignore"):  # of single precision, below the diagonal
+            np.multiply(matrix * columns, rows[:, None], out=room, casting="same_kind")
         k = rows.size
-        np.copyto(found[:, :k], 0, where=_BELOW[:k, :k])
-        return found
+        np.copyto(room[:, :k], 0, where=_BELOW[:k, :k])
+        return room
 
     def unit(self, r: np.ndarray, steps: list[Step], room: np.ndarray | None) -> np.ndarray:
         """These steps of scaled rows, each a `scaled_triangle`, with zeros before them; in `room`, perhaps."""
@@ -246,10 +258,6 @@ class HostArrays:
     def diagonal(self, matrix: np.ndarray) -> np.ndarray:
         """The diagonal."""
         return np.diagonal(matrix).astype(float)
-
-    def signed(self, q: Permuted, signs: np.ndarray) -> Permuted:
-        """Q diag(signs)."""
-        return Permuted(Reflectors(q.q.packed, q.q.tau, self.array(signs)), q.order)
 
     def triangular_product(self, blocks: list[np.ndarray], matrix: np.ndarray) -> np.ndarray:
         """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""
@@ -270,6 +278,11 @@ class HostArrays:
 
 
 _BELOW = np.asfortranarray(np.tri(HostArrays.rows, k=-1, dtype=bool))
+
+
+def compiles(matrix: np.ndarray) -> bool:
+    """Whether the compiled passes take this matrix: each column in one piece."""
+    return NATIVE is not None and matrix.strides[0] == matrix.itemsize
 
 
 def needed_scale(largest: float, dtype: type) -> float:

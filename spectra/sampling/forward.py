@@ -94,9 +94,10 @@ def forward_pass(
         skip = architecture.skip(spec)
         chi = mean_square_of_layer(sigma_w, left, right, skip, outer)
         yield LayerPass(weights, left, right, skip, q, chi, outer)
-        size = float(np.max(np.abs(x)))
-        if homogeneous and size and not 1 / rescale < size < rescale:
-            x, log_scale = x / size, log_scale + np.log(size)
+        if homogeneous:
+            size = float(np.max(np.abs(x)))
+            if size and not 1 / rescale < size < rescale:
+                x, log_scale = x / size, log_scale + np.log(size)
 
 
 # What is drawn for weights, and for biases, None without.
@@ -187,7 +188,7 @@ def of_example(beside: Beside | None, whole: bool) -> Beside | None:
 def refuse_overflow(layer: int, *parts: Beside | None) -> None:
     """Raise `ConvergenceError` where something a layer gave is not finite."""
     vectors = (part.slopes if isinstance(part, Thinned) else part for part in parts)
-    if not all(vector is None or np.all(np.isfinite(vector)) for vector in vectors):
+    if not all(vector is None or np.isfinite(vector).all() for vector in vectors):
         raise ConvergenceError(f"`sample(...)`: the forward pass overflows at layer {layer}; lower `sigma_w`.")
 
 

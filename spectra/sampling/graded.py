@@ -24,7 +24,6 @@ _FLUSH = {np.float64: 2e6, np.float32: 1e3}
 # cheap: at a thousand layers, N = 4 … 64, it takes 7e-6 on the smallest singular value down to 7e-9.
 _NARROW, _SHALLOW, _NARROW_FLUSH = 64, 16, 1e4
 _STEEP = 1e3  # ratio of rows that Householder QR takes unsorted: it costs that many eps on the smallest of them
-_NEGLIGIBLE = 1e-25  # entries of U, whose diagonal is 1, that rounding hides whatever their number
 _REACH = {np.float64: 1e-120, np.float32: 1e-16}  # least over largest slope that one factor may hold
 
 
@@ -32,9 +31,9 @@ class GradedProduct:
     """J = C diag(exp `_log_d`) T · exp `_log_scale`: C the newest factors, d graded, in logarithms, T well conditioned.
 
     A plain product of matrices loses every singular value below eps times the largest. Here new factors multiply C
-    alone; before the condition of C passes 2e6, as estimated, it is factored, C diag(d) = Q diag(d′) U with U unit
-    triangular, and Q takes its place, as reflectors where LAPACK holds it. Rows that a zero slope removes are dropped
-    from the factors, so rank deficiency is counted (`rank`), never guessed from small numbers.
+    alone; before the condition of C passes 2e6, as estimated, it is factored, C diag(d) = Q diag(d′) U with U
+    triangular, ±1 on its diagonal, and Q takes its place, as reflectors where LAPACK holds it. Rows that a zero slope
+    removes are dropped from the factors, so rank deficiency is counted (`rank`), never guessed from small numbers.
 
     Parameters
     ----------
@@ -148,34 +147,22 @@ class GradedProduct:
     def _factor(self) -> None:
         """Replace C diag(d) T by Q diag(d′) (U T), the columns of C diag(d) and the rows of C in the order of size."""
         arrays, left = self._arrays, self._left
+        norms, sizes = arrays.sizes(left)
         with np.errstate(divide="ignore"):
-            columns = np.argsort(-(np.log(arrays.column_norms(left)) + self._log_d), kind="stable")
+            log_sizes = np.log(norms) + self._log_d
+        columns = np.argsort(-log_sizes, kind="stable")
         # Householder QR is backward stable row by row only with the large rows first (slopes may be graded, too).
-        sizes = arrays.row_sizes(left)
         rows = np.argsort(-sizes, kind="stable") if sizes.max() > _STEEP * sizes.min() else None
-        q, r, diagonal = arrays.factor(left, rows, columns)
-        self._left = arrays.signed(q, np.sign(diagonal))
+        self._left, r, diagonal = arrays.factor(left, rows, columns)
         log_d = self._log_d[columns]
         self._log_d = log_d[: diagonal.size] + np.log(np.abs(diagonal))
-        right = None if self._right is None else arrays.gather(self._right, columns)
-        unit_times = self._absorb(r, diagonal, log_d, right)
-        self._right = unit_times if right is not None else arrays.gather(unit_times, np.argsort(columns), 1)
+        if self._right is None:
+            self._right = arrays.gather(unit_matrix(arrays, r, self._log_d, log_d), np.argsort(columns), 1)
+        else:
+            blocks = unit_rows(arrays, r, self._log_d, log_d, log_sizes[columns])
+            self._right = arrays.triangular_product(blocks, arrays.gather(self._right, columns))
         self._condition = Condition()
         self.factorings += 1
-
-    def _absorb(self, r: Any, diagonal: np.ndarray, log_d: np.ndarray, right: Any) -> Any:
-        """U T, or U for T = 1, with R diag(d) = diag(d′) U: a few rows at a time, what vanishes left out."""
-        arrays = self._arrays
-        if right is None:
-            return unit_matrix(arrays, r, diagonal, log_d)
-        blocks = []
-        for unit in unit_rows(arrays, r, diagonal, log_d):
-            # What is negligible is at the right, if anywhere: its last column says whether to look.
-            reach = unit.shape[1]
-            if arrays.row_sizes(unit[:, -1:].T).max() <= _NEGLIGIBLE:
-                reach = int(np.flatnonzero(arrays.row_sizes(unit.T) > _NEGLIGIBLE)[-1]) + 1
-            blocks.append(unit[:, :reach])
-        return arrays.triangular_product(blocks, right)
 
 
 def checked_method(method: str) -> str:

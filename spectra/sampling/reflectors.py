@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import get_lapack_funcs
@@ -12,13 +13,14 @@ _BLOCK = 64  # columns LAPACK works on at once; its workspace is so many rows
 
 @dataclass(frozen=True)
 class Reflectors:
-    """Q = H_1 ⋯ H_k [1; 0] diag(signs), (m, k): orthonormal columns.
+    """Q = H_1 ⋯ H_p [1; 0] diag(signs), (m, k): orthonormal columns.
 
     Parameters
     ----------
     packed : what geqrf left, (m, k) or more columns, in Fortran order.
     tau : the scalars of its reflectors.
-    signs : (k,), a factor for each column.
+    columns : k.
+    signs : (k,), a factor for each column; None for ones.
 
     Notes
     -----
@@ -27,12 +29,13 @@ class Reflectors:
 
     packed: np.ndarray
     tau: np.ndarray
-    signs: np.ndarray
+    columns: int
+    signs: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of Q."""
-        return self.packed.shape[0], self.signs.size
+        return self.packed.shape[0], self.columns
 
     def dense(self) -> np.ndarray:
         """Q itself, in Fortran order."""
@@ -40,33 +43,43 @@ class Reflectors:
         reflectors = self.tau.size
         q, _, info = orgqr(self.packed[:, :reflectors], self.tau, lwork=_BLOCK * max(1, reflectors))
         _check(info, "orgqr")
-        q = q[:, : self.signs.size]
-        q *= self.signs
+        q = q[:, : self.columns]
+        if self.signs is not None:
+            q *= self.signs
         return q
 
-    def times(self, right: np.ndarray) -> np.ndarray:
-        """Q B, (m, n), for B of shape (k, n)."""
-        padded = np.zeros((self.packed.shape[0], right.shape[1]), self.packed.dtype, order="F")
-        np.multiply(self.signs[:, None], right, out=padded[: self.signs.size])
+    def times(self, right: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """Q B times `scale`, (m, n), for B of shape (k, n)."""
+        rows, k = self.shape
+        padded = np.empty((rows, right.shape[1]), self.packed.dtype, order="F")
+        padded[k:] = 0
+        np.multiply(self._factors(scale), right, out=padded[:k])
         return self._multiply("L", "N", padded)
 
-    def transposed_times(self, right: np.ndarray) -> np.ndarray:
-        """Qᵀ B, (k, n), for B of shape (m, n)."""
-        full = self._multiply("L", "T", np.array(right, self.packed.dtype, order="F"))
-        return self.signs[:, None] * full[: self.signs.size]
+    def transposed_times(self, right: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """Qᵀ B times `scale`, (k, n), for B of shape (m, n)."""
+        full = self._multiply("L", "T", np.array(right, self.packed.dtype, order="F"))[: self.columns]
+        full *= self._factors(scale)
+        return full
 
     def after(self, left: np.ndarray) -> np.ndarray:
         """A Q, (n, k), for A of shape (n, m)."""
-        full = self._multiply("R", "N", np.array(left, self.packed.dtype, order="F"))[:, : self.signs.size]
-        full *= self.signs
+        full = self._multiply("R", "N", np.array(left, self.packed.dtype, order="F"))[:, : self.columns]
+        if self.signs is not None:
+            full *= self.signs
         return full
+
+    def _factors(self, scale: float) -> Any:
+        """Of the rows of B."""
+        return float(scale) if self.signs is None else (self.signs * float(scale))[:, None]
 
     def _multiply(self, side: str, trans: str, other: np.ndarray) -> np.ndarray:
         """LAPACK ormqr, in place of `other`."""
         if not other.size:
             return other
         (ormqr,) = get_lapack_funcs(("ormqr",), (self.packed,))
-        lwork = _BLOCK * (max(other.shape) + _BLOCK)
+        # Blocks of reflectors cost more to form than a vector has use for; without workspace there are none.
+        lwork = _BLOCK * (max(other.shape) + _BLOCK) if min(other.shape) > 1 else max(other.shape)
         found, _, info = ormqr(
             side, trans, self.packed[:, : self.tau.size], self.tau, other, lwork=lwork, overwrite_c=True
         )
@@ -75,14 +88,14 @@ class Reflectors:
 
 
 def factored(matrix: np.ndarray) -> tuple[Reflectors, np.ndarray]:
-    """QR of a matrix in Fortran order, which is overwritten; return Q, with signs 1, and R, (min(m, n), n).
+    """QR of a matrix in Fortran order, which is overwritten; return Q and R, (min(m, n), n).
 
     What lies below the diagonal of R is no part of it, and not zero.
     """
     (geqrf,) = get_lapack_funcs(("geqrf",), (matrix,))
     packed, tau, _, info = geqrf(matrix, lwork=_BLOCK * max(1, matrix.shape[1]), overwrite_a=True)
     _check(info, "geqrf")
-    return Reflectors(packed, tau, np.ones(tau.size, packed.dtype)), packed[: tau.size]
+    return Reflectors(packed, tau, tau.size), packed[: tau.size]
 
 
 @dataclass(frozen=True)
@@ -108,8 +121,7 @@ class HaarMatrix:
     def __matmul__(self, right: np.ndarray) -> np.ndarray:
         """W B, for a matrix or a vector B."""
         columns = right[:, None] if right.ndim == 1 else right
-        found = self.q.transposed_times(columns) if self.transposed else self.q.times(columns)
-        found *= self.scale
+        found = (self.q.transposed_times if self.transposed else self.q.times)(columns, self.scale)
         return found[:, 0] if right.ndim == 1 else found
 
 
@@ -122,7 +134,7 @@ def haar(normals: np.ndarray, scale: float, *, transposed: bool) -> HaarMatrix:
     """
     q, r = factored(np.asfortranarray(normals))
     signs = np.where(np.diagonal(r) < 0, -1.0, 1.0).astype(r.dtype)
-    return HaarMatrix(Reflectors(q.packed, q.tau, signs), scale, transposed)
+    return HaarMatrix(Reflectors(q.packed, q.tau, q.columns, signs), scale, transposed)
 
 
 def _check(info: int, name: str) -> None:

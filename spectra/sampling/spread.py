@@ -62,14 +62,14 @@ def graded_log_singular_values(log_d: np.ndarray, arrays: Arrays, right: Any) ->
 
 
 def _step(arrays: Arrays, log_d: np.ndarray, right: Any, room: Any) -> tuple[np.ndarray, Any]:
-    """One step of the QR iteration: diag(d) T has the singular values of diag(d′) U, U unit triangular, Tᵀ = Q R.
+    """One step of the QR iteration: diag(d) T has the singular values of diag(d′) U, U triangular, Tᵀ = Q R.
 
     T is lost; U is put in `room`, where there is any.
     """
     r = arrays.triangle(right.T)
-    diagonal = arrays.diagonal(r)
+    log_rows = log_d + np.log(np.abs(arrays.diagonal(r)))
     # T = Rᵀ Qᵀ: diag(d) Rᵀ is lower triangular, and R diag(d), its transpose, has the same singular values.
-    return log_d + np.log(np.abs(diagonal)), unit_matrix(arrays, r, diagonal, log_d, room)
+    return log_rows, unit_matrix(arrays, r, log_rows, log_d, room)
 
 
 def _plain(arrays: Arrays, log_d: np.ndarray, right: Any) -> np.ndarray:

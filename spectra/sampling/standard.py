@@ -45,6 +45,7 @@ class StandardArrays:
 
     def __init__(self, module: Any, device: Any = None, dtype: type = np.float64) -> None:
         self.xp, self.device, self.dtype = namespace(module), device, dtype
+        self.span = 300.0 if dtype is np.float64 else 30.0
         try:
             self._kind = getattr(self.xp, np.dtype(dtype).name)
             self.host(self.array(np.ones(1)))
@@ -104,13 +105,10 @@ class StandardArrays:
             block = block * self.array(right)[None, :]
         return block + skip * self.xp.eye(len(left), dtype=self._kind, device=self.device)
 
-    def column_norms(self, matrix: Any) -> np.ndarray:
-        """Euclidean norm of every column."""
-        return np.sqrt(self.host(self.xp.sum(matrix * matrix, axis=0)))
-
-    def row_sizes(self, matrix: Any) -> np.ndarray:
-        """Largest entry of every row."""
-        return self.host(self.xp.max(self.xp.abs(matrix), axis=1))
+    def sizes(self, matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Euclidean norm of every column, largest entry of every row."""
+        norms = np.sqrt(self.host(self.xp.sum(matrix * matrix, axis=0)))
+        return norms, self.host(self.xp.max(self.xp.abs(matrix), axis=1))
 
     def gather(self, matrix: Any, places: np.ndarray, axis: int = 0, room: Any = None) -> Any:  # noqa: ARG002
         """The rows, or columns, asked for; the standard writes nowhere but where it chooses."""
@@ -153,10 +151,6 @@ class StandardArrays:
     def diagonal(self, matrix: Any) -> np.ndarray:
         """The diagonal."""
         return self.host(self.xp.linalg.diagonal(matrix))
-
-    def signed(self, q: Any, signs: np.ndarray) -> Any:
-        """Q diag(signs)."""
-        return q * self.array(signs)[None, :]
 
     def triangular_product(self, blocks: list[Any], matrix: Any) -> Any:
         """U T: rows of U a few at a time, each from the diagonal on and up to where it is negligible."""

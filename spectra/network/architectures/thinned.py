@@ -98,4 +98,4 @@ def mean_square(beside: Beside | None) -> float:
         return 1.0
     if isinstance(beside, Thinned):
         return float(np.mean(beside.slopes**2 * beside.projection.squares()))
-    return float(np.mean(beside**2))
+    return float(np.vdot(beside, beside)) / beside.size

@@ -76,10 +76,7 @@ def first_two_moments(field: MeanField, *, fresh: bool = False) -> tuple[float, 
     ------
     ConfigError : as `layers_of`.
     """
-    layers = layers_of(field)
-    if any(layer.drift for layer in layers):
-        raise ConfigError('`order = "sum"`: m_2 without a spectrum is known of the orders "pre" and "post" alone.')
-    return two_moments(blocks_of(layers, fresh=fresh, finer=ROUGH))
+    return two_moments(blocks_of(layers_of(field), fresh=fresh, finer=ROUGH))
 
 
 def layers_of(field: MeanField) -> list[Layer]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from .architecture import Architecture as Architecture
+from .architecture import Back as Back
 from .architecture import Level as Level
 from .architecture import Signal as Signal
 from .dense import Dense

@@ -63,7 +63,9 @@ def residual_reason(family: Network, target: Target, found: Strength) -> str:
     m_1 = math.exp(gradient_growth(mean_field(found.network).runs))
     if found.ends:
         nearly = ", as far as signals and spectra can be followed,"
-    kept = None if all(architecture_of(spec).multiplies for spec in family.layers) else keeping(family)
+    kept = (
+        None if all(architecture_of(spec).multiplies for spec in family.layers) else keeping(family, found.alpha or 1.0)
+    )
     return (
         f"Each block {effect}: α = {found.alpha:.6g} is the largest{nearly} at which the {words} of {blocks} residual "
         f"blocks of {names} is not above {target.value:g} (it is {found.value:.6g}, and m_1 = {m_1:.6g}"

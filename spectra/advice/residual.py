@@ -29,6 +29,8 @@ STEP, FARTHEST = 1.1, 2.0
 MOST_FAILED = 4
 # So near to the bound is near enough where every number takes a spectrum.
 NEAR = 3e-3
+# And by such a factor below the α at which nothing can be computed.
+NEAR_END = 1.1
 # A block has to be worth so much to be named as what would do better; and chains are this long at most.
 WORTH, LONGEST = 1.05, 32
 
@@ -201,26 +203,31 @@ def _followable(family: Network) -> Iterator[float]:
         yield alpha
 
 
-def keeping(family: Network) -> float | None:
-    """The α at which m_1 = 1, the largest such; None where none is found."""
+def keeping(net: Network, alpha: float) -> float | None:
+    """The α at which m_1 = 1, next to the one given; None where none is found."""
 
     def growth(log_alpha: float) -> float:
-        return gradient_growth(mean_field(family.replace(alpha=math.exp(log_alpha))).runs)
+        return gradient_growth(mean_field(net.replace(alpha=math.exp(log_alpha))).runs)
 
-    for alpha in _followable(family):
-        if growth(math.log(alpha)) <= 0.0:
-            try:
-                return math.exp(bracketed_zero(growth, math.log(alpha), math.log(2.0 * alpha), tolerance=1e-8))
-            except (ConvergenceError, UnboundedError, UnfollowedError):
-                return None
-    return None
+    here = there = math.log(alpha)
+    try:
+        # Stronger blocks make gradients grow.
+        step = math.log(FARTHEST) * (-1.0 if growth(here) > 0.0 else 1.0)
+        while growth(there) * step < 0.0:
+            here, there = there, there + step
+        return math.exp(bracketed_zero(growth, *sorted((here, there)), tolerance=1e-8))
+    except (ConvergenceError, UnboundedError, UnfollowedError):
+        return None
 
 
 def _may_keep(net: Network, target: Target) -> bool:
     """Whether two moments, which cost nothing, leave it open that a number that takes a spectrum keeps to its bound."""
     if target.kind == "variance":
         return True
-    first, second = first_two_moments(mean_field(net))
+    try:
+        first, second = first_two_moments(mean_field(net))
+    except UnfollowedError:
+        return False
     if target.kind == "s_max":
         # λ_max ≥ m_2/m_1, of all but next to nothing of the mass as a rule.
         return second / first <= target.value**2
@@ -291,7 +298,7 @@ def _between(number: Any, target: Target, good: float, bad: float) -> tuple[floa
     """The largest α between one that keeps to the bound and one that does not; whether that one is not known."""
     if target.value == number(good):
         return good, False
-    while target.kind == "variance" and math.isinf(number(bad)) and bad > good * (1.0 + NEAR):
+    while target.kind == "variance" and math.isinf(number(bad)) and bad > good * NEAR_END:
         middle = math.sqrt(good * bad)
         good, bad = (middle, bad) if target.met(number(middle)) else (good, middle)
     if target.kind == "variance" and math.isinf(number(bad)):

@@ -84,7 +84,7 @@ def sample_flow(net: Network, width: int | None = None, samples: int = 8, seed: 
 
 
 class _Kept(NamedTuple):
-    """What the way back through a layer needs: weights, what they took, slopes between; J_l = outer (β + left W right)."""
+    """Weights of a layer, what they took, slopes between; J_l = outer (skip + left W right)."""
 
     weights: list[Array]
     fed: list[Array]

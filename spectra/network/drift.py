@@ -88,7 +88,7 @@ def drifted(
             f"{high - low:.3g} is too small beside it for the law of h to be followed; give a larger `alpha`"
         )
         if length * finer >= longest:
-            why = f"signals with a range of {high - low:.3g} are too large for the law of h to be followed; give a smaller one"
+            why = f"h has a range of {high - low:.3g}, too large for its law to be followed; give a smaller `alpha`"
         raise UnfollowedError(f'`alpha`: {why}, or another `order` than "sum".')
     ends = np.array([*(x for (a, b), n in zip(pairwise(marks), counts, strict=True) for x in _from(a, b, n)), high])
     half = 0.5 * np.diff(ends)[:, None]

@@ -43,9 +43,10 @@ class Branch(NamedTuple):
         return tuple(found)
 
     def back(self, second: Array) -> tuple[Array, Array, Array]:
-        """Of gradients that come in with mean square 1: those of every y_k = W_k g + b_k, (m, n), and what goes out, (m,).
+        """Of gradients that come in with mean square 1: that of every y_k = W_k g + b_k, (m, n), and of y, (m,).
 
-        And E g² of what every W_k takes, (m, n). `second`: E y² of what enters, (m,), all one or φ scale-free.
+        The third is E g² of what every W_k takes, (m, n). `second`: E y² of what enters, (m,); all are one, or follow
+        each other where φ is positively homogeneous.
         """
         moments, fed, slopes = gaussian_moments(self.activation), [second], []
         for _ in range(self.count - 1):

@@ -33,7 +33,7 @@ LOST = 1e-7
 
 
 class _Step(NamedTuple):
-    """One layer: where φ is evaluated, γ²/(spread + ε), what the branch has for E tr of its square, E of what W takes."""
+    """One layer: where φ is evaluated, γ²/(spread + ε), E tr of the branch's square, that of what W takes, x behind."""
 
     q: float
     moments: Moments

@@ -140,7 +140,7 @@ def test_what_relu_loses_after_the_sum_is_out_of_reach() -> None:
     assert not few.reachable
     assert 1.0 < few.found.least < 1.2
     assert "of all α that were tried" in few.reason
-    lost = tune(AFTER_SUM | {"activation": "relu"}, Target("condition", 50.0), advise=False)
+    lost = tune(AFTER_SUM | {"activation": "relu", "depth": 2}, Target("condition", 50.0), advise=False)
     assert "lose some directions entirely" in lost.reason
 
 
@@ -152,9 +152,17 @@ def test_spread_that_falls_before_it_grows() -> None:
     net = spectra.Network(**(keys | {"sigma_w": 1.0, "alpha": 0.2}))
     first, second = first_two_moments(mean_field(net))
     assert second / first**2 - 1.0 > 11.0
-    assert "as far as signals and spectra can be followed" in found.reason
+    assert found.found.value == pytest.approx(10.0, rel=1e-8)
+    more = spectra.Network(**(keys | {"sigma_w": 1.0, "alpha": 1.05 * (found.alpha or 0.0)}))
+    first, second = first_two_moments(mean_field(more))
+    assert second / first**2 - 1.0 > 10.0
     assert found.prediction is None
     assert any("finitely many slopes" in note for note in found.notes)
+
+
+def test_text_for_alpha_is_read_though_it_is_set_aside() -> None:
+    with pytest.raises(ConfigError, match=r"`alpha = \"1/sqrt\(L\)\"`: must be a positive number"):
+        tune(AFTER_SUM | {"activation": "relu", "alpha": "1/sqrt(L)"}, Target("variance", 0.25))
 
 
 @pytest.mark.parametrize("position", ["before", "after", "sum"])

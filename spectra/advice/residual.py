@@ -10,6 +10,7 @@ from typing import Any
 from ..correlated.network import first_two_moments
 from ..errors import ConfigError, ConvergenceError, UnboundedError, UnfollowedError
 from ..network.architectures import ARCHITECTURES, architecture_of
+from ..network.architectures.scales import spread
 from ..network.config import Network
 from ..network.fields import checked
 from ..network.meanfield import gradient_growth, mean_field
@@ -85,6 +86,9 @@ def residual_family(keys: Mapping[str, Any] | Network) -> Network:
     """
     given = dict(checked(keys._given if isinstance(keys, Network) else keys))
     for table in (given, *given.get("layers", ())):
+        if isinstance(table.get("alpha"), str):
+            # Set aside, but not unread.
+            spread({"alpha": table["alpha"]}, "", 0, 1)
         table.pop("alpha", None)
         table.pop("q_star", None)
         if table.get("sigma_w") == CRITICAL:

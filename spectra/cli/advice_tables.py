@@ -33,7 +33,11 @@ def print_tuned(tuned: Tuned) -> None:
         table.add_column("quantity")
         table.add_column("value")
         rows = [
-            (run.repeat, run.spec.activation.name, f"{number(run.spec.sigma_w, 15)}, {number(run.spec.sigma_b, 15)}")
+            (
+                run.repeat,
+                run.spec.activation.name,
+                f"{number(float(run.spec.sigma_w), 15)}, {number(run.spec.sigma_b, 15)}",
+            )
             for run in pred.mean_field.runs
         ]
         for (name, scales), same in groupby(rows, key=lambda row: row[1:]):

@@ -80,7 +80,8 @@ def sample_flow(net: Network, width: int | None = None, samples: int = 8, seed: 
     specs, widths = [run.spec for run in state.runs for _ in range(run.repeat)], scaled_widths(net, width)
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     found = [_one(specs, widths, state.input_variance, rng) for _ in range(samples)]
-    return SampledFlow(*(np.array(part) for part in zip(*found, strict=True)), widths)
+    h, x, grad_x, grad_b, grad_w = (np.array(part) for part in zip(*found, strict=True))
+    return SampledFlow(h, x, grad_x, grad_b, grad_w, widths)
 
 
 class _Kept(NamedTuple):

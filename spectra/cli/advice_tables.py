@@ -16,6 +16,7 @@ from .tables import console_with, number
 if TYPE_CHECKING:
     from ..advice.audit import Audit
     from ..advice.tune import Tuned
+    from ..network.meanfield import LayerState
 
 # Layers whose gradients are shown, at most.
 SHOWN = 9
@@ -32,16 +33,9 @@ def print_tuned(tuned: Tuned) -> None:
         table = Table(header_style="bold")
         table.add_column("quantity")
         table.add_column("value")
-        rows = [
-            (
-                run.repeat,
-                run.spec.activation.name,
-                f"{number(float(run.spec.sigma_w), 15)}, {number(run.spec.sigma_b, 15)}",
-            )
-            for run in pred.mean_field.runs
-        ]
-        for (name, scales), same in groupby(rows, key=lambda row: row[1:]):
-            table.add_row(f"σ_w, σ_b of {sum(row[0] for row in same)} {name}", scales)
+        for (name, *scales), same in groupby(pred.mean_field.runs, key=_scales):
+            words = ", ".join(number(scale, 15) for scale in scales)
+            table.add_row(f"σ_w, σ_b of {sum(run.repeat for run in same)} {name}", words)
         if tuned.alpha is not None:
             table.add_row("α of the residual blocks", number(tuned.alpha, 15))
         else:
@@ -67,6 +61,10 @@ def print_tuned(tuned: Tuned) -> None:
     if tuned.snippet is not None and tuned.reachable:
         console.print(Text("\nTo paste (PyTorch):\n", style="bold"), soft_wrap=True)
         console.print(Text(tuned.snippet), soft_wrap=True)
+
+
+def _scales(run: LayerState) -> tuple[str, float, float]:
+    return run.spec.activation.name, float(run.spec.sigma_w), float(run.spec.sigma_b or 0.0)
 
 
 def print_audit(found: Audit, record: dict[str, Any]) -> None:

@@ -183,6 +183,7 @@ def test_an_audit_without_a_spectrum_has_two_moments() -> None:
     error = 4 * ratios.std(ddof=1) / math.sqrt(len(ratios))
     assert abs(ratios.mean() - 1 - numbers["relative_variance"]) < error + 4 / 150 * ratios.mean()
     assert len(numbers["log10_weight_gradients"]) == 4
+    assert numbers["weight_layers"] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

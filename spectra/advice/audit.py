@@ -128,6 +128,7 @@ class Audit:
             "log10_gradient_norms": None if gradients is None else gradients / _LN10,
             "log10_signals": None if flow is None else 0.5 * flow.log_h / _LN10,
             "log10_weight_gradients": None if flow is None else 0.5 * flow.log_grad_w / _LN10,
+            "weight_layers": None if flow is None else flow.layer.tolist(),
             "float32_overflow_layer": None if flow is None else flow.overflow(),
             "float16_overflow_layer": None if flow is None else flow.overflow("float16"),
             "variance": self._variances[0],

@@ -65,8 +65,8 @@ def _refuse_many_slopes(layers: list[Layer]) -> None:
         if any(branch.constant_slope is None for branch in activation.branches):
             raise ConfigError(
                 f'`activation = "{activation.name}"`: with `order = "sum"` a spectrum is computed for activations of '
-                "finitely many slopes (relu, leaky_relu, hardtanh, …); of others there are the mean field, gradients, two "
-                "moments (`spectra audit`), and samples."
+                "finitely many slopes (relu, leaky_relu, hardtanh, …); of others there are the mean field, "
+                "gradients, two moments (`spectra audit`), and samples."
             )
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from .activations import Activation, get_activation
 from .errors import ConfigError
-from .network.architectures import architecture_of, refuse_but_free
-from .network.branch_bounds import branch_norms
+from .network.architectures import architecture_of
 from .network.config import Network
 from .network.expectations import gaussian_moments
 from .network.gaussian import slopes_at_zero
@@ -26,8 +25,8 @@ class NormBound:
 
     Parameters
     ----------
-    log_slopes : Σ log ‖D_l‖, ‖D_l‖ = sup |φ'|; inf where slopes have no bound.
-    log_weights : Σ log ‖W_l‖; of residual blocks log (β + α ‖D_l‖ ‖W_l‖), with nothing in `log_slopes`.
+    log_slopes : Σ log ‖D_l‖, ‖D_l‖ = sup |φ'| of what stands outside of a layer's weights and sum; inf without a bound.
+    log_weights : Σ log ‖W_l‖; of residual blocks log (|β| + norm of the branch).
     log_s_max : of the predicted spectrum.
     depth : number of layers.
     """
@@ -71,14 +70,9 @@ def norm_bound(net: Network | Prediction) -> NormBound:
     runs = pred.mean_field.runs
     log_slopes = log_weights = 0.0
     for run in runs:
-        slope, weight = _largest_slope(run), _weight_norm(run)
-        if not architecture_of(run.spec).is_free:
-            if run.spec.normalise is not None:
-                refuse_but_free([run.spec])
-            slope, skip, branch = branch_norms(run, slope, _weight_spread(run))
-            weight = skip + branch
-        log_slopes += run.repeat * _log(slope)
-        log_weights += run.repeat * _log(weight)
+        found = architecture_of(run.spec).norms(run.spec, run.level, _largest_slope(run), _weight_spread(run))
+        log_slopes += run.repeat * _log(found.outside)
+        log_weights += run.repeat * _log(found.skip + found.branch)
     return NormBound(log_slopes, log_weights, -0.5 * pred.spectrum.log_support[1], pred.mean_field.depth)
 
 

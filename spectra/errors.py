@@ -22,6 +22,10 @@ class UnboundedError(ConfigError):
     """A network that amplifies signals beyond the range of numbers; the message names the layer."""
 
 
+class UnfollowedError(ConfigError):
+    """A network in which the law of a signal is not followed, too weak or too strong a block; the message names α."""
+
+
 class ConvergenceError(RuntimeError):
     """A numerical procedure failed to reach its tolerance.
 

@@ -8,9 +8,7 @@ from command_line import answer, refused
 from spectra.normalisation.growth import gradient_growth
 
 
-@pytest.mark.parametrize(
-    "command", [["moments"], ["predict", "--dps", "30"], ["predict", "--certify"], ["audit"], ["tune"]]
-)
+@pytest.mark.parametrize("command", [["moments"], ["predict", "--dps", "30"], ["predict", "--certify"], ["tune"]])
 def test_what_has_no_theory_is_refused_in_one_line(command: list[str], tmp_path, capsys) -> None:
     path = tmp_path / "net.toml"
     path.write_text('depth = 2\nactivation = "relu"\nsigma_w = 1.0\nnormalise = "layer"\n')

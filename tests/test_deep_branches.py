@@ -13,7 +13,7 @@ import pytest
 
 from spectra import Network, predict, residual_strength, sample
 from spectra.activations import get_activation
-from spectra.advice import Target, audit, tune
+from spectra.advice import Target, tune
 from spectra.bounds import norm_bound
 from spectra.correlated import BlockEquation, FreeEquation, blocks_of
 from spectra.correlated.free_product import free_blocks, free_moments
@@ -21,7 +21,6 @@ from spectra.correlated.free_series import free_series_moments
 from spectra.correlated.moments import block_moments
 from spectra.correlated.network import first_two_moments, layers_of
 from spectra.errors import ConfigError
-from spectra.flow import flow
 from spectra.network.branch_bounds import branch_bounds
 from spectra.network.meanfield import mean_field
 from spectra.reading import in_words
@@ -69,12 +68,6 @@ def test_a_description_reads_back_the_same() -> None:
     assert Network(**network.to_dict()) == network
     assert [spec.to_dict().get("branch_layers") for spec in network.layers] == [2, None, 3]
     assert in_words(net()).endswith("α = 0.5, pre-activation, branches of 2 layers")
-
-
-def test_what_is_of_one_layer_a_branch_is_refused_of_more() -> None:
-    for ask in (flow, audit):
-        with pytest.raises(ConfigError, match=r"`branch_layers = 2`: .* residual branches of one layer alone"):
-            ask(net())
 
 
 # mean field -------------------------------------------------------------------------------------------------------

@@ -372,12 +372,10 @@ def test_a_batch_of_finite_size_has_a_mean_field_and_no_law() -> None:
         mean_field(net.replace(**{"normalise.batch": 3}))
 
 
-def test_finite_width_and_flow_leave_normalised_layers_alone() -> None:
+def test_finite_width_leaves_normalised_layers_alone() -> None:
     net = Network(**LAYERS)
     assert finite_moments(mean_field(net), (10,) * 4) is None
     assert log_variance(mean_field(net), (10,) * 4) is None
-    with pytest.raises(ConfigError, match='`normalise = "layer"`'):
-        flow(net)
 
 
 def test_bounds_and_exponents_take_the_weights_as_they_are_rescaled() -> None:
@@ -385,9 +383,13 @@ def test_bounds_and_exponents_take_the_weights_as_they_are_rescaled() -> None:
     net = Network(depth=4, activation="relu", sigma_w=17.0, normalise="rms")
     dense = Network(depth=4, activation="relu", sigma_w=math.sqrt(2), input_variance=1.0)
     assert norm_bound(net).log_bound == pytest.approx(norm_bound(dense).log_bound, rel=1e-12)
+    # Gradients, of h and of weights but for their scale: σ_w²/s² = 2.
+    one, other = flow(net), flow(dense)
+    assert one.log_grad_x == pytest.approx(other.log_grad_x, abs=1e-12)
+    assert one.log_grad_b == pytest.approx(other.log_grad_b + math.log(2.0 / 17.0**2), abs=1e-12)
     assert LyapunovLaw.of(net).mean == pytest.approx(LyapunovLaw.of(dense).mean, rel=1e-9, abs=1e-12)
     block = {"depth": 1, "activation": "tanh", "sigma_w": 0.5, "kind": "residual", "alpha": 0.5, "order": "post"}
     with pytest.raises(ConfigError, match="dense layers"):
         LyapunovLaw.of(Network(**block))
-    with pytest.raises(ConfigError, match="normalise"):
-        norm_bound(Network(**block, normalise="layer"))
+    # x + ½ tanh(n(Wx)), |W| = 2 σ_w and n divides by σ_w: 1 + ½ · 2.
+    assert norm_bound(Network(**block, normalise="layer")).log_bound == pytest.approx(math.log(2.0), rel=1e-12)

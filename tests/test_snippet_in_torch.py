@@ -101,6 +101,18 @@ CASES: dict[str, tuple[dict[str, Any], Target]] = {
         {"kind": "residual", "order": "pre", "activation": "relu", "depth": 4, "input_variance": 1.0},
         Target("variance", 0.25),
     ),
+    "blocks, after the sum": (
+        {"kind": "residual", "order": "sum", "activation": "relu", "depth": 3, "input_variance": 1.0, "sigma_b": 0.2},
+        Target("variance", 2.0),
+    ),
+    "blocks of two layers": (
+        {"kind": "residual", "activation": "relu", "depth": 3, "input_variance": 1.0, "branch_layers": 2},
+        Target("variance", 0.5),
+    ),
+    "blocks with layer norm": (
+        BLOCKS | {"depth": 4, "input_variance": 1.0, "normalise": {"name": "layer", "gain": 1.2}},
+        Target("variance", 0.25),
+    ),
     "blocks, orthogonal and skip": (
         BLOCKS | {"order": "post", "depth": 3, "weights": "orthogonal", "skip": 0.9},
         Target("variance", 0.25),
@@ -140,7 +152,11 @@ def test_blocks_of_both_orders_share_a_model() -> None:
     assert not crosscheck(predict(net.replace(sigma_w=1.6)), singular_values(net)).agree
 
 
-@pytest.mark.parametrize("case", ["orthogonal", "wide in the middle", "mixed", "blocks, post"])
+@pytest.mark.parametrize(
+    "case",
+    ["orthogonal", "wide in the middle", "mixed", "blocks, post", "blocks, after the sum", "blocks of two layers",
+     "blocks with layer norm"],
+)  # fmt: skip
 def test_torch_finds_the_gradients_predicted_in_every_layer(case: str) -> None:
     found = tuned(case)
     assert found.network is not None

@@ -12,13 +12,12 @@ import pytest
 from scipy.integrate import quad
 
 from spectra import Network, predict, residual_strength, sample
-from spectra.advice import Target, audit, tune
+from spectra.advice import Target, tune
 from spectra.correlated import BlockEquation, blocks_of
 from spectra.correlated.free_series import free_series_moments
 from spectra.correlated.moments import block_moments
 from spectra.correlated.network import layers_of
 from spectra.errors import ConfigError
-from spectra.flow import flow
 from spectra.network.branch_bounds import branch_bounds
 from spectra.network.drift import CERTAIN, Values, drifted
 from spectra.network.meanfield import mean_field
@@ -61,10 +60,8 @@ def test_keys_that_do_not_fit_are_refused(keys: dict, parts: tuple[str, ...]) ->
         (mean_field, net(alpha=1e-3), "too small beside it"),
         (predict, net(depth=None, layers=[{"order": "pre"}, {}]), 'after a block of order "pre"'),
         (predict, net(activation="tanh"), "finitely many slopes"),
-        (flow, net(), 'order "pre" and "post" alone'),
-        (audit, net(), 'order "pre" and "post" alone'),
         (residual_strength, net(), 'order "pre" and "post" alone'),
-        (lambda n: tune(n, Target("variance", 0.5)), net(), 'order "pre" and "post" alone are tuned'),
+        (lambda n: tune(n, Target("s_max", 2.0)), net(activation="tanh"), "finitely many slopes"),
     ],
 )
 def test_what_is_not_known_is_refused_by_name(ask: Any, network: Network, part: str) -> None:

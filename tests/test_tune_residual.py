@@ -15,8 +15,10 @@ from spectra.activations import get_activation
 from spectra.advice import Target, audit, tune
 from spectra.agreement import crosscheck
 from spectra.bounds import norm_bound
+from spectra.correlated.network import first_two_moments
 from spectra.errors import ConfigError, ConvergenceError
 from spectra.flow import flow
+from spectra.network.meanfield import mean_field
 
 BLOCKS = {"kind": "residual", "depth": 12, "activation": "relu", "order": "post"}
 
@@ -115,6 +117,68 @@ def test_a_search_among_spectra_that_fail_ends(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConvergenceError, match=r"without blocks it is 1, and no α .*: no spectrum"):
         tune(keys, Target("gradient", 2.0), advise=False)
     assert len(asked) < 8
+
+
+AFTER_SUM = {"kind": "residual", "order": "sum", "depth": 3, "input_variance": 1.0}
+
+
+def test_blocks_with_relu_after_the_sum() -> None:
+    found = tune(AFTER_SUM | {"activation": "relu"}, Target("variance", 2.0), advise=False)
+    assert found.prediction is not None
+    # The spectrum comes from the equation of the blocks, and knows nothing of the recursion.
+    assert found.prediction.relative_variance == pytest.approx(2.0, rel=1e-6)
+    m_1 = found.prediction.moments(1)[0]
+    assert f"m_1 = {m_1:.6g}" in found.reason
+    kept = float(found.reason.rpartition("at α = ")[2].rstrip(").;"))
+    same = spectra.Network(**AFTER_SUM, activation="relu", sigma_w=1.0, alpha=kept)
+    assert spectra.predict(same).moments(1)[0] == pytest.approx(1.0, rel=1e-5)
+
+
+def test_what_relu_loses_after_the_sum_is_out_of_reach() -> None:
+    few = tune(AFTER_SUM | {"activation": "relu"}, Target("variance", 0.25), advise=False)
+    # A projection on half of the neurons has m_2/m_1² − 1 = 1, and every α adds to that.
+    assert not few.reachable
+    assert 1.0 < few.found.least < 1.2
+    assert "of all α that were tried" in few.reason
+    lost = tune(AFTER_SUM | {"activation": "relu", "depth": 2}, Target("condition", 50.0), advise=False)
+    assert "lose some directions entirely" in lost.reason
+
+
+def test_spread_that_falls_before_it_grows() -> None:
+    # Of gelu after the sum weak blocks are the worst: the search comes from above.
+    keys = AFTER_SUM | {"activation": "gelu", "depth": 8}
+    found = tune(keys, Target("variance", 10.0), advise=False)
+    assert found.reachable
+    net = spectra.Network(**(keys | {"sigma_w": 1.0, "alpha": 0.2}))
+    first, second = first_two_moments(mean_field(net))
+    assert second / first**2 - 1.0 > 11.0
+    assert found.found.value == pytest.approx(10.0, rel=1e-8)
+    more = spectra.Network(**(keys | {"sigma_w": 1.0, "alpha": 1.05 * (found.alpha or 0.0)}))
+    first, second = first_two_moments(mean_field(more))
+    assert second / first**2 - 1.0 > 10.0
+    assert found.prediction is None
+    assert any("finitely many slopes" in note for note in found.notes)
+
+
+def test_text_for_alpha_is_read_though_it_is_set_aside() -> None:
+    with pytest.raises(ConfigError, match=r"`alpha = \"1/sqrt\(L\)\"`: must be a positive number"):
+        tune(AFTER_SUM | {"activation": "relu", "alpha": "1/sqrt(L)"}, Target("variance", 0.25))
+
+
+@pytest.mark.parametrize("position", ["before", "after", "sum"])
+def test_normalised_blocks(position: str) -> None:
+    keys = {"kind": "residual", "depth": 3, "activation": "tanh", "input_variance": 1.0, "order": "post"}
+    normalise = {"name": "rms", "position": position}
+    found = tune(keys | {"normalise": normalise}, Target("variance", 0.2), advise=False)
+    assert found.prediction is not None
+    assert found.prediction.relative_variance == pytest.approx(0.2, rel=1e-6)
+
+
+def test_signals_that_grow_too_large_end_the_search() -> None:
+    keys = {"kind": "residual", "depth": 12, "activation": "gelu", "input_variance": 1.0, "sigma_w": 1.4}
+    found = tune(keys, Target("variance", 30.0), advise=False)
+    assert "as far as signals and spectra can be followed" in found.reason
+    assert found.found.value < 30.0
 
 
 def test_out_of_reach_says_what_is_there_without_blocks() -> None:

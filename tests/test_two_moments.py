@@ -76,6 +76,51 @@ def test_the_equation_of_the_blocks_has_the_same_two(keys: dict[str, object]) ->
     np.testing.assert_allclose(two_moments(blocks), block_moments(BlockEquation(blocks, 12), 2, 40.0), rtol=1e-9)
 
 
+AFTER_SUM = {"order": "sum", "depth": 3, "alpha": 0.6, "sigma_w": 1.1, "sigma_b": 0.2}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"activation": "relu"},
+        {"activation": "leaky_relu", "skip": 0.8, "weights": "orthogonal"},
+        {"activation": "hardtanh", "branch_layers": 2},
+        {"activation": "relu", "branch_layers": 3, "weights": "orthogonal"},
+    ],
+)
+def test_the_equation_of_the_blocks_has_the_same_two_after_the_sum(keys: dict[str, object]) -> None:
+    base = {"kind": "residual", "input_variance": 1.0}
+    blocks = blocks_of(layers_of(mean_field(spectra.Network(**(base | AFTER_SUM | keys)))))
+    np.testing.assert_allclose(two_moments(blocks), block_moments(BlockEquation(blocks, 12), 2, 60.0), rtol=1e-9)
+
+
+def test_one_block_after_the_sum_by_hand() -> None:
+    # D (β + αW), ReLU, h normal: m_1 = ½(β² + t); Wick: m_2 = ½(β⁴ + 3 β² t + t²·3/2) + … as for β + αW with half of
+    # the rows: (1/N) tr of the square of P(β + αW)(β + αWᵀ)P, P a projection of half the neurons.
+    t, beta = 0.49, 0.8
+    first, second = found(activation="relu", depth=1, order="sum", alpha=0.7, skip=beta)
+    assert first == pytest.approx(0.5 * (beta**2 + t), rel=1e-10)
+    # A = β²P + αβ P(W + Wᵀ)P + α² PWWᵀP: E tr A² = ½[β⁴ + 2β²t + t² (1 + ½)] + 2 β² t (½)².
+    assert second == pytest.approx(0.5 * (beta**4 + 2 * beta**2 * t + 1.5 * t**2) + 0.5 * beta**2 * t, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"activation": "tanh"}, {"activation": "gelu", "weights": "orthogonal", "branch_layers": 2}]
+)
+def test_many_slopes_after_the_sum_against_samples(keys: dict[str, object]) -> None:
+    net = spectra.Network(**({"kind": "residual", "input_variance": 1.0, "width": 150} | AFTER_SUM | keys))
+    log = 2.0 * np.asarray(spectra.sample(net, samples=32, seed=4).log_singular_values)
+    moments = np.stack([np.exp(log).mean(axis=1), np.exp(2 * log).mean(axis=1)], axis=1)
+    expected = first_two_moments(mean_field(net))
+    error = moments.std(axis=0, ddof=1) / np.sqrt(len(moments))
+    # Bias of order depth/N, and twice that of a square.
+    bias = np.array([1.0, 2.0]) * net.depth / 150
+    assert (np.abs(moments.mean(axis=0) - expected) < 4 * error + bias * expected).all()
+    # As independent slopes would have it m_1 is off by a quarter or more.
+    fresh = first_two_moments(mean_field(net), fresh=True)
+    assert fresh[0] < 0.8 * expected[0]
+
+
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_mixed_chains_against_samples(weights: str) -> None:
     # A block with fresh slopes before three with correlated ones: the diagonal of A depends on the neuron.

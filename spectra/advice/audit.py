@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from ..bounds import NormBound, norm_bound
+from ..correlated.network import first_two_moments
 from ..errors import ConfigError, ConvergenceError, UnboundedError
 from ..flow.predicted import Flow, flow
-from ..network.architectures import refuse_deep_branches, refuse_normalised
+from ..network.architectures import architecture_of, are_products, refuse_without_law
 from ..network.config import Network
 from ..network.meanfield import LayerState, MeanField, mean_field
 from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
-from .residual import is_residual
+from .residual import has_alpha
 from .targets import Target
 from .tune import Tuned, tune
 
@@ -78,7 +80,7 @@ class Audit:
             return ()
         found = self.tuned.found
         lines = []
-        if is_residual(self.network):
+        if has_alpha(self.network):
             lines = [self.tuned.reason, *(one.words for one in self.tuned.alternatives)]
             return () if self._has_alpha(self.tuned.alpha) else tuple(lines)
         if found.network is not None and self.tuned.prediction is not None and not self._stands_there:
@@ -101,6 +103,19 @@ class Audit:
         here, there = ([_numbers(run) for run in one.runs] for one in (self.field, self.tuned.prediction.mean_field))
         return len(here) == len(there) and bool(np.allclose(here, there, rtol=1e-6, atol=1e-12))
 
+    @cached_property
+    def _variances(self) -> tuple[float | None, float | None]:
+        """m_2 − m_1² and that over m_1²; also without a spectrum, of blocks, where two moments are known."""
+        if self.prediction is not None:
+            return self.prediction.variance, self.prediction.relative_variance
+        if self.field is None or are_products(self.network.layers):
+            return None, None
+        try:
+            first, second = first_two_moments(self.field)
+        except (ConfigError, ConvergenceError):
+            return None, None
+        return second - first**2, second / first**2 - 1.0
+
     def numbers(self) -> dict[str, Any]:
         """The numbers that the verdict rests on; None where there is none."""
         field, flow, pred, bound = self.field, self.flow, self.prediction, self.bound
@@ -113,10 +128,11 @@ class Audit:
             "log10_gradient_norms": None if gradients is None else gradients / _LN10,
             "log10_signals": None if flow is None else 0.5 * flow.log_h / _LN10,
             "log10_weight_gradients": None if flow is None else 0.5 * flow.log_grad_w / _LN10,
+            "weight_layers": None if flow is None else flow.layer.tolist(),
             "float32_overflow_layer": None if flow is None else flow.overflow(),
             "float16_overflow_layer": None if flow is None else flow.overflow("float16"),
-            "variance": None if pred is None else pred.variance,
-            "relative_variance": None if pred is None else pred.relative_variance,
+            "variance": self._variances[0],
+            "relative_variance": self._variances[1],
             "s_max": None if pred is None else Target("s_max", 1.0).read(pred),
             "condition": None if pred is None else Target("condition", 1.0).read(pred),
             "norm_bound_looseness": None if bound is None else bound.looseness,
@@ -171,8 +187,7 @@ def audit(net: Network, target: Target | None = None, *, within: float = WITHIN,
     """
     if not (isinstance(within, (int, float)) and math.isfinite(within) and within > 1.0):
         raise ConfigError(f"`within = {within!r}`: must be a factor above 1.")
-    refuse_normalised(net.layers, "audits are")
-    refuse_deep_branches(net.layers, "an audit follows gradients")
+    refuse_without_law(net.layers)
     try:
         field = mean_field(net)
     except UnboundedError as error:
@@ -180,11 +195,11 @@ def audit(net: Network, target: Target | None = None, *, within: float = WITHIN,
         reason = f"Exploding: {reason.rstrip('.')}."
         return Audit(net, "exploding", reason, None, None, None, None, target, None, _tuned(net, target, advise), ())
     found = flow(field)
-    notes = list(field.notes)
+    notes = [*field.notes, *_of_layers(net)]
     pred: Prediction | None = None
     bound: NormBound | None = None
     verdict, reason = _judged(field, found, None, within)
-    if is_residual(net) and verdict in ("vanishing", "exploding"):
+    if has_alpha(net) and verdict in ("vanishing", "exploding"):
         # Which takes long where α is large, and would not change the verdict.
         notes.append(f"no spectrum: not computed, as gradients or signals are {verdict}")
     else:
@@ -206,12 +221,18 @@ def audit(net: Network, target: Target | None = None, *, within: float = WITHIN,
     )
 
 
+def _of_layers(net: Network) -> list[str]:
+    """What there is to say of the layers."""
+    notes = dict.fromkeys(note for spec in net.layers for note in architecture_of(spec).notes(spec))
+    return list(notes)
+
+
 def _tuned(net: Network, target: Target | None, advise: bool) -> Tuned | None:
     if not advise:
         return None
     try:
         # As a network to tune it stands at a fixed point; the input variance that was given need not lead there.
-        standing = net if is_residual(net) else net.replace(input_variance=None)
+        standing = net if has_alpha(net) else net.replace(input_variance=None)
         return tune(standing, target or Target("variance", 0.25))
     except (ConfigError, ConvergenceError):
         return None

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
 from ..network.config import Network
 from ..network.criticality import critical_point
 from ..network.expectations import gaussian_moments
 from ..network.jacobian import jacobian_equation
-from ..network.meanfield import mean_field
+from ..network.meanfield import gradient_growth, mean_field
 from ..prediction import predict
 from ..series import relative_variance
 from .alternatives import Alternative
-from .residual import Strength
+from .residual import Strength, keeping
 from .search import Found
 from .targets import Target
 
@@ -52,20 +50,26 @@ def residual_reason(family: Network, target: Target, found: Strength) -> str:
     names, blocks = _names(family), sum(s.repeat for s in family.layers if not architecture_of(s).is_product)
     words = relative_words(target)
     if found.network is None:
-        return (
-            f"Out of reach: without its {blocks} residual blocks, α → 0, the {words} is {found.least:.6g} already, "
-            f"asked for was {target.value:g}."
-        )
-    deep = any(spec.branch_layers > 1 for spec in family.layers)
-    adds = "α² times σ_w² E φ'² of each layer of its branch" if deep else "α²σ_w² E φ'²"
+        where = f"without its {blocks} residual blocks, α → 0, the {words} is {found.least:.6g} already"
+        if found.least_at is not None:
+            where = f"of all α that were tried α = {found.least_at:.4g} has the least {words}, {found.least:.6g}"
+            if math.isinf(found.least):
+                where = f"{blocks} blocks of {names} lose some directions entirely, so that the {words} is infinite"
+        return f"Out of reach: {where}, asked for was {target.value:g}."
+    effect = next(filter(None, (architecture_of(spec).effect(spec) for spec in family.layers)))
     # Where every number takes a spectrum the search ends a little below the bound.
     nearly = ", or nearly so," if found.value < target.value * (1.0 - target.accuracy) else ""
     # Networks with such blocks have one width.
-    m_1 = math.exp(float(np.sum(np.log(mean_field(found.network).chi))))
+    m_1 = math.exp(gradient_growth(mean_field(found.network).runs))
+    if found.ends:
+        nearly = ", as far as signals and spectra can be followed,"
+    kept = (
+        None if all(architecture_of(spec).multiplies for spec in family.layers) else keeping(family, found.alpha or 1.0)
+    )
     return (
-        f"Each block adds {adds} to the mean square of gradients and spreads directions by about as much: α = "
-        f"{found.alpha:.6g} is the largest{nearly} at which the {words} of {blocks} residual blocks of {names} is not "
-        f"above {target.value:g} (it is {found.value:.6g}, and m_1 = {m_1:.6g})."
+        f"Each block {effect}: α = {found.alpha:.6g} is the largest{nearly} at which the {words} of {blocks} residual "
+        f"blocks of {names} is not above {target.value:g} (it is {found.value:.6g}, and m_1 = {m_1:.6g}"
+        f"{'' if kept is None else f'; it is 1 at α = {kept:.6g}'})."
     )
 
 

@@ -50,25 +50,41 @@ def pytorch_snippet(field: MeanField) -> str:
     return "\n".join(lines) + "\n"
 
 
+# Modules of a normalisation, by its name; γ beside them.
+_NORMS = {
+    "batch": "nn.BatchNorm1d(width, eps={eps!r}, affine=False)",
+    "layer": "nn.LayerNorm(width, eps={eps!r}, elementwise_affine=False)",
+    "rms": "nn.RMSNorm(width, eps={eps!r}, elementwise_affine=False)",
+}
+
+
 def _block(field: MeanField) -> list[str]:
-    """A module for residual blocks, where there are any."""
-    specs = [run.spec for run in field.runs if not architecture_of(run.spec).is_product]
-    if not specs:
+    """A module for the blocks that are not `nn.Linear` and φ, where there are any."""
+    found = [(architecture_of(run.spec).torch(run.spec), run) for run in field.runs]
+    found = [(form, run) for form, run in found if form]
+    if not found:
         return []
-    pairs = [(architecture_of(spec), spec) for spec in specs]
-    orders = list(dict.fromkeys("pre" if kind.reads_state(spec) else "post" for kind, spec in pairs))
-    numbers = list(dict.fromkeys((kind.scale(spec), kind.skip(spec)) for kind, spec in pairs))
-    after = "self.phi(self.linear(x))"
-    before = "self.linear(self.phi(x))"
-    inner = {"post": after, "pre": before}[orders[0]]
-    several = len(orders) > 1
-    names = ", ".join(dict.fromkeys(spec.activation.name for spec in specs))
-    lines = ["", "", "class Block(nn.Module):", f"    # phi: {names}"]
+    specs = [run.spec for _, run in found]
+    # What a block returns, by its order where there are several.
+    forms: dict[str, str] = {}
+    for (form, _), spec in zip(found, specs, strict=True):
+        normal = spec.normalise
+        if normal is not None and normal.gain != 1.0:
+            form = form.replace("self.norm(", f"{normal.gain!r} * self.norm(")
+        if form not in forms.values():
+            forms[(spec.order or "dense") + ("" if normal is None else f", {normal.name} norm")] = form
+    numbers = list(dict.fromkeys((architecture_of(s).scale(s), architecture_of(s).skip(s)) for s in specs))
+    several, deep = len(forms) > 1, any(spec.branch_layers > 1 for spec in specs)
+    lines = [
+        "",
+        "",
+        "class Block(nn.Module):",
+        f"    # phi: {', '.join(dict.fromkeys(s.activation.name for s in specs))}",
+    ]
     if len(numbers) > 1:
         lines.append(f"    # (alpha, skip) of successive blocks: {numbers}")
     alpha, skip = numbers[0]
-    deep = any(spec.branch_layers > 1 for spec in specs)
-    extra = f', order="{orders[0]}"' if several else ""
+    extra = f', order="{next(iter(forms))}"' if several else ""
     extra += f", layers={specs[0].branch_layers}" if deep else ""
     lines += [
         f"    def __init__(self, width, phi, alpha={alpha!r}, skip={skip!r}{extra}):",
@@ -84,7 +100,9 @@ def _block(field: MeanField) -> list[str]:
     lines += [
         f"        self.alpha, self.skip{', self.order' if several else ''} = alpha, skip{', order' if several else ''}"
     ]
+    norms = list(dict.fromkeys(_NORMS[n.name].format(eps=n.epsilon) for n in (s.normalise for s in specs) if n))
+    lines += [f"        self.norm = {norm}" if k == 0 else f"        # or {norm}" for k, norm in enumerate(norms)]
     lines += ["", "    def forward(self, x):"]
-    if several:
-        inner = f'({after} if self.order == "post" else {before})'
-    return [*lines, f"        return self.skip * x + self.alpha * {inner}"]
+    for order, form in list(forms.items())[1:]:
+        lines += [f'        if self.order == "{order}":', f"            return {form}"]
+    return [*lines, f"        return {next(iter(forms.values()))}"]

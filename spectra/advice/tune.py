@@ -16,7 +16,7 @@ from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
 from .alternatives import Alternative, alternatives
 from .reasons import reason, residual_reason
-from .residual import instead, is_residual, residual_family, strongest, tables_of
+from .residual import has_alpha, instead, residual_family, strongest, tables_of
 from .search import CHOSEN, Found, critical_family, search
 from .snippet import pytorch_snippet
 from .targets import Target
@@ -74,7 +74,7 @@ class Tuned:
             return None, None
         try:
             return predict(self.found.network), None
-        except ConvergenceError as failure:
+        except (ConfigError, ConvergenceError) as failure:
             return None, f"no spectrum of the tuned network: {failure}"
 
     @property
@@ -162,9 +162,9 @@ def tune(keys: Mapping[str, Any] | Network, target: Target, *, advise: bool = Tr
         raise ConfigError(f"`tune({keys!r:.40})`: `keys` must be a table of keys, or a `spectra.Network`.")
     if not isinstance(target, Target):
         raise ConfigError(f'`tune(target={target!r:.40})`: must be a `Target`, as Target("variance", 0.25).')
-    _refuse_normalised(keys)
-    if is_residual(keys):
+    if has_alpha(keys):
         return _residual(keys, target, advise)
+    _refuse_normalised(keys)
     family = critical_family(keys)
     found = search(family, target)
     others = alternatives(family, target, found) if advise else ()
@@ -179,11 +179,13 @@ def _given_of(keys: Mapping[str, Any] | Network, names: tuple[str, ...]) -> tupl
 
 
 def _refuse_normalised(keys: Mapping[str, Any] | Network) -> None:
+    """What tuning chooses, σ_w and σ_b, normalising takes out again."""
     for table in tables_of(keys):
         if table.get("normalise") is not None:
-            raise ConfigError(f"`normalise = {shown(table['normalise'])}`: only networks without are tuned.")
-        if table.get("order") == "sum":
-            raise ConfigError('`order = "sum"`: residual networks of order "pre" and "post" alone are tuned.')
+            raise ConfigError(
+                f"`normalise = {shown(table['normalise'])}`: normalised layers are tuned where they are residual "
+                "blocks, by `alpha`; without a skip the size of weights is nothing to their gradients."
+            )
 
 
 def _residual(keys: Mapping[str, Any] | Network, target: Target, advise: bool) -> Tuned:

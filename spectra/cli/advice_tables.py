@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -15,9 +16,12 @@ from .tables import console_with, number
 if TYPE_CHECKING:
     from ..advice.audit import Audit
     from ..advice.tune import Tuned
+    from ..network.meanfield import LayerState
 
 # Layers whose gradients are shown, at most.
 SHOWN = 9
+# Logarithms below are those of 1.
+ROUNDING = 1e-13
 _LN10 = math.log(10.0)
 
 
@@ -29,11 +33,9 @@ def print_tuned(tuned: Tuned) -> None:
         table = Table(header_style="bold")
         table.add_column("quantity")
         table.add_column("value")
-        for run in pred.mean_field.runs:
-            table.add_row(
-                f"σ_w, σ_b of {run.repeat} {run.spec.activation.name}",
-                f"{number(float(run.spec.sigma_w), 15)}, {number(run.spec.sigma_b, 15)}",
-            )
+        for (name, *scales), same in groupby(pred.mean_field.runs, key=_scales):
+            words = ", ".join(number(scale, 15) for scale in scales)
+            table.add_row(f"σ_w, σ_b of {sum(run.repeat for run in same)} {name}", words)
         if tuned.alpha is not None:
             table.add_row("α of the residual blocks", number(tuned.alpha, 15))
         else:
@@ -59,6 +61,10 @@ def print_tuned(tuned: Tuned) -> None:
     if tuned.snippet is not None and tuned.reachable:
         console.print(Text("\nTo paste (PyTorch):\n", style="bold"), soft_wrap=True)
         console.print(Text(tuned.snippet), soft_wrap=True)
+
+
+def _scales(run: LayerState) -> tuple[str, float, float]:
+    return run.spec.activation.name, float(run.spec.sigma_w), float(run.spec.sigma_b or 0.0)
 
 
 def print_audit(found: Audit, record: dict[str, Any]) -> None:
@@ -106,10 +112,18 @@ def _print_flow(found: Audit, console: Any) -> None:
         else range(1, depth + 1)
     )
     table = Table(title="log10 of root mean squares", title_justify="left", header_style="bold")
-    for heading in ("layer", "signal h", "gradient of h", "gradient of W", "length of the gradient of x below"):
+    several = flow.layer.size > depth
+    weights = "gradients of its W, first to last" if several else "gradient of W"
+    for heading in ("layer", "signal h", "gradient of h", weights, "length of the gradient of x below"):
         table.add_column(heading, justify="right")
     for layer in shown:
-        values = (flow.log_h[layer - 1], flow.log_grad_h[layer - 1], flow.log_grad_w[layer - 1])
-        cells = [number(float(value) / 2.0 / _LN10, 4) for value in values]
-        table.add_row(str(layer), *cells, number(float(flow.log_grad_norm[layer - 1]) / _LN10, 4))
+        cells = [_root(flow.log_h[layer - 1]), _root(flow.log_grad_h[layer - 1])]
+        cells.append(", ".join(_root(value) for value in flow.log_grad_w[flow.layer == layer]))
+        table.add_row(str(layer), *cells, _root(2.0 * flow.log_grad_norm[layer - 1]))
     console.print(table)
+
+
+def _root(log_square: float) -> str:
+    """Log10 of a root mean square; rounding beside 0 is 0."""
+    value = 0.5 * float(log_square) / _LN10
+    return number(0.0 if abs(value) < ROUNDING else value, 4)

@@ -13,12 +13,13 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation
+from ..errors import UnfollowedError
 from ..network.architectures.architecture import Drift
-from ..network.drift import CERTAIN, Drifted, Values, drifted
+from ..network.drift import CERTAIN, Drifted, Values, drifted, length_of
 from ..network.rule import gauss_rule
 from .blocks import FEW, VALUES, Block, mixture_of
 from .dilated import Dilated
-from .grid import LONGEST, Grid
+from .grid import LONGEST, REACH, Grid
 from .paths import LEAST, matrix_product
 
 # A correlation this near to 1 is 1.
@@ -31,6 +32,8 @@ FINEST = 1e-14
 FADING = 2.0
 # Places at which slopes are looked at.
 SAMPLED = 201
+# Panels at most: of states that make up a chain, which take matrices, and of others.
+MOST_CHAINED, MOST = 300, 5000
 # What is left out for it, and values that there are at least.
 ENOUGH, LEAST_VALUES = 1e-10, 2
 
@@ -142,7 +145,7 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     correlations = np.clip(skip[:-1] * np.sqrt(r[:-1] / r[1:]), -1.0, 1.0)
     widths = np.sqrt(np.maximum(1.0 - correlations**2, FROZEN))
     scales = [float(min(widths[max(k - 1, 0) : k + 1], default=1.0)) for k in range(r.size)]
-    grids = [_grid(layer, scale, finer) for layer, scale in zip(layers, scales, strict=True)]
+    grids = [_grid(layer, scale, finer, MOST_CHAINED) for layer, scale in zip(layers, scales, strict=True)]
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
     shares, values, mixtures, forward, fading = [], [], [], [], []
@@ -196,7 +199,9 @@ def _onward(layers: list[Layer], steps: Sequence[Values], k: int, finer: float) 
         given = Values(layer.skip * np.asarray(activation(before.places), float), before.share)
     # What the next block makes of h is smooth on the scale of its own noise.
     ahead = [layer.drift.noise**0.5 / max(abs(layer.skip), 0.1) for layer in layers[k : k + 2] if layer.drift]
-    return drifted(given, drift.noise + drift.start, layer.activation.kinks, finest=min(ahead), finer=finer)
+    own, total = layer.activation, drift.noise + drift.start
+    assert isinstance(own, Activation)
+    return drifted(given, total, own.kinks, finest=min(ahead), finer=finer, longest=length_of(own))
 
 
 class _Kernels(Sequence[Array]):
@@ -225,7 +230,7 @@ def _folded(values: Array) -> Array:
     return upper[:, half:] + upper[:, :half][:, ::-1]
 
 
-def _grid(layer: Layer, scale: float, finer: float) -> Grid:
+def _grid(layer: Layer, scale: float, finer: float, most: int = MOST) -> Grid:
     sigma = math.sqrt(layer.variance)
     kinks = np.array(layer.activation.kinks, float) / sigma
     # Slopes that are constant between kinks have no length of their own.
@@ -233,6 +238,11 @@ def _grid(layer: Layer, scale: float, finer: float) -> Grid:
     slopes = layer.activation.derivative(np.linspace(-reach, reach, SAMPLED))
     own = 1.0 if np.unique(slopes).size <= kinks.size + 1 else sigma
     longest = min(LONGEST, LONGEST / own) / finer
+    if most * finer * longest < 2.0 * REACH:
+        raise UnfollowedError(
+            f"`alpha`: what φ takes has come to a standard deviation of {sigma:.3g}, too large for its slopes to be "
+            "followed; give a smaller one, or one that falls with the depth."
+        )
     return Grid.between(kinks, scale / finer, longest, even=layer.activation.even_slope)
 
 

@@ -65,7 +65,8 @@ def _refuse_many_slopes(layers: list[Layer]) -> None:
         if any(branch.constant_slope is None for branch in activation.branches):
             raise ConfigError(
                 f'`activation = "{activation.name}"`: with `order = "sum"` a spectrum is computed for activations of '
-                "finitely many slopes (relu, leaky_relu, hardtanh, …); of others there are the mean field and samples."
+                "finitely many slopes (relu, leaky_relu, hardtanh, …); of others there are the mean field, "
+                "gradients, two moments (`spectra audit`), and samples."
             )
 
 
@@ -76,10 +77,7 @@ def first_two_moments(field: MeanField, *, fresh: bool = False) -> tuple[float, 
     ------
     ConfigError : as `layers_of`.
     """
-    layers = layers_of(field)
-    if any(layer.drift for layer in layers):
-        raise ConfigError('`order = "sum"`: m_2 without a spectrum is known of the orders "pre" and "post" alone.')
-    return two_moments(blocks_of(layers, fresh=fresh, finer=ROUGH))
+    return two_moments(blocks_of(layers_of(field), fresh=fresh, finer=ROUGH))
 
 
 def layers_of(field: MeanField) -> list[Layer]:

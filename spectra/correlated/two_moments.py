@@ -11,22 +11,22 @@ from .blocks import Block
 
 
 def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
-    """m_1 and m_2 of JJᵀ, J = J_L ⋯ J_1, J_l = β 1 + √g E W D.
+    """m_1 and m_2 of JJᵀ, J = J_L ⋯ J_1, J_l = P + √g E W D.
 
-    With A = (J_L ⋯ J_{l+1})ᵀ(J_L ⋯ J_{l+1}), M = E A E and averages over W alone, the diagonals a of A and b of A² are,
-    at a neuron in a given state,
+    With A = (J_L ⋯ J_{l+1})ᵀ(J_L ⋯ J_{l+1}), M = E A E and averages over W alone, the diagonal a of A and what two
+    neurons have in common, K_ij = N A_ij², are, at neurons in given states,
 
-        a ← β² a + g d t,   t = tr M,   d = D², e = E²,
-        b ← β⁴ b + 2 β² g d a t + β² g (d tr e b + e b tr d) + g² d (d t² + (tr M² − h t²) tr d),
+        a ← p² a + g d t,   t = tr M = E e a,   d = D², e = E², p = P,
+        K_ij ← p_i² p_j² K_ij + g (p_i² c_i d_j + d_i p_j² c_j) + g² d_i d_j (tr M² − h t²),
+        c_i = (A e A)_ii = e_i a_i² + E_j e_j K_ij,   tr M² = E e² a² + E_ij e_i e_j K_ij,
 
     h = 1 where W is Haar and 0 where it is Gaussian, and `Block.turn` where W is a chain W_K H_{K−1} ⋯ W_1, g then its
-    mean square; what has W three times, or twice without a transpose, vanishes
-    with the width. tr M² = tr e² tr a² + (tr e)² (tr b − tr a²), for E is independent of A. m_1 and m_2 are the means
-    at the end.
+    mean square; what has W three times, or twice without a transpose, vanishes with the width. At the end m_1 = E a and
+    m_2 = E a² + E_ij K_ij. A and E may depend on each other, as they do where φ comes after the sum.
 
     Parameters
     ----------
-    blocks : J_1 first, of one branch each, E independent of all that comes after.
+    blocks : J_1 first, of one branch each.
 
     Accuracy
     --------
@@ -36,28 +36,34 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
     ------
     This project's: Gaussian averages by Wick's theorem, those of Haar matrices by freeness.
     """
-    sums = [block.core.sum(axis=0) for block in blocks]
-    before: list[Array] = [np.ones((1, 1))]
-    for matrix in sums[:-1]:
-        before.append(before[-1] @ matrix)
-    # Of 1, a, b and a² what is expected in every state that is passed on to a block.
-    following: Array = np.ones((4, 1))
+    before: list[Array] = [np.ones(1)]
+    for block in blocks[:-1]:
+        before.append(before[-1] @ block.core.sum(axis=0))
+    # What is expected in every state that is passed on to a block, of 1, a and a², and of K for two neurons.
+    one = a = square = np.ones(1)
+    pairs = np.zeros((1, 1))
     for block, left in zip(reversed(blocks), reversed(before), strict=True):
-        # For every set of values, where a mean over all that come before is the product with `left`: (J, r).
-        one, a, b, square = np.einsum("jrs,ks->kjr", block.core, following)
-        passing, d, e = (block.values[:, k, None] for k in (0, 1, -1))
-        share = (one @ left[0])[:, None]
+        p2, d, e = (block.values[:, k] for k in (0, 1, -1))
         g = block.noise_mean(np.ones(block.values.shape[1]))
-        mean_d, mean_e, mean_ee = (float(np.sum(share * part)) for part in (d, e, e * e))
-        t, mean_b, mean_eb = (float(np.sum(part @ left[0])) for part in (e * a, b, e * b))
-        mean_square = float(np.sum(square @ left[0]))
-        of_m = mean_ee * mean_square + mean_e**2 * (mean_b - mean_square)
-        both = of_m - block.turn * t * t
-        crossed = d * one * mean_eb + e * b * mean_d
-        b = passing**2 * b + 2.0 * passing * g * d * t * a + passing * g * crossed
-        b = b + g * g * d * (d * t * t + both * mean_d) * one
-        square = passing**2 * square + 2.0 * passing * g * d * t * a + (g * d * t) ** 2 * one
-        a = passing * a + g * d * t * one
-        following = np.stack([one, a, b, square]).sum(axis=1)
-    _, first, second, _ = following[:, 0]
-    return float(first), float(second)
+        through, fed, weighed = (np.einsum("j,jrs->rs", values, block.core) for values in (p2, d, e))
+        at_weights = left @ weighed
+        t = float(at_weights @ a)
+        crossed = _expected(block, p2 * e) @ square + through @ (pairs @ at_weights)
+        of_m = float(left @ _expected(block, e * e) @ square + at_weights @ pairs @ at_weights)
+        enters = fed @ one
+        both = g * np.outer(crossed, enters)
+        both += both.T
+        pairs = through @ pairs @ through.T + both + g * g * (of_m - block.turn * t * t) * np.outer(enters, enters)
+        square = (
+            _expected(block, p2 * p2) @ square
+            + 2.0 * g * t * (_expected(block, p2 * d) @ a)
+            + (g * t) ** 2 * (_expected(block, d * d) @ one)
+        )
+        a = through @ a + g * t * enters
+        one = block.core.sum(axis=0) @ one
+    return float(a[0]), float(square[0] + pairs[0, 0])
+
+
+def _expected(block: Block, values: Array) -> Array:
+    """What such values of the block make of an expectation after it, (r, r′)."""
+    return np.einsum("j,jrs->rs", values, block.core)

@@ -14,7 +14,13 @@ between; only where widths are equal do all three agree.
 
 Of a residual block x_l = β x_{l−1} + α(W φ(x_{l−1}) + b), or β x_{l−1} + α φ(W x_{l−1} + b), h_l is what φ is applied
 to, E (∂C/∂x_{l−1})² = (β² + α²σ_w² E φ'²) E (∂C/∂x_l)², and ∂C/∂b_l, of mean square α² or α² E φ'² times E (∂C/∂x_l)²,
-stands in the place of ∂C/∂h_l; W_l gets it times E φ(x_{l−1})², or E x_{l−1}².
+stands in the place of ∂C/∂h_l; W_l gets it times E φ(x_{l−1})², or E x_{l−1}². In a branch of n matrices every one has
+such a b_k, with E (∂C/∂b_{k−1})² = σ_w² E φ'(h_k)² E (∂C/∂b_k)².
+
+Where φ comes after the sum, x_l = φ(h_l), h_l = β x_{l−1} + α(W x_{l−1} + b), the gradient depends on the neuron: with
+a_l(x) = E (∂C/∂x_l)² given x_l = x, a_{l−1}(x) = β² E [φ'(h_l)² a_l(φ(h_l)) | x_{l−1} = x] + α²σ_w² E φ'(h_l)² a_l.
+
+Normalised layers pass gradients on as their architecture says, with statistics held fixed.
 """
 
 from __future__ import annotations
@@ -26,10 +32,9 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
-from ..network.architectures import architecture_of, refuse_deep_branches, refuse_normalised
+from ..network.architectures import Back, refuse_without_law
 from ..network.config import Network
-from ..network.expectations import gaussian_moments
-from ..network.meanfield import LayerState, MeanField, mean_field
+from ..network.meanfield import MeanField, gradients_back, mean_field
 
 LARGEST = {
     "float16": 65504.0,
@@ -48,33 +53,41 @@ class Flow:
     log_h : log E h_l², l = 1 … L, shape (L,).
     log_x : log E x_l², l = 0 … L, shape (L + 1,).
     log_grad_x : log E (∂C/∂x_l)², l = 0 … L, shape (L + 1,); 0 for l = L.
-    log_grad_h : log E (∂C/∂h_l)², which is that of the bias gradient too, shape (L,).
     widths : N_0 … N_L, None where not stated (then layers are square).
-    log_fed : log of the mean square of what W_l multiplies, shape (L,): x_{l−1}, or φ(x_{l−1}) in a residual block.
+    layer : the layer, 1 … L, of every matrix of weights, shape (M,); M = L but where branches have several.
+    log_grad_b : log E (∂C/∂b_k)² of the biases beside every matrix, shape (M,).
+    log_fed : log of the mean square of what every matrix multiplies, shape (M,): x_{l−1}, or φ of something.
     """
 
     log_h: Array
     log_x: Array
     log_grad_x: Array
-    log_grad_h: Array
     widths: tuple[int, ...] | None
+    layer: Array
+    log_grad_b: Array
     log_fed: Array
 
     @cached_property
+    def log_grad_h(self) -> Array:
+        """Log E (∂C/∂h_l)², shape (L,): that of the biases beside the last matrix of every layer."""
+        return self.log_grad_b[np.append(np.diff(self.layer) > 0, True)]
+
+    @cached_property
     def log_grad_w(self) -> Array:
-        """Log E (∂C/∂W_l)² per entry, shape (L,)."""
-        return self.log_grad_h + self.log_fed
+        """Log E (∂C/∂W_k)² per entry, shape (M,)."""
+        return self.log_grad_b + self.log_fed
 
     @cached_property
     def log_grad_w_norm(self) -> Array | None:
-        """Log of the root mean square Frobenius norm of ∂C/∂W_l, shape (L,), per unit length of ∂C/∂x_L.
+        """Log of the root mean square Frobenius norm of ∂C/∂W_k, shape (M,), per unit length of ∂C/∂x_L.
 
         What a logger of gradient norms shows, up to one common factor. None where widths are not stated.
         """
         if self.widths is None:
             return None
         widths = np.log(np.array(self.widths, float))
-        return 0.5 * (self.log_grad_w + widths[1:] + widths[:-1] - widths[-1])
+        # Branches of several matrices keep the width.
+        return 0.5 * (self.log_grad_w + widths[self.layer] + widths[self.layer - 1] - widths[-1])
 
     @cached_property
     def log_grad_norm(self) -> Array:
@@ -101,8 +114,8 @@ def flow(net: Network | MeanField) -> Flow:
 
     Raises
     ------
-    ConfigError : no critical point or fixed point where one was asked for, variances beyond 1e300, normalised layers,
-        or residual branches of several.
+    ConfigError : no critical point or fixed point where one was asked for, variances beyond 1e300, or batch norm of
+        batches of finite size.
 
     Accuracy
     --------
@@ -119,58 +132,26 @@ def flow(net: Network | MeanField) -> Flow:
     ([4, 16, 64], [64, 16, 4, 1])
     """
     field = mean_field(net) if isinstance(net, Network) else net
-    refuse_normalised((run.spec for run in field.runs), "variances are followed through the layers")
-    refuse_deep_branches((run.spec for run in field.runs), "variances are followed")
+    refuse_without_law(run.spec for run in field.runs)
+    backs = gradients_back(field.runs)
     with np.errstate(divide="ignore"):
-        q = np.log(field.q)
-        left, fed, back, bias = [np.log([field.input_variance])], [], [], []
-        for number, (run, q_run) in enumerate(_by_run(field, q)):
-            kind = architecture_of(run.spec)
-            if kind.is_product:
-                left.append(_signals(run, q_run))
-                fed.append(np.concatenate([left[-2][-1:], left[-1][:-1]]))
-                slope = np.full(run.repeat, np.log(run.slope_moment))
-                back.append(slope + np.log(_transposed_gain(run)))
-                bias.append(slope)
-            else:
-                entering = _entering(run, q_run)
-                after = field.leaving if number + 1 == len(field.runs) else field.runs[number + 1].entering
-                assert after is not None
-                left.append(np.append(entering[1:], np.log(after.second)))
-                reads = kind.reads_state(run.spec)
-                fed.append(_signals(run, q_run) if reads else entering)
-                back.append(np.full(run.repeat, np.log(run.chi)))
-                slope = kind.scale(run.spec, run.level) ** 2 * (1.0 if reads else run.slope_moment)
-                bias.append(np.full(run.repeat, np.log(slope)))
-    x, per_layer = np.concatenate(left), np.concatenate(back)
-    grad_x = np.concatenate([np.cumsum(per_layer[::-1])[::-1], [0.0]])
-    return Flow(q, x, grad_x, grad_x[1:] + np.concatenate(bias), _widths(field), np.concatenate(fed))
+        widths = _widths(field)
+        passed = np.log(np.concatenate([back.passed for back in backs]))
+        if widths is not None:
+            # Per entry: N_l σ_w²/N_{l−1} in the place of σ_w².
+            passed += np.diff(np.log(np.array(widths, float)))
+        grad_x = np.append(np.cumsum(passed[::-1])[::-1], 0.0)
+        x = np.log(np.append(np.concatenate([back.entering for back in backs]), field.leaving.second))
+        given = np.log(np.concatenate([back.given.ravel() for back in backs]))
+        fed = np.log(np.concatenate([back.fed.ravel() for back in backs]))
+        layer = np.repeat(np.arange(1, field.depth + 1), np.concatenate([_counts(back) for back in backs]))
+        return Flow(np.log(field.q), x, grad_x, widths, layer, given + grad_x[layer], fed)
 
 
-def _entering(run: LayerState, log_q: Array) -> Array:
-    """Log E x² of what enters each residual block of a run, whose pre-activations have these variances."""
-    if architecture_of(run.spec).reads_state(run.spec):
-        return log_q
-    return np.log((np.exp(log_q) - float(run.spec.sigma_b or 0.0) ** 2) / float(run.spec.sigma_w) ** 2)
-
-
-def _by_run(field: MeanField, values: Array) -> list[tuple[LayerState, Array]]:
-    ends = np.cumsum([run.repeat for run in field.runs])
-    return list(zip(field.runs, np.split(values, ends[:-1]), strict=True))
-
-
-def _signals(run: LayerState, log_q: Array) -> Array:
-    """Log E φ(√q z)² of the layers of a run."""
-    moments = gaussian_moments(run.spec.activation)
-    if moments.scale_free is not None:
-        return log_q + np.log(moments.scale_free)
-    return np.full(log_q.shape, np.log(moments.at(float(np.exp(log_q[0]))).second))
-
-
-def _transposed_gain(run: LayerState) -> float:
-    """N_l Var W_l."""
-    ratio = run.fan_out / run.fan_in if run.fan_in and run.fan_out else 1.0
-    return ratio * float(run.spec.sigma_w) ** 2
+def _counts(back: Back) -> Array:
+    """Matrices of weights of every layer, (repeat,)."""
+    repeat, count = back.given.shape
+    return np.full(repeat, count)
 
 
 def _widths(field: MeanField) -> tuple[int, ...] | None:

@@ -83,7 +83,7 @@ def residual_strength(net: Network) -> float:
         skip2 = architecture.skip(run.spec) ** 2
         if not skip2:
             raise ConfigError(f'`kind = "{run.spec.kind}"`: c is of residual blocks alone.')
-        if run.spec.order == "sum":
+        if not architecture.multiplies:
             raise ConfigError('`order = "sum"`: c is of residual blocks of order "pre" and "post" alone.')
         slopes = gaussian_moments(run.spec.activation)
         hidden = math.prod(slopes.at(v).slope2 for v in architecture.hidden(run.spec, run.q, run.level))

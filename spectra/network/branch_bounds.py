@@ -8,21 +8,7 @@ from typing import TYPE_CHECKING
 from .architectures import architecture_of
 
 if TYPE_CHECKING:
-    from .meanfield import LayerState, MeanField
-
-
-def branch_norms(run: LayerState, slope: float, spread: float) -> tuple[float, float, float]:
-    """The largest slope after the sum, or 1, |β|, and s: largest singular values are at most the first times |β| + s.
-
-    Parameters
-    ----------
-    slope : sup |φ'|.
-    spread : ‖W‖/σ_w.
-    """
-    spec, architecture = run.spec, architecture_of(run.spec)
-    after = slope if spec.order == "sum" else 1.0
-    branch = math.sqrt(architecture.gain(spec, run.level)) * (slope * spread) ** spec.branch_layers / after
-    return after, abs(architecture.skip(spec, run.level)), branch
+    from .meanfield import MeanField
 
 
 def branch_bounds(field: MeanField) -> tuple[float, float]:
@@ -39,7 +25,8 @@ def branch_bounds(field: MeanField) -> tuple[float, float]:
     low = high = 0.0
     for run in field.runs:
         spread = 1.0 if run.spec.weights == "orthogonal" else 2.0
-        after, skip, branch = branch_norms(run, run.spec.activation.slope_bound, spread)
-        low += run.repeat * (math.log(skip - branch) if skip > branch and run.spec.order != "sum" else -math.inf)
-        high += run.repeat * math.log(after * (skip + branch))
+        found = architecture_of(run.spec).norms(run.spec, run.level, run.spec.activation.slope_bound, spread)
+        least = found.least * (found.skip - found.branch) if found.least else 0.0
+        low += run.repeat * (math.log(least) if least > 0.0 else -math.inf)
+        high += run.repeat * math.log(found.outside * (found.skip + found.branch))
     return low, high

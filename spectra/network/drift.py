@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from spectra.errors import ConfigError
+from spectra.errors import UnfollowedError
 from spectra.quadrature import Array
+
+if TYPE_CHECKING:
+    from spectra.activations import Activation
 
 # Nodes a panel, its length in standard deviations of the noise, the longest one, and how far the noise reaches.
 ORDER, FINE, LONGEST, FAR = 16, 1.8, 1.8, 8.0
@@ -47,7 +50,15 @@ class Drifted(NamedTuple):
     kernel: Array
 
 
-def drifted(given: Values, noise: float, kinks: Sequence[float], *, finest: float, finer: float = 1.0) -> Drifted:
+def drifted(
+    given: Values,
+    noise: float,
+    kinks: Sequence[float],
+    *,
+    finest: float,
+    finer: float = 1.0,
+    longest: float = LONGEST,
+) -> Drifted:
     """The law of h = m + √noise z, z normal, m as `given`.
 
     Parameters
@@ -55,10 +66,11 @@ def drifted(given: Values, noise: float, kinks: Sequence[float], *, finest: floa
     kinks : where functions of h may jump.
     finest : standard deviation of noise on whose scale such functions are smooth, besides that of h itself.
     finer : panels are shorter by this factor.
+    longest : the longest panel; see `length_of`.
 
     Raises
     ------
-    ConfigError : the noise is so small beside the range of m that there would be too many panels.
+    UnfollowedError : noise so small, or φ so short, beside the range of h that there would be too many panels.
 
     Accuracy
     --------
@@ -67,14 +79,17 @@ def drifted(given: Values, noise: float, kinks: Sequence[float], *, finest: floa
     width = math.sqrt(noise)
     likely = given.share > NOTHING
     low, high = given.places[likely].min() - FAR * width, given.places[likely].max() + FAR * width
-    length = min(FINE * min(width, finest), LONGEST) / finer
+    length = min(FINE * min(width, finest), longest) / finer
     marks = [low, *sorted(k for k in kinks if low < k < high), high]
     counts = [math.ceil((b - a) / length) for a, b in pairwise(marks)]
     if sum(counts) > MOST * finer:
-        raise ConfigError(
-            f"`alpha`: a branch that adds a variance of {noise:.2g} to h, of which the range is {high - low:.3g}, is "
-            'too small beside it for the law of h to be followed; give a larger `alpha`, or another `order` than "sum".'
+        why = (
+            f"a branch that adds {min(width, finest):.2g}, the standard deviation, to an h with a range of "
+            f"{high - low:.3g} is too small beside it for the law of h to be followed; give a larger `alpha`"
         )
+        if length * finer >= longest:
+            why = f"h has a range of {high - low:.3g}, too large for its law to be followed; give a smaller `alpha`"
+        raise UnfollowedError(f'`alpha`: {why}, or another `order` than "sum".')
     ends = np.array([*(x for (a, b), n in zip(pairwise(marks), counts, strict=True) for x in _from(a, b, n)), high])
     half = 0.5 * np.diff(ends)[:, None]
     nodes, weights = ends[:-1, None] + half * (1.0 + _NODES), half * _WEIGHTS
@@ -84,6 +99,11 @@ def drifted(given: Values, noise: float, kinks: Sequence[float], *, finest: floa
     kept = np.flatnonzero(share.sum(axis=1) > NOTHING)
     inside = slice(int(kept[0]) * ORDER, (int(kept[-1]) + 1) * ORDER)
     return Drifted(Values(nodes.ravel()[inside], share.ravel()[inside]), kernel[:, inside])
+
+
+def length_of(activation: Activation) -> float:
+    """The longest panel on which φ is smooth: straight branches have no length of their own."""
+    return math.inf if all(b.constant_slope is not None for b in activation.branches) else LONGEST
 
 
 def _from(a: float, b: float, count: int) -> Array:

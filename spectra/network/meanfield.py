@@ -8,7 +8,7 @@ in `spectra.network.architectures`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Literal
@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from spectra.errors import UnboundedError
-from spectra.network.architectures import Level, Signal, architecture_of
+from spectra.network.architectures import Back, Level, Signal, architecture_of
 from spectra.network.architectures.course import LARGEST, SMALLEST
 from spectra.network.config import LayerSpec, Network
 from spectra.network.correlation import CorrelationMap
@@ -76,8 +76,9 @@ class MeanField:
     runs : the layers in order, equal ones merged.
     input_variance : E x_0², resolved.
     q_star : fixed point of the variance map that all layers share; None where they share none.
-    chi_1 : σ_w² E φ'² at q*; for a positively homogeneous φ at any q.
-    phase : by χ_1, or by the geometric mean of χ_l where there is no χ_1.
+    chi_1 : σ_w² E φ'² at q*; for a positively homogeneous φ at any q; None where χ_l do not multiply to m_1.
+    phase : by χ_1, or by the growth of m_1 a layer, of equal widths, where there is no χ_1: as a rule the geometric
+        mean of χ_l.
     correlation : the correlation map at q*, where all layers share one.
     notes : what was assumed, and why a value is None.
     """
@@ -168,12 +169,17 @@ def mean_field(net: Network) -> MeanField:
     states, more = _propagated(net, runs, begin)
     first = runs[0]
     shared = are_alike(runs)
-    chi_1 = _reference_chi(first, begin) if shared or begin.q_star is not None else None
+    multiply = all(architecture_of(run.spec).multiplies for run in runs)
+    chi_1 = _reference_chi(first, begin) if multiply and (shared or begin.q_star is not None) else None
     if chi_1 is None:
-        growth = sum(s.repeat * (math.log(s.chi) if s.chi > 0.0 else -math.inf) for s in states)
-        phase = _phase(math.exp(min(growth / sum(s.repeat for s in states), 700.0)))
+        growth = math.exp(min(gradient_growth(states) / sum(s.repeat for s in states), 700.0))
+        phase = _phase(growth)
         nulls = "q_star, c_star, chi_c_star, xi_c and xi_q are null"
-        more = (*more, f"no chi_1: phase by the geometric mean of chi; {nulls}")
+        by = "the geometric mean of chi"
+        if not multiply:
+            # Slopes of one neuron in successive blocks depend on each other.
+            by = f"m_1^(1/L) = {growth:.6g}, the growth of mean square gradients, which is no product of chi"
+        more = (*more, f"no chi_1: phase by {by}; {nulls}")
     else:
         phase = _phase(chi_1)
     correlation = None
@@ -190,6 +196,24 @@ def mean_field(net: Network) -> MeanField:
         correlation=correlation,
         notes=(*notes, *more, *_missing(begin, chi_1, phase, xi_q)),
     )
+
+
+def gradients_back(states: Sequence[LayerState]) -> list[Back]:
+    """Mean squares of gradients on their way back through all layers, one after the other for every run."""
+    profile: Array | None = None
+    found: list[Back] = []
+    for state in reversed(states):
+        found.append(architecture_of(state.spec).back(state.spec, state.level, profile))
+        profile = found[-1].profile
+    return found[::-1]
+
+
+def gradient_growth(states: Sequence[LayerState]) -> float:
+    """Log of E (∂C/∂x_0)²/E (∂C/∂x_L)², of layers of equal widths: log m_1 of JJᵀ."""
+    if all(architecture_of(state.spec).multiplies for state in states):
+        return sum(s.repeat * (math.log(s.chi) if s.chi > 0.0 else -math.inf) for s in states)
+    with np.errstate(divide="ignore"):
+        return float(sum(np.log(back.passed).sum() for back in gradients_back(states)))
 
 
 def _reference_chi(run: ResolvedRun, begin: Start) -> float | None:

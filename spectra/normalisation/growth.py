@@ -88,7 +88,7 @@ def growth(net: Network) -> Growth:
     if len(specs) != 1:
         raise ConfigError("`growth(net)`: its layers differ; give a network of one kind of layer.")
     (spec,) = specs
-    if spec.order == "sum":
+    if not architecture_of(spec).multiplies:
         raise ConfigError('`order = "sum"`: gradients are not the product of χ; `growth` is of the other orders.')
     position = spec.normalise.position if spec.normalise is not None else None
     if position in ("before", "after") and spec.skip is not None and spec.skip >= 1.0:

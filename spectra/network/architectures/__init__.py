@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from .architecture import Architecture as Architecture
+from .architecture import Back as Back
 from .architecture import Level as Level
 from .architecture import Signal as Signal
 from .dense import Dense
@@ -61,24 +62,6 @@ def refuse_without_law(specs: Iterable[LayerSpec]) -> None:
     for spec in specs:
         if why := architecture_of(spec).lacks(spec):
             raise ConfigError(f"{why}.")
-
-
-def refuse_normalised(specs: Iterable[LayerSpec], what: str) -> None:
-    """Raise `ConfigError` where a layer is normalised, for `what`, which is of plain layers."""
-    for spec in specs:
-        if spec.normalise is not None:
-            raise ConfigError(f"`{spec.unlike_dense}`: {what} of networks without normalisation alone.")
-
-
-def refuse_deep_branches(specs: Iterable[LayerSpec], what: str) -> None:
-    """Raise `ConfigError` where a branch has several layers, or φ after its sum, for `what`, which is of others."""
-    for spec in specs:
-        if spec.order == "sum":
-            raise ConfigError(f'`order = "sum"`: {what} through residual blocks of order "pre" and "post" alone.')
-        if spec.branch_layers > 1:
-            raise ConfigError(
-                f"`branch_layers = {spec.branch_layers}`: {what} through residual branches of one layer alone."
-            )
 
 
 def _refuse(specs: Iterable[LayerSpec]) -> None:

@@ -70,6 +70,41 @@ class Drift(NamedTuple):
     start: float
 
 
+class Back(NamedTuple):
+    """Mean squares on the way back through consecutive layers, g = ∂C/∂x_l of mean square 1 behind each of them.
+
+    Parameters
+    ----------
+    entering : E x² of what enters, (repeat,).
+    passed : E (∂C/∂x_{l−1})² for equal widths, (repeat,).
+    given : E (∂C/∂y)² of y = W g(x) + b of every matrix W of weights, (repeat, n); that of the biases' gradient.
+    fed : mean square of what W multiplies, (repeat, n).
+    profile : E g² before the first of them for every value of x (`Signal.values`), relative to its mean; None where it
+        is the same for all, or no layer before asks.
+    """
+
+    entering: Array
+    passed: Array
+    given: Array
+    fed: Array
+    profile: Array | None = None
+
+
+class Norms(NamedTuple):
+    """Largest singular value of a layer ≤ outside (skip + branch), least one ≥ least (skip − branch).
+
+    Parameters
+    ----------
+    outside, least : largest and least slope after the sum, 1 where there is none; 0 where no least one is known.
+    skip, branch : |factor of x itself|, and norm of all beside it.
+    """
+
+    outside: float
+    least: float
+    skip: float
+    branch: float
+
+
 class Taken(NamedTuple):
     """What W multiplies, and its derivative by x, None for 1; of a batch a diagonal may be (N, B) or the first's."""
 
@@ -110,6 +145,7 @@ class Architecture(Protocol):
     is_product : the Jacobian is D W, and nothing else.
     is_free : the law of many is a free product of those of D² and W Wᵀ.
     keeps_scale : c x leads to c times what x leads to, where φ does the same.
+    multiplies : m_1 of many layers is the product of their χ: slopes of a layer say nothing of what gradients are.
     """
 
     keys: tuple[str, ...]
@@ -120,6 +156,7 @@ class Architecture(Protocol):
     is_product: bool
     is_free: bool
     keeps_scale: bool
+    multiplies: bool
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
         """Fields of a `LayerSpec` from the keys of its own in a complete table; `count` layers of this kind in all.
@@ -208,4 +245,23 @@ class Architecture(Protocol):
 
     def leaving(self, spec: LayerSpec, level: Level) -> Signal:
         """The x after the last layer of the level."""
+        ...
+
+    def back(self, spec: LayerSpec, level: Level, profile: Array | None) -> Back:
+        """Gradients through the layers of a level; `profile` of the one after the last, see `Back`."""
+        ...
+
+    def effect(self, spec: LayerSpec) -> str:
+        """What each block does to gradients as α grows, to go on from "Each block"; nothing where there is no α."""
+        ...
+
+    def torch(self, spec: LayerSpec) -> str:
+        """What a block returns, in PyTorch, of x, self.alpha, self.skip, self.linear, self.phi and self.norm.
+
+        Nothing of layers that are an `nn.Linear` and φ.
+        """
+        ...
+
+    def norms(self, spec: LayerSpec, level: Level, slope: float, spread: float) -> Norms:
+        """Bounds on singular values, for |φ'| ≤ slope and ‖W‖ = σ_w spread."""
         ...

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from ...quadrature import Array
 from ..expectations import gaussian_moments
 from .course import LARGEST, SMALLEST
 
@@ -39,6 +42,21 @@ class Branch(NamedTuple):
             second = self.second(found[-1])
         return tuple(found)
 
+    def back(self, second: Array) -> tuple[Array, Array, Array]:
+        """Of gradients that come in with mean square 1: that of every y_k = W_k g + b_k, (m, n), and of y, (m,).
+
+        The third is E g² of what every W_k takes, (m, n). `second`: E y² of what enters, (m,); all are one, or follow
+        each other where φ is positively homogeneous.
+        """
+        moments, fed, slopes = gaussian_moments(self.activation), [second], []
+        for _ in range(self.count - 1):
+            fed.append(seconds(self.activation, q := self.weight2 * fed[-1] + self.bias2))
+            slopes.append(np.full(q.shape, moments.at(float(q[0]) if q[0] >= SMALLEST else 0.0).slope2))
+        given = [np.ones(second.shape)]
+        for slope2 in reversed(slopes):
+            given.append(given[-1] * self.weight2 * slope2)
+        return np.stack(given[::-1], axis=1), given[-1] * self.weight2, np.stack(fed, axis=1)
+
     def leaving(self, second: float) -> float:
         """E y² of what leaves."""
         for q in self.within(second):
@@ -51,3 +69,11 @@ class Branch(NamedTuple):
         for _ in range(self.count - 1):
             factor, shift = self.weight2 * kappa * factor, self.weight2 * kappa * shift + self.bias2
         return factor, shift
+
+
+def seconds(activation: Activation, q: Array) -> Array:
+    """E φ(√q z)² at variances (m,) that are all one, or follow each other where φ is positively homogeneous."""
+    moments = gaussian_moments(activation)
+    if moments.scale_free is not None:
+        return moments.scale_free * q
+    return np.full(q.shape, moments.at(float(q[0])).second)

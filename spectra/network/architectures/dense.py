@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from ...quadrature import Array
 from ..expectations import gaussian_moments
-from .architecture import Level, Passed, Signal, Taken
+from .architecture import Back, Level, Norms, Passed, Signal, Taken
+from .branch import seconds
 from .course import LARGEST, SMALLEST, affine_course, settled
 from .pairs import pair_product
 from .plain import Plain
@@ -125,6 +126,17 @@ class Dense(Plain):
         second = level.moments.second if last == level.q and moments.scale_free is None else moments.at(last).second
         shared = None if level.entering.shared_of is None else partial(self._shared, spec, level)
         return Signal(second, partial(moments.first, last), is_linear(spec), shared)
+
+    def back(self, spec: LayerSpec, level: Level, profile: Array | None) -> Back:
+        """E φ'² and σ_w² E φ'²."""
+        q = self.variances(spec, level.q, np.arange(level.repeat))
+        entering = np.append(level.entering.second, seconds(spec.activation, q)[:-1])
+        given = np.full((q.size, 1), level.moments.slope2)
+        return Back(entering, float(spec.sigma_w) ** 2 * given[:, 0], given, entering[:, None])
+
+    def norms(self, spec: LayerSpec, level: Level, slope: float, spread: float) -> Norms:
+        """‖D‖ ‖W‖."""
+        return Norms(slope, 0.0, 0.0, float(spec.sigma_w) * spread)
 
     def _shared(self, spec: LayerSpec, level: Level) -> float:
         """E x_i x_j after the last layer of the level."""

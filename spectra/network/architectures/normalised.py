@@ -16,7 +16,7 @@ from ..expectations import gaussian_moments
 from ..gaussian import Moments
 from ..normaliser import Normaliser
 from ..schema import refusal
-from .architecture import Architecture, Drift, Level, Passed, Signal, Taken
+from .architecture import Architecture, Back, Drift, Level, Norms, Passed, Signal, Taken
 from .course import LARGEST, settled
 from .dense import is_linear
 from .measured import normalised, times
@@ -33,12 +33,13 @@ LOST = 1e-7
 
 
 class _Step(NamedTuple):
-    """One layer: where φ is evaluated, γ²/(spread + ε), what the branch has for E tr of its square, what leaves."""
+    """One layer: where φ is evaluated, γ²/(spread + ε), E tr of the branch's square, that of what W takes, x behind."""
 
     q: float
     moments: Moments
     scale2: float
     block: float
+    fed: float
     leaving: Signal
 
 
@@ -66,6 +67,7 @@ class Normalised:
     settles = False
     is_product = False
     keeps_scale = False
+    multiplies = True
 
     def __init__(self, plain: Architecture) -> None:
         self._plain = plain
@@ -213,6 +215,46 @@ class Normalised:
         """The x after the last layer of the level."""
         return _step(spec, level.entering).leaving
 
+    def back(self, spec: LayerSpec, level: Level, profile: Array | None) -> Back:
+        """With statistics held fixed: what their derivative adds has rank 1 or 2 a layer."""
+        (alpha, beta), step = _numbers(spec), _step(spec, level.entering)
+        outside = step.scale2 if _normaliser(spec).position == "sum" else 1.0
+        # What n and φ make of a gradient in the branch: beside the sum (post), or before the weights (pre).
+        given = outside * alpha**2 * (1.0 if self.reads_state(spec) else step.block)
+        passed = outside * (beta**2 + (alpha * float(spec.sigma_w)) ** 2 * step.block)
+        entering, passed, given, fed = (
+            np.full(level.repeat, value) for value in (level.entering.second, passed, given, step.fed)
+        )
+        return Back(entering, passed, given[:, None], fed[:, None])
+
+    def effect(self, spec: LayerSpec) -> str:
+        """It adds over what is normalised, or the sum is over it."""
+        if "alpha" not in self.keys:
+            return ""
+        does = "makes the mean square of gradients β² + α²σ_w² E φ'², both"
+        if _normaliser(spec).position != "sum":
+            does = "adds α²σ_w² E φ'² to the mean square of gradients,"
+        return f"{does} over the square that is normalised by, and spreads directions with α"
+
+    def torch(self, spec: LayerSpec) -> str:
+        """The sum, with `self.norm` where it stands."""
+        position = _normaliser(spec).position
+        phi = {"before": "self.phi(self.norm({}))", "after": "self.norm(self.phi({}))"}.get(position, "self.phi({})")
+        linear = "self.linear({})"
+        outer, inner = (linear, phi) if self.reads_state(spec) else (phi, linear)
+        branch = outer.format(inner.format("x"))
+        if not self.keeps_width:
+            return branch
+        total = f"self.skip * x + self.alpha * {branch}"
+        return f"self.norm({total})" if position == "sum" else total
+
+    def norms(self, spec: LayerSpec, level: Level, slope: float, spread: float) -> Norms:
+        """With statistics held fixed; their derivative is a projection, which makes nothing larger."""
+        branch = math.sqrt(self.gain(spec, level)) * spread
+        if not self.keeps_width:
+            return Norms(slope, 0.0, 0.0, branch)
+        return Norms(1.0, 1.0, abs(self.skip(spec, level)), branch * slope)
+
 
 def _course(spec: LayerSpec, entering: Signal, repeat: int) -> Iterator[Level]:
     changes: tuple[float, ...] = (math.inf,) * 3
@@ -277,6 +319,7 @@ def _step(spec: LayerSpec, entering: Signal) -> _Step:
     if normaliser.position == "after":
         spread, scale2 = _measured(normaliser, second, first, product)
         second, first, product = scale2 * spread, normaliser.mean(first, spread), 0.0
+    fed = second if order == "pre" else r
     if order == "pre":
         second, first, product = w2 * second + b2, 0.0, w2 * product + b2
     cross = 2.0 * alpha * beta * mu * first
@@ -291,7 +334,7 @@ def _step(spec: LayerSpec, entering: Signal) -> _Step:
         block *= scale2
     gaussian = order == "pre" or (is_linear(spec) and normaliser.batch is None and (beta == 0.0 or entering.gaussian))
     leaving = Signal(total, lambda: mean, gaussian, (lambda: common) if over_batch else None)
-    return _Step(q, at, scale2, block, leaving)
+    return _Step(q, at, scale2, block, fed, leaving)
 
 
 def _measured(normaliser: Normaliser, second: float, mean: float, shared: float) -> tuple[float, float]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class Plain:
     """φ takes x or W x + b as they are."""
 
+    multiplies = True
+
     def notes(self, spec: LayerSpec) -> tuple[str, ...]:
         """Return nothing: what there is to say is said of the whole network."""
         return ()
@@ -33,6 +35,14 @@ class Plain:
     def drift(self, spec: LayerSpec, level: Level) -> Drift | None:
         """Return nothing: no φ after a sum."""
         return None
+
+    def effect(self, spec: LayerSpec) -> str:
+        """Return nothing."""
+        return ""
+
+    def torch(self, spec: LayerSpec) -> str:
+        """Return nothing."""
+        return ""
 
     def batch(self, spec: LayerSpec, width: int) -> int:
         """One example at a time."""

@@ -13,8 +13,8 @@ from ...errors import ConfigError
 from ...quadrature import Array
 from ..expectations import gaussian_moments
 from ..schema import ORDERS, SCALES
-from .architecture import Level, Passed, Signal, Taken
-from .branch import Branch
+from .architecture import Back, Level, Norms, Passed, Signal, Taken
+from .branch import Branch, seconds
 from .course import LARGEST, SMALLEST, affine_course, settled
 from .dense import is_linear
 from .plain import Plain
@@ -178,6 +178,38 @@ class Residual(Plain):
         mean = beta * entering.mean + alpha * first
         gaussian = entering.gaussian and is_linear(spec)
         return Signal(beta**2 * entering.second + alpha**2 * level.moments.second + cross, lambda: mean, gaussian)
+
+    def back(self, spec: LayerSpec, level: Level, profile: Array | None) -> Back:
+        """α² g², with E φ'² (post) before the weights, and β² + α² σ_w² ⋯."""
+        alpha, beta = _numbers(spec)
+        q = self.variances(spec, level.q, np.arange(level.repeat))
+        slope2 = level.moments.slope2
+        if self.reads_state(spec):
+            # What stands beside the sum comes first: φ takes x itself.
+            entering = q
+            given, passed, fed = Branch.of(spec).back(seconds(spec.activation, q))
+            given = alpha**2 * given
+        else:
+            entering = np.full(q.shape, level.entering.second)
+            given, passed, fed = Branch.of(spec).back(entering)
+            given = alpha**2 * slope2 * given
+        return Back(entering, beta**2 + alpha**2 * slope2 * passed, given, fed)
+
+    def effect(self, spec: LayerSpec) -> str:
+        """It adds."""
+        deep = spec.branch_layers > 1
+        adds = "α² times σ_w² E φ'² of each layer of its branch" if deep else "α²σ_w² E φ'²"
+        return f"adds {adds} to the mean square of gradients and spreads directions by about as much"
+
+    def torch(self, spec: LayerSpec) -> str:
+        """The sum."""
+        branch = "self.linear(self.phi(x))" if self.reads_state(spec) else "self.phi(self.linear(x))"
+        return f"self.skip * x + self.alpha * {branch}"
+
+    def norms(self, spec: LayerSpec, level: Level, slope: float, spread: float) -> Norms:
+        """|β| and s = √gain (sup |φ'| ‖W‖/σ_w)^n."""
+        branch = math.sqrt(self.gain(spec, level)) * (slope * spread) ** spec.branch_layers
+        return Norms(1.0, 1.0, abs(_numbers(spec)[1]), branch)
 
 
 def _numbers(spec: LayerSpec) -> tuple[float, float]:

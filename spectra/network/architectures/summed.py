@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from ...activations import Activation
 from ...errors import ConfigError
 from ...quadrature import Array
-from ..drift import CERTAIN, Values, drifted
+from ..drift import CERTAIN, Drifted, Values, drifted, length_of
 from ..gaussian import Moments
-from .architecture import Drift, Level, Passed, Signal, Taken
+from .architecture import Back, Drift, Level, Norms, Passed, Signal, Taken
 from .branch import Branch
 from .course import LARGEST
 from .residual import NO_MEAN, Residual
@@ -39,6 +39,8 @@ class AfterSum(Residual):
     ------
     He, Zhang, Ren, Sun, CVPR 2016, for the architecture; its mean field is this project's.
     """
+
+    multiplies = False
 
     def reads_state(self, spec: LayerSpec) -> bool:
         """No: W takes x."""
@@ -98,6 +100,36 @@ class AfterSum(Residual):
         """φ(h), and its law."""
         return _step(spec, level.entering).leaving
 
+    def back(self, spec: LayerSpec, level: Level, profile: Array | None) -> Back:
+        """With a(x) = E g² of a neuron after the block: (β² + α²σ_w² ⋯) E φ'(h)² a(φ(h)), for h in the mean.
+
+        Of one x it is β² E φ'(h)² a + α²σ_w² ⋯ E φ'² a, the first expectation over h given that x.
+        """
+        alpha, beta = spec.alpha or 0.0, spec.skip or 0.0
+        given, passed, fed = Branch.of(spec).back(np.array([level.entering.second]))
+        found = _law(spec, level.entering)
+        squares = np.asarray(spec.activation.derivative(found.values.places), float) ** 2
+        after = squares if profile is None else squares * profile
+        mean = found.values.mean(after)
+        total = beta**2 + alpha**2 * passed
+        own = beta**2 * (found.kernel @ after) + alpha**2 * passed * mean
+        relative = None if level.entering.values is None or not mean > 0.0 else own / (total * mean)
+        entering = np.array([level.entering.second])
+        return Back(entering, total * mean, alpha**2 * mean * given, fed, relative)
+
+    def effect(self, spec: LayerSpec) -> str:
+        """It adds, and multiplies by slopes that depend on those before."""
+        return "adds a branch and multiplies the sum by φ'(h), of which a neuron's next ones depend on the one before"
+
+    def torch(self, spec: LayerSpec) -> str:
+        """φ of the sum."""
+        return "self.phi(self.skip * x + self.alpha * self.linear(x))"
+
+    def norms(self, spec: LayerSpec, level: Level, slope: float, spread: float) -> Norms:
+        """One φ less in the branch, its slope after the sum; nothing from below."""
+        branch = (spec.alpha or 0.0) * (float(spec.sigma_w) * spread) ** spec.branch_layers
+        return Norms(slope, 0.0, abs(spec.skip or 0.0), branch * slope ** (spec.branch_layers - 1))
+
 
 class SumStep(NamedTuple):
     """One block: q = E h², E φ'(h)² …, what leaves, what h is made of."""
@@ -110,17 +142,31 @@ class SumStep(NamedTuple):
 
 def _step(spec: LayerSpec, entering: Signal) -> SumStep:
     """Mean field of one block."""
-    # E x² after the φ of all layers of the branch but its last.
-    noise = (spec.alpha or 0.0) ** 2 * Branch.of(spec).leaving(entering.second)
-    start = 0.0 if entering.values is not None else (spec.skip or 0.0) ** 2 * entering.second
-    drift = Drift(noise, start)
-    if not noise + start <= LARGEST:
+    drift = _drift(spec, entering)
+    if not drift.noise + drift.start <= LARGEST:
         nan = float("nan")
         return SumStep(float("inf"), Moments(nan, nan, nan, nan), entering, drift)
-    h, phi, moments = _drifted(spec.activation, spec.skip or 0.0, drift, _Law(entering.values))
+    h, phi, moments = _measured(spec.activation, spec.skip or 0.0, drift, _Law(entering.values))
     q, first = h.mean(h.places**2), h.mean(phi)
     leaving = Signal(moments.second, lambda: first, values=Values(phi, h.share))
     return SumStep(q, moments, leaving, drift)
+
+
+def _drift(spec: LayerSpec, entering: Signal) -> Drift:
+    # E x² after the φ of all layers of the branch but its last.
+    noise = (spec.alpha or 0.0) ** 2 * Branch.of(spec).leaving(entering.second)
+    return Drift(noise, 0.0 if entering.values is not None else (spec.skip or 0.0) ** 2 * entering.second)
+
+
+def _law(spec: LayerSpec, entering: Signal) -> Drifted:
+    """That of h, and of h given x."""
+    return _drifted(spec.activation, spec.skip or 0.0, _drift(spec, entering), entering.values)
+
+
+def _drifted(activation: Activation, skip: float, drift: Drift, law: Values | None) -> Drifted:
+    given = CERTAIN if law is None else Values(skip * law.places, law.share)
+    total = drift.noise + drift.start
+    return drifted(given, total, activation.kinks, finest=drift.noise**0.5, longest=length_of(activation))
 
 
 class _Law:
@@ -138,10 +184,8 @@ class _Law:
 
 
 @lru_cache(maxsize=64)
-def _drifted(activation: Activation, skip: float, drift: Drift, law: _Law) -> tuple[Values, Array, Moments]:
+def _measured(activation: Activation, skip: float, drift: Drift, law: _Law) -> tuple[Values, Array, Moments]:
     """The law of h, φ(h), and its moments."""
-    given = CERTAIN if law.values is None else Values(skip * law.values.places, law.values.share)
-    total = drift.noise + drift.start
-    h = drifted(given, total, activation.kinks, finest=drift.noise**0.5).values
+    h = _drifted(activation, skip, drift, law.values).values
     phi, slope2 = np.asarray(activation(h.places), float), np.asarray(activation.derivative(h.places), float) ** 2
     return h, phi, Moments(h.mean(phi**2), h.mean(slope2), h.mean(slope2**2), float("nan"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .course import passages_of as passages_of
 from .network import network_outliers as network_outliers
 from .passage import Passage as Passage
-from .passage import passages_of as passages_of
 from .secular import Outlier as Outlier
 from .secular import outliers as outliers

@@ -8,7 +8,7 @@ from ..correlated import BlockEquation, blocks_of
 from ..correlated.network import layers_of
 from ..errors import ConvergenceError
 from ..network.architectures import architecture_of
-from .passage import passages_of
+from .course import passages_of
 from .secular import Outlier, outliers
 
 if TYPE_CHECKING:

@@ -198,7 +198,7 @@ def _onward(layers: list[Layer], steps: Sequence[Values], k: int, finer: float) 
     if not drift.start:
         before, activation = steps[k - 1], layers[k - 1].activation
         assert isinstance(activation, Activation)
-        given = Values(layer.skip * np.asarray(activation(before.places), float), before.share)
+        given = Values(layers[k].skip * np.asarray(activation(before.places), float), before.share)
     return after_sum(layers, k, given, drift.noise + drift.start, finer)
 
 

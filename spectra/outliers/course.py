@@ -16,6 +16,7 @@ from ..correlated.network import layers_of
 from ..network.architectures import architecture_of
 from ..network.architectures.dense import is_linear
 from ..network.drift import Values
+from ..network.expectations import gaussian_moments
 from .between import Weights
 from .passage import Passage
 from .steps import POWERS, Step, followed, fresh
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from ..network.meanfield import MeanField
 
 # Of the functions of a state that are asked for, singular values less than this are left out, relative to the largest.
-LEAST = 1e-14
+LEAST = 1e-12
+# Sums of columns at first, and the seed of their random signs and sizes.
+FIRST, SEED = 64, 0
 
 
 class Stage(NamedTuple):
@@ -80,19 +83,14 @@ def _stage(spec: LayerSpec, layer: Layer, entering: float) -> Stage:
     amplitude = architecture_of(spec).scale(spec)
     activation = spec.activation
     if layer.reads_state:
-        weights = Weights.of(activation, weight2, bias2, _second(spec, layer.variance), layer.hidden)
+        second = gaussian_moments(activation).at(layer.variance).second
+        weights = Weights.of(activation, weight2, bias2, second, layer.hidden)
     elif layer.drift is None and not layer.hidden:
         # Within a level q may change, and r with it.
         weights = Weights.of(activation, weight2, bias2, (layer.variance - bias2) / weight2, ())
     else:
         weights = Weights.of(activation, weight2, bias2, entering, layer.hidden)
     return Stage(layer, amplitude, weights, is_linear(spec))
-
-
-def _second(spec: LayerSpec, q: float) -> float:
-    from ..network.expectations import gaussian_moments
-
-    return gaussian_moments(spec.activation).at(q).second
 
 
 def _read(stages: Sequence[Stage]) -> list[Step]:
@@ -105,32 +103,36 @@ def _read(stages: Sequence[Stage]) -> list[Step]:
     roots.append(math.sqrt(leaving))
     grids.append(Grid.between(np.zeros(0), 1.0, LONGEST))
     correlations = np.append(correlations, np.clip(last.layer.skip * roots[-2] / roots[-1], -1.0, 1.0))
+    states = [Values(root * grid.nodes, grid.share) for root, grid in zip(roots, grids, strict=True)]
     found = []
     for k, stage in enumerate(stages):
-        here, there = (Values(root * grid.nodes, grid.share) for root, grid in zip(roots[k:k + 2], grids[k:k + 2]))
+        x, beyond = states[k].places, states[k + 1].places
         kernel = grids[k + 1].expectation(grids[k].nodes, float(correlations[k]))
-        phi, slope = (np.asarray(f(here.places), float) for f in (layers[k].activation, layers[k].activation.derivative))
-        found.append(followed(here, there, kernel, _branch(stage, here.places, there.places), (slope, None, stage.layer.skip), stage.weights, stage.amplitude, phi))
+        phi = np.asarray(stage.weights.activation(x), float)
+        slope = np.asarray(stage.weights.activation.derivative(x), float)
+        branch = _branch(stage, x, beyond)
+        diagonals = slope, None, stage.layer.skip
+        found.append(followed(states[k], states[k + 1], kernel, branch, diagonals, stage.weights, phi))
     return found
 
 
 def _summed(stages: Sequence[Stage]) -> list[Step]:
     """Blocks x ← φ(βx + α(W⋯x + b)): a Markov chain of h."""
     layers = [stage.layer for stage in stages]
-    drift, skip = layers[0].drift, layers[0].skip
-    assert drift is not None
+    noises = [stage.layer.drift.noise if stage.layer.drift is not None else 0.0 for stage in stages]
     root = math.sqrt(stages[0].weights.seconds[0])
-    length = LONGEST * min(1.0, math.sqrt(drift.noise) / max(abs(skip) * root, 1e-300))
+    # What the first block makes of a normal x is smooth on the scale of its own noise.
+    length = LONGEST * min(1.0, math.sqrt(noises[0]) / max(abs(layers[0].skip) * root, 1e-300))
     grid = Grid.between(np.zeros(0), 1.0, length)
     x, found = Values(root * grid.nodes, grid.share), []
     for k, stage in enumerate(stages):
-        given, noise = Values(stage.layer.skip * x.places, x.share), layers[k].drift.noise
-        h, kernel = after_sum(layers, k, given, noise)
-        activation = layers[k].activation
-        slope, phi = np.asarray(activation.derivative(h.places), float), np.asarray(activation(h.places), float)
-        there = Values(phi, h.share)
-        found.append(followed(x, there, kernel, _branch(stage, x.places, h.places), (None, slope, stage.layer.skip), stage.weights, stage.amplitude, x.places))
-        x = there
+        h, kernel = after_sum(layers, k, Values(stage.layer.skip * x.places, x.share), noises[k])
+        slope = np.asarray(stage.weights.activation.derivative(h.places), float)
+        beyond = Values(np.asarray(stage.weights.activation(h.places), float), h.share)
+        branch = _branch(stage, x.places, h.places)
+        diagonals = None, slope, stage.layer.skip
+        found.append(followed(x, beyond, kernel, branch, diagonals, stage.weights, x.places))
+        x = beyond
     return found
 
 
@@ -141,37 +143,86 @@ def _added(stage: Stage) -> float:
 
 
 def _branch(stage: Stage, before: Array, after: Array) -> tuple[Array, float, float]:
+    """α(g + b) for x before and the sum after, and what is known of αg given it: mean, a part of it, and variance."""
     bias = stage.amplitude**2 * stage.weights.bias2
     own = 1.0 - bias / _added(stage)
     return after - stage.layer.skip * before[:, None], own, own * bias
 
 
 def _fitted(steps: Sequence[Step], second: float) -> list[Passage]:
-    """Passages whose functions at nodes are replaced by the few that anything is asked of, from the last to the first."""
+    """Passages, with few functions of a state in place of its nodes: those that are asked for, from the last layer on.
+
+    E x² of what enters is `second`.
+    """
     found: list[Passage] = []
-    following: Array | None = None
+    following: list[Array] | None = None
     for k in range(len(steps) - 1, -1, -1):
-        step = steps[k]
-        tensors = np.stack(step.tensors)
-        if step.leaving is not None:
-            if following is None:
-                following = step.leaving.places[:, None] ** np.arange(POWERS)
-            tensors = tensors @ following
+        step, sizes = steps[k], np.ones(POWERS)
+        if following is None:
+            following = [np.eye(POWERS)[:, : n + 1] for n in range(POWERS)]
+            if step.leaving is not None:
+                # Powers of one size, so that none of them is left out.
+                sizes = math.sqrt(step.leaving.mean(step.leaving.places**2)) ** np.arange(POWERS)
+                powers = step.leaving.places[:, None] ** np.arange(POWERS) / sizes
+                following = [powers[:, : n + 1] for n in range(POWERS)]
+        rows = _rows(step, following)
         following = None
         if k == 0:
             start = np.array([1.0, 0.0, second]) if step.entering is None else step.entering.share
-            tensors = np.einsum("a,vjab->vjb", start, tensors)[:, :, None]
-        elif step.entering is not None:
-            following, tensors = _compressed(tensors, step.entering.share)
-        found.append(Passage(step.inner, step.outer, step.through, *tensors, step.hidden))
+            rows = [[np.einsum("a,jab->jb", start, m)[:, None] for m in row] for row in rows]
+        elif step.entering is None:
+            rows = [[m[:, : n + 1] for m in row] for n, row in enumerate(rows)]
+        else:
+            following = []
+            for n, row in enumerate(rows):
+                functions, rows[n] = _compressed(row, step.entering.share)
+                following.append(functions)
+        if (sizes != 1.0).any():
+            rows = [[m * sizes[: m.shape[2]] for m in row] for row in rows]
+        (one,), (vector, *last), (state, e, f, *pairs) = rows
+        diagonals = step.inner, step.outer, step.through
+        found.append(Passage(*diagonals, (one, vector, state), (last[0], e), (last[1], f), tuple(pairs), step.hidden))
     return found[::-1]
 
 
-def _compressed(tensors: Array, share: Array) -> tuple[Array, Array]:
-    """Functions (n, r) of the nodes, and tensors (6, J, r, n′) that give with them what these, (6, J, n, n′), do."""
+def _rows(step: Step, following: Sequence[Array]) -> list[list[Array]]:
+    """Tensors (J, n, n′) from none, one, two vectors still to come: functions of the next state for as many."""
+    one, e, f, *pairs = step.tensors
+    none, vector, state = following
+    return [
+        [one @ none],
+        [one @ vector, e @ none, f @ none],
+        [one @ state, e @ vector, f @ vector, *(m @ none for m in pairs)],
+    ]
+
+
+def _compressed(tensors: Sequence[Array], share: Array) -> tuple[Array, list[Array]]:
+    """Functions (n, r) of the nodes, and tensors (J, r, n′) that give with them what these, (J, n, n′), do."""
     root = np.sqrt(share)
-    asked = np.moveaxis(root[:, None] * tensors, 2, 0)
-    left, size, right = np.linalg.svd(asked.reshape(root.size, -1), full_matrices=False)
-    kept = size > LEAST * size[0]
-    basis = left[:, kept] * size[kept] / root[:, None]
-    return basis, np.moveaxis(right[kept].reshape(-1, *np.delete(tensors.shape, 2)), 0, 2)
+    asked = [np.moveaxis(root[:, None] * m, 1, 0) for m in tensors]
+    together = np.concatenate([m.reshape(root.size, -1) for m in asked], axis=1)
+    left, size = _range(together)
+    right = (left.T @ together) / size[:, None]
+    parts = np.split(right, np.cumsum([m[0].size for m in asked])[:-1], axis=1)
+    found = [np.moveaxis(part.reshape(-1, *m.shape[1:]), 0, 1) for part, m in zip(parts, asked, strict=True)]
+    return left * size / root[:, None], found
+
+
+def _range(matrix: Array) -> tuple[Array, Array]:
+    """An orthonormal basis (n, r) of what the columns span, and how much there is of each.
+
+    Source
+    ------
+    Halko, Martinsson, Tropp, SIAM Rev. 53 (2011), 217-288: of a few random sums of the columns.
+    """
+    count = FIRST
+    while True:
+        sums = matrix
+        if count < matrix.shape[1]:
+            sums = matrix @ np.random.default_rng(SEED).standard_normal((matrix.shape[1], count))
+        basis, triangle = np.linalg.qr(sums)
+        left, size, _ = np.linalg.svd(triangle)
+        kept = size > LEAST * size[0]
+        if count >= matrix.shape[1] or kept.sum() < 0.8 * count:
+            return basis @ left[:, kept], size[kept]
+        count *= 2

@@ -60,27 +60,27 @@ class Overlaps:
             kicked = -p * passed
             # With vectors of before, with each other.
             here, there = 2 * first, 2 * last + 1
-            forms[places, here] = _dot(vectors, layer.e, reached, share)
-            forms[places, there] = _dot(vectors, layer.f, passed[:, :, None] * diagonal, share)
-            forms[here, here] = _dot(state, layer.ee, -p[:, :, None] * reached, share)[0]
-            forms[here, there] = _dot(state, layer.ef, kicked[:, :, None] * diagonal, share)[0]
-            forms[there, there] = _dot(state, layer.ff, diagonal, share)[0]
+            forms[places, here] = _dot(vectors, layer.e[0], reached, share)
+            forms[places, there] = _dot(vectors, layer.f[0], passed[:, :, None] * diagonal, share)
+            forms[here, here] = _dot(state, layer.pairs[0], -p[:, :, None] * reached, share)[0]
+            forms[here, there] = _dot(state, layer.pairs[1], kicked[:, :, None] * diagonal, share)[0]
+            forms[there, there] = _dot(state, layer.pairs[2], diagonal, share)[0]
             for i, unit in enumerate(layer.hidden, first):
                 _add_between(forms, unit, i, a[i], b[i + 1])
             ends = _onward(layer, ends[:, None], inner, outer)
             pivots, basis = self._onto(new, float(ends[0]), float(ends[1]))
             moved = [
-                _moved(vectors, layer.one, passed, basis),
-                _moved(state, layer.e, kicked, basis),
-                _moved(state, layer.f, np.ones_like(passed), basis),
+                _moved(vectors, layer.one[1], passed, basis),
+                _moved(state, layer.e[1], kicked, basis),
+                _moved(state, layer.f[1], np.ones_like(passed), basis),
             ]
-            vectors, state = np.concatenate(moved), _moved(state, layer.one, np.ones_like(passed), basis)
+            vectors, state = np.concatenate(moved), _moved(state, layer.one[2], np.ones_like(passed), basis)
             places = np.append(places, [here, there])
         return forms + np.triu(forms, 1).T, float(state[0, :, 2].sum())
 
     def _from_right(self, zeta: float, a: Array, b: Array) -> list[tuple[Array, Array]]:
         """Pivots (K,) of c_l from the right, l = 1 … L, and for each its share as a function of x_l, (n, K)."""
-        pivots, share, ends = np.array([-zeta]), np.array([[1.0], [0.0], [0.0]]), np.array([-zeta, -zeta])
+        pivots, share, ends = np.array([-zeta]), np.ones((1, 1)), np.array([-zeta, -zeta])
         found = [(pivots, share)]
         for k in range(len(self.passages) - 1, 0, -1):
             layer, first, last = self.passages[k], int(self._first[k]), int(self._first[k + 1]) - 1
@@ -89,7 +89,7 @@ class Overlaps:
             reached = _back(layer, ends[:, None], inner, outer)
             ends = np.array([reached.min(), reached.max()])
             pivots, basis = self._onto(new, float(ends[0]), float(ends[1]))
-            share = np.einsum("jam,mjp->ap", layer.one @ share, basis, optimize=True)
+            share = np.einsum("jam,mjp->ap", layer.one[0] @ share, basis, optimize=True)
             found.append((pivots, share))
         return found[::-1]
 

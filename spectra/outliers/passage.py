@@ -27,30 +27,31 @@ class Between:
 class Passage:
     """A layer of one neuron, from x = x_{l−1} to x_l; E and D stand before and after its weights, βD_0 beside them.
 
-    The state x is told by n functions b of it, the next one by n′. What is asked of E, D, D_0 is carried by J sets of
-    values of them, and for every product v of 1, e, f there is a tensor M with
+    What is asked of E, D, D_0 is carried by J sets of values of them, and for every product v of 1, e, f there is a
+    tensor M with
 
-        Σ_j y_j M_{jab} = coefficients of E[v y b′_b(x_l) | x] in the functions b_a(x).
+        Σ_j y_j M_{jab} = coefficients of E[v y b′_b(x_l) | x] in functions b_a(x).
 
-    e = E g(x)/|g(x)|, g(x) what the first weights take, φ(x) or x itself; f = αD W z/|z|, z what the last ones take.
+    e = E z_1/|z_1|, z_1 what the first weights take, φ(x) or x itself; f = αD W z/|z|, z what the last ones take. Three
+    sets of functions b of each state tell what is still to come: what two, one, no vectors are multiplied with beyond.
+    Of the input there is but a constant, which counts as any; x_L has 1, 1 and x, 1 and x and x².
 
     Attributes
     ----------
     inner, outer, through : E², D², βD_0, (J,).
-    one, e, f, ee, ef, ff : M of these products, (J, n, n′); of the first layer n = 1, after the last one the functions
-        are 1, x, x².
+    one : M of 1 from none of the vectors to none, from one to one, from two to two.
+    e, f : M of these from one vector to none, from two to one.
+    pairs : M of ee, ef, ff, from two to none.
     hidden : between the weights, where there are several.
     """
 
     inner: Array
     outer: Array
     through: Array
-    one: Array
-    e: Array
-    f: Array
-    ee: Array
-    ef: Array
-    ff: Array
+    one: tuple[Array, Array, Array]
+    e: tuple[Array, Array]
+    f: tuple[Array, Array]
+    pairs: tuple[Array, Array, Array]
     hidden: tuple[Between, ...] = ()
 
     @property

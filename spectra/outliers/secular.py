@@ -48,8 +48,8 @@ def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, 
     """Eigenvalues of JJᵀ above λ_+ = `edge` in the limit of infinite width, the largest first.
 
     det(1 − u JᵀJ) of the noise has the vectors U of `Overlaps` to its own: with W̃P + g zᵀ/|z|² for every W the matrix
-    is T + U K Uᵀ, K made of blocks [[B, −1], [−1, A/s]], s the gain of W, the last entry 0 for Gaussian W. λ = 1/u is an
-    outlier where det(1 + K H) = 0. As u grows from 0 to 1/λ_+ eigenvalues of K^{−1} + H that change sign count them.
+    is T + U K Uᵀ, K made of blocks [[B, −1], [−1, A/s]], s the gain of W, the last entry 0 for Gaussian W. λ = 1/u is
+    an outlier where det(1 + K H) = 0. As u grows from 0 to 1/λ_+ eigenvalues of K^{−1} + H that change sign count them.
 
     Parameters
     ----------

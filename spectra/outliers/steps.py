@@ -39,7 +39,7 @@ class Step:
 
 
 def fresh(amplitude: float, skip: float, weights: Weights, leaving: Values | None = None) -> Step:
-    """x ← βx + αφ(h), h normal, of W_K(⋯W_1 x) + b, independent of all before.
+    """Block x ← βx + αφ(h), h = W_K(⋯W_1 x) + b normal and independent of all before.
 
     Parameters
     ----------
@@ -91,7 +91,6 @@ def followed(
     branch: tuple[Array, float, float],
     diagonals: tuple[Array | None, Array | None, float],
     weights: Weights,
-    amplitude: float,
     taken: Array,
 ) -> Step:
     """A block of which x is followed at nodes.

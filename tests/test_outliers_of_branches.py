@@ -39,19 +39,23 @@ ALPHA, BETA, SIGMA, ZETA = 0.6, 0.8, 0.8, 0.3
 #: A and B of the weights of two blocks of two of them.
 NEAR, FAR = np.array([0.11, 0.08, 0.13, 0.09]), np.array([0.07, 0.12, 0.1, 0.06])
 # The trapezoidal rule: geometric, as poles of tanh lie at distance π/2.
-NODES = 0.36 * np.arange(-19, 20)
+NODES = 0.32 * np.arange(-21, 22)
 WEIGHTS = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
 
 
-def tanh_slope(x: np.ndarray) -> np.ndarray:
-    return 1.0 - np.tanh(x) ** 2
+#: φ, φ'; slopes of the second have both signs.
+FUNCTIONS: dict[str, tuple[Any, Any]] = {
+    "tanh(x)": (np.tanh, lambda x: 1.0 - np.tanh(x) ** 2),
+    "sin(2*x)/2": (lambda x: 0.5 * np.sin(2.0 * x), lambda x: np.cos(2.0 * x)),
+}
 
 
-def whole_paths(order: str, count: int, second: float) -> np.ndarray:
-    """H of two tanh blocks without biases: all matrices T of a product rule for x_0 and two normal g, inverted.
+def whole_paths(order: str, count: int, second: float, name: str) -> np.ndarray:
+    """H of two blocks without biases: all matrices T of a product rule for x_0 and two normal g, inverted.
 
     `count` weights in a branch, 1 or 2; E x_0² = `second`.
     """
+    phi, slope = FUNCTIONS[name]
     z_0, z_1, z_2 = (z.ravel() for z in np.meshgrid(NODES, NODES, NODES, indexing="ij"))
     share = np.einsum("i,j,k->ijk", WEIGHTS, WEIGHTS, WEIGHTS).ravel()
     a, b = NEAR[: 2 * count].reshape(2, count), FAR[: 2 * count].reshape(2, count)
@@ -62,47 +66,47 @@ def whole_paths(order: str, count: int, second: float) -> np.ndarray:
         matrix[:, k, k + 1] = matrix[:, k + 1, k] = 1.0
     x, vectors = math.sqrt(second) * z_0, []
     for k, z in enumerate((z_1, z_2)):
-        taken = np.tanh(x) if order == "pre" else x
+        taken = phi(x) if order == "pre" else x
         sizes = [float(share @ taken**2)]
         first = 2 * count * k
         for i in range(count - 1):
             # A unit between weights of gain 1: g = h of variance σ² E z², f = g/(σ|z|).
             h = SIGMA * math.sqrt(sizes[-1]) * NODES
-            sizes.append(float(WEIGHTS @ np.tanh(h) ** 2))
-            inside = np.linalg.inv(np.array([[[-a[k, i], 1.0], [1.0, -s * b[k, i + 1]]] for s in tanh_slope(h) ** 2]))
-            pair = np.stack([h / (SIGMA * math.sqrt(sizes[-2])), tanh_slope(h) * np.tanh(h) / math.sqrt(sizes[-1])])
+            sizes.append(float(WEIGHTS @ phi(h) ** 2))
+            inside = np.linalg.inv(np.array([[[-a[k, i], 1.0], [1.0, -s * b[k, i + 1]]] for s in slope(h) ** 2]))
+            pair = np.stack([h / (SIGMA * math.sqrt(sizes[-2])), slope(h) * phi(h) / math.sqrt(sizes[-1])])
             own = slice(first + 2 * i + 1, first + 2 * i + 3)
             total[own, own] = np.einsum("n,an,nab,bn->ab", WEIGHTS, pair, inside, pair)
         g = SIGMA * math.sqrt(sizes[-1]) * z
-        into = tanh_slope(x) if order == "pre" else np.ones_like(x)
-        if order == "sum":
-            out = tanh_slope(BETA * x + ALPHA * g)
-        else:
-            out = tanh_slope(g) if order == "post" else np.ones_like(x)
+        into = slope(x) if order == "pre" else np.ones_like(x)
+        # The sum, and what D is the slope of.
+        summed = BETA * x + ALPHA * g
+        out = np.ones_like(x) if order == "pre" else slope(g if order == "post" else summed)
         column, row = 2 * k + 1, 2 * k + 2
         matrix[:, column, column] = -(into**2) * b[k, 0]
         matrix[:, row, row] = -(out**2) * a[k, -1]
         matrix[:, column, row] = matrix[:, row, column] = -BETA * (out if order == "sum" else 1.0)
         vectors.append((first, column, into * taken / math.sqrt(sizes[0])))
         vectors.append((first + 2 * count - 1, row, ALPHA * out * g * SIGMA ** (count - 1) / math.sqrt(sizes[-1])))
-        if order == "sum":
-            x = np.tanh(BETA * x + ALPHA * g)
-        else:
-            x = BETA * x + ALPHA * (np.tanh(g) if order == "post" else g)
+        x = {"pre": summed, "post": BETA * x + ALPHA * phi(g), "sum": phi(summed)}[order]
     inverse = np.linalg.inv(matrix)
     for (i, site, v), (j, other, w) in itertools.product(vectors, vectors):
         total[i, j] = share @ (v * w * inverse[:, site, other])
     return total
 
 
-@pytest.mark.parametrize(("order", "count"), [*itertools.product(("pre", "post", "sum"), (1, 2))])
-def test_overlaps_are_what_whole_paths_give(order: str, count: int) -> None:
-    """Spacings of 0.36 and 0.3 in the rule differ by 1e-8 at most."""
-    keys = BLOCKS | {"activation": "tanh", "sigma_w": SIGMA, "order": order, "branch_layers": count}
+@pytest.mark.parametrize(
+    ("order", "count", "name"),
+    [(o, n, "tanh(x)") for o in ("pre", "post", "sum") for n in (1, 2)]
+    + [("pre", 2, "sin(2*x)/2"), ("sum", 2, "sin(2*x)/2")],
+)
+def test_overlaps_are_what_whole_paths_give(order: str, count: int, name: str) -> None:
+    """Spacings of 0.32 and 0.3 in the rule differ by 1e-8 at most."""
+    keys = BLOCKS | {"activation": {"expr": name}, "sigma_w": SIGMA, "order": order, "branch_layers": count}
     network = Network(**keys, depth=2, alpha=ALPHA, skip=BETA, input_variance=0.7)
     forms, second = Overlaps(passages(network), 14).at(ZETA, NEAR[: 2 * count], FAR[: 2 * count])
     assert second == pytest.approx(mean_field(network).leaving.second, rel=1e-9)
-    np.testing.assert_allclose(forms, whole_paths(order, count, 0.7), atol=2e-8)
+    np.testing.assert_allclose(forms, whole_paths(order, count, 0.7, name), atol=2e-8)
 
 
 @pytest.mark.parametrize(("count", "bias", "skip"), [(1, 0.0, 1.0), (2, 0.7, 0.8), (3, 0.5, -0.9)])
@@ -115,6 +119,11 @@ def test_linear_blocks_are_the_same_in_every_order(count: int, bias: float, skip
         for order in ("post", "pre", "sum")
     ]
     np.testing.assert_allclose(forms[1:], [forms[0]] * 2, atol=1e-9)
+    # Between weights T = (−A, 1; 1, −B), and E g h = E g² = σ_w² E z².
+    for k in range(count - 1):
+        a, b = near[k], far[k + 1]
+        assert forms[0][2 * k + 1, 2 * k + 1] == pytest.approx(b / (1.0 - a * b), rel=1e-9)
+        assert forms[0][2 * k + 2, 2 * k + 2] == pytest.approx(a / (1.0 - a * b), rel=1e-9)
 
 
 def test_three_orthogonal_weights_with_nothing_between_them_are_one() -> None:

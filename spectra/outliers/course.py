@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,10 +108,10 @@ def _read(stages: Sequence[Stage]) -> list[Step]:
     found = []
     for k, stage in enumerate(stages):
         x, beyond = states[k].places, states[k + 1].places
-        kernel = grids[k + 1].expectation(grids[k].nodes, float(correlations[k]))
+        kernel = partial(grids[k + 1].expectation, grids[k].nodes, float(correlations[k]))
         phi = np.asarray(stage.weights.activation(x), float)
         slope = np.asarray(stage.weights.activation.derivative(x), float)
-        branch = _branch(stage, x, beyond)
+        branch = beyond, *_branch(stage)
         diagonals = slope, None, stage.layer.skip
         found.append(followed(states[k], states[k + 1], kernel, branch, diagonals, stage.weights, phi))
     return found
@@ -126,12 +127,13 @@ def _summed(stages: Sequence[Stage]) -> list[Step]:
     grid = Grid.between(np.zeros(0), 1.0, length)
     x, found = Values(root * grid.nodes, grid.share), []
     for k, stage in enumerate(stages):
-        h, kernel = after_sum(layers, k, Values(stage.layer.skip * x.places, x.share), noises[k])
+        law = partial(after_sum, layers, k, Values(stage.layer.skip * x.places, x.share), noises[k])
+        h = law().values
         slope = np.asarray(stage.weights.activation.derivative(h.places), float)
         beyond = Values(np.asarray(stage.weights.activation(h.places), float), h.share)
-        branch = _branch(stage, x.places, h.places)
+        branch = h.places, *_branch(stage)
         diagonals = None, slope, stage.layer.skip
-        found.append(followed(x, beyond, kernel, branch, diagonals, stage.weights, x.places))
+        found.append(followed(x, beyond, lambda law=law: law().kernel, branch, diagonals, stage.weights, x.places))
         x = beyond
     return found
 
@@ -142,11 +144,11 @@ def _added(stage: Stage) -> float:
     return stage.amplitude**2 * (weights.weight2 * weights.seconds[-1] + weights.bias2)
 
 
-def _branch(stage: Stage, before: Array, after: Array) -> tuple[Array, float, float]:
-    """α(g + b) for x before and the sum after, and what is known of αg given it: mean, a part of it, and variance."""
+def _branch(stage: Stage) -> tuple[float, float]:
+    """What part of α(g + b) αg is in the mean, and its variance given that."""
     bias = stage.amplitude**2 * stage.weights.bias2
     own = 1.0 - bias / _added(stage)
-    return after - stage.layer.skip * before[:, None], own, own * bias
+    return own, own * bias
 
 
 def _fitted(steps: Sequence[Step], second: float) -> list[Passage]:
@@ -187,7 +189,7 @@ def _fitted(steps: Sequence[Step], second: float) -> list[Passage]:
 
 def _rows(step: Step, following: Sequence[Array]) -> list[list[Array]]:
     """Tensors (J, n, n′) from none, one, two vectors still to come: functions of the next state for as many."""
-    one, e, f, *pairs = step.tensors
+    one, e, f, *pairs = step.tensors()
     none, vector, state = following
     return [
         [one @ none],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,14 +26,14 @@ class Step:
     Attributes
     ----------
     inner, outer, through : as there.
-    tensors : M of 1, e, f, ee, ef, ff.
+    tensors : gives M of 1, e, f, ee, ef, ff; those of all layers at nodes together would take much memory.
     entering, leaving : nodes of x_{l−1} and x_l with their masses; None where powers stand for the functions.
     """
 
     inner: Array
     outer: Array
     through: Array
-    tensors: tuple[Array, ...]
+    tensors: Callable[[], tuple[Array, ...]]
     entering: Values | None = None
     leaving: Values | None = None
     hidden: tuple[Between, ...] = field(default=())
@@ -68,7 +69,7 @@ def fresh(amplitude: float, skip: float, weights: Weights, leaving: Values | Non
     e, ef = size * (TIMES_X @ one), size * (TIMES_X @ f)
     ones = np.ones_like(squares)
     all_six = (one, e, f, size * (TIMES_X @ e), ef, ff)
-    return Step(ones, squares, skip * ones, all_six, None, leaving, weights.between())
+    return Step(ones, squares, skip * ones, lambda: all_six, None, leaving, weights.between())
 
 
 def _powers(skip: float, amplitude: float, units: Units, values: Array) -> Array:
@@ -87,7 +88,7 @@ def _powers(skip: float, amplitude: float, units: Units, values: Array) -> Array
 def followed(
     entering: Values,
     leaving: Values,
-    kernel: Array,
+    kernel: Callable[[], Array],
     branch: tuple[Array, float, float],
     diagonals: tuple[Array | None, Array | None, float],
     weights: Weights,
@@ -98,31 +99,28 @@ def followed(
     Parameters
     ----------
     entering, leaving : x_{l−1} and x_l.
-    kernel : P(x_l | x_{l−1}), (n, n′).
-    branch : α(g + b) for both, (n, n′), the part of it that g has in the mean, and the variance of αg given both.
+    kernel : gives P(x_l | x_{l−1}), (n, n′).
+    branch : the sum βx + α(g + b) at the nodes of x_l, (n′,), the part of α(g + b) that g has in the mean, and the
+        variance of αg given both.
     diagonals : E (n,), D (n′,), None for 1, and β; D multiplies βx, too.
     taken : what the first weights take, (n,).
     """
     before, after, skip = diagonals
     slopes = before if before is not None else after
     assert slopes is not None
-    drift, own, noise = branch
-    g = own * drift
-    if before is not None:
-        values, mixture = mixture_of(before**2)
-        share = mixture.T[:, :, None] * kernel
-        ones = np.ones_like(values)
-        inner, outer, through = values, ones, skip * ones
-        e, f = before[:, None] * taken[:, None], np.ones((1, kernel.shape[1]))
-    else:
-        # Slopes themselves, not their squares: signs count in products of vectors.
-        values, mixture = mixture_of(slopes)
-        share = mixture.T[:, None, :] * kernel
-        inner, outer, through = np.ones_like(values), values**2, skip * values
-        e, f = taken[:, None], slopes[None, :]
-    e = e / weights.seconds[0] ** 0.5
-    f = f * weights.given
-    ff = f**2 * (g**2 + noise)
-    f = f * g
-    all_six = tuple(share * v for v in (np.ones_like(g), e, f, e**2, e * f, ff))
-    return Step(inner, outer, through, all_six, entering, leaving, weights.between())
+    size = weights.seconds[0] ** -0.5
+    values, mixture = mixture_of(slopes**2 if before is not None else slopes)
+    ones = np.ones_like(values)
+    # Of slopes after the sum signs count in products of vectors.
+    sides = (values, ones, skip * ones) if before is not None else (ones, values**2, skip * values)
+
+    def tensors() -> tuple[Array, ...]:
+        sums, own, noise = branch
+        g = own * (sums - skip * entering.places[:, None])
+        share = mixture.T[:, :, None] if before is not None else mixture.T[:, None, :]
+        share = share * kernel()
+        e = (size * taken * (before if before is not None else 1.0))[:, None]
+        f = weights.given * (after if after is not None else np.ones(g.shape[1]))
+        return tuple(share * v for v in (np.ones_like(g), e, f * g, e**2, e * f * g, f**2 * (g**2 + noise)))
+
+    return Step(*sides, tensors, entering, leaving, weights.between())

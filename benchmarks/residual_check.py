@@ -30,7 +30,7 @@ from spectra.correlated.moments import block_moments
 from spectra.correlated.network import layers_of
 from spectra.extrapolation import extrapolate
 from spectra.network.meanfield import MeanField, mean_field
-from spectra.outliers import Outlier, outliers, passages_of
+from spectra.outliers import Outlier, marked_passages, outliers
 from spectra.series import multiply, revert
 from spectra.shape import amplification
 
@@ -67,7 +67,7 @@ def theories(field: MeanField, sampled: float) -> tuple[np.ndarray, np.ndarray, 
     """Moments by either theory, and the eigenvalues above the law, which ends near `sampled`."""
     layers = layers_of(field)
     equation = BlockEquation(blocks_of(layers), 10)
-    edge, passages = edge_of(equation, sampled), passages_of(field)
+    edge, passages = edge_of(equation, sampled), marked_passages(field)
     found = outliers(passages, equation, edge, field.leaving.second) if passages is not None else ()
     return moments_of(equation, edge), free_moments(layers), found
 

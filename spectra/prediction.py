@@ -100,7 +100,8 @@ class Prediction:
     def outliers(self) -> tuple[Outlier, ...] | None:
         """Eigenvalues of JJᵀ above the law, one each of every network, the largest first; found when first asked for.
 
-        None where they are not looked for, as in networks of dense layers; see `spectra.outliers`.
+        None where they are not looked for, as in networks of dense layers, or of blocks that read x where no mean adds
+        up; see `spectra.outliers`.
         """
         return self._above[0]
 

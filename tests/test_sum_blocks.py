@@ -261,7 +261,7 @@ def test_prediction_of_relu_blocks_is_certified() -> None:
     assert "m_1 is not the product of chi" in found.checks.notes[1]
     free = free_series_moments(layers_of(found.mean_field), 1)[0]
     assert f"m_1 off by {free / found.moments(1)[0] - 1.0:+.2%}" in found.checks.notes[1]
-    assert found.outliers is None
+    assert found.outliers == ()
     # Where the two bulks end, from 4 networks of N = 800: eigenvalues between 0.0231 and 6.05, about 0.24 the fewest.
     low, high = np.exp([-found.spectrum.arcs[-1].high, -found.spectrum.arcs[0].low])
     assert 0.019 < low < 0.0231

@@ -99,22 +99,44 @@ def freeness_defect(layers: Sequence[Layer]) -> float:
 
     Two independent diagonal matrices commute, and are not free: centred functions of D_l² and D_m² have
     tr abab = E a² E b², where freeness says 0. In blocks near β this is noticed first by m_4, through
-    Σ_{l<m} s_l² s_m² Var D_l² Var D_m², which is compared with the fourth power of what makes up the variance.
+    Σ_{l<m} v_l v_m, v = s² Var D², which is compared with the fourth power of what makes up the variance,
+    m_2/m_1² − 1 = 2 Σ s E D².
+
+    A layer without a skip, D W, makes all before it free of all that follows, D included. Its own slopes are beside
+    those of the blocks that follow up to the next such layer, with v = Var D²/(E D²)². To 2 Σ s E D² it adds 1 where W
+    is Gaussian, and v; but v may leave bulks that are far apart and narrow, so that it counts in one half of the fourth
+    power alone.
 
     Accuracy
     --------
-    Within a factor of 2 or so (benchmarks/residual.py).
+    Within a factor of 2 or so of blocks alone (benchmarks/residual.py), of 4 with Gaussian layers among them; after
+    orthogonal ones whose slopes differ much it may be twenty times too large (tests/test_freeness_defect.py).
     """
-    total = square = size = 0.0
-    for block in free_blocks(layers, SIZES[1]):
-        if block.skip == 0.0:
-            continue
-        mean, scale = float(block.share @ block.places), block.gain / block.skip**2
-        part = scale**2 * float(block.share @ (block.places - mean) ** 2)
-        total, square = total + block.count * part, square + block.count * part**2
-        size += block.count * scale * mean
-    # At first order m_2/m_1² − 1 = 2 size.
-    return DEFECT * 0.5 * max(total**2 - square, 0.0) / size**4 if size else 0.0
+    pairs = size = spread = 0.0
+    for between in _segments(layers):
+        total = square = 0.0
+        for block in free_blocks(between, SIZES[1]):
+            mean = float(block.share @ block.places)
+            scale = block.gain / block.skip**2 if block.skip else 1.0 / mean
+            part = scale**2 * float(block.share @ (block.places - mean) ** 2)
+            total, square = total + block.count * part, square + block.count * part**2
+            if block.skip:
+                size += block.count * scale * mean
+            else:
+                size += 0.0 if block.haar else 0.5 * block.count
+                spread += 0.5 * block.count * part
+        pairs += max(total**2 - square, 0.0)
+    return min(DEFECT * 0.5 * pairs / (size * (size + spread)) ** 2, 1.0) if pairs else 0.0
+
+
+def _segments(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """Layers up to the next one without a skip."""
+    found: list[list[Layer]] = [[]]
+    for layer in layers:
+        if layer.skip == 0.0:
+            found.append([])
+        found[-1].append(layer)
+    return found
 
 
 def _resolved(layers: Sequence[Layer]) -> tuple[FreeEquation, int]:

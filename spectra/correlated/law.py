@@ -27,6 +27,8 @@ MOVED = 1e-2
 TRIES = 4
 # More nodes of a message, and how much finer the states are, where the answer is looked at again.
 MORE, FINER = 4, 1.5
+# Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
+ALONE = 3.0
 
 
 def block_law(layers: Sequence[Layer]) -> BlockLaw:
@@ -44,7 +46,8 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     --------
     Some 1e-9 relative in the density, stated as `error`; edges 1e-12; moments 1e-11 (tests/test_correlated.py).
     """
-    blocks = blocks_of(layers)
+    fine = ALONE if len(layers) == 1 and layers[0].hidden else 1.0
+    blocks = blocks_of(layers, finer=fine)
     _refuse_smeared(BlockEquation(blocks, COUNTS[0]))
     bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))
     equation = _resolved(blocks, bulks)
@@ -53,7 +56,7 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     largest = math.exp(-log_support(charts, equation.zero, equation.atom)[1])
     moments = Moments(partial(block_moments, equation), largest)
     spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]), equation.atom)
-    finer = BlockEquation(blocks_of(layers, finer=FINER), equation.count + MORE)
+    finer = BlockEquation(blocks_of(layers, finer=FINER * fine), equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
     return BlockLaw(spectrum, residual, uncertified, error_beside(spectrum, finer, [bulk.known for bulk in moved]))
 

@@ -140,12 +140,7 @@ def hidden_laws(layer: Layer, size: int, finer: float = 1.0) -> tuple[tuple[Arra
 
 
 def _chained(layers: list[Layer], finer: float) -> list[Block]:
-    r, skip = np.array([layer.variance for layer in layers]), np.array([layer.skip for layer in layers])
-    # β √(r_l/r_{l+1}), and the width of what is added, in standard deviations.
-    correlations = np.clip(skip[:-1] * np.sqrt(r[:-1] / r[1:]), -1.0, 1.0)
-    widths = np.sqrt(np.maximum(1.0 - correlations**2, FROZEN))
-    scales = [float(min(widths[max(k - 1, 0) : k + 1], default=1.0)) for k in range(r.size)]
-    grids = [_grid(layer, scale, finer, MOST_CHAINED) for layer, scale in zip(layers, scales, strict=True)]
+    grids, correlations = chain_grids(layers, finer)
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
     shares, values, mixtures, forward, fading = [], [], [], [], []
@@ -163,6 +158,17 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     least = LEAST if finer == 1.0 else FINEST
     cores = matrix_product(shares, mixtures, forward, values, fading, least=least)
     return [_block(layer, here, core, finer) for layer, here, core in zip(layers, values, cores, strict=True)]
+
+
+def chain_grids(layers: Sequence[Layer], finer: float = 1.0) -> tuple[list[Grid], Array]:
+    """Nodes of the states of consecutive layers that read them, and the correlation of each with the next."""
+    r, skip = np.array([layer.variance for layer in layers]), np.array([layer.skip for layer in layers])
+    # β √(r_l/r_{l+1}), and the width of what is added, in standard deviations.
+    correlations = np.clip(skip[:-1] * np.sqrt(r[:-1] / r[1:]), -1.0, 1.0)
+    widths = np.sqrt(np.maximum(1.0 - correlations**2, FROZEN))
+    scales = [float(min(widths[max(k - 1, 0) : k + 1], default=1.0)) for k in range(r.size)]
+    grids = [_grid(layer, scale, finer, MOST_CHAINED) for layer, scale in zip(layers, scales, strict=True)]
+    return grids, correlations
 
 
 def _drifting(layers: list[Layer], finer: float, *, fresh: bool) -> list[Block]:
@@ -190,18 +196,23 @@ def _steps(layers: list[Layer], finer: float) -> list[Values]:
 
 def _onward(layers: list[Layer], steps: Sequence[Values], k: int, finer: float) -> Drifted:
     """The law of h of layer k, given that of the layer before."""
-    layer, drift = layers[k], layers[k].drift
+    drift = layers[k].drift
     assert drift is not None
     given = CERTAIN
     if not drift.start:
         before, activation = steps[k - 1], layers[k - 1].activation
         assert isinstance(activation, Activation)
-        given = Values(layer.skip * np.asarray(activation(before.places), float), before.share)
+        given = Values(layers[k].skip * np.asarray(activation(before.places), float), before.share)
+    return after_sum(layers, k, given, drift.noise + drift.start, finer)
+
+
+def after_sum(layers: Sequence[Layer], k: int, given: Values, noise: float, finer: float = 1.0) -> Drifted:
+    """The law of h of layer k, that of βx `given` and the variance of what is added."""
     # What the next block makes of h is smooth on the scale of its own noise.
     ahead = [layer.drift.noise**0.5 / max(abs(layer.skip), 0.1) for layer in layers[k : k + 2] if layer.drift]
-    own, total = layer.activation, drift.noise + drift.start
+    own = layers[k].activation
     assert isinstance(own, Activation)
-    return drifted(given, total, own.kinks, finest=min(ahead), finer=finer, longest=length_of(own))
+    return drifted(given, noise, own.kinks, finest=min(ahead), finer=finer, longest=length_of(own))
 
 
 class _Kernels(Sequence[Array]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .course import passages_of as passages_of
+from .network import marked_passages as marked_passages
 from .network import network_outliers as network_outliers
 from .passage import Passage as Passage
-from .passage import passages_of as passages_of
 from .secular import Outlier as Outlier
 from .secular import outliers as outliers

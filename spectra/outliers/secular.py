@@ -47,10 +47,9 @@ class Outlier:
 def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, leaving: float) -> tuple[Outlier, ...]:
     """Eigenvalues of JJᵀ above λ_+ = `edge` in the limit of infinite width, the largest first.
 
-    det(1 − u JᵀJ) of the noise has the vectors U of `Overlaps` to its own: with J_l = β1 + αE_l(W̃_l P_l + g_l x̂ᵀ/|x|),
-    x̂ = x_{l−1}/|x_{l−1}|, the matrix is T + U K Uᵀ, K made of blocks [[B_l, −1], [−1, A_l/(α²σ_w²)]], the last entry 0
-    for Gaussian W. λ = 1/u is an outlier where det(1 + K H) = 0. As u grows from 0 to 1/λ_+ eigenvalues of K^{−1} + H
-    that change sign count them.
+    det(1 − u JᵀJ) of the noise has the vectors U of `Overlaps` to its own: with W̃P + g zᵀ/|z|² for every W the matrix
+    is T + U K Uᵀ, K made of blocks [[B, −1], [−1, A/s]], s the gain of W, the last entry 0 for Gaussian W. λ = 1/u is
+    an outlier where det(1 + K H) = 0. As u grows from 0 to 1/λ_+ eigenvalues of K^{−1} + H that change sign count them.
 
     Parameters
     ----------
@@ -76,9 +75,9 @@ def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, 
     secular = _Secular(passages, equation, leaving)
     low = high = secular.beside(edge)
     before = after = secular.eigenvalues(high, COUNT)
-    farthest = -sum(map(_log_norm2, passages))
-    # As u → 0 H vanishes, and every block of K^{−1} has one negative eigenvalue.
-    while np.sum(before < 0.0) != len(passages):
+    farthest = equation.log_range[0]
+    # As u → 0 only products of an f with a later e are left, beside −1 of its own: half of all are negative.
+    while np.sum(before < 0.0) != before.size // 2:
         if low < farthest:
             raise ConvergenceError("outliers: some were counted beyond what the norms of the layers allow")
         low -= STRIDE
@@ -91,30 +90,26 @@ def outliers(passages: Sequence[Passage], equation: BlockEquation, edge: float, 
     return tuple(sorted(found, key=lambda outlier: -outlier.location))
 
 
-def _log_norm2(layer: Passage) -> float:
-    """Log of the square of |β| + ‖branch‖, ‖W‖ = 2σ_w of Gaussian weights, σ_w of orthogonal ones."""
-    norm = 1.0 if layer.haar else 2.0
-    return 2.0 * math.log(abs(layer.skip) + norm * math.sqrt(layer.gain * float(layer.squares.max())))
-
-
 class _Secular:
     """Eigenvalues of K^{−1} + H at u = e^t."""
 
     def __init__(self, passages: Sequence[Passage], equation: BlockEquation, leaving: float) -> None:
-        self.passages, self.equation, self.leaving = passages, equation, leaving
+        self.equation, self.leaving = equation, leaving
+        self._gains = [float(gain) for block in equation.blocks for gain in block.gains]
+        self._haar = [bool(haar) for block in equation.blocks for haar in block.haar]
         self._overlaps = {count: Overlaps(passages, count) for count in (COUNT, FINER)}
         self._known: dict[float, tuple[Array, Array]] = {}
 
     def eigenvalues(self, t: float, count: int, *, nearby: bool = False) -> Array:
-        """Ascending, (2L,); `nearby`: the equation is solved from where it was solved before."""
+        """Ascending, (2K,); `nearby`: the equation is solved from where it was solved before."""
         u = math.exp(t)
         a, b = self._solved(u, nearby=nearby)
         forms, second = self._overlaps[count].at(math.sqrt(u), a, b)
         if not abs(second / self.leaving - 1.0) < CLOSES:
             raise ConvergenceError(f"outliers: E x² is off by {second / self.leaving - 1.0:.1e} over the paths")
-        for k, (layer, near, far) in enumerate(zip(self.passages, a, b, strict=True)):
+        for k, (near, far, gain, haar) in enumerate(zip(a, b, self._gains, self._haar, strict=True)):
             own = slice(2 * k, 2 * k + 2)
-            corner = near / layer.gain if layer.haar else 0.0
+            corner = near / gain if haar else 0.0
             forms[own, own] += np.linalg.inv(np.array([[far, -1.0], [-1.0, corner]]))
         return np.linalg.eigvalsh(forms)
 
@@ -145,7 +140,7 @@ class _Secular:
         return place, (known[far] - known[place]) / (far - place)
 
     def _start(self, u: float) -> Array:
-        """Unknowns on the line in log u through the two nearest places known, (1, 2L)."""
+        """Unknowns on the line in log u through the two nearest places known, (1, 2K)."""
         near = sorted(self._known, key=lambda v: abs(math.log(v / u)))[:2]
         rows = [np.concatenate(self._known[v]) for v in near]
         if len(near) == 1:

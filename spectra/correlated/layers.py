@@ -26,7 +26,7 @@ FROZEN = 1e-14
 # Nodes of the law of a slope that is independent of all others.
 RULE = 12
 # Singular values to leave out where all is finer.
-FINEST = 1e-14
+FINEST = 1e-15
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
 FADING = 2.0
 # Places at which slopes are looked at.
@@ -152,7 +152,7 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         share = fold(grid.share)
         shares.append(share / share.sum())
         squares = fold(_squares(layer, grid))
-        fading.append(min(1.0, FADING * layer.gain * float(squares.max()) / max(layer.skip**2, 1e-300)))
+        fading.append(min(1.0, FADING * math.sqrt(layer.gain * float(squares.max()) / max(layer.skip**2, 1e-300))))
         degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
         here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) * finer))
         values.append(here)

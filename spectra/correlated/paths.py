@@ -9,7 +9,7 @@ import numpy as np
 from .._types import Array
 
 # Singular values below this, relative to the largest, are left out.
-LEAST = 1e-12
+LEAST = 1e-14
 
 
 def matrix_product(

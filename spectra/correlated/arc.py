@@ -1,6 +1,6 @@
 """Nodes on an arc of a circle in the plane of complex numbers, and polynomials through values at them.
 
-Values of a pivot over real parameters lie on an arc of a circle, or near one, and singularities far off at infinity: the
+Values of a pivot over real parameters lie on an arc of a circle, or near one, singularities far off at infinity: the
 nodes are those of the equilibrium of the arc, so that polynomials through them are as good there as Chebyshev's are on
 a segment, which an arc of no height is.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from .._types import Array
 
-# An arc higher than this, over its half chord, is nearly a whole circle, or goes the wrong way round: a segment instead.
+# An arc higher than this, over its half chord, is nearly a whole circle, or the wrong way round: a segment instead.
 HIGHEST = 12.0
 # Stands for the distance 0.
 NEAREST = 1e-150

@@ -32,7 +32,9 @@ FADING = 2.0
 # Places at which slopes are looked at.
 SAMPLED = 201
 # What is left out for it, and values that there are at least.
-ENOUGH, LEAST_VALUES = 1e-10, 2
+ENOUGH, LEAST_VALUES = 1e-12, 2
+# More values for an equation twice as fine: doubling them would only add rounding, which grows with their number.
+MORE_VALUES = 8.0
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         squares = fold(_squares(layer, grid))
         fading.append(min(1.0, FADING * math.sqrt(layer.gain * float(squares.max()) / max(layer.skip**2, 1e-300))))
         degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
-        here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) * finer))
+        here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) + MORE_VALUES * (finer - 1.0)))
         values.append(here)
         mixtures.append(mixture)
     least = LEAST if finer == 1.0 else FINEST
@@ -165,7 +167,7 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
 def _drifting(layers: list[Layer], finer: float, *, fresh: bool) -> list[Block]:
     """Blocks whose h_l are a Markov chain, h_l = βφ(h_{l−1}) and noise; or, `fresh`, of the same laws, independent."""
     steps = _steps(layers, finer)
-    count = round(VALUES * finer)
+    count = round(VALUES + MORE_VALUES * (finer - 1.0))
     mixed = [mixture_of(_slopes(layer, step.places), count) for layer, step in zip(layers, steps, strict=True)]
     values, mixtures, shares = [v for v, _ in mixed], [m for _, m in mixed], [step.share for step in steps]
     if fresh:

@@ -28,7 +28,7 @@ RULE = 12
 # Singular values to leave out where all is finer.
 FINEST = 1e-15
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
-FADING = 2.0
+FADING, SLOWEST = 2.0, 0.5
 # Places at which slopes are looked at.
 SAMPLED = 201
 # What is left out for it, and values that there are at least.
@@ -154,7 +154,7 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         share = fold(grid.share)
         shares.append(share / share.sum())
         squares = fold(_squares(layer, grid))
-        fading.append(min(1.0, FADING * math.sqrt(layer.gain * float(squares.max()) / max(layer.skip**2, 1e-300))))
+        fading.append(_fading(layer, float(squares.max())))
         degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
         here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) + MORE_VALUES * (finer - 1.0)))
         values.append(here)
@@ -162,6 +162,13 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     least = LEAST if finer == 1.0 else FINEST
     cores = matrix_product(shares, mixtures, forward, values, fading, least=least)
     return [_block(layer, here, core, finer) for layer, here, core in zip(layers, values, cores, strict=True)]
+
+
+def _fading(layer: Layer, largest: float) -> float:
+    """How fast what is asked of D² falls with its degree, where D² is `largest` at most."""
+    size = layer.gain * largest / max(layer.skip**2, 1e-300)
+    # Beside the peak that units leave which weights hardly reach, λ is but a root of it away from there.
+    return min(1.0, max(FADING * size, min(SLOWEST, FADING * math.sqrt(size))))
 
 
 def _drifting(layers: list[Layer], finer: float, *, fresh: bool) -> list[Block]:

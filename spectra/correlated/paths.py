@@ -11,7 +11,7 @@ from .._types import Array
 # Singular values below this, relative to the largest, are left out.
 LEAST = 1e-14
 # What is left of the last of many polynomials counts as so much at least: less would be lost in the rounding of all.
-FADED = 1e-7
+FADED = 1e-6
 
 
 def matrix_product(

@@ -17,8 +17,10 @@ from spectra.correlated.fixed_point import solve
 from spectra.correlated.grid import Grid
 from spectra.correlated.known import density_at
 from spectra.correlated.moments import block_moments
+from spectra.correlated.network import first_two_moments
 from spectra.network.config import Network
 from spectra.network.expectations import gaussian_moments
+from spectra.prediction import predict
 
 
 def activation(name: str) -> Activation:
@@ -137,6 +139,25 @@ def test_three_relu_blocks_are_what_enumeration_gives(u: complex, haar: bool) ->
     found = solve(pre("relu", 3, 0.5, haar=haar, count=12), np.array([u]))
     assert found.solved.all()
     assert found.psi[0] == pytest.approx(by_enumeration(0.5, u, haar=haar), rel=1e-9)
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-2])
+def test_masks_that_hardly_change_leave_a_peak_at_one(distance: float) -> None:
+    # What units that are off in all blocks leave: there the law asks for more than small powers of the slopes.
+    u = 1.0 - 1j * distance
+    found = solve(pre("relu", 3, 1.0 / 16.0, count=12), np.array([u]))
+    assert found.solved.all()
+    assert found.psi[0] == pytest.approx(by_enumeration(1.0 / 16.0, u), rel=1e-10)
+
+
+@pytest.mark.parametrize(("name", "depth"), [("gelu", 4), ("relu", 8)])
+def test_blocks_that_add_little_are_certified(name: str, depth: int) -> None:
+    keys = {"kind": "residual", "sigma_w": 1.0, "input_variance": 1.0, "alpha": "1/depth"}
+    pred = predict(Network(activation=name, depth=depth, **keys))
+    assert pred.checks.certified
+    # The second moment by its own recursion, without a spectrum.
+    m_1, m_2 = first_two_moments(pred.mean_field)
+    assert pred.moments(2) == pytest.approx([m_1, m_2], rel=1e-8)
 
 
 @pytest.mark.parametrize(

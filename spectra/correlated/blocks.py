@@ -12,7 +12,7 @@ from .._types import Array
 from ..chebyshev import barycentric, lagrange, nodes
 
 # So many values of a slope are taken as they are; of more, so many stand for all.
-FEW, VALUES = 4, 14
+FEW, VALUES = 4, 16
 
 
 @dataclass(frozen=True, eq=False)

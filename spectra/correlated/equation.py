@@ -34,7 +34,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._types import Array
-from ..chebyshev import fit, nodes
+from ..chebyshev import nodes
+from .arc import Arcs
 from .blocks import Block
 from .edge import edge_beside
 from .fixed_point import solve
@@ -83,8 +84,7 @@ class BlockEquation:
         self.blocks, self.count = tuple(blocks), count
         most = max(block.values.shape[0] for block in self.blocks)
         self._together = max(FEWEST, NUMBERS // (count * count * most))
-        self._places = 0.5 + 0.5 * nodes(count)
-        self._fit = fit(count)
+        self._places = nodes(count)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
         self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self._shares = _shares(self.blocks)
@@ -277,19 +277,10 @@ class BlockEquation:
         if pivots.shape[1] * values <= EXACT and local.square.all():
             return Message(1.0 / pivots.reshape(points, -1), over.reshape(points, -1, over.shape[3])), ends
         beyond = disc.of_pivot(pivots)
-        first, last = _segment(disc.of_pivot(ends), beyond.reshape(points, -1))
-        length = last - first
-        # Weights of Chebyshev polynomials on the segment, from them those of its nodes.
-        place = (2.0 / length)[:, None] * (beyond.reshape(points, -1) - first[:, None]) - 1.0
-        basis = np.empty((points, self.count, place.shape[1]), complex)
-        basis[:, 0] = 1.0
-        basis[:, 1] = place
-        place += place
-        for k in range(2, self.count):
-            np.multiply(place, basis[:, k - 1], out=basis[:, k])
-            basis[:, k] -= basis[:, k - 2]
-        weights = self._fit.T @ (basis @ over.reshape(points, -1, over.shape[3]))
-        return Message(disc.at(first[:, None] + length[:, None] * self._places), weights), ends
+        first, last, middle = _arc(disc.of_pivot(ends), beyond.reshape(points, -1))
+        arcs = Arcs(first, last, middle, self._places)
+        weights = arcs.lagrange(beyond.reshape(points, -1)) @ over.reshape(points, -1, over.shape[3])
+        return Message(disc.at(arcs.nodes), weights), ends
 
     def _averages(self, block: Block, local: _Local, left: Message, right: Message) -> tuple[Array, Array, Array]:
         """E[E_k² G(c_{l−1}, c_{l−1})], E[D_k² G(r_l, r_l)], (M, K), and of the first block 1 + ψ (M,)."""
@@ -337,18 +328,23 @@ def _add_hidden(block: Block, a: Array, b: Array, means_a: Array, means_b: Array
         means_b[:, k] += after[:, 0] * passed
 
 
-def _segment(ends: Array, w: Array) -> tuple[Array, Array]:
-    """Ends of a segment (M,) that goes along places w (M, Q): those given (M, 2), unless they are close together."""
+def _arc(ends: Array, w: Array) -> tuple[Array, Array, Array]:
+    """Ends of an arc (M,) that goes along places w (M, Q), and a point between: from one of `ends` (M, 2) to the other.
+
+    Through 0, where the mean path is; where the ends are close together, a segment between the farthest places.
+    """
     first, last = ends[:, 0], ends[:, 1]
+    middle = np.zeros_like(first)
     wide = np.max(np.abs(w - w[:, :1]), axis=1)
     short = np.flatnonzero(~(np.abs(last - first) > SHORT * wide))
     if short.size:
         w, rows = w[short], np.arange(short.size)
         one = w[rows, np.argmax(np.abs(w - w.mean(axis=1, keepdims=True)), axis=1)]
         other = w[rows, np.argmax(np.abs(w - one[:, None]), axis=1)]
+        other = np.where(one == other, one + 1.0, other)
         first, last = first.copy(), last.copy()
-        first[short], last[short] = one, np.where(one == other, one + 1.0, other)
-    return first, last
+        first[short], last[short], middle[short] = one, other, 0.5 * (one + other)
+    return first, last, middle
 
 
 def _beyond(local: tuple[Array, Array, Array | float], x: Array) -> Array:

@@ -27,15 +27,17 @@ FROZEN = 1e-14
 # Nodes of the law of a slope that is independent of all others.
 RULE = 12
 # Singular values to leave out where all is finer.
-FINEST = 1e-14
+FINEST = 1e-15
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
-FADING = 2.0
+FADING, SLOWEST = 2.0, 0.5
 # Places at which slopes are looked at.
 SAMPLED = 201
 # Panels at most: of states that make up a chain, which take matrices, and of others.
 MOST_CHAINED, MOST = 300, 5000
 # What is left out for it, and values that there are at least.
-ENOUGH, LEAST_VALUES = 1e-10, 2
+ENOUGH, LEAST_VALUES = 1e-12, 2
+# More values for an equation twice as fine: doubling them would only add rounding, which grows with their number.
+MORE_VALUES = 8.0
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,9 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         share = fold(grid.share)
         shares.append(share / share.sum())
         squares = fold(_squares(layer, grid))
-        fading.append(min(1.0, FADING * layer.gain * float(squares.max()) / max(layer.skip**2, 1e-300)))
+        fading.append(_fading(layer, float(squares.max())))
         degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
-        here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) * finer))
+        here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) + MORE_VALUES * (finer - 1.0)))
         values.append(here)
         mixtures.append(mixture)
     least = LEAST if finer == 1.0 else FINEST
@@ -171,10 +173,17 @@ def chain_grids(layers: Sequence[Layer], finer: float = 1.0) -> tuple[list[Grid]
     return grids, correlations
 
 
+def _fading(layer: Layer, largest: float) -> float:
+    """How fast what is asked of D² falls with its degree, where D² is `largest` at most."""
+    size = layer.gain * largest / max(layer.skip**2, 1e-300)
+    # Beside the peak that units leave which weights hardly reach, λ is but a root of it away from there.
+    return min(1.0, max(FADING * size, min(SLOWEST, FADING * math.sqrt(size))))
+
+
 def _drifting(layers: list[Layer], finer: float, *, fresh: bool) -> list[Block]:
     """Blocks whose h_l are a Markov chain, h_l = βφ(h_{l−1}) and noise; or, `fresh`, of the same laws, independent."""
     steps = _steps(layers, finer)
-    count = round(VALUES * finer)
+    count = round(VALUES + MORE_VALUES * (finer - 1.0))
     mixed = [mixture_of(_slopes(layer, step.places), count) for layer, step in zip(layers, steps, strict=True)]
     values, mixtures, shares = [v for v, _ in mixed], [m for _, m in mixed], [step.share for step in steps]
     if fresh:

@@ -9,7 +9,9 @@ import numpy as np
 from .._types import Array
 
 # Singular values below this, relative to the largest, are left out.
-LEAST = 1e-12
+LEAST = 1e-14
+# What is left of the last of many polynomials counts as so much at least: less would be lost in the rounding of all.
+FADED = 1e-6
 
 
 def matrix_product(
@@ -45,7 +47,9 @@ def matrix_product(
     Oseledets, SIAM J. Sci. Comput. 33 (2011), 2295-2317, for tensor trains and their rounding.
     """
     cores: list[Array] = []
-    polynomials = [_polynomials(v) * f ** np.arange(v.size) for v, f in zip(values, fading, strict=True)]
+    polynomials = [
+        _polynomials(v) * np.maximum(f ** np.arange(v.size), FADED) for v, f in zip(values, fading, strict=True)
+    ]
     # Functions of a state are taken times the root of its share: then conditional expectations of them do not grow.
     roots = [np.sqrt(np.abs(share)) for share in shares]
     basis = roots[-1][:, None]

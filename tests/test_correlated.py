@@ -17,9 +17,10 @@ from spectra.correlated.fixed_point import solve
 from spectra.correlated.grid import Grid
 from spectra.correlated.known import density_at
 from spectra.correlated.moments import block_moments
-from spectra.correlated.network import first_two_moments
+from spectra.correlated.network import first_two_moments, layers_of
 from spectra.network.config import Network
 from spectra.network.expectations import gaussian_moments
+from spectra.network.meanfield import mean_field
 from spectra.prediction import predict
 
 
@@ -148,6 +149,20 @@ def test_masks_that_hardly_change_leave_a_peak_at_one(distance: float) -> None:
     found = solve(pre("relu", 3, 1.0 / 16.0, count=12), np.array([u]))
     assert found.solved.all()
     assert found.psi[0] == pytest.approx(by_enumeration(1.0 / 16.0, u), rel=1e-10)
+
+
+def test_all_paths_and_a_few_nodes_have_one_density() -> None:
+    keys = {"activation": "gelu", "kind": "residual", "order": "post", "alpha": 0.5, "sigma_w": 0.54}
+    chain = blocks_of(layers_of(mean_field(Network(**keys, depth=4, input_variance=0.09))))
+    few, all_paths = BlockEquation(chain, 16), BlockEquation(chain, most=2000)
+    assert all_paths.is_exact
+    assert not few.is_exact
+    u = np.exp(np.array([-0.7, -0.3, 0.2, 0.7]))
+    found = [solve(equation, u) for equation in (few, all_paths)]
+    assert found[0].psi == pytest.approx(found[1].psi, rel=1e-9)
+    # Up to the edge, at U = −0.7688, p² is linear; there nodes do not stand for rare paths that all but meet their poles.
+    beside = [density_at(all_paths, np.array([x]))[0][0] ** 2 for x in (-0.76, -0.764, -0.768)]
+    assert beside[0] - beside[1] == pytest.approx(beside[1] - beside[2], rel=0.02)
 
 
 @pytest.mark.parametrize(("name", "depth"), [("gelu", 4), ("relu", 8)])

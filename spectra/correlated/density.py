@@ -14,6 +14,8 @@ from .known import Equation, density_at
 
 # Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving.
 RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 12
+# Mass that hangs on the last coefficients, which is none.
+SLIGHT = 1e-14
 # Length of pieces where the density fades, and what rounding leaves of it.
 STEP, DIGITS = 1.5, 1e-14
 
@@ -43,7 +45,10 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         log_p -= rise * np.log(u - low) + (fall * np.log(high - u) if fall else 0.0)
         series = log_p @ FIT.T
         wanted = np.maximum(RESOLUTION, DIGITS * np.exp(-least)) if fades else RESOLUTION
-        rough = ~(np.max(np.abs(series[:, -3:]), axis=1) < wanted)
+        tail = np.max(np.abs(series[:, -3:]), axis=1)
+        held = np.nanmax(np.where(good, density, 0.0).reshape(u.shape), axis=1) * (b - a)
+        # Beside an edge the distance from it has lost its digits, where next to no mass is.
+        rough = ~((tail < wanted) | (tail * held < SLIGHT))
         # In the last round the rest is taken as it is, and counted.
         taken = ~rough | (count == ROUNDS - 1)
         done += zip(a[taken], b[taken], series[taken], strict=True)

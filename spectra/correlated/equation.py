@@ -78,12 +78,14 @@ class BlockEquation:
     ----------
     blocks : J_1 … J_L, square.
     count : nodes of a message; the error falls geometrically with it.
+    most : values of a pivot that are all kept, where there are no more.
     """
 
-    def __init__(self, blocks: Sequence[Block], count: int = COUNT) -> None:
-        self.blocks, self.count = tuple(blocks), count
-        most = max(block.values.shape[0] for block in self.blocks)
-        self._together = max(FEWEST, NUMBERS // (count * count * most))
+    def __init__(self, blocks: Sequence[Block], count: int = COUNT, most: int = EXACT) -> None:
+        self.blocks, self.count, self._most = tuple(blocks), count, most
+        values = [block.values.shape[0] for block in self.blocks]
+        pairs = max(count * count, math.prod(values) // max(values)) if self.is_exact else count * count
+        self._together = max(FEWEST, NUMBERS // (pairs * max(values)))
         self._places = nodes(count)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
         self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
@@ -167,7 +169,7 @@ class BlockEquation:
         """Whether every path of a neuron is kept, of so few blocks with so few values."""
         values = [block.values.shape[0] for block in self.blocks]
         kept = all(block.through.all() for block in self.blocks)
-        return kept and math.prod(values[1:]) <= EXACT and math.prod(values[:-1]) <= EXACT
+        return kept and math.prod(values[1:]) <= self._most and math.prod(values[:-1]) <= self._most
 
     @property
     def log_range(self) -> tuple[float, float]:
@@ -268,13 +270,13 @@ class BlockEquation:
         if np.ptp(local.square):
             restarts = local.square == 0.0
             ended = int(restarts.sum())
-            if (values - ended) * message.nodes.shape[1] + ended <= APART:
+            if (values - ended) * message.nodes.shape[1] + ended <= max(APART, self._most):
                 return _told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
         pivots = local.outer[:, None] - local.square / (local.inner[:, None] - x)
-        if pivots.shape[1] * values <= EXACT and local.square.all():
+        if pivots.shape[1] * values <= self._most and local.square.all():
             return Message(1.0 / pivots.reshape(points, -1), over.reshape(points, -1, over.shape[3])), ends
         beyond = disc.of_pivot(pivots)
         first, last, middle = _arc(disc.of_pivot(ends), beyond.reshape(points, -1))

@@ -12,7 +12,7 @@ from ..errors import ConvergenceError
 from .blocks import Block
 from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
-from .equation import BlockEquation
+from .equation import EXACT, BlockEquation
 from .known import density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
@@ -21,6 +21,8 @@ from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 # Nodes of the messages: the first of these beyond which they change the density by less than `SETTLED`, at these parts
 # of the way through a bulk.
 COUNTS, SETTLED, PARTS = (6, 9, 12, 16, 24), 1e-8, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
+# So many of them are tried for a first look.
+LOOKS = 3
 # By how much, in U, an edge may move with them.
 MOVED = 1e-2
 # Places inside from which it is looked for.
@@ -29,6 +31,8 @@ TRIES = 4
 MORE, FINER = 4, 1.5
 # Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
 ALONE = 3.0
+# Paths of a neuron that are all kept where nodes did not do.
+PATHS = 2000
 
 
 def block_law(layers: Sequence[Layer]) -> BlockLaw:
@@ -48,17 +52,40 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     """
     fine = ALONE if len(layers) == 1 and layers[0].hidden else 1.0
     blocks = blocks_of(layers, finer=fine)
-    _refuse_smeared(BlockEquation(blocks, COUNTS[0]))
-    bulks = bulks_of(BlockEquation(blocks, COUNTS[0]))
-    equation = _resolved(blocks, bulks)
+    finer = blocks_of(layers, finer=FINER * fine)
+    _refuse_smeared(BlockEquation(blocks))
+    try:
+        return _law(blocks, finer, EXACT)
+    except ConvergenceError:
+        if BlockEquation(blocks).is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
+            raise
+        # Beside an edge pivots of rare paths come near their poles, and nodes do not stand for them.
+        return _law(blocks, finer, PATHS)
+
+
+def _law(blocks: Sequence[Block], finer: Sequence[Block], most: int) -> BlockLaw:
+    """With so many paths kept; and the error, by finer blocks."""
+    first = BlockEquation(blocks, COUNTS[0], most)
+    bulks = bulks_of(first) if first.is_exact else _looked_at(blocks)
+    equation = first if first.is_exact else _resolved(blocks, bulks)
     moved = [_moved(equation, bulk) for bulk in bulks]
     charts = tuple(chart_of(equation, bulk) for bulk in moved)
     largest = math.exp(-log_support(charts, equation.zero, equation.atom)[1])
     moments = Moments(partial(block_moments, equation), largest)
     spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]), equation.atom)
-    finer = BlockEquation(blocks_of(layers, finer=FINER * fine), equation.count + MORE)
+    again = BlockEquation(finer, equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
-    return BlockLaw(spectrum, residual, uncertified, error_beside(spectrum, finer, [bulk.known for bulk in moved]))
+    return BlockLaw(spectrum, residual, uncertified, error_beside(spectrum, again, [bulk.known for bulk in moved]))
+
+
+def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:
+    """The bulks by the fewest nodes that find them."""
+    for count in COUNTS[: LOOKS - 1]:
+        try:
+            return bulks_of(BlockEquation(blocks, count))
+        except ConvergenceError:
+            continue
+    return bulks_of(BlockEquation(blocks, COUNTS[LOOKS - 1]))
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:

@@ -160,7 +160,7 @@ def test_all_paths_and_a_few_nodes_have_one_density() -> None:
     u = np.exp(np.array([-0.7, -0.3, 0.2, 0.7]))
     found = [solve(equation, u) for equation in (few, all_paths)]
     assert found[0].psi == pytest.approx(found[1].psi, rel=1e-9)
-    # Up to the edge, at U = −0.7688, p² is linear; there nodes do not stand for rare paths that all but meet their poles.
+    # p² is linear up to the edge, at U = −0.7688, where rare paths all but meet their poles.
     beside = [density_at(all_paths, np.array([x]))[0][0] ** 2 for x in (-0.76, -0.764, -0.768)]
     assert beside[0] - beside[1] == pytest.approx(beside[1] - beside[2], rel=0.02)
 

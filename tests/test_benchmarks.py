@@ -25,6 +25,7 @@ SCRIPTS = {
     "phase.py": "slowest grid",
     "normalisation.py": "relu  0           8   1.78818997665",
     "residual.py": "100 blocks with fresh masks",
+    "random_blocks.py": "2 residual networks, seed 6",
     "every_activation.py": "8 of 8 networks certified, 0 of them slow or off",
 }
 

@@ -53,8 +53,9 @@ def layer_steps(slopes: np.ndarray, columns: int, isometric: bool) -> list[Step]
         return []
     relative = np.abs(slopes)
     relative /= relative.max()
-    inverse = 1.0 / relative
-    d = (1.0, math.sqrt(relative @ relative / n)), (float(inverse.max()), math.sqrt(inverse @ inverse / n))
+    with np.errstate(over="ignore", divide="ignore"):  # what is infinite is beyond every limit
+        inverse = 1.0 / relative
+        d = (1.0, math.sqrt(relative @ relative / n)), (float(inverse.max()), math.sqrt(inverse @ inverse / n))
     if isometric:
         return [d]
     # Singular values of a Gaussian matrix: √wide ± √narrow at the ends, about 1/(2√n) the least where square; the mean

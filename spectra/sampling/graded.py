@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
-from .arrays import HostArrays
+from .arrays import HostArrays, needed_scale
 from .condition import Condition, Step, block_steps, layer_steps
 from .spread import graded_log_singular_values
 from .units import unit_matrix, unit_rows
@@ -94,8 +94,13 @@ class GradedProduct:
             return
         if live and self._method != "plain":
             sizes = np.abs(slopes if active is None else slopes[active])
-            if sizes.min() < (least := _REACH[self._arrays.dtype]) * sizes.max():
-                self._multiply_in_steps(weights, slopes, least * sizes.max(), orthogonal)
+            # Slopes are doubles: single precision would hold none of those below 1e-45.
+            scale = needed_scale(largest := float(sizes.max()), self._arrays.dtype)
+            if scale != 1.0:
+                self._log_scale += math.log(scale)
+                slopes, sizes, largest = slopes / scale, sizes / scale, 1.0
+            if sizes.min() < (least := _REACH[self._arrays.dtype]) * largest:
+                self._multiply_in_steps(weights, slopes, least * largest, orthogonal)
                 return
         columns = weights.shape[1] if self._active is None else self._active.size
         isometric = orthogonal and active is self._active is None and weights.shape[0] >= weights.shape[1]

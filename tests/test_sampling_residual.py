@@ -24,7 +24,7 @@ from spectra.sampling.graded import GradedProduct
 from spectra.sampling.matrix_free.jacobian import layer_product
 from spectra.sampling.matrix_free.weights import child, redrawn_weights
 from spectra.sampling.memory import _peak_bytes
-from spectra.sampling.one import OneNetwork, Options
+from spectra.sampling.one import DTYPES, OneNetwork, Options
 from spectra.sampling.weights import random_weights
 
 BLOCKS: dict[str, Any] = {"kind": "residual", "sigma_w": 1.0, "input_variance": 1.0}
@@ -305,3 +305,32 @@ def test_masks_of_blocks_are_those_of_a_forward_pass() -> None:
     pre, error = extrapolated(net(activation="relu"), 48, 180, measure)
     assert abs(pre - 1.972) < 4.5 * np.hypot(error, 0.012)
     assert pre - 17 / 9 > 4.5 * error
+
+
+@pytest.mark.parametrize(
+    ("activation", "sigma_w", "dtype"),
+    [
+        ("tanh", 3.0, "float64"),
+        ("gelu", 3.0, "float64"),
+        ("tanh", 100.0, "float64"),
+        ("tanh", 10.0, "float32"),
+    ],
+)
+def test_slopes_of_all_sizes_after_the_sum_keep_the_smallest(activation: str, sigma_w: float, dtype: str) -> None:
+    """Four blocks of slopes that span up to 300 decades, the very matrices multiplied by mpmath."""
+    network = Network(
+        kind="residual", order="sum", activation=activation, sigma_w=sigma_w, sigma_b=0.0, depth=4, input_variance=1.0
+    )
+    specs, variance = resolved_layers(network)
+    rng = np.random.default_rng(np.random.SeedSequence((0, 6)).spawn(1)[0])
+    with mpmath.workdps(1300):
+        exact = mpmath.eye(6)
+        for layer in forward_pass(specs, (6,) * 5, variance, rng, HostArrays(DTYPES[dtype])):
+            block = mpmath.diag([layer.skip] * 6) + mpmath.diag(layer.left.tolist()) * mpmath.matrix(
+                layer.weights.tolist()
+            )
+            exact = mpmath.diag(layer.outer.tolist()) * (block * exact)
+        expected = [float(mpmath.log(v)) for v in mpmath.svd_r(exact, compute_uv=False)]
+    assert expected[0] - expected[-1] > 30.0
+    found = sample(network, 6, 1, dtype=dtype).log_singular_values[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 if dtype == "float64" else 1e-3)

@@ -78,6 +78,7 @@ def block_steps(skip: float, mean_square: float, n: int) -> list[Step]:
     ------
     The cubic equation of the law of (1 + X)(1 + X)ᵀ from S = G/m, X circular; E s⁻² = S(−1).
     """
+    skip = abs(skip)
     t = max(mean_square / skip**2 - 1.0, 0.0)
     middle, reach = 1.0 + 2.5 * t - t * t / 8.0, math.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
     alone = 2.0 * n / max(math.sqrt(t), 1.0), math.sqrt(n / 0.6) / max(math.sqrt(t), 1.0)

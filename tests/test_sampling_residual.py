@@ -341,3 +341,36 @@ def test_slopes_of_all_sizes_after_the_sum_keep_the_smallest(activation: str, si
     assert expected[0] - expected[-1] > 15.0
     found = sample(network, 6, 1, dtype=dtype).log_singular_values[0]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 if dtype == "float64" else 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("order", "activation", "alpha", "skip"),
+    [("pre", "tanh", 5.0, 1e-3), ("post", "hard_tanh", 5.0, 1e-3), ("sum", "tanh", 1.0, -0.8)],
+)
+def test_blocks_of_little_skip_or_one_below_zero_keep_the_smallest(
+    order: str, activation: str, alpha: float, skip: float
+) -> None:
+    """Of units that are off β alone is left, a thousandth of what W gives; the very matrices multiplied by mpmath."""
+    network = Network(
+        **(BLOCKS | {"sigma_w": 2.7, "sigma_b": 0.0}),
+        order=order,
+        activation=activation,
+        alpha=alpha,
+        skip=skip,
+        depth=9,
+    )
+    specs, variance = resolved_layers(network)
+    rng = np.random.default_rng(np.random.SeedSequence((0, 5)).spawn(1)[0])
+    with mpmath.workdps(400):
+        exact, ones = mpmath.eye(5), np.ones(5)
+        for layer in forward_pass(specs, (5,) * 10, variance, rng):
+            left, right, outer = (
+                mpmath.diag((ones if part is None else part * ones).tolist())
+                for part in (layer.left, layer.right, layer.outer)
+            )
+            exact = outer * (
+                (mpmath.diag([layer.skip] * 5) + left * mpmath.matrix(layer.weights.tolist()) * right) * exact
+            )
+        expected = [float(mpmath.log(v)) for v in mpmath.svd_r(exact, compute_uv=False)]
+    found = sample(network, 5, 1).log_singular_values[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)

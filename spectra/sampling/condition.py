@@ -83,8 +83,9 @@ def block_steps(skip: float, mean_square: float, n: int) -> list[Step]:
     middle, reach = 1.0 + 2.5 * t - t * t / 8.0, math.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
     alone = 2.0 * n / max(math.sqrt(t), 1.0), math.sqrt(n / 0.6) / max(math.sqrt(t), 1.0)
     end, square = middle - reach, 1.0 - t
-    least = min(1.0 / math.sqrt(end), alone[0]) if t < 1.0 and end > 0.0 else alone[0]
-    size = min(1.0 / math.sqrt(square), alone[1]) if t < 1.0 else alone[1]
+    # Where X has rows or columns of little, dead units say, β alone is left.
+    least = min(1.0 / math.sqrt(end), alone[0]) if t < 1.0 and end > 0.0 else max(alone[0], 1.0)
+    size = min(1.0 / math.sqrt(square), alone[1]) if t < 1.0 else max(alone[1], 1.0)
     return [((math.sqrt(middle + reach) * skip, math.sqrt(mean_square)), (least / skip, size / skip))]
 
 

@@ -385,3 +385,9 @@ def test_a_plain_product_of_slopes_of_all_sizes_is_silent() -> None:
     product = GradedProduct(3, method="plain")
     product.multiply(np.eye(3), np.array([1.0, 1e-200, 1e-310]))
     np.testing.assert_allclose(product.log_singular_values(), np.log([1.0, 1e-200, 1e-310]), rtol=1e-9)
+
+
+def test_a_product_that_is_exactly_zero_has_no_singular_values() -> None:
+    product = GradedProduct(3, method="graded")
+    product.multiply(np.zeros((3, 3)), np.ones(3))
+    assert product.log_singular_values().size == 0

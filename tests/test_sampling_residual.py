@@ -345,7 +345,7 @@ def test_slopes_of_all_sizes_after_the_sum_keep_the_smallest(activation: str, si
 
 @pytest.mark.parametrize(
     ("order", "activation", "alpha", "skip"),
-    [("pre", "tanh", 5.0, 1e-3), ("post", "hard_tanh", 5.0, 1e-3), ("sum", "tanh", 1.0, -0.8)],
+    [("pre", "tanh", 5.0, 1e-3), ("post", "hard_tanh", 5.0, 1e-3), ("sum", "tanh", 7.4, -1.0)],
 )
 def test_blocks_of_little_skip_or_one_below_zero_keep_the_smallest(
     order: str, activation: str, alpha: float, skip: float

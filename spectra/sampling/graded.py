@@ -170,6 +170,8 @@ class GradedProduct:
             with np.errstate(divide="ignore"):
                 return self._log_scale + np.log(self._arrays.singular_values(self._left))
         self._factor()
+        if self.rank == 0:
+            return np.empty(0)
         return self._log_scale + graded_log_singular_values(self._log_d, *self._arrays.doubles(self._right))
 
     def _factor(self) -> None:

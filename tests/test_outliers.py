@@ -15,7 +15,7 @@ from spectra import Network, crosscheck, predict, sample
 from spectra.agreement.matrix_free import compare
 from spectra.correlated import BlockEquation, blocks_of
 from spectra.correlated.network import layers_of
-from spectra.errors import ConvergenceError
+from spectra.errors import ConfigError, ConvergenceError
 from spectra.network.meanfield import mean_field
 from spectra.outliers import Outlier, outliers, passages_of
 from spectra.outliers.overlaps import Overlaps
@@ -194,6 +194,24 @@ def test_an_outlier_is_held_against_its_own_prediction(factor: float, agrees: bo
 def test_an_outlier_that_is_not_predicted_is_noticed() -> None:
     pred = fuss_catalan(1)
     assert not crosscheck(pred, [spiked(width, 3200 // width, 30.0) for width in (160, 80, 40)]).agree
+
+
+def test_nothing_is_left_of_networks_with_one_singular_value() -> None:
+    pred = fuss_catalan(1)
+    pred.outliers = (Outlier(9.0, 1e-11),)
+    with pytest.raises(ConfigError, match="with 1 singular value have none beside those predicted above"):
+        crosscheck(pred, [spiked(1, 4, 8.0)])
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_a_network_is_dead_no_outlier_is_compared() -> None:
+    pred = fuss_catalan(1)
+    pred.outliers = (Outlier(8.0 + 8.0 / 7.0, 1e-11),)
+    one = spiked(60, 8, 8.0)
+    one.log_singular_values[3] = -np.inf
+    found = crosscheck(pred, one)
+    assert not found.outliers
+    assert any("above the law are not compared" in note for note in found.notes)
 
 
 def test_without_matrices_an_outlier_is_part_of_what_is_estimated(six: Prediction) -> None:

@@ -157,3 +157,23 @@ def test_memory_that_is_freed_is_not_cleared_again() -> None:
     # A matrix is 122 pages of 4 kB. Another C library than GNU's may never give back, but none gives back more.
     assert kept < 200 or kept <= given_back
     assert given_back > 2000 or platform.libc_ver()[0] != "glibc"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or sys.platform != "linux", reason="of the GNU C library")
+def test_memory_of_all_threads_is_given_back_in_the_end() -> None:
+    code = (
+        "import os, resource\n"
+        "from spectra import Network\n"
+        "from spectra.sampling import sample\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') // 1024\n"
+        "net = Network(depth=2, activation='tanh', sigma_w=1.5, sigma_b=0.0, input_variance=1.0)\n"
+        "sample(net, 20, 4, n_jobs=4)\n"
+        "before = resident()\n"
+        "sample(net, 800, 4, n_jobs=4)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, resident() - before)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    most, left = map(int, run.stdout.split())
+    # A matrix is 5 MB, and one worker alone holds five at once; each of four keeps 8 MB.
+    assert most > 25_000
+    assert left < most / 3

@@ -9,6 +9,7 @@ from spectra.activations import Activation
 from spectra.errors import ConfigError
 from spectra.network import Network
 from spectra.sampling import companions, matrix_free, sample
+from spectra.sampling.arrays import HostArrays
 from spectra.sampling.forward import forward_pass
 from spectra.sampling.graded import GradedProduct
 from spectra.sampling.weights import random_weights
@@ -347,3 +348,46 @@ def test_network_that_dies_on_the_way_has_zeros_alone():
     assert dead.any()
     assert np.isneginf(found.log_singular_values[dead]).all()
     assert np.isfinite(found.log_singular_values[~dead, 0]).all()
+
+
+def test_slopes_below_single_precision_are_no_zeros() -> None:
+    rng = np.random.default_rng(11)
+    factors = [(random_weights("gaussian", 4, 4, 1.0, rng), rng.uniform(0.5, 1.0, 4)) for _ in range(3)]
+    small, usual = (GradedProduct(4, arrays=HostArrays(np.float32)) for _ in range(2))
+    for weights, slopes in factors:
+        usual.multiply(weights.astype(np.float32), slopes)
+        small.multiply(weights.astype(np.float32), 1e-60 * slopes)
+    expected = usual.log_singular_values() - 180 * np.log(10.0)
+    np.testing.assert_allclose(small.log_singular_values(), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("sigma_w", [1e-50, 1e50])
+def test_weights_beyond_single_precision_are_refused(sigma_w: float) -> None:
+    # Rounded to single precision they would all be 0, and with them all singular values.
+    linear = net(activation="identity", sigma_w=sigma_w, sigma_b=0.0)
+    with pytest.raises(ConfigError, match="`sigma_w` from 1e-10 to 1e"):
+        sample(linear, 5, 1, dtype="float32")
+    assert np.isfinite(sample(linear, 5, 1).log_singular_values).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_layers_after_the_last_live_unit_have_no_variance() -> None:
+    # Six ReLU units, σ_w = 1e50: the state passes e^{354}, where its square has no double, and then dies.
+    found = sample(net(depth=60, activation="relu", sigma_w=1e50, sigma_b=0.0), 6, samples=4, seed=2)
+    dead = found.chi == 0.0
+    assert dead.any()
+    assert (found.q[np.roll(dead, 1, axis=1) & dead] == 0.0).all()
+    assert not np.isnan(found.q).any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plain_product_of_slopes_of_all_sizes_is_silent() -> None:
+    product = GradedProduct(3, method="plain")
+    product.multiply(np.eye(3), np.array([1.0, 1e-200, 1e-310]))
+    np.testing.assert_allclose(product.log_singular_values(), np.log([1.0, 1e-200, 1e-310]), rtol=1e-9)
+
+
+def test_a_product_that_is_exactly_zero_has_no_singular_values() -> None:
+    product = GradedProduct(3, method="graded")
+    product.multiply(np.zeros((3, 3)), np.ones(3))
+    assert product.log_singular_values().size == 0

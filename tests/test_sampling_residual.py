@@ -24,7 +24,7 @@ from spectra.sampling.graded import GradedProduct
 from spectra.sampling.matrix_free.jacobian import layer_product
 from spectra.sampling.matrix_free.weights import child, redrawn_weights
 from spectra.sampling.memory import _peak_bytes
-from spectra.sampling.one import OneNetwork, Options
+from spectra.sampling.one import DTYPES, OneNetwork, Options
 from spectra.sampling.weights import random_weights
 
 BLOCKS: dict[str, Any] = {"kind": "residual", "sigma_w": 1.0, "input_variance": 1.0}
@@ -305,3 +305,72 @@ def test_masks_of_blocks_are_those_of_a_forward_pass() -> None:
     pre, error = extrapolated(net(activation="relu"), 48, 180, measure)
     assert abs(pre - 1.972) < 4.5 * np.hypot(error, 0.012)
     assert pre - 17 / 9 > 4.5 * error
+
+
+@pytest.mark.parametrize(
+    ("activation", "sigma_w", "dtype"),
+    [
+        ("tanh", 3.0, "float64"),
+        ("gelu", 3.0, "float64"),
+        ("tanh", 100.0, "float64"),
+        ("tanh", 10.0, "float32"),
+    ],
+)
+def test_slopes_of_all_sizes_after_the_sum_keep_the_smallest(activation: str, sigma_w: float, dtype: str) -> None:
+    """Four blocks of slopes that span up to 300 decades, the very matrices multiplied by mpmath."""
+    network = Network(
+        kind="residual",
+        order="sum",
+        activation=activation,
+        sigma_w=sigma_w,
+        sigma_b=0.0,
+        alpha=1.0,
+        depth=4,
+        input_variance=1.0,
+    )
+    specs, variance = resolved_layers(network)
+    rng = np.random.default_rng(np.random.SeedSequence((0, 6)).spawn(1)[0])
+    with mpmath.workdps(1300):
+        exact = mpmath.eye(6)
+        for layer in forward_pass(specs, (6,) * 5, variance, rng, HostArrays(DTYPES[dtype])):
+            block = mpmath.diag([layer.skip] * 6) + mpmath.diag(layer.left.tolist()) * mpmath.matrix(
+                layer.weights.tolist()
+            )
+            exact = mpmath.diag(layer.outer.tolist()) * (block * exact)
+        expected = [float(mpmath.log(v)) for v in mpmath.svd_r(exact, compute_uv=False)]
+    assert expected[0] - expected[-1] > 15.0
+    found = sample(network, 6, 1, dtype=dtype).log_singular_values[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 if dtype == "float64" else 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("order", "activation", "alpha", "skip"),
+    [("pre", "tanh", 5.0, 1e-3), ("post", "hard_tanh", 5.0, 1e-3), ("sum", "tanh", 7.4, -1.0)],
+)
+def test_blocks_of_little_skip_or_one_below_zero_keep_the_smallest(
+    order: str, activation: str, alpha: float, skip: float
+) -> None:
+    """Of units that are off β alone is left, a thousandth of what W gives; the very matrices multiplied by mpmath."""
+    network = Network(
+        **(BLOCKS | {"sigma_w": 2.7, "sigma_b": 0.0}),
+        order=order,
+        activation=activation,
+        alpha=alpha,
+        skip=skip,
+        depth=9,
+    )
+    specs, variance = resolved_layers(network)
+    rng = np.random.default_rng(np.random.SeedSequence((0, 5)).spawn(1)[0])
+    with mpmath.workdps(400):
+        exact, ones = mpmath.eye(5), np.ones(5)
+        for layer in forward_pass(specs, (5,) * 10, variance, rng):
+            left, right, outer = (
+                mpmath.diag((ones if part is None else part * ones).tolist())
+                for part in (layer.left, layer.right, layer.outer)
+            )
+            exact = outer * (
+                (mpmath.diag([layer.skip] * 5) + left * mpmath.matrix(layer.weights.tolist()) * right) * exact
+            )
+        expected = [float(mpmath.log(v)) for v in mpmath.svd_r(exact, compute_uv=False)]
+    found = sample(network, 5, 1).log_singular_values[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)

@@ -159,6 +159,8 @@ def crosscheck(
         notes.append("λ_max is not compared: the law or a sample has none")
     allowed = np.where(np.isfinite(bias), bias, kappa * h)
     outliers = outlier_records(pred, whole, edge_spacings(pred, ensembles), allowed, level)
+    if len(outliers) < len(places):
+        notes.append("eigenvalues above the law are not compared: a sampled Jacobian has none but zeros")
     masses = tuple(
         atom_record(pred, atom, tuple(ensembles[i] for i in usable), (kappa * h)[usable], level)
         for atom, usable in atoms

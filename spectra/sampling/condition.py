@@ -53,8 +53,9 @@ def layer_steps(slopes: np.ndarray, columns: int, isometric: bool) -> list[Step]
         return []
     relative = np.abs(slopes)
     relative /= relative.max()
-    inverse = 1.0 / relative
-    d = (1.0, math.sqrt(relative @ relative / n)), (float(inverse.max()), math.sqrt(inverse @ inverse / n))
+    with np.errstate(over="ignore", divide="ignore"):  # what is infinite is beyond every limit
+        inverse = 1.0 / relative
+        d = (1.0, math.sqrt(relative @ relative / n)), (float(inverse.max()), math.sqrt(inverse @ inverse / n))
     if isometric:
         return [d]
     # Singular values of a Gaussian matrix: √wide ± √narrow at the ends, about 1/(2√n) the least where square; the mean
@@ -77,12 +78,14 @@ def block_steps(skip: float, mean_square: float, n: int) -> list[Step]:
     ------
     The cubic equation of the law of (1 + X)(1 + X)ᵀ from S = G/m, X circular; E s⁻² = S(−1).
     """
+    skip = abs(skip)
     t = max(mean_square / skip**2 - 1.0, 0.0)
     middle, reach = 1.0 + 2.5 * t - t * t / 8.0, math.sqrt(t) * (t + 8.0) ** 1.5 / 8.0
     alone = 2.0 * n / max(math.sqrt(t), 1.0), math.sqrt(n / 0.6) / max(math.sqrt(t), 1.0)
     end, square = middle - reach, 1.0 - t
-    least = min(1.0 / math.sqrt(end), alone[0]) if t < 1.0 and end > 0.0 else alone[0]
-    size = min(1.0 / math.sqrt(square), alone[1]) if t < 1.0 else alone[1]
+    # Where X has rows or columns of little, dead units say, β alone is left.
+    least = min(1.0 / math.sqrt(end), alone[0]) if t < 1.0 and end > 0.0 else max(alone[0], 1.0)
+    size = min(1.0 / math.sqrt(square), alone[1]) if t < 1.0 else max(alone[1], 1.0)
     return [((math.sqrt(middle + reach) * skip, math.sqrt(mean_square)), (least / skip, size / skip))]
 
 

@@ -90,7 +90,8 @@ def forward_pass(
         assert left is not None
         refuse_overflow(index + 1, x, left, right)
         with np.errstate(over="ignore", under="ignore"):
-            q = float(np.vdot(h, h) / h.size * np.exp(2 * log_scale))
+            # What has died stays at 0, however far the scale went before.
+            q = float(size / h.size * np.exp(2 * log_scale)) if (size := np.vdot(h, h)) else 0.0
         skip = architecture.skip(spec)
         chi = mean_square_of_layer(sigma_w, left, right, skip, outer)
         yield LayerPass(weights, left, right, skip, q, chi, outer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
-from .arrays import HostArrays
+from .arrays import HostArrays, needed_scale
 from .condition import Condition, Step, block_steps, layer_steps
 from .spread import graded_log_singular_values
 from .units import unit_matrix, unit_rows
@@ -82,8 +82,16 @@ class GradedProduct:
         """Number of singular values not known to be exactly zero."""
         return self._columns if self._left is None else min(self._left.shape)
 
-    def multiply(self, weights: Any, slopes: np.ndarray, *, orthogonal: bool = False) -> None:
-        """Put D W to the left of the product, D = diag(slopes); `orthogonal`: W has equal singular values."""
+    def multiply(
+        self, weights: Any, slopes: np.ndarray, *, orthogonal: bool = False, steps: list[Step] | None = None
+    ) -> None:
+        """Put D W to the left of the product, D = diag(slopes).
+
+        Parameters
+        ----------
+        orthogonal : W has equal singular values.
+        steps : what is known of W; None for a Gaussian or such an orthogonal matrix.
+        """
         active: np.ndarray | None = np.flatnonzero(slopes)
         live = active.size
         if live == slopes.size:
@@ -94,19 +102,37 @@ class GradedProduct:
             return
         if live and self._method != "plain":
             sizes = np.abs(slopes if active is None else slopes[active])
-            if sizes.min() < (least := _REACH[self._arrays.dtype]) * sizes.max():
-                self._multiply_in_steps(weights, slopes, least * sizes.max(), orthogonal)
+            # Slopes are doubles: single precision would hold none of those below 1e-45.
+            scale = needed_scale(largest := float(sizes.max()), self._arrays.dtype)
+            if scale != 1.0:
+                self._log_scale += math.log(scale)
+                slopes, sizes, largest = slopes / scale, sizes / scale, 1.0
+            if sizes.min() < (least := _REACH[self._arrays.dtype]) * largest:
+                self._multiply_in_steps(weights, slopes, least * largest, orthogonal, steps)
                 return
         columns = weights.shape[1] if self._active is None else self._active.size
         isometric = orthogonal and active is self._active is None and weights.shape[0] >= weights.shape[1]
         alive, columns = slopes if active is None else slopes[active], min(self.rank, columns)
-        self._put(weights, alive, active, layer_steps(alive, columns, isometric))
+        if steps is None:
+            self._put(weights, alive, active, layer_steps(alive, columns, isometric))
+        else:
+            self._put(weights, alive, active, [*steps, *layer_steps(alive, columns, isometric=True)])
 
-    def multiply_block(self, block: Any, skip: float, mean_square: float) -> None:
-        """Put β1 + X to the left of the product, β = `skip`, X a full matrix; `mean_square`: of all singular values."""
+    def multiply_block(self, block: Any, skip: float, mean_square: float, rows: np.ndarray | None = None) -> None:
+        """Put diag(rows) (β1 + X) to the left of the product, `rows` None for ones.
+
+        Parameters
+        ----------
+        block, skip : β1 + X, X a full matrix, and β.
+        mean_square : of all singular values of β1 + X.
+        """
         if self.rank:
             n = block.shape[0]
-            self._put(block, np.ones(n), None, block_steps(skip, mean_square, n))
+            steps = block_steps(skip, mean_square, n)
+            if rows is None:
+                self._put(block, np.ones(n), None, steps)
+            else:
+                self.multiply(block, rows, steps=steps)
 
     def _put(self, matrix: Any, slopes: np.ndarray, active: np.ndarray | None, steps: list[Step]) -> None:
         """Put diag(slopes) A[active] to the left of the product; `steps`: what is known of its condition."""
@@ -124,11 +150,13 @@ class GradedProduct:
         self._condition = condition
         self._layers += 1
 
-    def _multiply_in_steps(self, weights: Any, slopes: np.ndarray, least: float, orthogonal: bool) -> None:
+    def _multiply_in_steps(
+        self, weights: Any, slopes: np.ndarray, least: float, orthogonal: bool, steps: list[Step] | None
+    ) -> None:
         """D W for slopes of all sizes: |D| not below `least` first, then the rest; the condition forces a factoring."""
         live = slopes != 0.0
         first = np.where(live, np.copysign(np.maximum(np.abs(slopes), least), slopes), 0.0)
-        self.multiply(weights, first, orthogonal=orthogonal)
+        self.multiply(weights, first, orthogonal=orthogonal, steps=steps)
         self.multiply(self._arrays.array(np.eye(slopes.size)), np.divide(slopes, first, where=live, out=0.0 * first))
 
     def log_singular_values(self) -> np.ndarray:
@@ -142,6 +170,8 @@ class GradedProduct:
             with np.errstate(divide="ignore"):
                 return self._log_scale + np.log(self._arrays.singular_values(self._left))
         self._factor()
+        if self.rank == 0:
+            return np.empty(0)
         return self._log_scale + graded_log_singular_values(self._log_d, *self._arrays.doubles(self._right))
 
     def _factor(self) -> None:

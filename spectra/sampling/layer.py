@@ -31,21 +31,16 @@ def put_layer(product: GradedProduct, layer: LayerPass, arrays: Arrays, *, ortho
     if not layer.skip and layer.right is None:
         _put(product, layer.left, arrays, weights=layer.weights, orthogonal=orthogonal)
     else:
-        # The diagonal in which one factor may differ from another by much is left to the condition of the product.
         rows = layer.outer if isinstance(layer.outer, np.ndarray) else None
-        if rows is not None and not rows.all():
+        block = _block(layer, arrays)
+        outside = mean_square(layer.outer)
+        if rows is not None and (not rows.all() or not outside):
             # Rows that vanish are counted.
-            product.multiply(_block(layer, None, arrays), rows)
+            product.multiply(block, rows)
             return
-        size = float(np.sqrt(mean_square(rows)))
-        product.multiply_block(_block(layer, rows, arrays), layer.skip * size, _mean_square(layer, size))
+        product.multiply_block(block, layer.skip, layer.chi / outside, rows)
     if isinstance(layer.outer, Thinned):
         _put(product, layer.outer, arrays)
-
-
-def _mean_square(layer: LayerPass, size: float) -> float:
-    """Of the block itself, without a projection after it."""
-    return layer.chi / mean_square(layer.outer) * size**2
 
 
 def _put(
@@ -69,8 +64,8 @@ def _put(
     product.multiply(arrays.array(basis), beside.slopes, orthogonal=True)
 
 
-def _block(layer: LayerPass, rows: np.ndarray | None, arrays: Arrays) -> Any:
-    """The matrix rows · (skip · 1 + left W right)."""
+def _block(layer: LayerPass, arrays: Arrays) -> Any:
+    """The matrix skip · 1 + left W right."""
     weights, left, right = layer.weights, layer.left, layer.right
     if isinstance(right, Thinned):
         weights, right = _columns(_dense(weights), right, arrays), None
@@ -78,8 +73,7 @@ def _block(layer: LayerPass, rows: np.ndarray | None, arrays: Arrays) -> Any:
         if right is not None:
             weights, right = _dense(weights) * arrays.array(right)[None, :], None
         weights, left = _columns(_dense(weights).T, _transposed(left), arrays).T, np.ones(left.slopes.size)
-    block = arrays.beside_skip(weights, left, right, layer.skip)
-    return block if rows is None else block * arrays.array(rows)[:, None]
+    return arrays.beside_skip(weights, left, right, layer.skip)
 
 
 def _transposed(beside: Thinned) -> Thinned:

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from .arrays import HostArrays
 from .forward import forward_pass, together
 from .graded import GradedProduct, checked_method
+from .heap import give_back_freed_memory
 from .layer import put_layer
 from .parallel import single_threaded_blas
 from .standard import StandardArrays
@@ -91,6 +92,12 @@ class OneNetwork:
 
     def __call__(self, stream: np.random.SeedSequence) -> Sampled:
         """Sample the network of this stream."""
+        try:
+            return self._sampled(stream)
+        finally:
+            give_back_freed_memory()
+
+    def _sampled(self, stream: np.random.SeedSequence) -> Sampled:
         depth, arrays = len(self.specs), self.options.arrays()
         copies = together(self.specs, max(self.widths))
         product = GradedProduct(self.widths[0] * copies, method=self.options.method, arrays=arrays)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from .ensemble import Ensemble
 from .forward import resolved_layers, together
 from .gather import complete, known
@@ -18,9 +19,10 @@ from .store import Store, described
 from .widths import scaled_widths, whole_number
 
 if TYPE_CHECKING:
-    from ..network.config import Network
+    from ..network.config import LayerSpec, Network
 
 Progress = Callable[[int, int], None]
+_SINGLE = 1e10  # σ_w, or its inverse: states within 1e10 and slopes down to 1e-16 of the largest stay above 1e-38
 
 
 def sample(
@@ -79,7 +81,7 @@ def sample(
     Raises
     ------
     ValueError : impossible width, samples, seed or option, no width anywhere, one network is more than memory holds,
-        or `store` holds another network.
+        σ_w is beyond single precision, or `store` holds another network.
     ConvergenceError : the forward pass left the range of doubles.
     OSError : `store` cannot be written.
 
@@ -98,6 +100,7 @@ def sample(
     factored = method != "plain" and array_module is None
     refuse_beyond_memory(net, width, f"sample(width={width})", dtype=dtype, factored=factored)
     specs, input_variance = resolved_layers(net)
+    _refuse_beyond_single(specs, dtype)
     widths = scaled_widths(net, width)
 
     copies = together(specs, max(widths))
@@ -126,6 +129,17 @@ def sample(
         network=net,
         examples=copies,
     )
+
+
+def _refuse_beyond_single(specs: list[LayerSpec], dtype: str) -> None:
+    """Raise `ConfigError` where weights, times what they meet, leave the range of single precision."""
+    for spec in specs:
+        sigma_w = float(spec.sigma_w)
+        if dtype == "float32" and not 1 / _SINGLE <= sigma_w <= _SINGLE:
+            raise ConfigError(
+                f"`sample(dtype='float32')`: holds layers of `sigma_w` from {1 / _SINGLE:.0e} to {_SINGLE:.0e}, not "
+                f"{sigma_w:.3g}; use dtype='float64'."
+            )
 
 
 def companions(ensemble: Ensemble, *, progress: Progress | None = None, **options: Any) -> tuple[Ensemble, ...]:

@@ -90,9 +90,10 @@ def sample(
     1e-8 relative on every nonzero singular value at any scale, the smallest of a deep Gaussian product included: the
     product is kept graded (`GradedProduct`) once its condition may be large (tests/test_sampling.py, against mpmath).
     In single precision 1e-5, and some 1e-3 on the smallest, 2e-2 after two hundred layers.
-    Exact zeros are counted (dead neurons, narrow layers), not guessed; only a Rademacher matrix of few neurons, where
-    n² 2^{1−n} is not small, may be singular unnoticed and leave a value at rounding level instead. Memory: some ten
-    matrices N × N, whatever the depth.
+    Exact zeros are counted (dead neurons, slopes below all doubles, narrow layers), not guessed. Two matrices may be
+    singular unnoticed, and leave a value at rounding level instead: a Rademacher matrix of few neurons, where
+    n² 2^{1−n} is not small, and β 1 + αW with W orthogonal, det W = −1, and |β| = ασ_w. Memory: some ten matrices
+    N × N, whatever the depth.
     """
     samples = whole_number("samples", samples, 1)
     seed = whole_number("seed", seed, 0)

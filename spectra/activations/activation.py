@@ -77,9 +77,14 @@ class Activation:
         object.__setattr__(self, "_kinks_array", np.array(self.kinks))
 
     @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether φ' has finitely many values."""
+        return all(branch.constant_slope is not None for branch in self.branches)
+
+    @property
     def is_homogeneous(self) -> bool:
         """φ' depends on the sign of x alone, so that the law of φ'(h) does not depend on the variance of h."""
-        return all(b.constant_slope is not None for b in self.branches) and set(self.kinks) <= {0.0}
+        return self.is_piecewise_linear and set(self.kinks) <= {0.0}
 
     @property
     def is_projection(self) -> bool:

@@ -18,7 +18,11 @@ NEAREST = 1e-150
 
 
 class Arcs:
-    """Arcs from `first` to `last` (M,) through `middle` (M,), and `count` nodes on each.
+    """Arcs from `first` to `last` (M,) through `middle` (M,), and nodes on each.
+
+    Parameters
+    ----------
+    places : (K,), where the nodes are on [−1, 1] for a segment; Chebyshev's nodes.
 
     Attributes
     ----------

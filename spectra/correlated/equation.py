@@ -83,9 +83,10 @@ class BlockEquation:
 
     def __init__(self, blocks: Sequence[Block], count: int = COUNT, most: int = EXACT) -> None:
         self.blocks, self.count, self._most = tuple(blocks), count, most
-        values = [block.values.shape[0] for block in self.blocks]
-        pairs = max(count * count, math.prod(values) // max(values)) if self.is_exact else count * count
-        self._together = max(FEWEST, NUMBERS // (pairs * max(values)))
+        self._sizes = [block.values.shape[0] for block in self.blocks]
+        largest = max(self._sizes)
+        pairs = max(count * count, math.prod(self._sizes) // largest) if self.is_exact else count * count
+        self._together = max(FEWEST, NUMBERS // (pairs * largest))
         self._places = nodes(count)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
         self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
@@ -167,9 +168,8 @@ class BlockEquation:
     @property
     def is_exact(self) -> bool:
         """Whether every path of a neuron is kept, of so few blocks with so few values."""
-        values = [block.values.shape[0] for block in self.blocks]
         kept = all(block.through.all() for block in self.blocks)
-        return kept and math.prod(values[1:]) <= self._most and math.prod(values[:-1]) <= self._most
+        return kept and max(math.prod(self._sizes[1:]), math.prod(self._sizes[:-1])) <= self._most
 
     @property
     def log_range(self) -> tuple[float, float]:

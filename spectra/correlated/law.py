@@ -53,11 +53,12 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     fine = ALONE if len(layers) == 1 and layers[0].hidden else 1.0
     blocks = blocks_of(layers, finer=fine)
     finer = blocks_of(layers, finer=FINER * fine)
-    _refuse_smeared(BlockEquation(blocks))
+    equation = BlockEquation(blocks)
+    _refuse_smeared(equation)
     try:
         return _law(blocks, finer, EXACT)
     except ConvergenceError:
-        if BlockEquation(blocks).is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
+        if equation.is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
             raise
         # Beside an edge pivots of rare paths come near their poles, and nodes do not stand for them.
         return _law(blocks, finer, PATHS)

@@ -62,7 +62,7 @@ def _refuse_many_slopes(layers: list[Layer]) -> None:
         activation = layer.activation
         if layer.drift is None or not isinstance(activation, Activation):
             continue
-        if any(branch.constant_slope is None for branch in activation.branches):
+        if not activation.is_piecewise_linear:
             raise ConfigError(
                 f'`activation = "{activation.name}"`: with `order = "sum"` a spectrum is computed for activations of '
                 "finitely many slopes (relu, leaky_relu, hardtanh, …); of others there are the mean field, "

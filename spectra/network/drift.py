@@ -103,7 +103,7 @@ def drifted(
 
 def length_of(activation: Activation) -> float:
     """The longest panel on which φ is smooth: straight branches have no length of their own."""
-    return math.inf if all(b.constant_slope is not None for b in activation.branches) else LONGEST
+    return math.inf if activation.is_piecewise_linear else LONGEST
 
 
 def _from(a: float, b: float, count: int) -> Array:

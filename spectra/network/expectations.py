@@ -20,7 +20,7 @@ def gaussian_moments(activation: Activation) -> GaussianMoments:
     --------
     1e-13 relative for q from 1e-12 to 1e6, every catalogue activation (tests/test_quadrature.py).
     """
-    if all(branch.constant_slope is not None for branch in activation.branches):
+    if activation.is_piecewise_linear:
         return PiecewiseLinearMoments(activation)
     if activation.name == "sin" and activation.source == "catalogue":
         return SineMoments(activation)

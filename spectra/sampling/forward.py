@@ -207,5 +207,4 @@ def are_homogeneous(specs: list[LayerSpec]) -> bool:
 
 def is_homogeneous(spec: LayerSpec) -> bool:
     """φ(cx) = cφ(x) for c > 0: straight branches that meet at the origin, in the origin."""
-    straight = all(branch.constant_slope is not None for branch in spec.activation.branches)
-    return straight and set(spec.activation.kinks) <= {0.0} and float(spec.activation(np.zeros(1))[0]) == 0.0
+    return spec.activation.is_homogeneous and float(spec.activation(np.zeros(1))[0]) == 0.0

@@ -9,8 +9,7 @@ from numpy.polynomial.chebyshev import chebder, chebval
 
 from .._types import Array
 from ..chebyshev import fit, nodes
-from .known import Equation
-from .solution import Solution
+from .known import Equation, Known
 
 # Distance in U of a second place from which an edge is guessed.
 NEARBY = 1e-5
@@ -19,8 +18,11 @@ NEARBY = 1e-5
 PLACES, NEAREST, ROUNDS, SHORTER = 14, 0.03, 10, 0.3
 # Of the guess so much of the way is trusted to lie inside; it may be off by so many ways.
 TRUSTED, FARTHEST = 0.7, 3.0
-# Two ways must agree on an edge so well in U, at best and at worst.
-SETTLED, AGREES = 3e-14, 3e-12
+# Two ways must agree on an edge so well in U, or where it is enough to know it roughly; and no better than this part
+# of it: of two ways the second is far nearer to it than they to one another.
+AGREES, ROUGHLY, SETTLED = 3e-12, 1e-5, 0.3
+# The first way where an edge is known already, in U and relative to the places that are known.
+CLOSE = 0.03
 
 # Powers of the root of the distance to an edge from which others are guessed; Newton's steps, and places beyond which
 # a zero is none.
@@ -31,10 +33,14 @@ ROUGH = 1e-2
 _FIT = fit(PLACES)
 
 
-def edge_beside(equation: Equation, u: float, x: Array) -> float | None:
+def edge_beside(equation: Equation, u: float, x: Array, *, roughly: bool = False) -> float | None:
     """U at an edge near U = `u`, inside, where the unknowns are x (n,); None where none is found.
 
     Polynomials through p² at Chebyshev nodes, nearer and nearer to the edge, are continued to their zero.
+
+    Parameters
+    ----------
+    roughly : 1e-5 (1 + |U|) will do.
 
     Accuracy
     --------
@@ -46,33 +52,53 @@ def edge_beside(equation: Equation, u: float, x: Array) -> float | None:
     if not found.solved.all() or square[0] == square[1]:
         return None
     guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
-    way, nearest = guess - u, 1.0 - TRUSTED
+    return _closing(equation, guess, guess - u, 1.0 - TRUSTED, (at, found.x), ROUGHLY if roughly else AGREES)
+
+
+def edge_about(equation: Equation, end: float, known: Known) -> float | None:
+    """The same, from where it is as far as is known, and solutions inside that are nearly those of this equation."""
+    near = np.argsort(np.abs(known.u - end))[:PLACES]
+    way = math.copysign(min(CLOSE * float(np.ptp(known.u)), CLOSE), end - float(known.u[near[0]]))
+    return _closing(equation, end, way, NEAREST, (known.u[near], known.x[near]), AGREES)
+
+
+def _closing(
+    equation: Equation, guess: float, way: float, nearest: float, begun: tuple[Array, Array], agrees: float
+) -> float | None:
+    """The edge near `guess`, from places between it and `guess` − `way`, nearer and nearer, until two ways agree.
+
+    Parameters
+    ----------
+    nearest : part of the way that is left out at first.
+    begun : places and unknowns at them.
+    """
+    at, x = begun
     off = math.inf
     for _ in range(ROUNDS):
         places = guess - way * (nearest + (1.0 - nearest) * 0.5 * (1.0 + nodes(PLACES)))
-        found = equation.solve(np.exp(places).astype(complex), _started(at, found, guess, places))
+        found = equation.solve(np.exp(places).astype(complex), _started(at, x, guess, places))
         square = found.psi.imag**2
         zero = _zero(square) if (found.solved & (found.psi.imag < 0.0)).all() else None
         if zero is None:
             break
         moved = (1.0 - nearest) * 0.5 * way * (zero + 1.0) + nearest * way
-        rounding = off < AGREES * (1.0 + abs(guess)) and abs(moved) > 0.5 * off
+        rounding = off < agrees * (1.0 + abs(guess)) and abs(moved) > 0.5 * off
         if rounding or not abs(moved) < FARTHEST * abs(way):
             break
-        at, guess, off = places, guess - moved, abs(moved)
-        if off < SETTLED * (1.0 + abs(guess)):
+        at, x, guess, off = places, found.x, guess - moved, abs(moved)
+        if off < SETTLED * agrees * (1.0 + abs(guess)):
             break
         way, nearest = SHORTER * way, NEAREST
-    return guess if off < AGREES * (1.0 + abs(guess)) else None
+    return guess if off < agrees * (1.0 + abs(guess)) else None
 
 
-def _started(at: Array, found: Solution, edge: float, places: Array) -> Array:
-    """Unknowns at `places` from those that were found at `at`: low powers of the root of the distance to the edge."""
+def _started(at: Array, x: Array, edge: float, places: Array) -> Array:
+    """Unknowns at `places` from those at `at`, x (m, n): low powers of the root of the distance to the edge."""
     root, others = np.sqrt(np.abs(edge - at)), np.sqrt(np.abs(edge - places))
     count = min(POWERS, at.size)
     scale = root.max()
     powers, there = (np.vander(r / scale, count, increasing=True) for r in (root, others))
-    return there @ np.linalg.lstsq(powers, found.x, rcond=None)[0]
+    return there @ np.linalg.lstsq(powers, x, rcond=None)[0]
 
 
 def _zero(square: Array) -> float | None:

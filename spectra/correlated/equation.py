@@ -79,10 +79,13 @@ class BlockEquation:
     blocks : J_1 … J_L, square.
     count : nodes of a message; the error falls geometrically with it.
     most : values of a pivot that are all kept, where there are no more.
+    roughly : for a first look, from which another will go on: edges are found to 1e-5 alone.
     """
 
-    def __init__(self, blocks: Sequence[Block], count: int = COUNT, most: int = EXACT) -> None:
-        self.blocks, self.count, self._most = tuple(blocks), count, most
+    def __init__(
+        self, blocks: Sequence[Block], count: int = COUNT, most: int = EXACT, *, roughly: bool = False
+    ) -> None:
+        self.blocks, self.count, self._most, self._roughly = tuple(blocks), count, most, roughly
         self._sizes = [block.values.shape[0] for block in self.blocks]
         largest = max(self._sizes)
         pairs = max(count * count, math.prod(self._sizes) // largest) if self.is_exact else count * count
@@ -189,7 +192,7 @@ class BlockEquation:
 
     def edge_near(self, u: float, x: Array) -> float | None:
         """U at an edge near U = `u`, inside, where the unknowns are x (2L,); None where none is found."""
-        return edge_beside(self, u, x)
+        return edge_beside(self, u, x, roughly=self._roughly)
 
     def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         """What the right sides say of all A, then all B, `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
@@ -204,13 +207,13 @@ class BlockEquation:
         a, b = np.split(x, 2, axis=1)
         locals_ = [self._local(k, a, b) for k in range(self.depth)]
         left_centre, right_centre = self._typical(zeta, locals_)
-        left = self._messages(zeta, locals_, left_centre, right_centre)
-        turned = [local.turned for local in reversed(locals_)]
-        right = self._messages(zeta, turned, right_centre[::-1], left_centre[::-1], back=True)[::-1]
+        right = self._from_right(zeta, locals_, right_centre, left_centre)
         new_a, new_b = np.empty_like(a), np.empty_like(b)
         psi = np.zeros_like(zeta)
+        left, ends = _before(zeta)
         for k, (block, part) in enumerate(zip(self.blocks, self._parts, strict=True)):
-            means_a, means_b, plus = self._averages(block, locals_[k], left[k], right[k])
+            over = left.over(block.flat, locals_[k].square.size)
+            means_a, means_b, plus = _averages(block, locals_[k], left, over, right[k])
             _add_hidden(block, a[:, part], b[:, part], means_a, means_b)
             if k == 0:
                 # Im ψ keeps its digits where ψ → −1.
@@ -219,6 +222,9 @@ class BlockEquation:
             factor_b = np.where(block.haar, 1.0 / (1.0 + means_b * a[:, part]), 1.0)
             new_a[:, part] = block.gains * means_a * factor_a
             new_b[:, part] = block.gains * means_b * factor_b
+            if k + 1 < self.depth:
+                disc = _disc(locals_[k + 1], left_centre[k + 1], right_centre[k + 1])
+                left, ends = self._passed(locals_[k], left, over, ends, disc)
         return np.concatenate([new_a, new_b], axis=1), psi
 
     def _local(self, k: int, a: Array, b: Array) -> _Local:
@@ -240,38 +246,36 @@ class BlockEquation:
             right.append(_beyond(_turned(local.typical), right[-1]))
         return left, right[::-1]
 
-    def _messages(
-        self, zeta: Array, locals_: list[_Local], centre: list[Array], other: list[Array], *, back: bool = False
-    ) -> list[Message]:
-        """1/pivot of r_{l−1} for l = 1 … L, or, all in reverse, of c_l."""
-        message = Message.certain(-1.0 / zeta)
-        found, ends = [message], np.repeat(1.0 / message.nodes, 2, axis=1)
-        blocks = self.blocks[::-1] if back else self.blocks
-        for k in range(self.depth - 1):
-            # Where c − x − D_0²/(r − x′) vanishes in the next block, at its means.
-            inner, outer, square = locals_[k + 1].typical
-            disc = Disc(centre[k + 1], inner - square / (outer - other[k + 1]))
-            message, ends = self._passed(blocks[k], locals_[k], message, ends, disc, back=back)
+    def _from_right(self, zeta: Array, locals_: list[_Local], centre: list[Array], other: list[Array]) -> list[Message]:
+        """1/pivot of c_l for l = 1 … L."""
+        message, ends = _before(zeta)
+        found = [message]
+        for k in range(self.depth - 1, 0, -1):
+            here = locals_[k].turned
+            over = message.over(self.blocks[k].flat_back, here.square.size)
+            disc = _disc(locals_[k - 1].turned, centre[k - 1], other[k - 1])
+            message, ends = self._passed(here, message, over, ends, disc)
             found.append(message)
-        return found
+        return found[::-1]
 
-    def _passed(
-        self, block: Block, local: _Local, message: Message, ends: Array, disc: Disc, *, back: bool
-    ) -> tuple[Message, Array]:
+    def _passed(self, local: _Local, message: Message, over: Array, ends: Array, disc: Disc) -> tuple[Message, Array]:
         """The message beyond a block, and what becomes of `ends`: pivots on paths of smallest and of largest values.
 
-        The nodes lie between these two.
+        The nodes lie between these two; `over`: the weights for every value of the block.
         """
         ends = np.stack([_onward(end, ends[:, i]) for i, end in enumerate(local.extremes)], axis=1)
         values = local.square.size
-        over = message.over(block.flat_back if back else block.flat, values)
         if values == 1 and message.nodes.shape[1] == 1:
             return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
+        restarts = local.square == 0.0
+        ended = int(restarts.sum())
         if np.ptp(local.square):
-            restarts = local.square == 0.0
-            ended = int(restarts.sum())
-            if (values - ended) * message.nodes.shape[1] + ended <= max(APART, self._most):
-                return _told_apart(local, message, over, restarts), ends
+            most = max(APART, self._most)
+        else:
+            # Behind a dense layer of few slopes there are no more pivots than those.
+            most = self.count if ended else 0
+        if (values - ended) * message.nodes.shape[1] + ended <= most:
+            return _told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
@@ -284,24 +288,36 @@ class BlockEquation:
         weights = arcs.lagrange(beyond.reshape(points, -1)) @ over.reshape(points, -1, over.shape[3])
         return Message(disc.at(arcs.nodes), weights), ends
 
-    def _averages(self, block: Block, local: _Local, left: Message, right: Message) -> tuple[Array, Array, Array]:
-        """E[E_k² G(c_{l−1}, c_{l−1})], E[D_k² G(r_l, r_l)], (M, K), and of the first block 1 + ψ (M,)."""
-        over = left.over(block.flat, local.square.size)
-        points, count, values, rank = over.shape
-        # (M, K, J, K′).
-        joint_weights = over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)
-        joint_weights = joint_weights.reshape(points, count, values, right.nodes.shape[1])
-        before = (local.inner[:, None, :] - left.nodes[:, :, None])[:, :, :, None]
-        after = (local.outer[:, :, None] - right.nodes[:, None, :])[:, None]
-        joint = joint_weights / (before * after - local.square[:, None])
-        sums = (joint.sum(axis=1) * after[:, 0]).sum(axis=2), (joint.sum(axis=3) * before[..., 0]).sum(axis=1)
-        # 1 + ψ = E 1/(1 − p/x), p = c − D_0²/(r − x′) the pivot at c_{l−1} without −x, where −1/x = ζ is all there is
-        # before.
-        plus = np.zeros(points, complex)
-        if count == 1:
-            pivot = local.inner[:, :, None] - local.square[:, None] / after[:, 0]
-            plus = np.sum(joint_weights[:, 0] / (1.0 - pivot / left.nodes[:, :, None]), axis=(1, 2))
-        return sums[0] @ block.inner, sums[1] @ block.outer, plus
+
+def _before(zeta: Array) -> tuple[Message, Array]:
+    """What comes before all blocks, or after them: one pivot, the same on every path; and its smallest and largest."""
+    message = Message.certain(-1.0 / zeta)
+    return message, np.repeat(1.0 / message.nodes, 2, axis=1)
+
+
+def _disc(local: _Local, centre: Array, other: Array) -> Disc:
+    """The coordinate for pivots x before a block: its pole where c − x − D_0²/(r − x′) vanishes there, at its means."""
+    inner, outer, square = local.typical
+    return Disc(centre, inner - square / (outer - other))
+
+
+def _averages(block: Block, local: _Local, left: Message, over: Array, right: Message) -> tuple[Array, Array, Array]:
+    """E[E_k² G(c_{l−1}, c_{l−1})], E[D_k² G(r_l, r_l)], (M, K), and of the first block 1 + ψ (M,)."""
+    points, count, values, rank = over.shape
+    # (M, K, J, K′).
+    joint_weights = over.reshape(points, -1, rank) @ right.weights.transpose(0, 2, 1)
+    joint_weights = joint_weights.reshape(points, count, values, right.nodes.shape[1])
+    before = (local.inner[:, None, :] - left.nodes[:, :, None])[:, :, :, None]
+    after = (local.outer[:, :, None] - right.nodes[:, None, :])[:, None]
+    joint = joint_weights / (before * after - local.square[:, None])
+    sums = (joint.sum(axis=1) * after[:, 0]).sum(axis=2), (joint.sum(axis=3) * before[..., 0]).sum(axis=1)
+    # 1 + ψ = E 1/(1 − p/x), p = c − D_0²/(r − x′) the pivot at c_{l−1} without −x, where −1/x = ζ is all there is
+    # before.
+    plus = np.zeros(points, complex)
+    if count == 1:
+        pivot = local.inner[:, :, None] - local.square[:, None] / after[:, 0]
+        plus = np.sum(joint_weights[:, 0] / (1.0 - pivot / left.nodes[:, :, None]), axis=(1, 2))
+    return sums[0] @ block.inner, sums[1] @ block.outer, plus
 
 
 def _told_apart(local: _Local, message: Message, over: Array, restarts: Array) -> Message:

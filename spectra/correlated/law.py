@@ -5,22 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
+from .._types import Array
 from ..errors import ConvergenceError
 from .blocks import Block
 from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
+from .edge import edge_about
 from .equation import EXACT, BlockEquation
 from .known import density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
 from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 
-# Nodes of the messages: the first of these beyond which they change the density by less than `SETTLED`, at these parts
-# of the way through a bulk.
-COUNTS, SETTLED, PARTS = (6, 9, 12, 16, 24), 1e-8, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
+# Nodes of the messages: the first of these with which the density is as good as `SETTLED`, relatively, at these parts
+# of the way through a bulk. Each node takes the error to a part of it: this one where nothing is known, or at best.
+COUNTS, SETTLED, PARTS = (6, 8, 10, 12, 14, 17, 20, 24), 1e-9, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
+SLOWEST, FASTEST = 0.5, 0.3
 # So many of them are tried for a first look.
 LOOKS = 3
 # By how much, in U, an edge may move with them.
@@ -83,10 +87,10 @@ def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:
     """The bulks by the fewest nodes that find them."""
     for count in COUNTS[: LOOKS - 1]:
         try:
-            return bulks_of(BlockEquation(blocks, count))
+            return bulks_of(BlockEquation(blocks, count, roughly=True))
         except ConvergenceError:
             continue
-    return bulks_of(BlockEquation(blocks, COUNTS[LOOKS - 1]))
+    return bulks_of(BlockEquation(blocks, COUNTS[LOOKS - 1], roughly=True))
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:
@@ -100,21 +104,30 @@ def _refuse_smeared(equation: BlockEquation) -> None:
 
 
 def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
-    """The equation with so many nodes in its messages that more change nothing."""
+    """The equation with so many nodes in its messages that more change nothing.
+
+    By how much the last ones have changed the density is the error before them; what they have left is told by how
+    fast that falls.
+    """
     equation = BlockEquation(blocks, COUNTS[0])
     places = [np.append(np.quantile(bulk.known.u, PARTS), _peak(equation, bulk)) for bulk in bulks]
-    before = [density_at(equation, u, bulk.known)[0] for u, bulk in zip(places, bulks, strict=True)]
-    for count in COUNTS[1:]:
+    before, error, rate = _densities(equation, places, bulks), 0.0, SLOWEST
+    for (fewer, count), added in zip(pairwise(COUNTS), np.diff((COUNTS[0], *COUNTS)), strict=False):
         equation = BlockEquation(blocks, count)
-        now = [density_at(equation, u, bulk.known) for u, bulk in zip(places, bulks, strict=True)]
-        settled = [
-            found.solved.all() and bool(np.max(np.abs(density / then - 1.0)) < SETTLED)
-            for (density, found), then in zip(now, before, strict=True)
-        ]
-        if all(settled):
+        now = _densities(equation, places, bulks)
+        change = float(np.max(np.abs(now / before - 1.0)))
+        if error:
+            rate = min(max((change / error) ** (1.0 / added), FASTEST), 1.0)
+        if change * rate ** (count - fewer) < SETTLED:
             break
-        before = [density for density, _ in now]
+        before, error = now, change
     return equation
+
+
+def _densities(equation: BlockEquation, places: Sequence[Array], bulks: Sequence[Bulk]) -> Array:
+    """The density at places on every bulk; NaN where it was not found."""
+    found = [density_at(equation, u, bulk.known) for u, bulk in zip(places, bulks, strict=True)]
+    return np.concatenate([np.where(solution.solved, density, np.nan) for density, solution in found])
 
 
 def _peak(equation: BlockEquation, bulk: Bulk) -> float:
@@ -125,18 +138,21 @@ def _peak(equation: BlockEquation, bulk: Bulk) -> float:
 
 def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
     """The bulk with its edges where this equation has them."""
-    ends = []
-    for end, exponent in zip((bulk.low, bulk.high), bulk.exponents, strict=True):
-        known = math.isinf(end) or exponent < 0.0
-        found = end if known else None
-        for k in () if known else np.argsort(np.abs(bulk.known.u - end))[:TRIES]:
-            at = equation.edge_near(float(bulk.known.u[k]), bulk.known.x[k])
-            if at is not None and abs(at - end) < MOVED * (1.0 + abs(end)):
-                found = at
-                break
-        if found is None:
-            found = edge_again(equation, bulk, end)
-        if found is None:
-            raise ConvergenceError(f"the edge at λ = {math.exp(-end):.6g} was lost")
-        ends.append(found)
-    return Bulk(ends[0], ends[1], bulk.known.between(ends[0], ends[1]), bulk.exponents)
+    known = zip((bulk.low, bulk.high), bulk.exponents, strict=True)
+    low, high = (
+        end if math.isinf(end) or exponent < 0.0 else _edge_again(equation, bulk, end) for end, exponent in known
+    )
+    return Bulk(low, high, bulk.known.between(low, high), bulk.exponents)
+
+
+def _edge_again(equation: BlockEquation, bulk: Bulk, end: float) -> float:
+    """Where this equation has the edge that another has at `end`."""
+    u, x = bulk.known.u, bulk.known.x
+    tries = (equation.edge_near(float(u[k]), x[k]) for k in np.argsort(np.abs(u - end))[:TRIES])
+    for found in (at for ways in ([edge_about(equation, end, bulk.known)], tries) for at in ways):
+        if found is not None and abs(found - end) < MOVED * (1.0 + abs(end)):
+            return found
+    found = edge_again(equation, bulk, end)
+    if found is None:
+        raise ConvergenceError(f"the edge at λ = {math.exp(-end):.6g} was lost")
+    return found

@@ -29,7 +29,7 @@ RULE = 12
 # Singular values to leave out where all is finer.
 FINEST = 1e-15
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
-FADING, SLOWEST = 2.0, 0.5
+FADING, SLOWEST = 2.0, 0.3
 # Places at which slopes are looked at.
 SAMPLED = 201
 # Panels at most: of states that make up a chain, which take matrices, and of others.

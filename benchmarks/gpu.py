@@ -32,8 +32,8 @@ import numpy as np
 from spectra import Network, sample
 from spectra.sampling.forward import forward_pass, resolved_layers
 from spectra.sampling.graded import GradedProduct
-from spectra.sampling.parallel import cores
 from spectra.sampling.standard import Normals, StandardArrays
+from spectra.threads import cores
 
 TYPES = {"float64": np.float64, "float32": np.float32}
 CASES = "500x8,1000x8,2000x8,4000x8,500x32,1000x32,2000x32,4000x32"

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "spectra"
 
 # Top to bottom; a name stands for a file, or for a whole folder but those of its files that are named themselves.
 ROWS = (
-    ("errors", "_types", "distribution", "digits", "lazy", "native", "ratio"),
+    ("errors", "_types", "distribution", "digits", "lazy", "native", "ratio", "threads"),
     ("effort", "wording"),
     ("exact.lowest_terms", "exact.units", "exact.power_series", "exact.chain", "exact.moment_series"),
     ("quadrature",),

@@ -12,9 +12,10 @@ from spectra.errors import ConfigError
 from spectra.network import Network
 from spectra.sampling import estimate, sample
 from spectra.sampling.memory import _peak_bytes
-from spectra.sampling.parallel import parallel, single_threaded_blas
+from spectra.sampling.parallel import parallel
 from spectra.sampling.reflectors import factored
 from spectra.sampling.weights import draw_weights, random_weights
+from spectra.threads import single_threaded_blas
 
 
 def net(**keys):

@@ -269,11 +269,8 @@ class BlockEquation:
             return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
         restarts = local.square == 0.0
         ended = int(restarts.sum())
-        if np.ptp(local.square):
-            most = max(APART, self._most)
-        else:
-            # Behind a dense layer of few slopes there are no more pivots than those.
-            most = self.count if ended else 0
+        # Behind a dense layer of few slopes there are no more pivots than those.
+        most = max(APART, self._most) if np.ptp(local.square) else self.count * bool(ended)
         if (values - ended) * message.nodes.shape[1] + ended <= most:
             return _told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).

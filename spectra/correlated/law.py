@@ -11,6 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..errors import ConvergenceError
+from ..threads import single_threaded_blas
 from .blocks import Block
 from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
@@ -39,6 +40,7 @@ ALONE = 3.0
 PATHS = 2000
 
 
+@single_threaded_blas()
 def block_law(layers: Sequence[Layer]) -> BlockLaw:
     """The law of JJᵀ for wide networks of these layers, square ones.
 

@@ -9,6 +9,7 @@ from ..errors import ConfigError
 from ..network.architectures import architecture_of
 from ..network.meanfield import MeanField
 from ..spectrum import Spectrum
+from ..threads import single_threaded_blas
 from .dilated import dilated
 from .free import FreeEquation
 from .free_product import free_blocks, free_law, free_moments, freeness_defect
@@ -137,6 +138,7 @@ def _of_freeness(defect: float) -> str:
     )
 
 
+@single_threaded_blas()
 def _against_freeness(layers: list[Layer], spectrum: Spectrum) -> tuple[str, ...]:
     """By how much plain freeness, of slopes that are fresh in every layer, is off."""
     if any(layer.hidden or layer.drift for layer in layers):

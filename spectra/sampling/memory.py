@@ -13,8 +13,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..network.architectures import architecture_of
+from ..threads import cores, single_threaded_blas
 from .forward import together
-from .parallel import cores, single_threaded_blas
 from .widths import scaled_widths, whole_number
 
 if TYPE_CHECKING:

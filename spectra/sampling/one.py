@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..threads import single_threaded_blas
 from .arrays import HostArrays
 from .forward import forward_pass, together
 from .graded import GradedProduct, checked_method
 from .heap import give_back_freed_memory
 from .layer import put_layer
-from .parallel import single_threaded_blas
 from .standard import StandardArrays
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.random import SeedSequence
 
 from ...errors import ConfigError
+from ...threads import cores, single_threaded_blas
 from ..memory import Estimate, physical_memory
-from ..parallel import cores, single_threaded_blas
 from ..widths import scaled_widths, whole_number
 from .top import MOST_TOGETHER
 from .weights import BLOCK, Independent, Reflectors, redrawn_weights

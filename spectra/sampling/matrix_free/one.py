@@ -11,7 +11,7 @@ from numpy.random import SeedSequence
 from scipy.sparse.linalg import LinearOperator
 
 from ...errors import ConfigError
-from ..parallel import single_threaded_blas
+from ...threads import single_threaded_blas
 from ..widths import whole_number
 from .jacobian import LiveRows, layer_product
 from .lanczos import lanczos

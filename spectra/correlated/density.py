@@ -16,8 +16,13 @@ from .known import Equation, density_at
 RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 12
 # Mass that hangs on the last coefficients, which is none.
 SLIGHT = 1e-14
-# Length of pieces where the density fades, and what rounding leaves of it.
-STEP, DIGITS = 1.5, 1e-14
+# Length of pieces where the density fades, of the first one at least, and what rounding leaves of it.
+STEP, FIRST, DIGITS = 1.5, 0.3, 1e-14
+# Beside an edge a density is known to the residual over the distance: last coefficients of a piece there, times its
+# length, for residuals of 1e-13.
+BLURRED = 1e-11
+# Coefficients of less than so many times the last ones are noise, and those after them.
+NOISY = 10.0
 
 
 def chart_of(equation: Equation, bulk: Bulk) -> Chart:
@@ -31,6 +36,8 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         density_at(equation, 0.5 * (low + high) + 0.5 * (high - low) * NODES, known)
     count = PIECES + math.ceil((high - low) / STEP) * fades
     ends = low + (high - low) * np.linspace(0.0, 1.0, count + 1) ** (2.0 if fades else 1.0)
+    if fades:
+        ends = np.append(low, ends[ends >= low + FIRST])
     open_ = [(float(a), float(b)) for a, b in itertools.pairwise(ends)]
     done: list[tuple[float, float, Array]] = []
     residual, uncertified = 0.0, 0
@@ -44,7 +51,9 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         least = np.nanmin(np.append(log_p, np.zeros((log_p.shape[0], 1)), axis=1), axis=1)
         log_p -= rise * np.log(u - low) + (fall * np.log(high - u) if fall else 0.0)
         series = log_p @ FIT.T
-        wanted = np.maximum(RESOLUTION, DIGITS * np.exp(-least)) if fades else RESOLUTION
+        wanted = np.maximum(RESOLUTION, DIGITS * np.exp(-least) if fades else 0.0)
+        beside = ((a == low) & (rise == 0.5)) | ((b == high) & (fall == 0.5))
+        wanted = np.where(beside, np.maximum(wanted, BLURRED / (b - a)), wanted)
         tail = np.max(np.abs(series[:, -3:]), axis=1)
         held = np.nanmax(np.where(good, density, 0.0).reshape(u.shape), axis=1) * (b - a)
         # Beside an edge the distance from it has lost its digits, where next to no mass is.
@@ -63,9 +72,15 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
     coefficients = np.array([row for _, _, row in done])
     slope = 0.0
     if fades:
-        # T_k' = k² at 1.
-        slope = float(2.0 * coefficients[-1] @ np.arange(DEGREE) ** 2 / (breaks[-1] - breaks[-2]) + rise / (high - low))
+        slope = _slope_at_end(coefficients[-1]) * 2.0 / (breaks[-1] - breaks[-2]) + rise / (high - low)
     return Chart(low, high, rise, fall, breaks, coefficients, slope, residual, uncertified)
+
+
+def _slope_at_end(series: Array) -> float:
+    """Derivative at 1 of a Chebyshev series, T_k' = k², without what has gone under in its noise."""
+    lost = np.abs(series) < NOISY * np.max(np.abs(series[-3:]))
+    told = int(np.argmax(lost)) if lost.any() else series.size
+    return float(series[:told] @ np.arange(told) ** 2)
 
 
 def _halves(a: float, b: float) -> list[tuple[float, float]]:

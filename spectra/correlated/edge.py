@@ -18,9 +18,9 @@ NEARBY = 1e-5
 PLACES, NEAREST, ROUNDS, SHORTER = 14, 0.03, 10, 0.3
 # Of the guess so much of the way is trusted to lie inside; it may be off by so many ways.
 TRUSTED, FARTHEST = 0.7, 3.0
-# Two ways must agree on an edge so well in U, or where it is enough to know it roughly; and no better than this part
-# of it: of two ways the second is far nearer to it than they to one another.
-AGREES, ROUGHLY, SETTLED = 3e-12, 1e-5, 0.3
+# Two ways must agree on an edge so well in U, or where it is enough to know it roughly; and there is no need for another
+# where that would move it by less than this part of it, by what has become of the last move.
+AGREES, ROUGHLY, SETTLED = 3e-12, 1e-5, 3e-3
 # The first way where an edge is known already, in U and relative to the places that are known.
 CLOSE = 0.03
 
@@ -85,8 +85,9 @@ def _closing(
         rounding = off < agrees * (1.0 + abs(guess)) and abs(moved) > 0.5 * off
         if rounding or not abs(moved) < FARTHEST * abs(way):
             break
+        ahead = abs(moved) * min(abs(moved) / off, 1.0)
         at, x, guess, off = places, found.x, guess - moved, abs(moved)
-        if off < SETTLED * agrees * (1.0 + abs(guess)):
+        if ahead < SETTLED * agrees and off < agrees * (1.0 + abs(guess)):
             break
         way, nearest = SHORTER * way, NEAREST
     return guess if off < agrees * (1.0 + abs(guess)) else None

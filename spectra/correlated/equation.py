@@ -96,6 +96,12 @@ class BlockEquation:
         self._shares = _shares(self.blocks)
         self._means = [share @ block.values for share, block in zip(self._shares, blocks, strict=True)]
 
+    def of(self, blocks: Sequence[Block], more: int = 0) -> BlockEquation:
+        """The same of other blocks, with more nodes; where all values of a pivot are kept they are of those, too."""
+        sizes = math.prod(block.values.shape[0] for block in blocks)
+        most = max(self._most, sizes) if self.is_exact else self._most
+        return BlockEquation(blocks, self.count + more, most, roughly=self._roughly)
+
     @property
     def depth(self) -> int:
         """Number of blocks."""

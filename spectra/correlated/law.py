@@ -32,8 +32,10 @@ LOOKS = 3
 MOVED = 1e-2
 # Places inside from which it is looked for.
 TRIES = 4
-# More nodes of a message, and how much finer the states are, where the answer is looked at again.
-MORE, FINER = 4, 1.5
+# More nodes of a message, and how much finer the states and slopes are, where the answer is looked at again.
+MORE, FINER = 4, 1.6
+# They are made finer at most so often, until that changes no density by more than this, relatively.
+FINENESSES, ENOUGH = 3, 1e-8
 # Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
 ALONE = 3.0
 # Paths of a neuron that are all kept where nodes did not do.
@@ -58,31 +60,45 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     """
     fine = ALONE if len(layers) == 1 and layers[0].hidden else 1.0
     blocks = blocks_of(layers, finer=fine)
-    finer = blocks_of(layers, finer=FINER * fine)
     equation = BlockEquation(blocks)
     _refuse_smeared(equation)
     try:
-        return _law(blocks, finer, EXACT)
+        return _law(layers, fine, blocks, EXACT)
     except ConvergenceError:
         if equation.is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
             raise
         # Beside an edge pivots of rare paths come near their poles, and nodes do not stand for them.
-        return _law(blocks, finer, PATHS)
+        return _law(layers, fine, blocks, PATHS)
 
 
-def _law(blocks: Sequence[Block], finer: Sequence[Block], most: int) -> BlockLaw:
-    """With so many paths kept; and the error, by finer blocks."""
+def _law(layers: Sequence[Layer], fine: float, blocks: Sequence[Block], most: int) -> BlockLaw:
+    """From blocks so fine at first, with so many paths kept; and the error, by finer blocks."""
     first = BlockEquation(blocks, COUNTS[0], most)
     bulks = bulks_of(first) if first.is_exact else _looked_at(blocks)
-    equation = first if first.is_exact else _resolved(blocks, bulks)
+    equation, finer = _fine_enough(layers, fine, first if first.is_exact else _resolved(blocks, bulks), bulks)
     moved = [_moved(equation, bulk) for bulk in bulks]
     charts = tuple(chart_of(equation, bulk) for bulk in moved)
     largest = math.exp(-log_support(charts, equation.zero, equation.atom)[1])
     moments = Moments(partial(block_moments, equation), largest)
     spectrum = spectrum_of(charts, equation.zero, moments, math.log(moments.first(1)[0]), equation.atom)
-    again = BlockEquation(finer, equation.count + MORE)
     residual, uncertified = max(c.residual for c in charts), sum(c.uncertified for c in charts)
-    return BlockLaw(spectrum, residual, uncertified, error_beside(spectrum, again, [bulk.known for bulk in moved]))
+    return BlockLaw(spectrum, residual, uncertified, error_beside(spectrum, finer, [bulk.known for bulk in moved]))
+
+
+def _fine_enough(
+    layers: Sequence[Layer], fine: float, equation: BlockEquation, bulks: Sequence[Bulk]
+) -> tuple[BlockEquation, BlockEquation]:
+    """An equation whose states and slopes are as fine as `ENOUGH` asks, relatively in the density; and a finer one."""
+    places = _places(equation, bulks)
+    before = _densities(equation, places, bulks)
+    for _ in range(FINENESSES):
+        fine *= FINER
+        finer = equation.of(blocks_of(layers, finer=fine))
+        now = _densities(finer, places, bulks)
+        if np.max(np.abs(now / before - 1.0)) < ENOUGH:
+            break
+        equation, before = finer, now
+    return equation, equation.of(finer.blocks, MORE)
 
 
 def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:
@@ -112,7 +128,7 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
     fast that falls.
     """
     equation = BlockEquation(blocks, COUNTS[0])
-    places = [np.append(np.quantile(bulk.known.u, PARTS), _peak(equation, bulk)) for bulk in bulks]
+    places = _places(equation, bulks)
     before, error, rate = _densities(equation, places, bulks), 0.0, SLOWEST
     for (fewer, count), added in zip(pairwise(COUNTS), np.diff((COUNTS[0], *COUNTS)), strict=False):
         equation = BlockEquation(blocks, count)
@@ -124,6 +140,11 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
             break
         before, error = now, change
     return equation
+
+
+def _places(equation: BlockEquation, bulks: Sequence[Bulk]) -> list[Array]:
+    """Where equations are compared, on every bulk."""
+    return [np.append(np.quantile(bulk.known.u, PARTS), _peak(equation, bulk)) for bulk in bulks]
 
 
 def _densities(equation: BlockEquation, places: Sequence[Array], bulks: Sequence[Bulk]) -> Array:

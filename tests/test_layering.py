@@ -191,6 +191,23 @@ def test_only_the_command_line_prints(name: str) -> None:
     assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
 
 
+# What samples, solves, compares and shows networks, and asks an architecture what it has to know of a layer.
+NAMELESS = ("sampling", "correlated", "outliers", "agreement", "flow", "plot", "cli", "prediction", "record", "bounds")
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.split(".")[0] in NAMELESS))
+def test_what_samples_and_solves_knows_no_kind_of_layer_by_name(name: str) -> None:
+    """`branch_layers` is a number, and free to all."""
+    asked = [
+        node
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("kind", "order", "normalise")
+        and (getattr(node.value, "id", None) == "spec" or getattr(node.value, "attr", None) == "spec")
+    ]
+    assert not asked
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_files_are_short(name: str) -> None:
     if name == "activations._compiled":  # generated

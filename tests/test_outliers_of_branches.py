@@ -210,3 +210,13 @@ def test_where_outliers_are_looked_for() -> None:
     linear = BLOCKS | {"order": "post", "activation": "identity", "alpha": 0.5}
     assert passages_of(mean_field(Network(layers=[linear, reading], input_variance=1.0))) is None
     assert passages_of(mean_field(Network(layers=[PLAIN, reading], input_variance=1.0))) is not None
+
+
+def test_what_is_not_known_of_an_eigenvalue_is_said() -> None:
+    """16 blocks with batch norm: of sampled networks of width 150 the largest λ was 7.9 ± 0.5, the second 6.1 ± 0.3."""
+    pred = predict(Network(depth=16, alpha=0.25, order="post", normalise="batch", input_variance=1.0, **BLOCKS))
+    assert pred.outliers is None
+    assert pred.spectrum.support()[1] < 7.0
+    (note,) = pred.outlier_notes
+    assert "one eigenvalue of every network may lie above this law" in note
+    assert "normalisation" in note

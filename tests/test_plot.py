@@ -13,6 +13,7 @@ from spectra.expressions import parse_law
 from spectra.network import Network
 from spectra.plot import check_figure, comparison_figure, figure_bytes, prediction_figure
 from spectra.plot.page import between_decades, page
+from spectra.plot.singular_values import title_of
 from spectra.prediction import predict
 from spectra.sampling import sample
 
@@ -40,6 +41,20 @@ def test_small_bulk_below_a_heavy_atom_is_shown_whole() -> None:
     assert np.nanmax(density) <= axes.get_ylim()[1]
     assert np.nanmax(density) > 0.5 * axes.get_ylim()[1]
     assert any(text.startswith("mass 0.9875 at s = 1.006") for text in texts(figure))
+
+
+def test_titles_break_between_words() -> None:
+    keys = {"kind": "residual", "branch_layers": 2, "alpha": 0.5, "sigma_w": 2**0.5, "input_variance": 1.0}
+    title = title_of(predict(Network(depth=4, activation="relu", **keys)))
+    assert "pre-activation" in title
+    assert "\n" in title
+
+
+def test_words_of_a_legend_hide_what_runs_through_them() -> None:
+    keys = {"kind": "residual", "order": "post", "alpha": "1/sqrt(depth)", "sigma_w": 1.0, "input_variance": 1.0}
+    legend = prediction_figure(predict(Network(depth=8, activation="relu", **keys))).axes[0].get_legend()
+    assert legend is not None
+    assert legend.get_frame_on()
 
 
 def test_atoms_alone_have_no_scale_of_densities() -> None:

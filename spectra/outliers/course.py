@@ -57,7 +57,7 @@ def passages_of(field: MeanField) -> list[Passage] | None:
     ------
     ConfigError : as `layers_of`.
     """
-    if any(run.spec.normalise is not None for run in field.runs):
+    if not all(architecture_of(run.spec).carries_signal for run in field.runs):
         return None
     specs = [(run.spec, run.level.entering.second) for run in field.runs for _ in range(run.repeat)]
     layers = layers_of(field)

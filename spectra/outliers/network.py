@@ -24,9 +24,9 @@ def network_outliers(field: MeanField, edge: float) -> tuple[tuple[Outlier, ...]
     passages = marked_passages(field)
     if passages is None:
         mixed = (
-            "E x ≠ 0 adds up from block to block: at finite width an eigenvalue may lie above this law; which, is "
-            "predicted of networks without normalisation, of no linear block with a skip before one that reads x "
-            "itself or has φ after its sum"
+            "E x ≠ 0 adds up from block to block, and one eigenvalue of every network may lie above this law: whether "
+            "it does, and where, is not known of networks with a normalisation, or with a linear block with a skip "
+            "before one that reads x itself or has φ after its sum"
         )
         return None, (mixed,) if _adds_means(field) else ()
     try:

@@ -176,7 +176,7 @@ def _draw_atoms(axes: Axes, pred: Prediction, window: Window, own: str, shared: 
             ha="left" if left else "right",
             fontsize=9,
             color=colour,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.95},
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
             zorder=6,
         )
 
@@ -271,7 +271,8 @@ def finish(axes: Axes, window: Window, predictions: Sequence[Prediction], *, leg
     axes.grid(visible=True, color="0.92", linewidth=0.7)
     axes.set_axisbelow(True)
     if legend:
-        axes.legend(frameon=False, fontsize=9)
+        # What runs through the words, such as an edge, is dimmed there.
+        axes.legend(frameon=True, edgecolor="none", framealpha=0.8, fontsize=9)
 
 
 def _vertical(axes: Axes, window: Window, predictions: Sequence[Prediction]) -> None:
@@ -310,7 +311,7 @@ def bulk_quantiles(pred: Prediction, levels: ArrayLike) -> np.ndarray:
 
 def title_of(pred: Prediction) -> str:
     """The network in words, on two lines at most."""
-    lines = textwrap.wrap(in_words(pred.network), 88)
+    lines = textwrap.wrap(in_words(pred.network), 88, break_on_hyphens=False)
     words = "\n".join(lines[:2]) + (" …" if len(lines) > 2 else "")
     # A dollar would start mathematics; σ_w and σ_b are the only mathematics here.
     return words.replace("$", r"\$").replace("σ_w", r"$\sigma_w$").replace("σ_b", r"$\sigma_b$")

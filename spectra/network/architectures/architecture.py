@@ -146,6 +146,7 @@ class Architecture(Protocol):
     is_free : the law of many is a free product of those of D² and W Wᵀ.
     keeps_scale : c x leads to c times what x leads to, where φ does the same.
     multiplies : m_1 of many layers is the product of their χ: slopes of a layer say nothing of what gradients are.
+    carries_signal : how a layer takes the direction of its own signal to the next is known (`spectra.outliers`).
     """
 
     keys: tuple[str, ...]
@@ -157,6 +158,7 @@ class Architecture(Protocol):
     is_free: bool
     keeps_scale: bool
     multiplies: bool
+    carries_signal: bool
 
     def options(self, table: Mapping[str, Any], path: str, count: int) -> dict[str, Any]:
         """Fields of a `LayerSpec` from the keys of its own in a complete table; `count` layers of this kind in all.

@@ -68,6 +68,7 @@ class Normalised:
     is_product = False
     keeps_scale = False
     multiplies = True
+    carries_signal = False
 
     def __init__(self, plain: Architecture) -> None:
         self._plain = plain

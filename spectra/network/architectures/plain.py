@@ -15,6 +15,7 @@ class Plain:
     """φ takes x or W x + b as they are."""
 
     multiplies = True
+    carries_signal = True
 
     def notes(self, spec: LayerSpec) -> tuple[str, ...]:
         """Return nothing: what there is to say is said of the whole network."""

@@ -273,12 +273,16 @@ class BlockEquation:
         values = local.square.size
         if values == 1 and message.nodes.shape[1] == 1:
             return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
-        restarts = local.square == 0.0
-        ended = int(restarts.sum())
-        # Behind a dense layer of few slopes there are no more pivots than those.
-        most = max(APART, self._most) if np.ptp(local.square) else self.count * bool(ended)
-        if (values - ended) * message.nodes.shape[1] + ended <= most:
-            return _told_apart(local, message, over, restarts), ends
+        if not local.square.any():
+            # Without a skip what was before is forgotten: the pivots are those of the values here.
+            if np.ptp(local.outer, axis=1).any():
+                return _told_apart(local, message, over, np.ones(values, bool)), ends
+            return Message(1.0 / local.outer[:, :1], over.sum(axis=(1, 2))[:, None]), ends
+        if np.ptp(local.square):
+            restarts = local.square == 0.0
+            ended = int(restarts.sum())
+            if (values - ended) * message.nodes.shape[1] + ended <= max(APART, self._most):
+                return _told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]

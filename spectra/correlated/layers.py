@@ -121,8 +121,15 @@ def slope_law(layer: Layer, size: int, finer: float = 1.0) -> tuple[Array, Array
 
 
 def _alone(layer: Layer, finer: float) -> Block:
-    squares, share = slope_law(layer, round(RULE * finer), finer)
+    squares, share = slope_law(layer, round(RULE * finer), finer) if layer.skip else _all_slopes(layer, finer)
     return _block(layer, squares, share[:, None, None], finer)
+
+
+def _all_slopes(layer: Layer, finer: float) -> tuple[Array, Array]:
+    """Values of D² and their masses, all that a grid has: without a skip λ → 0 asks for the smallest of them."""
+    grid = _grid(layer, 1.0, finer)
+    squares, index = np.unique(_squares(layer, grid), return_inverse=True)
+    return squares, np.bincount(index.ravel(), weights=grid.share)
 
 
 def _block(layer: Layer, squares: Array, core: Array, finer: float) -> Block:

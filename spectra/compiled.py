@@ -18,6 +18,8 @@ from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
 
 # Steps that are made at once.
 ROOM = 64
+# Times that roots just above a cut are sought with the densities where the search before ended.
+PASSES = 3
 
 
 def _cuts(law: NodeLaw) -> Array:
@@ -82,7 +84,7 @@ class CompiledEquation:
     ) -> tuple[Array, Array, Array, Array, Array]:
         """Roots ζ (n,) and v (K, n), their residuals (n,), which are done, and which of the others are close (n,).
 
-        Those are where rough steps led, the rest where they were.  `limits`: see `native/newton.h`, in order most
+        Those are where steps led, the rest where they were.  `limits`: see `native/newton.h`, in order most
         steps, rough ones before, more for imaginary parts; residuals to stop at, to certify, for one last step, and for
         one rough step less; the largest turn of an imaginary part in the last step.
         """
@@ -92,12 +94,25 @@ class CompiledEquation:
             np.array(v, complex, order="C"),
         )
         residual, state = np.full(zeta.size, math.inf), np.empty(zeta.size, np.uint8)
-        NATIVE.solve(self._handle, target, zeta, v, residual, state, limits)
+        NATIVE.solve(self._handle, target, zeta, v, None, residual, state, limits)
+
+        def go_on(which: Array, limits: tuple[int, int, int, float, float, float, float, float], *, known: bool) -> None:
+            here = np.ascontiguousarray(v[:, which])
+            part = zeta[which], here, self._jumps(here) if known else None, residual[which], state[which]
+            NATIVE.solve(self._handle, target[which], *part, limits)
+            zeta[which], v[:, which], _, residual[which], state[which] = part
+
         again = np.flatnonzero(state == JUMP)
         if again.size and limits[1] and self._tabulate():
-            part = zeta[again], np.ascontiguousarray(v[:, again]), residual[again], state[again]
-            NATIVE.solve(self._handle, target[again], *part, limits)
-            zeta[again], v[:, again], residual[again], state[again] = part
+            go_on(again, limits, known=False)
+        # Where the densities that are asked for are known nearly all roots are found at once.
+        plain = (limits[0], 0, *limits[2:])
+        for _ in range(PASSES):
+            again = np.flatnonzero((state == CLOSE) | (state == JUMP))
+            if not again.size:
+                break
+            self._tabulate()
+            go_on(again, plain, known=True)
         return zeta, v, residual, state == DONE, state == CLOSE
 
     def spot(self, zeta: complex, v: list[complex], target: float) -> tuple[Any, ...] | None:

@@ -33,8 +33,9 @@ NEAREST, NEAREST_BOUNDED = -64.0, -32.0
 HIDDEN = -6.0
 # Mass to which the density on a panel is resolved, and log p at least: where next to nothing is, it carries rounding.
 LEAST_MASS, LEAST_RESOLUTION = 1e-16, 1e-5
-# First panels, from the shortest to the longest; bisected until the series converge.
-SHORT_PANEL, PANEL = 2.0, 8.0
+# The first panel, and by how much each is longer than the one before: what is left of the distance falls off with its
+# root or faster, so that a panel as long as x itself has a series that converges.  Bisected where it does not.
+SHORT_PANEL, GROWTH, PANEL = 2.0, 2.0, 10.0
 FINEST_PANEL = 0.05
 # Largest |s| and |ε_k| at the outer end, so that the logarithms of the local equation are principal ones.
 NEAR = 0.5
@@ -207,7 +208,7 @@ def _first_panels(low: float, high: float) -> Array:
     ends, length = [low], SHORT_PANEL
     while ends[-1] + 1.5 * length < high:
         ends.append(ends[-1] + length)
-        length = min(math.sqrt(2.0) * length, PANEL)
+        length = min(GROWTH * length, PANEL)
     return np.stack([ends, [*ends[1:], high]], 1)
 
 
@@ -250,8 +251,8 @@ class _Walk:
         self.known = self.known.joined(roots.part(roots.residual < CERTIFIED))
 
     def roots(self, nearest: float) -> tuple[Array, Array, Array]:
-        """Log distance, s, ε of every solution."""
-        kept = self.known.part(self.known.at > nearest)
+        """Log distance, s, ε of one solution in three."""
+        kept = self.known.part(np.flatnonzero(self.known.at > nearest)[::3])
         return kept.at, kept.s, kept.epsilon
 
 

@@ -180,3 +180,40 @@ CALL(py_panels)
         PyBuffer_Release(&view[held]);
     return result;
 }
+
+/* invert(x, height, rate, goal, out): rows of `out` (3, n) are x at height `goal` (n,) by Hermite's cubic, its derivative
+   there `rate`, and the neighbours in the table that it is kept between. */
+CALL(py_invert)
+{
+    Py_buffer view[5];
+    Py_ssize_t size = -1, many = 0;
+    int held = 0;
+    if (expect(nargs, 5, "invert(x, height, rate, goal, out)") < 0)
+        return NULL;
+    for (; held < 5; held++) {
+        if (view_of(args[held], &view[held], "d", held == 4 ? 3 * many : held == 3 ? -1 : size, held == 4) < 0)
+            break;
+        if (held == 0)
+            size = view[0].len / (Py_ssize_t)sizeof(double);
+        if (held == 3)
+            many = view[3].len / (Py_ssize_t)sizeof(double);
+    }
+    if (held == 5 && size < 2)
+        PyErr_SetString(PyExc_ValueError, "a table has two entries at least");
+    else if (held == 5) {
+        const double *x = view[0].buf, *height = view[1].buf, *rate = view[2].buf, *goal = view[3].buf;
+        double *out = view[4].buf;
+        for (Py_ssize_t i = 0; i < many; i++) {
+            Py_ssize_t k = interval(height, size, goal[i]);
+            double low = x[k], high = x[k + 1], width = high - low, gap = height[k + 1] - height[k];
+            double s = (goal[i] - height[k]) / gap, even = low + width * s;
+            double bend = (1.0 - s) * (rate[k] * gap - width) - s * (rate[k + 1] * gap - width);
+            double found = even + s * (1.0 - s) * bend;
+            out[i] = (found - low) * (found - high) < 0.0 ? found : even;
+            out[many + i] = low, out[2 * many + i] = high;
+        }
+    }
+    while (held-- > 0)
+        PyBuffer_Release(&view[held]);
+    return none();
+}

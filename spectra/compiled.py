@@ -151,6 +151,14 @@ class CompiledEquation:
             return None
         return (rows[: found[0]], *found[1:])
 
+    def stride(self, zeta: float, v: Array, length: float) -> tuple[int, float, tuple[Any, ...]] | None:
+        """Plain steps along a gap, as many as can be made, how long the next may be, and the spot where they end.
+
+        None where there is none (see `native/stride.c`).
+        """
+        found = NATIVE.stride(self._handle, zeta, v.astype(complex).tolist(), length, ROOM)
+        return None if found is None or found[2] is None else found
+
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
         """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""
         v = np.array(v, complex)

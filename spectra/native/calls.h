@@ -19,6 +19,7 @@ CALL(py_cut);
 CALL(py_spot);
 CALL(py_follow);
 CALL(py_march);
+CALL(py_stride);
 CALL(py_project);
 CALL(py_critical);
 CALL(py_evaluate);

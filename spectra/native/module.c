@@ -41,6 +41,7 @@ static PyMethodDef methods[] = {
     {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
     {"follow", FAST(py_follow), "follow(equation, target, zeta, v, tolerance, certified)"},
     {"march", FAST(py_march), "march(equation, log_u, zeta, v, step, fading, pace, resolved, out)"},
+    {"stride", FAST(py_stride), "stride(equation, zeta, v, length, most)"},
     {"critical", FAST(py_critical), "critical(equation, logarithmic, zeta, v)"},
     {"project", FAST(py_project), "project(equation, zeta, v)"},
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},

@@ -248,7 +248,8 @@ class _Walk:
             self._add(self._solve(np.array([at]), self.known))
 
     def _add(self, roots: LocalRoots) -> None:
-        self.known = self.known.joined(roots.part(roots.residual < CERTIFIED))
+        found = roots.residual < CERTIFIED
+        self.known = self.known.joined(roots if found.all() else roots.part(found))
 
     def roots(self, nearest: float) -> tuple[Array, Array, Array]:
         """Log distance, s, ε of one solution in three."""

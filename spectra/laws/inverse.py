@@ -53,6 +53,7 @@ class SlopeDensity:
     ) -> None:
         self.pieces, self.variance, self.period, self.mean, self.rank = pieces, variance, period, mean, rank
         self.even, self.faded = even, faded
+        self._made: dict[int, tuple[Array, Array, Array]] = {}
 
     def __call__(self, v: Array, *, rough: bool = False) -> Array:
         """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real.
@@ -97,13 +98,13 @@ class SlopeDensity:
     @cached_property
     def _interpolated(self) -> list[Array]:
         tables = []
-        for (_, lower, _), (x, height, rate) in zip(self.pieces, self._tables, strict=True):
+        for k, (_, lower, _) in enumerate(self.pieces):
             if self.even and lower < 0.0:
                 continue
+            x, height, rate = self._table(k)
             with np.errstate(all="ignore"):
                 logs = np.log((2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(x) * np.abs(rate))
-                slopes = np.gradient(logs, height)
-            tables.append(np.stack([height, logs, slopes]))
+                tables.append(np.stack([height, logs, _slopes(height, logs)]))
         return tables
 
     def density(self, t: Array) -> Array:
@@ -116,7 +117,7 @@ class SlopeDensity:
         with np.errstate(divide="ignore"):
             target = np.log(t)
         for k, (_, lower, upper) in enumerate(self.pieces):
-            x_table, height, _ = self._tables[k]
+            x_table, height, _ = self._table(k)
             x, inside = self._solve(k, t)
             rising = x_table[-1] > x_table[0]
             full = target >= height[-1]
@@ -183,38 +184,41 @@ class SlopeDensity:
     def _gauss(self, x: Array) -> Array:
         return gauss.density(x, self.variance, self.period)
 
-    @cached_property
-    def _tables(self) -> list[tuple[Array, Array, Array]]:
-        """Per piece: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
-        tables = []
-        for (branch, lower, upper), zero in zip(self.pieces, self._zeros, strict=True):
-            # Far beyond the scale of φ', too.
-            middle = around_zero(lower, upper)
-            middle = middle[(middle > lower) & (middle < upper)]
-            x = np.sort(np.concatenate([lower + (upper - lower) * _FRACTIONS, middle]))
-            x = x[np.append(True, x[1:] > x[:-1])]
-            x[0], x[-1] = lower, upper
-            slope = branch.slope(x)
-            with np.errstate(all="ignore"):
-                height = 2.0 * np.log(np.abs(slope)) - math.log(self.mean)
-                rate = slope / (2.0 * branch.curvature(x))
-            rate[~np.isfinite(rate)] = 0.0
-            if zero is not None:
-                # What stands there is the rounding of x₀.
-                height[0 if zero[1] > 0 else -1] = -math.inf
-            height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
-            rising = height[-1] > height[0]
-            order = slice(None) if rising else slice(None, None, -1)
-            rows = (x[order], np.maximum.accumulate(height[order]), rate[order])
-            tables.append(tuple(np.ascontiguousarray(row) for row in rows))
-        return tables
+    def _table(self, k: int) -> tuple[Array, Array, Array]:
+        """Of piece k: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
+        if k not in self._made:
+            self._made[k] = self._tabulated(*self.pieces[k], self._zeros[k])
+        return self._made[k]
+
+    def _tabulated(
+        self, branch: Branch, lower: float, upper: float, zero: tuple[SlopeZero, int] | None
+    ) -> tuple[Array, Array, Array]:
+        # Far beyond the scale of φ', too.
+        middle = around_zero(lower, upper)
+        middle = middle[(middle > lower) & (middle < upper)]
+        x = np.sort(np.concatenate([lower + (upper - lower) * _FRACTIONS, middle]))
+        x = x[np.append(True, x[1:] > x[:-1])]
+        x[0], x[-1] = lower, upper
+        slope = branch.slope(x)
+        with np.errstate(all="ignore"):
+            height = 2.0 * np.log(np.abs(slope)) - math.log(self.mean)
+            rate = slope / (2.0 * branch.curvature(x))
+        rate[~np.isfinite(rate)] = 0.0
+        if zero is not None:
+            # What stands there is the rounding of x₀.
+            height[0 if zero[1] > 0 else -1] = -math.inf
+        height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
+        if height[-1] > height[0]:
+            return x, np.maximum.accumulate(height), rate
+        x, height, rate = (np.ascontiguousarray(row[::-1]) for row in (x, height, rate))
+        return x, np.maximum.accumulate(height), rate
 
     def _solve(self, k: int, t: Array, *, rough: bool = False) -> tuple[Array, Array]:
         """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes.
 
         `rough`: as the table has it.
         """
-        table = self._tables[k]
+        table = self._table(k)
         height = table[1]
         with np.errstate(divide="ignore", invalid="ignore"):
             target = np.log(t)
@@ -240,7 +244,7 @@ class SlopeDensity:
 
     def _polished(self, k: int, goal: Array, x: Array, low: Array, high: Array) -> Array:
         """The x between `low` and `high` with log t = `goal`, by safeguarded Newton from x."""
-        branch, table = self.pieces[k][0], self._tables[k][0]
+        branch, table = self.pieces[k][0], self._table(k)[0]
         offset = math.log(self.mean)
         least = 1e-9 * min(1.0, abs(table[-1] - table[0]))
         for count in range(MAX_STEPS):
@@ -257,6 +261,14 @@ class SlopeDensity:
             if count and (np.abs(x - before) <= small).all():
                 return x
         raise ConvergenceError(f"φ'² could not be inverted on ({table.min():.6g}, {table.max():.6g})")
+
+
+def _slopes(x: Array, y: Array) -> Array:
+    """Dy/dx at uneven x, of the parabola through each point and its neighbours; of chords at the ends."""
+    step = np.diff(x)
+    chord = np.diff(y) / step
+    middle = (step[1:] * chord[:-1] + step[:-1] * chord[1:]) / (step[1:] + step[:-1])
+    return np.concatenate([chord[:1], middle, chord[-1:]])
 
 
 def _between(x: Array, height: Array, rate: Array, goal: Array) -> tuple[Array, Array, Array]:

@@ -8,15 +8,14 @@ from ._types import Array
 from .chart import DEGREE, MAX_ROUNDS, Chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
+from .joining import joined, missed
 from .master import MasterEquation
 from .pieces import Pieces, Span
 from .walker import Arc
 
-# By how much a step of the sweep is longer than the one before, or shorter, where nothing but the distance to an edge
-# sets it.
-STEADY = (1.2, 1.8)
-# So many steps make one piece: where they grow (1) or shrink (−1) steadily, and else.
-JOINED = {1: 3, -1: 2, 0: 1}
+# What the polynomial through the second and the fourth point beside an edge misses the third by where the density there
+# has a scale that is shorter than these steps.
+ROUGH_EDGE = 3e-3
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -101,36 +100,49 @@ def _resolved_in_mass(made: Chart) -> Chart:
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> Array:
-    """Steps of the sweep, some in one where they grow steadily, and at least two pieces, so that each touches one edge.
+    """Steps of the sweep, as many in one as go by one polynomial, and at least two pieces, each of which touches one edge.
 
     A round of solving costs more than pieces that are shorter than need be.
     """
-    cut = arc.first is not None and not arc.first.exponent
-    inner = arc.log_u[1 if cut else 2 : -1].astype(float)
     # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.  A narrow bulk before a
     # long tail has the scale of the first steps.
     first_steps = float(abs(arc.log_u[min(2, arc.log_u.size - 1)] - low))
     margin = 0.03 * min(1.0, high - low, 10.0 * first_steps)
-    inner = inner[(inner > low + margin) & (inner < high - margin)]
-    if not inner.size:
-        inner = np.array([0.5 * (low + high)])
-    ends = np.concatenate([[low], inner, [high]])
-    trends = _trends(ends)
-    kept, next_end = [0], 1
-    while next_end < ends.size:
-        # The first piece has the edge to cope with.
-        joined = 1
-        while 1 < next_end <= len(trends) and joined < JOINED[trends[next_end - 1]]:
-            next_end, joined = next_end + 1, joined + 1
-        kept.append(next_end)
-        next_end += 1
-    return np.stack([ends[kept[:-1]], ends[kept[1:]]], 1)
+    table = _smooth(arc)
+    u = table[0]
+    first = max(int(u.searchsorted(low + margin, "right")), 1)
+    last = min(int(u.searchsorted(high - margin)) - 1, u.size - 2)
+    if first > last:
+        middle = 0.5 * (low + high)
+        return np.array([[low, middle], [middle, high]])
+    # An edge is not in the table, and the point beside it is rough.
+    beside = u[0] != low
+    inner: list[float] = []
+    if beside and u.size > 3 and missed(table, 1, 3) > ROUGH_EDGE:
+        # The density has a scale of its own there.
+        inner, first = [low + 0.25 * float(u[0] - low), float(u[0])], 1
+    elif beside and last > 1:
+        first = max(first, 2)
+    stop = u.size - 1 if u[-1] == high else last
+    ends = np.array([low, *inner, *u[joined(table, int(beside), first, last, stop)], high])
+    return np.stack([ends[:-1], ends[1:]], 1)
 
 
-def _trends(ends: Array) -> list[int]:
-    """For each step 1 where the next two grow steadily, −1 where they shrink, else 0."""
-    steps = np.diff(ends)
-    growth = steps[1:] / steps[:-1]
-    grow = (growth > STEADY[0]) & (growth < STEADY[1])
-    shrink = (growth < 1.0 / STEADY[0]) & (growth > 1.0 / STEADY[1])
-    return ((grow[:-1] & grow[1:]).astype(int) - (shrink[:-1] & shrink[1:])).tolist()
+def _smooth(arc: Arc) -> Array:
+    """Log u, and log p less the edge factors with two derivatives in it, at the points of the table, (4, n)."""
+    u, zeta = arc.log_u.astype(float), arc.zeta.astype(complex)
+    rate = zeta * arc.rates[0]
+    turn = rate * arc.rates[0] + zeta * arc.turns[0]
+    with np.errstate(all="ignore"):
+        away, height = 1.0 / (1.0 - zeta), 1.0 / zeta.imag
+        climb, pull = rate.imag * height, rate * away
+        y = 2.0 * np.log(np.abs(away)) - np.log(height)
+        slope = climb + 2.0 * pull.real
+        bend = turn.imag * height - climb**2 + 2.0 * (turn * away + pull**2).real
+        for edge in (arc.first, arc.last):
+            if edge is not None and edge.exponent:
+                distance = u - float(edge.log_u)
+                y = y - edge.exponent * np.log(np.abs(distance))
+                slope = slope - edge.exponent / distance
+                bend = bend + edge.exponent / distance**2
+    return np.stack([u, y, slope, bend])

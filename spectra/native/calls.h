@@ -30,6 +30,7 @@ CALL(py_locate);
 CALL(py_explicit);
 CALL(py_guess);
 CALL(py_invert);
+CALL(py_joined);
 CALL(py_panels);
 CALL(py_clenshaw);
 CALL(py_scale_rows);

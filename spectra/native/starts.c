@@ -217,3 +217,67 @@ CALL(py_invert)
         PyBuffer_Release(&view[held]);
     return none();
 }
+
+/* By how much Hermite's quintic between points i and k of x, y, dy/dx, d²y/dx² misses those in between, at most `limit`. */
+static int passes(const double *x, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k, double limit)
+{
+    const double *y = x + size, *slope = y + size, *turn = slope + size;
+    double gap = x[k] - x[i], rise = y[k] - y[i], square = 0.5 * gap * gap;
+    double a = slope[i] * gap - rise, e = rise - slope[k] * gap;
+    double m = square * turn[i] - e + 2.0 * a, n = square * turn[k] - a + 2.0 * e;
+    for (Py_ssize_t j = i + 1; j < k; j++) {
+        double t = (x[j] - x[i]) / gap, r = 1.0 - t;
+        /* Written so that NaN does not. */
+        if (!(fabs(y[i] + t * rise + t * r * (r * a + t * e + t * r * (r * m + t * n)) - y[j]) < limit))
+            return 0;
+    }
+    return 1;
+}
+
+/* As in `spectra.joining`: whether the steps from i to k go by one polynomial. */
+static int joins(const double *x, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k, double limit, double share)
+{
+    /* An error passes through 0: those beside it count as well. */
+    for (Py_ssize_t j = i > 0 ? i : 1; j <= k && j < size - 1; j++)
+        if (!passes(x, size, j - 1, j + 1, j == k - 1 ? limit : limit / share))
+            return 0;
+    return passes(x, size, i, k, limit);
+}
+
+/* joined(table, (begin, end, last, stop), limit, share, out): how many points, written to `out`, pieces end at. */
+CALL(py_joined)
+{
+    Py_buffer table, out;
+    Py_ssize_t begin, end, last, stop, count = 0;
+    if (expect(nargs, 5, "joined(table, (begin, end, last, stop), limit, share, out)") < 0 || expect_tuple(args[1]) < 0 ||
+        !PyArg_ParseTuple(args[1], "nnnn", &begin, &end, &last, &stop))
+        return NULL;
+    double limit = PyFloat_AsDouble(args[2]), share = PyFloat_AsDouble(args[3]);
+    if (PyErr_Occurred() || view_of(args[0], &table, "d", -1, 0) < 0)
+        return NULL;
+    Py_ssize_t size = table.len / (4 * (Py_ssize_t)sizeof(double));
+    if (view_of(args[4], &out, "l", size, 1) < 0) {
+        PyBuffer_Release(&table);
+        return NULL;
+    }
+    const double *x = table.buf;
+    long *kept = out.buf;
+    if (!(begin >= 0 && end >= 0 && last < size && stop < size))
+        PyErr_SetString(PyExc_IndexError, "there is no such point");
+    else {
+        while (begin < end && end < last && joins(x, size, begin, end + 1, limit, share))
+            end++;
+        if (end <= last)
+            kept[count++] = (long)end;
+        while (end < stop) {
+            begin = end++;
+            while (end < stop && joins(x, size, begin, end + 1, limit, share))
+                end++;
+            if (end <= last)
+                kept[count++] = (long)end;
+        }
+    }
+    PyBuffer_Release(&table);
+    PyBuffer_Release(&out);
+    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(count);
+}

@@ -30,9 +30,10 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     guess = Guess(arc, span.low, span.high, bool(span.exponent_low), bool(span.exponent_high))
     breaks = _first_breaks(arc, span.low, span.high)
     before, start = np.full(len(breaks), np.inf), None
-    done: list[tuple[float, float, Array]] = []
+    done: list[tuple[Array, Array, Array]] = []
     judged: list[tuple[float, int, int]] = []
     solved: list[tuple[Array, Array, Array]] = []
+    count_done = 0
     for count in range(MAX_ROUNDS):
         pieces = Pieces(equation, span, breaks, before)
         u, exact = pieces.u.ravel(), pieces.exact.ravel()
@@ -43,22 +44,25 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             roots = solve_nodes(equation, *start, u, exact, rough_steps=0)
         pieces.take(roots)
         finished = pieces.finished(count)
-        done += zip(pieces.low[finished], pieces.high[finished], pieces.coefficients[finished], strict=True)
+        done.append(pieces.series(finished))
+        count_done += len(done[-1][0])
         judged.append(pieces.judged(finished))
         solved.append(pieces.solutions(finished))
         rest = np.flatnonzero(~finished)
         if not rest.size:
             break
-        if len(done) + 2 * rest.size > MAX_PIECES:
+        if count_done + 2 * rest.size > MAX_PIECES:
             raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
         breaks, before, start = pieces.divided(rest)
         if start is None:
             guess.refine(u, roots)
     else:
         raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
-    done.sort(key=lambda item: item[0])
-    lows, highs, rows = zip(*done, strict=True)
-    ends, table = np.array([*lows, highs[-1]]), np.array(rows)
+    low, high, table = done[0] if len(done) == 1 else (np.concatenate(rows) for rows in zip(*done, strict=True))
+    if len(done) > 1:
+        order = np.argsort(low)
+        low, high, table = low[order], high[order], table[order]
+    ends = np.append(low, high[-1])
     residuals, uncertified, thin = zip(*judged, strict=True)
     made = Chart(
         low=span.low,
@@ -73,9 +77,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         low_tail=span.low_tail,
         thin=sum(thin),
         until=arc.until,
-        solutions=tuple(np.concatenate(rows, axis=-1) for rows in zip(*solved, strict=True)),  # type: ignore[arg-type]
+        solutions=solved[0] if len(solved) == 1 else _together(solved),
     )
     return _resolved_in_mass(made)
+
+
+def _together(solved: list[tuple[Array, Array, Array]]) -> tuple[Array, Array, Array]:
+    u, zeta, v = (np.concatenate(rows, axis=-1) for rows in zip(*solved, strict=True))
+    return u, zeta, v
 
 
 def _slope(series: Array, ends: Array, span: Span, fading: float) -> float:

@@ -25,7 +25,7 @@ ROWS = (
     ("laws.gauss", "laws.path", "laws.panels", "laws.fade", "laws.inverse", "laws.pushforward"),
     ("compiled", "master", "pointwise", "solve", "continuation", "beside", "pole", "series", "long_series", "spectrum"),
     ("shift", "course", "walker", "gap", "thin", "bulk", "sweep", "between_atoms", "survey"),
-    ("chebyshev", "chart", "guess", "pieces", "charting", "tail", "marginal"),
+    ("chebyshev", "chart", "guess", "joining", "pieces", "charting", "tail", "marginal"),
     ("thinning", "refinement", "pushed", "assembly"),
     ("line.trace", "line.numbers", "line.marks", "line.atoms", "line.factors", "line.series"),
     ("law",),

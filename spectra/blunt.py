@@ -7,14 +7,13 @@ point to the next sees.  Here it is found on both sides at once, at distances in
 
 from __future__ import annotations
 
+import cmath
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from ._types import Array
-from .master import MasterEquation
 from .pointwise import Spot
-from .solve import solve
 
 # Beside the point itself, in units of its distance from the axis, and where the distances begin.
 INSIDE, OUTSIDE = 0.67, 2.0
@@ -25,18 +24,14 @@ LEAST = 1e-12
 ROUNDING, RESOLVED = 2e-16, 1e-11
 
 
-def around(equation: MasterEquation, turn: Spot, zeta: complex, log_u: float, before: float) -> tuple[Array, Array] | None:
-    """Log u (n,), rising, and the solutions there, or None where not all are found.
+def around(turn: Spot, zeta: complex, log_u: float, before: float) -> Iterator[tuple[float, list[complex]]]:
+    """Log u, rising, with starting values ζ, v_1 … there.
 
     Parameters
     ----------
     turn : the equation at the critical point.
     zeta, log_u : the solution before it, from which on the root is taken.
     before : log u of the point before that.
-
-    Returns
-    -------
-    log u, and rows ζ, v, then the first and second derivatives of their logarithms in log u (3K + 3, n).
     """
     centre = complex(turn.log_u)
     distance = centre.real - log_u
@@ -51,20 +46,15 @@ def around(equation: MasterEquation, turn: Spot, zeta: complex, log_u: float, be
     count = math.ceil(math.log(gone, _ratio(0.0))) if gone > 1.0 else 1
     back = distance * gone ** (np.arange(1, count) / count)
     u = centre.real + np.concatenate([-back[::-1], -np.array(apart[1:]), apart[::-1]])
-    root = (zeta - turn.zeta) * np.sqrt((u - centre) / (log_u - centre))
-    start, v = turn.zeta + root, np.array([x + rate * root + 0.5 * curl * root**2 for x, rate, curl in zip(turn.v, turn.rates, turn.curls, strict=True)])
-    for row in (start, v):
-        row.imag = np.where(row.imag > 0.0, row.imag, 1e-12 * np.abs(row))
-    roots = solve(equation, u, start, v, max_steps=16, rough_steps=2)
-    if not roots.certified.all():
-        return None
-    point = equation.evaluate(roots.zeta, roots.v, curvature=True)
-    slope = point.slope
-    bend = point.bend / slope
-    values = np.concatenate([roots.zeta[None], roots.v])
-    first = np.concatenate([1.0 / slope[None], point.rates / slope]) / values
-    second = np.concatenate([-bend[None], point.curls - point.rates * bend]) / slope**2 / values - first**2
-    return u, np.concatenate([values, first, second])
+    # The root as the curvature has it, and the next term, which is real but for the distance from the axis.
+    whole = zeta - turn.zeta
+    first = cmath.sqrt(2.0 * (log_u - centre) / turn.bend)
+    first = first if (first.conjugate() * whole).real > 0.0 else -first
+    roots = first * np.sqrt((u - centre) / (log_u - centre))
+    roots = roots + ((whole - first) / first**2).real * roots**2
+    for at, root in zip(u.tolist(), roots.tolist(), strict=True):
+        rows = zip(turn.v, turn.rates, turn.curls, strict=True)
+        yield at, [turn.zeta + root, *(x + rate * root + 0.5 * curl * root**2 for x, rate, curl in rows)]
 
 
 def _ratio(noise: float) -> float:

@@ -48,6 +48,8 @@ EMPTY = 1e-12
 SAME_ROOT = 0.7
 # How near the axis, relative to the way there, log u is at a critical point that steps do not see.
 SHARP = 0.02
+# Residual of solutions beside it.
+PASSED = 1e-12
 # So many points passed by the sure way in one sweep mean that laws are too coarse for the plain one.
 MOST_JUMPS = 40
 
@@ -244,16 +246,20 @@ class BulkWalker(TailWalker):
         if not (0.0 < -centre.imag < SHARP * away and abs(root - 1.0) < SAME_ROOT):
             return None
         before = float(table[-2][-1, 0].real) if len(table) > 1 else log_u
-        found = around(self.equation, turn, complex(spot.zeta), log_u, before)
-        if found is None:
-            return None
-        u, rows = found
+        rows, reached = [table.pop()], spot
+        for at, start in around(turn, complex(spot.zeta), log_u, before):
+            guess = [lifted(x, 1e-6) for x in start]
+            found = self._evaluator.follow(at, guess[0], guess[1:], PASSED) if min(x.imag for x in guess) > 0.0 else None
+            if found is None:
+                table.append(rows[0])
+                return None
+            here, reached = Course.at(found), found
+            rows.append(np.array([[at, *here.values, *here.first, *here.second]]))
+        self._count(len(rows))
+        log_u = float(rows.pop()[0, 0].real)
         # Some of them come before the point at hand.
-        passed = np.concatenate([table.pop(), np.concatenate([u[None], rows]).T[:-1]])
-        table.append(passed[np.argsort(passed[:, 0].real)])
-        self._count(u.size)
-        zeta, v = complex(rows[0, -1]), rows[1 : 1 + len(self.laws), -1]
-        return float(u[-1]), self._evaluator.spot(zeta, v.tolist()), away, 0.0
+        table.append(np.concatenate(sorted(rows, key=lambda row: row[0, 0].real)))
+        return log_u, reached, math.inf, 0.0
 
     def _jump(self, log_u: float) -> tuple[float, Spot | None]:
         """The solution a little further along the axis, found without a starting value, if at all."""

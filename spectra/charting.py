@@ -133,7 +133,7 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
     elif beside and last > 1:
         first = max(first, 2)
     stop = u.size - 1 if u[-1] == high else last
-    ends = np.array([low, *inner, *u[joined(table, int(beside), first, last, stop)], high])
+    ends = np.array([low, *inner, *joined(table, int(beside), first, last, stop), high])
     return np.stack([ends[:-1], ends[1:]], 1)
 
 

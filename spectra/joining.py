@@ -17,6 +17,9 @@ from .native import NATIVE
 JOINED = 2e-4
 # An error passes through 0: it counts as this part of those at the points beside it, at least.
 SHARE = 0.1
+# What is missed by so much at both ends of one step, the two multiplied, did not converge in every second one of them;
+# more is noise.
+HALVED = 1.5e-3, 0.25
 
 
 def missed(table: Array, i: int, k: int) -> float:
@@ -40,21 +43,22 @@ def missed(table: Array, i: int, k: int) -> float:
     return most
 
 
-def joined(table: Array, begin: int, end: int, last: int, stop: int) -> list[int]:
-    """Points of a table at which pieces end that are as long as they may be, in order.
+def joined(table: Array, begin: int, end: int, last: int, stop: int) -> list[float]:
+    """Where pieces end that are as long as they may be, in order: at points of a table, or between two of them.
 
     The first begins at point `begin` and ends at `end` or later, if that is beyond it; the others go on to `stop`.
     None ends beyond `last` but there.
     """
-    if NATIVE is not None:
-        out = np.empty(table.shape[1], "l")
-        return out[: NATIVE.joined(table, (begin, end, last, stop), JOINED, SHARE, out)].tolist()
     size = table.shape[1]
-    alone = [0.0, *(missed(table, j - 1, j + 1) for j in range(1, size - 1)), 0.0]
+    if NATIVE is not None:
+        out, alone = np.empty(size, "l"), np.empty(size)
+        kept = out[: NATIVE.joined(table, (begin, end, last, stop), JOINED, SHARE, out, alone)].tolist()
+        return _halved(table[0], kept, stop, alone)
+    alone = np.array([0.0, *(missed(table, j - 1, j + 1) for j in range(1, size - 1)), 0.0])
 
     def joins(i: int, k: int) -> bool:
-        around = [*alone[i : k - 1], *alone[k : k + 1]]
-        return alone[k - 1] < JOINED and all(SHARE * x < JOINED for x in around) and missed(table, i, k) < JOINED
+        near = alone[k - 1] < JOINED and bool(np.all(SHARE * alone[i : k + 1] < JOINED))
+        return near and missed(table, i, k) < JOINED
 
     while begin < end < last and joins(begin, end + 1):
         end += 1
@@ -64,4 +68,15 @@ def joined(table: Array, begin: int, end: int, last: int, stop: int) -> list[int
         while end < stop and joins(begin, end + 1):
             end += 1
         kept.append(end)
-    return [k for k in kept if k <= last]
+    return _halved(table[0], [k for k in kept if k <= last], stop, alone)
+
+
+def _halved(x: Array, kept: list[int], stop: int, alone: Array) -> list[float]:
+    """The places where pieces end, and the middle of those steps that may well be too long for one."""
+    ends: list[float] = []
+    for before, k in zip([None, *kept], [*kept, stop], strict=True):
+        if before is not None and k == before + 1 and HALVED[0] < alone[before] * alone[k] < HALVED[1]:
+            ends.append(0.5 * float(x[before] + x[k]))
+        if k in kept and k != before:
+            ends.append(float(x[k]))
+    return ends

@@ -52,7 +52,7 @@ static PyMethodDef methods[] = {
     {"explicit", FAST(py_explicit), "explicit(constant, d, e, target, zeta, residual, limits)"},
     {"guess", FAST(py_guess), "guess(s, table, slopes, turns, at, out)"},
     {"invert", FAST(py_invert), "invert(x, height, rate, goal, out)"},
-    {"joined", FAST(py_joined), "joined(table, (begin, end, last, stop), limit, share, out)"},
+    {"joined", FAST(py_joined), "joined(table, (begin, end, last, stop), limit, share, out, alone)"},
     {"panels", FAST(py_panels), "panels(x, height, rate, side, begin, stop, nodes, weights)"},
     {"clenshaw", FAST(py_clenshaw), "clenshaw(series, terms, piece, x, out)"},
     {"scale_rows", FAST(py_scale_rows), "scale_rows(matrix, factors)"},

@@ -218,38 +218,44 @@ CALL(py_invert)
     return none();
 }
 
-/* By how much Hermite's quintic between points i and k of x, y, dy/dx, d²y/dx² misses those in between, at most `limit`. */
-static int passes(const double *x, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k, double limit)
+/* By how much Hermite's quintic between points i and k of x, y, dy/dx, d²y/dx² misses those in between, the largest. */
+static double missed(const double *x, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k)
 {
+    double most = 0.0;
     const double *y = x + size, *slope = y + size, *turn = slope + size;
     double gap = x[k] - x[i], rise = y[k] - y[i], square = 0.5 * gap * gap;
     double a = slope[i] * gap - rise, e = rise - slope[k] * gap;
     double m = square * turn[i] - e + 2.0 * a, n = square * turn[k] - a + 2.0 * e;
     for (Py_ssize_t j = i + 1; j < k; j++) {
         double t = (x[j] - x[i]) / gap, r = 1.0 - t;
-        /* Written so that NaN does not. */
-        if (!(fabs(y[i] + t * rise + t * r * (r * a + t * e + t * r * (r * m + t * n)) - y[j]) < limit))
-            return 0;
+        double miss = fabs(y[i] + t * rise + t * r * (r * a + t * e + t * r * (r * m + t * n)) - y[j]);
+        /* Written so that NaN counts. */
+        if (!(miss <= most))
+            most = miss;
     }
-    return 1;
+    return most;
 }
 
 /* As in `spectra.joining`: whether the steps from i to k go by one polynomial. */
-static int joins(const double *x, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k, double limit, double share)
+static int joins(const double *x, const double *alone, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k, double limit,
+                 double share)
 {
+    if (!(alone[k - 1] < limit))
+        return 0;
     /* An error passes through 0: those beside it count as well. */
-    for (Py_ssize_t j = i > 0 ? i : 1; j <= k && j < size - 1; j++)
-        if (!passes(x, size, j - 1, j + 1, j == k - 1 ? limit : limit / share))
+    for (Py_ssize_t j = i; j <= k; j++)
+        if (!(share * alone[j] < limit))
             return 0;
-    return passes(x, size, i, k, limit);
+    return missed(x, size, i, k) < limit;
 }
 
-/* joined(table, (begin, end, last, stop), limit, share, out): how many points, written to `out`, pieces end at. */
+/* joined(table, (begin, end, last, stop), limit, share, out, alone): how many points, written to `out`, pieces end at; and by
+   how much every point is missed between those beside it. */
 CALL(py_joined)
 {
-    Py_buffer table, out;
+    Py_buffer table, out, misses;
     Py_ssize_t begin, end, last, stop, count = 0;
-    if (expect(nargs, 5, "joined(table, (begin, end, last, stop), limit, share, out)") < 0 || expect_tuple(args[1]) < 0 ||
+    if (expect(nargs, 6, "joined(table, (begin, end, last, stop), limit, share, out, alone)") < 0 || expect_tuple(args[1]) < 0 ||
         !PyArg_ParseTuple(args[1], "nnnn", &begin, &end, &last, &stop))
         return NULL;
     double limit = PyFloat_AsDouble(args[2]), share = PyFloat_AsDouble(args[3]);
@@ -260,18 +266,26 @@ CALL(py_joined)
         PyBuffer_Release(&table);
         return NULL;
     }
+    if (view_of(args[5], &misses, "d", size, 1) < 0) {
+        PyBuffer_Release(&table);
+        PyBuffer_Release(&out);
+        return NULL;
+    }
     const double *x = table.buf;
+    double *alone = misses.buf;
     long *kept = out.buf;
+    for (Py_ssize_t j = 0; j < size; j++)
+        alone[j] = j > 0 && j < size - 1 ? missed(x, size, j - 1, j + 1) : 0.0;
     if (!(begin >= 0 && end >= 0 && last < size && stop < size))
         PyErr_SetString(PyExc_IndexError, "there is no such point");
     else {
-        while (begin < end && end < last && joins(x, size, begin, end + 1, limit, share))
+        while (begin < end && end < last && joins(x, alone, size, begin, end + 1, limit, share))
             end++;
         if (end <= last)
             kept[count++] = (long)end;
         while (end < stop) {
             begin = end++;
-            while (end < stop && joins(x, size, begin, end + 1, limit, share))
+            while (end < stop && joins(x, alone, size, begin, end + 1, limit, share))
                 end++;
             if (end <= last)
                 kept[count++] = (long)end;
@@ -279,5 +293,6 @@ CALL(py_joined)
     }
     PyBuffer_Release(&table);
     PyBuffer_Release(&out);
+    PyBuffer_Release(&misses);
     return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(count);
 }

@@ -20,6 +20,8 @@ SHARE = 0.1
 # What is missed by so much at both ends of one step, the two multiplied, did not converge in every second one of them;
 # more is noise.
 HALVED = 1.5e-3, 0.25
+# Steps shorter than this part of x are beside a point where they become shorter and shorter, and x has fewer digits.
+SHORT = 1e-4
 
 
 def missed(table: Array, i: int, k: int) -> float:
@@ -76,7 +78,9 @@ def _halved(x: Array, kept: list[int], stop: int, alone: Array) -> list[float]:
     ends: list[float] = []
     for before, k in zip([None, *kept], [*kept, stop], strict=True):
         if before is not None and k == before + 1 and HALVED[0] < alone[before] * alone[k] < HALVED[1]:
-            ends.append(0.5 * float(x[before] + x[k]))
+            low, high = float(x[before]), float(x[k])
+            if high - low > SHORT * (1.0 + abs(low)):
+                ends.append(0.5 * (low + high))
         if k in kept and k != before:
             ends.append(float(x[k]))
     return ends

@@ -169,7 +169,7 @@ def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: f
     bounded = pole.drift > 0.0 and not offset
     nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
     walk = _Walk(pole, side, start, offset)
-    panels = _first_panels(-log_reach, -nearest)
+    panels = _first_panels(-log_reach, -nearest, math.inf if pole.is_crossed else PANEL)
     done: list[tuple[Array, Array, Array]] = []
     while len(panels):
         a, b = panels.T
@@ -212,12 +212,12 @@ def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: f
     return MarginalArc(pole, side, far, series, walk.roots(nearest), offset)
 
 
-def _first_panels(low: float, high: float) -> Array:
+def _first_panels(low: float, high: float, longest: float) -> Array:
     """First panels between `low` and `high`, (n, 2): longer and longer, as the distance loses its influence."""
     ends, length = [low], SHORT_PANEL
     while ends[-1] + 1.5 * length < high:
         ends.append(ends[-1] + length)
-        length = min(GROWTH * length, PANEL)
+        length = min(GROWTH * length, longest)
     return np.stack([ends, [*ends[1:], high]], 1)
 
 

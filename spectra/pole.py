@@ -86,6 +86,11 @@ class Pole:
         return abs(self.mass) < MARGINAL and self.touched(1) != self.touched(-1)
 
     @property
+    def is_crossed(self) -> bool:
+        """Whether w = ∞ is no atom and no density of a law ends at its atom, so that the law is known however near."""
+        return abs(self.mass) < MARGINAL and self.touched(1) == self.touched(-1)
+
+    @property
     def hidden(self) -> bool:
         """Whether there is an edge nearby that λ can hardly tell from it: an atom of nearly no mass, or nearly one."""
         return MARGINAL <= abs(self.mass) < NEARLY and self.equation.is_algebraic

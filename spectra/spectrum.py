@@ -96,9 +96,14 @@ class Spectrum(Distribution):
 
     def log_density_at(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log of the density in U; −inf where there is none."""
-        result = np.full(u.shape, -np.inf)
-        for arc in self.arcs:
-            result = np.logaddexp(result, arc.log_density(u, correction))
+        if not self.arcs:
+            return np.full(u.shape, -np.inf)
+        result = self.arcs[0].log_density(u, correction)
+        for arc in self.arcs[1:]:
+            other = arc.log_density(u, correction)
+            # As a rule no two of them have a density at one place.
+            apart = np.isneginf(result) | np.isneginf(other)
+            result = np.maximum(result, other) if apart.all() else np.logaddexp(result, other)
         return result
 
     def mass_at_or_below(self, u: Array) -> Array:

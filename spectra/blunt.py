@@ -1,4 +1,4 @@
-"""Past an edge that is none: where the square root ends in a density too thin to show, its critical point is off the axis.
+"""Past an edge that is none: where a square root ends in a density too thin to show its critical point is off the axis.
 
 There u(ζ) has its turn at ζ_0, next to the real axis, and log u_0 is as near to it: below.  Along the axis the solution
 runs round it on the scale of that distance, ζ ≈ ζ_0 + (2 (log u − log u_0)/(d² log u/dζ²))^½, which no step from one
@@ -19,8 +19,8 @@ from .pointwise import Spot
 INSIDE, OUTSIDE = 0.67, 2.0
 # Distance, relative to 1 + |log u|, that log u itself can tell.
 LEAST = 1e-12
-# What the last of 22 coefficients of a root may be, and the least of it, relative to the first: the density at a distance
-# d inherits the rounding of log u over d.
+# What the last of 22 coefficients of a root may be, relative to the first: the density at a distance d inherits the
+# rounding of log u over d; and the least of it.
 ROUNDING, RESOLVED = 2e-16, 1e-11
 
 

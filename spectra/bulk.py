@@ -228,9 +228,7 @@ class BulkWalker(TailWalker):
         back = self._point(complex(edge.zeta), edge.v.real).bend * (zeta - edge.zeta) ** 2
         return edge if abs(0.5 * back / (log_u - edge.log_u) - 1.0) < SAME_ROOT else None
 
-    def _past_turn(
-        self, spot: Spot, log_u: float, table: list[Array]
-    ) -> tuple[float, Spot, float, float] | None:
+    def _past_turn(self, spot: Spot, log_u: float, table: list[Array]) -> tuple[float, Spot, float, float] | None:
         """Log u, the spot, the step and the fading beyond a critical point that is next to the axis, if one is ahead.
 
         The points on the way are added to the table.
@@ -249,7 +247,9 @@ class BulkWalker(TailWalker):
         rows, reached = [table.pop()], spot
         for at, start in around(turn, complex(spot.zeta), log_u, before):
             guess = [lifted(x, 1e-6) for x in start]
-            found = self._evaluator.follow(at, guess[0], guess[1:], PASSED) if min(x.imag for x in guess) > 0.0 else None
+            found = (
+                self._evaluator.follow(at, guess[0], guess[1:], PASSED) if min(x.imag for x in guess) > 0.0 else None
+            )
             if found is None:
                 table.append(rows[0])
                 return None

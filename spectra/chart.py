@@ -39,11 +39,11 @@ _GRID = -np.cos(np.linspace(0.0, np.pi, 33))
 _AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
 
 
-
 class _Places:
     """Places in the local coordinates of pieces, and the matrices from coefficients to the values of series there.
 
-    Of a piece inside, with U as local coordinate, and of those with the root of the distance to their lower or upper end.
+    Of a piece inside, with U as local coordinate, and of those with the root of the distance to their lower or upper
+    end.
     """
 
     def __init__(self, places: Array) -> None:
@@ -58,6 +58,8 @@ class _Places:
 _FOR_MASS = _Places(_MASS_NODES)
 _GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(20)
 _FOR_RULE = _Places(_GAUSS)
+# Length in U of a part of a piece on which these are enough, or relative to the distance from the lower end.
+PANEL, SHARE = 2.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,24 @@ class Chart:
         """Nodes U and weights p dU for integrals of smooth functions of U against the density."""
         return self._rule
 
-    @cached_property
-    def _rule(self) -> tuple[Array, Array]:
+    def one_rule_each(self) -> tuple[Array, Array]:
+        """The same for functions that are as smooth in U as the density is: a Gauss rule on each piece."""
         u, density = self._on(_FOR_RULE)
         return u.ravel(), (density * _GAUSS_WEIGHTS).ravel()
+
+    @cached_property
+    def _rule(self) -> tuple[Array, Array]:
+        # A smooth function of λ has singularities in U at a distance of the order of 1, or of where they count.
+        a, b = self.breaks[:-1], self.breaks[1:]
+        parts = np.ceil((b - a) / np.maximum(PANEL, SHARE * (a - self.low))).astype(int)
+        if parts.max() <= 1:
+            return self.one_rule_each()
+        # Parts of pieces, even in their local coordinates.
+        piece = np.repeat(np.arange(parts.size), parts)
+        half = 1.0 / parts[piece]
+        index = np.arange(piece.size) - np.repeat(np.cumsum(parts) - parts, parts)
+        x = ((2.0 * index + 1.0) * half - 1.0)[:, None] + half[:, None] * _GAUSS
+        piece = np.repeat(piece, _GAUSS.size)
+        u, jacobian, to_low, to_high = self._from_local(piece, x.ravel())
+        weights = (half[:, None] * _GAUSS_WEIGHTS).ravel()
+        return u, np.exp(self._log_density(piece, u, to_low, to_high)) * jacobian * weights

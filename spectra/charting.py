@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._types import Array
-from .chart import DEGREE, MAX_ROUNDS, Chart
+from .chart import DEGREE, MAX_ROUNDS, RESOLUTION, Chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .joining import joined, missed
@@ -16,6 +16,8 @@ from .walker import Arc
 # What the polynomial through the second and the fourth point beside an edge misses the third by where the density there
 # has a scale that is shorter than these steps.
 ROUGH_EDGE = 3e-3
+# What is missed goes like this power of the last coefficients of a series.
+LOST_BY_MISSED = 0.38
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -109,7 +111,7 @@ def _resolved_in_mass(made: Chart) -> Chart:
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> Array:
-    """Steps of the sweep, as many in one as go by one polynomial, and at least two pieces, each of which touches one edge.
+    """Steps of the sweep, as many in one as go by one polynomial; two pieces at least, each of which touches one edge.
 
     A round of solving costs more than pieces that are shorter than need be.
     """
@@ -138,7 +140,7 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
 
 
 def _smooth(arc: Arc) -> Array:
-    """Log u, and log p less the edge factors with two derivatives in it, at the points of the table, (4, n)."""
+    """Log u, log p less the edge factors with two derivatives in it, and what an error of it counts, (5, n)."""
     u, zeta = arc.log_u.astype(float), arc.zeta.astype(complex)
     rate = zeta * arc.rates[0]
     turn = rate * arc.rates[0] + zeta * arc.turns[0]
@@ -148,10 +150,16 @@ def _smooth(arc: Arc) -> Array:
         y = 2.0 * np.log(np.abs(away)) - np.log(height)
         slope = climb + 2.0 * pull.real
         bend = turn.imag * height - climb**2 + 2.0 * (turn * away + pull**2).real
+        rough = np.abs(slope)
         for edge in (arc.first, arc.last):
             if edge is not None and edge.exponent:
                 distance = u - float(edge.log_u)
                 y = y - edge.exponent * np.log(np.abs(distance))
                 slope = slope - edge.exponent / distance
                 bend = bend + edge.exponent / distance**2
-    return np.stack([u, y, slope, bend])
+                rough = np.maximum(rough, 1.0 / np.abs(distance))
+        # Where the rounding of log u is more than what series are to converge to they need not converge as far: their
+        # last coefficients go like a power of what is missed.
+        noise = 4.0 * float(np.finfo(float).eps) * (1.0 + np.abs(u)) * rough
+        weight = (1.0 + noise / RESOLUTION) ** -LOST_BY_MISSED
+    return np.ascontiguousarray(np.stack([u, y, slope, bend, weight]), float)

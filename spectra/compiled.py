@@ -16,6 +16,9 @@ from .laws.nodes import LawStack, NodeLaw
 from .laws.sums import NodeSums
 from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
 
+# Most steps, rough ones before, more for imaginary parts; residuals to stop at, to certify, for one last step, and for
+# one rough step less; the largest turn of an imaginary part in the last step (`native/newton.h`).
+Limits = tuple[int, int, int, float, float, float, float, float]
 # Steps that are made at once.
 ROOM = 64
 # Times that roots just above a cut are sought with the densities where the search before ended.
@@ -79,9 +82,7 @@ class CompiledEquation:
         NATIVE.improve(self._handle, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)
         return size, new_zeta, new_v, state == DONE
 
-    def solve(
-        self, target: Array, zeta: Array, v: Array, limits: tuple[int, int, int, float, float, float, float, float]
-    ) -> tuple[Array, Array, Array, Array, Array]:
+    def solve(self, target: Array, zeta: Array, v: Array, limits: Limits) -> tuple[Array, Array, Array, Array, Array]:
         """Roots ζ (n,) and v (K, n), their residuals (n,), which are done, and which of the others are close (n,).
 
         Those are where steps led, the rest where they were.  `limits`: see `native/newton.h`, in order most
@@ -96,7 +97,7 @@ class CompiledEquation:
         residual, state = np.full(zeta.size, math.inf), np.empty(zeta.size, np.uint8)
         NATIVE.solve(self._handle, target, zeta, v, None, residual, state, limits)
 
-        def go_on(which: Array, limits: tuple[int, int, int, float, float, float, float, float], *, known: bool) -> None:
+        def go_on(which: Array, limits: Limits, *, known: bool) -> None:
             here = np.ascontiguousarray(v[:, which])
             part = zeta[which], here, self._jumps(here) if known else None, residual[which], state[which]
             NATIVE.solve(self._handle, target[which], *part, limits)

@@ -140,7 +140,7 @@ class GapWalker(Walker):
         spend(5 * self.equation.stack.size * steps, 5 * len(self.laws))
         self._count(steps)
         spot = Spot(*reached)
-        return spot.zeta.real, np.array(spot.v).real, stride, spot
+        return spot.zeta.real, np.real(np.array(spot.v)), stride, spot
 
     def _is_linear(self, zeta: float, v: Array) -> bool:
         """ζ itself is the coordinate where it is negative or passes 0, its logarithm elsewhere."""

@@ -136,7 +136,8 @@ class MarginalArc:
 
     @cached_property
     def _rule(self) -> tuple[Array, Array]:
-        x, weights = self.chart.quadrature()
+        # Functions of U are smooth in the logarithm of the distance.
+        x, weights = self.chart.one_rule_each()
         # What is nearer than the series go has its mass at the end.
         return np.append(self.end + self.side * np.exp(-x), self.end), np.append(weights, self.chart.beyond[-1])
 

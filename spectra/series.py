@@ -86,7 +86,7 @@ def log_s_series(points: Array, weights: Array, order: int) -> Array:
     powers = np.ones((order + 2, points.size), complex)
     for k in range(1, order + 2):
         np.multiply(powers[k - 1], points, out=powers[k])
-    moments, spread = (powers @ np.stack([weights, weights * (points - 1.0) ** 2], 1)).real.T
+    moments, spread = np.real(powers @ np.stack([weights, weights * (points - 1.0) ** 2], 1)).T
     size = order + 1
     # ψ/v and A/v as series in v.
     psi = moments[1 : size + 1]

@@ -218,17 +218,18 @@ CALL(py_invert)
     return none();
 }
 
-/* By how much Hermite's quintic between points i and k of x, y, dy/dx, d²y/dx² misses those in between, the largest. */
+/* By how much Hermite's quintic between points i and k of x, y, dy/dx, d²y/dx² and weights misses those in between, the
+   largest. */
 static double missed(const double *x, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k)
 {
     double most = 0.0;
-    const double *y = x + size, *slope = y + size, *turn = slope + size;
+    const double *y = x + size, *slope = y + size, *turn = slope + size, *weight = turn + size;
     double gap = x[k] - x[i], rise = y[k] - y[i], square = 0.5 * gap * gap;
     double a = slope[i] * gap - rise, e = rise - slope[k] * gap;
     double m = square * turn[i] - e + 2.0 * a, n = square * turn[k] - a + 2.0 * e;
     for (Py_ssize_t j = i + 1; j < k; j++) {
         double t = (x[j] - x[i]) / gap, r = 1.0 - t;
-        double miss = fabs(y[i] + t * rise + t * r * (r * a + t * e + t * r * (r * m + t * n)) - y[j]);
+        double miss = weight[j] * fabs(y[i] + t * rise + t * r * (r * a + t * e + t * r * (r * m + t * n)) - y[j]);
         /* Written so that NaN counts. */
         if (!(miss <= most))
             most = miss;
@@ -261,7 +262,7 @@ CALL(py_joined)
     double limit = PyFloat_AsDouble(args[2]), share = PyFloat_AsDouble(args[3]);
     if (PyErr_Occurred() || view_of(args[0], &table, "d", -1, 0) < 0)
         return NULL;
-    Py_ssize_t size = table.len / (4 * (Py_ssize_t)sizeof(double));
+    Py_ssize_t size = table.len / (5 * (Py_ssize_t)sizeof(double));
     if (view_of(args[4], &out, "l", size, 1) < 0) {
         PyBuffer_Release(&table);
         return NULL;

@@ -59,7 +59,7 @@ _FOR_MASS = _Places(_MASS_NODES)
 _GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(20)
 _FOR_RULE = _Places(_GAUSS)
 # Length in U of a part of a piece on which these are enough, or relative to the distance from the lower end.
-PANEL, SHARE = 2.5, 0.5
+PANEL, SHARE = 2.5, 1.0
 
 
 @dataclass(frozen=True)

@@ -306,6 +306,8 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
         known, reach = start, 0.5 * reach
     cut = float(arc.log_u[k]) if reach == distance[k] else pole.log_u + offset + side * reach
     edge = Edge(complex(1.0 - start.s[0]), pole.v_at(start.epsilon[:, 0]), cut, 0.0)
-    beyond = arc.part(distance >= reach)
+    # On this side of the atom distances rise, or fall, along the arc.
+    count = int(np.count_nonzero(distance >= reach))
+    beyond = arc.part(slice(distance.size - count, None) if side > 0 else slice(0, count))
     rest = replace(beyond, first=edge) if side > 0 else replace(beyond, last=edge)
     return rest, marginal_arc(pole, side, cut, start, offset)

@@ -21,7 +21,7 @@ FIRST = 2.0
 # Panels over which the kernel of a step is integrated, in units of its width, and how far it reaches.
 FINE, FAR = 1.5, 7.5
 # Of more than so many to a panel those are taken that count.
-MOST_PIECES = 32
+MOST_PIECES = 100
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
 _BARYCENTRIC = barycentric(_NODES)
 

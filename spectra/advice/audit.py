@@ -219,8 +219,8 @@ def audit(net: Network, target: Target | None = None, *, within: float = WITHIN,
     if two is not None and verdict == "fair":
         verdict, reason = _by_two_moments(*two, reason)
         notes.append(
-            f"m_1 and m_2 take no spectrum: some singular value is {math.sqrt(two[1] / two[0]):.4g} or more; the largest, "
-            "the condition number, quantiles and the norm bound are left out"
+            f"m_1 and m_2 take no spectrum: some singular value is {math.sqrt(two[1] / two[0]):.4g} or more; the "
+            "largest, the condition number, quantiles and the norm bound are left out"
         )
     achieved = _achieved(target, pred, two)
     tuned, left_out = _tuned(net, target, advise)

@@ -17,7 +17,7 @@ from ..network.config import Network
 from ..network.meanfield import LayerState, MeanField, mean_field
 from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
-from .full_law import full_law, too_many_blocks
+from .full_law import full_law, takes_long
 from .residual import has_alpha
 from .targets import Target
 from .tune import Tuned, tune
@@ -264,9 +264,9 @@ def _tuned(net: Network, target: Target | None, advise: bool) -> tuple[Tuned | N
     if not advise:
         return None, []
     try:
-        why = too_many_blocks(net) if target is not None and target.takes_spectrum else None
+        why = takes_long(net) if target is not None and target.takes_spectrum else None
         if why is not None:
-            return None, [f"no advice: a spectrum for every α that is tried, of {why}"]
+            return None, [f"no advice: every α that is tried takes a spectrum, and {why}"]
         # As a network to tune it stands at a fixed point; the input variance that was given need not lead there.
         standing = net if has_alpha(net) else net.replace(input_variance=None)
         return tune(standing, target or Target("variance", 0.25)), []

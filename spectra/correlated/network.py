@@ -71,17 +71,18 @@ def _is_nearly_free(layers: list[Layer], defect: float) -> bool:
     return defect < FREE_ENOUGH and (atom is None or len(layers) == 1)
 
 
-def blocks_to_solve(field: MeanField) -> int:
-    """The blocks of the equation that a spectrum takes, whose cost grows with them; 0 where the free formula does.
+def matrices_to_solve(field: MeanField) -> int:
+    """Weight matrices in the equation that a spectrum takes, whose cost grows with them; 0 where the free formula does.
 
     Raises
     ------
-    ConfigError : as `layers_of`.
+    ConfigError : as `network_law`.
     """
     layers = layers_of(field)
+    _refuse_many_slopes(layers)
     if _may_be_free(layers) and _is_nearly_free(layers, freeness_defect(layers)):
         return 0
-    return len(layers)
+    return sum(1 + len(layer.hidden) for layer in layers)
 
 
 def _narrow(layers: list[Layer], failure: ConvergenceError) -> ConvergenceError:

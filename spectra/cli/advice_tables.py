@@ -29,7 +29,7 @@ def print_tuned(tuned: Tuned) -> None:
     """The tuned network, what it achieves, why, what would do better, and the text to paste."""
     pred, found, field = tuned.prediction, tuned.found, tuned.mean_field
     console = console_with("tuned" if tuned.reachable else "out of reach")
-    if field is not None:
+    if field is not None and found.network is not None:
         table = Table(header_style="bold")
         table.add_column("quantity")
         table.add_column("value")

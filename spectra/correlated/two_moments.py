@@ -64,7 +64,7 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
         square = (
             _expected(block, p2 * p2) @ square
             + 2.0 * g * t * (_expected(block, p2 * d) @ a)
-            + (g * t) ** 2 * (_expected(block, d * d) @ one)
+            + g * t * g * t * (_expected(block, d * d) @ one)
         )
         a = through @ a + g * t * enters
         one = block.core.sum(axis=0) @ one

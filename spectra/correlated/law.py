@@ -38,6 +38,9 @@ MORE, FINER = 4, 1.6
 FINENESSES, ENOUGH = 3, 1e-8
 # Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
 ALONE = 3.0
+# With φ after the sum, and so many unknowns, there is a look amid the spectrum first, at these distances in U from the
+# mean: rounding may leave no more than this.
+MANY, AMID, ROUNDED = 32, np.array([-1.0, 0.0, 4.0]), 1e-11
 # Paths of a neuron that are all kept where nodes did not do.
 PATHS = 2000
 
@@ -62,6 +65,8 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     blocks = blocks_of(layers, finer=fine)
     equation = BlockEquation(blocks)
     _refuse_smeared(equation)
+    if any(layer.drift for layer in layers):
+        _refuse_rounded(layers, equation)
     try:
         return _law(layers, fine, blocks, EXACT)
     except ConvergenceError:
@@ -103,12 +108,13 @@ def _fine_enough(
 
 def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:
     """The bulks by the fewest nodes that find them."""
-    for count in COUNTS[: LOOKS - 1]:
+    looks = LOOKS if BlockEquation(blocks).needs_nodes else 1
+    for count in COUNTS[: looks - 1]:
         try:
             return bulks_of(BlockEquation(blocks, count, roughly=True))
         except ConvergenceError:
             continue
-    return bulks_of(BlockEquation(blocks, COUNTS[LOOKS - 1], roughly=True))
+    return bulks_of(BlockEquation(blocks, COUNTS[looks - 1], roughly=True))
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:
@@ -118,6 +124,20 @@ def _refuse_smeared(equation: BlockEquation) -> None:
         raise ConvergenceError(
             f"these blocks leave an atom of mass {atom.mass:.6g} at λ = {math.exp(-atom.place):.6g}, where φ' = 0 in "
             "all of them; such a law is known of up to five blocks of slopes 0 and 1: give fewer, or sample"
+        )
+
+
+def _refuse_rounded(layers: Sequence[Layer], equation: BlockEquation) -> None:
+    """Where rounding shows amid the spectrum it takes the digits of the rest: it grows towards λ = 0, over decades."""
+    if equation.unknowns < MANY:
+        return
+    found = equation.solve(np.exp(AMID - equation.log_mean).astype(complex))
+    residual = float(found.residual.max())
+    if residual > ROUNDED:
+        raise ConvergenceError(
+            f'`depth`: {len(layers)} blocks of `order = "sum"` are too many at this `alpha`: amid their spectrum '
+            f"rounding leaves a residual of {residual:.0e}, and more where λ is small; give fewer, or a smaller α, or "
+            "take the mean field and two moments (`spectra audit`), or samples"
         )
 
 

@@ -14,8 +14,9 @@ from scipy.special import ndtr
 import spectra
 from spectra.advice import Target, audit, tune
 from spectra.advice import full_law as affordable
+from spectra.correlated import BlockEquation, blocks_of
 from spectra.correlated.grid import Grid
-from spectra.correlated.network import first_two_moments
+from spectra.correlated.network import first_two_moments, layers_of
 from spectra.errors import ConvergenceError, UnboundedError
 from spectra.network.meanfield import mean_field
 
@@ -33,16 +34,19 @@ def spread(depth: int, t: float) -> float:
 def test_conditional_expectations_across_a_kink(width: float, even: bool) -> None:
     """E[max(z, 0) | z′] = c z′ Φ(c z′/w) + w φ(c z′/w), c the correlation, w² = 1 − c²."""
     correlation = math.sqrt((1.0 - width) * (1.0 + width))
-    grid = Grid.between(np.array([0.0]), width, 1.8, even=even)
     # So far in that what lies beyond the grid, at 7.2, is below rounding.
     end = min(5.0, (7.2 - 7.4 * width) / correlation)
     given = np.concatenate([np.linspace(-end, end, 23), width * np.array([-0.5, -0.3, 0.4, 0.6])])
-    found = grid.expectation(given, correlation) @ np.maximum(grid.nodes, 0.0)
     # The width there is, of a correlation that is rounded.
-    width = math.sqrt(1.0 - correlation**2)
+    exact = math.sqrt(1.0 - correlation**2)
     mean = correlation * given
-    density = np.exp(-0.5 * (mean / width) ** 2) / math.sqrt(2.0 * math.pi)
-    np.testing.assert_allclose(found, mean * ndtr(mean / width) + width * density, rtol=0.0, atol=2e-12)
+    density = np.exp(-0.5 * (mean / exact) ** 2) / math.sqrt(2.0 * math.pi)
+    expected = mean * ndtr(mean / exact) + exact * density
+    # Panels beside the kink as short as the step, or much longer.
+    for scale in (width, 0.9):
+        grid = Grid.between(np.array([0.0]), scale, 1.8, even=even)
+        found = grid.expectation(given, correlation) @ np.maximum(grid.nodes, 0.0)
+        np.testing.assert_allclose(found, expected, rtol=0.0, atol=2e-12)
 
 
 def test_conditional_laws_have_their_second_moment() -> None:
@@ -125,6 +129,24 @@ def test_other_failures_keep_their_words(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("spectra.correlated.network.block_law", failing)
     with pytest.raises(ConvergenceError, match=r"^lost$"):
         spectra.predict(spectra.Network(**RELU, depth=2, alpha=0.5))
+
+
+def test_blocks_after_the_sum_whose_digits_are_lost_are_refused_at_once() -> None:
+    keys = RELU | {"order": "sum", "branch_layers": 2, "alpha": 0.5, "sigma_w": math.sqrt(2.0)}
+    with pytest.raises(ConvergenceError, match='`depth`: 40 blocks of `order = "sum"` are too many'):
+        spectra.predict(spectra.Network(**keys, depth=40))
+
+
+def test_paths_that_are_all_kept_need_no_nodes() -> None:
+    """Of ReLU after the sum more nodes change nothing; of two slopes off 0 they do, and are asked for."""
+    u = np.array([0.3, 2.0 - 0.5j])
+    leaky = {"name": "leaky_relu", "negative_slope": 0.3}
+    for activation, needed in (("relu", False), (leaky, True)):
+        net = spectra.Network(**(RELU | {"order": "sum", "activation": activation}), depth=9, alpha=0.5)
+        blocks = blocks_of(layers_of(mean_field(net)))
+        few, more = BlockEquation(blocks, 4), BlockEquation(blocks, 7)
+        assert few.needs_nodes == needed
+        assert (np.max(np.abs(few.solve(u).psi - more.solve(u).psi)) < 1e-12) != needed
 
 
 def free_words(**keys: Any) -> str:

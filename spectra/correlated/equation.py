@@ -181,12 +181,6 @@ class BlockEquation:
         return kept and max(math.prod(self._sizes[1:]), math.prod(self._sizes[:-1])) <= self._most
 
     @property
-    def needs_nodes(self) -> bool:
-        """Whether it depends on `count`: not where slopes of 0 restart all paths, which are then all kept."""
-        passing = [np.ptp(block.through) > 0.0 and np.sum(block.through > 0.0) == 1 for block in self.blocks]
-        return not all(passing) or self.depth > APART
-
-    @property
     def log_range(self) -> tuple[float, float]:
         """U = −log λ between which all of the support lies; ∞ where it may reach λ = 0."""
         most = least = 0.0

@@ -16,7 +16,7 @@ from .blocks import Block
 from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
 from .edge import edge_about
-from .equation import EXACT, BlockEquation
+from .equation import APART, EXACT, BlockEquation
 from .known import density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
@@ -108,13 +108,19 @@ def _fine_enough(
 
 def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:
     """The bulks by the fewest nodes that find them."""
-    looks = LOOKS if BlockEquation(blocks).needs_nodes else 1
+    looks = LOOKS if needs_nodes(blocks) else 1
     for count in COUNTS[: looks - 1]:
         try:
             return bulks_of(BlockEquation(blocks, count, roughly=True))
         except ConvergenceError:
             continue
     return bulks_of(BlockEquation(blocks, COUNTS[looks - 1], roughly=True))
+
+
+def needs_nodes(blocks: Sequence[Block]) -> bool:
+    """Whether nodes of messages matter: not where slopes of 0 begin all paths anew, which are then all kept."""
+    kept = [np.ptp(block.through) > 0.0 and np.sum(block.through > 0.0) == 1 for block in blocks]
+    return not all(kept) or len(blocks) > APART
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:

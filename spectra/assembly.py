@@ -62,12 +62,14 @@ class Assembly:
     notes: tuple[str, ...]
 
 
-def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation] | None = None) -> Assembly:
+def spectrum_of(
+    equation: MasterEquation, refined: Callable[..., MasterEquation] | None = None, level: int = 0
+) -> Assembly:
     """The law that a master equation describes.
 
     Parameters
     ----------
-    equation : as built at level 0.
+    equation : as built at `level`.
     refined : `refined(level=n, extra=m)` builds it with finer laws of D², and with more of them where some stand for
         many; used until the answer no longer moves.
 
@@ -79,7 +81,7 @@ def spectrum_of(equation: MasterEquation, refined: Callable[..., MasterEquation]
         return _pushed(equation)
     with _blas().limit(limits=1, user_api="blas"):
         with limited():
-            found = _settled(equation, refined)
+            found = _settled(equation, refined, level)
         return _assembled(found)
 
 
@@ -111,15 +113,15 @@ class _Found:
 class _Ladder:
     """An equation whose laws of D² are made finer, step by step, and how far one has come."""
 
-    def __init__(self, equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> None:
+    def __init__(self, equation: MasterEquation, refined: Callable[..., MasterEquation] | None, level: int) -> None:
         self.equation, self._refined = equation, refined and cache(refined)
-        self.level, self._extra, self._wide = 0, 0, False
+        self.level, self._extra, self._wide = level, 0, False
         # The survey of coarser laws, where finer ones leave its shape.
         self._known: Survey | None = None
-        if refined is not None and equation.factors:
+        if refined is not None and equation.factors and level < LEVEL_BESIDE:
             pole = heaviest_pole(equation)
             if pole is not None and pole.ends_density:
-                self.climb(LEVEL_BESIDE)
+                self.climb(LEVEL_BESIDE - level)
 
     @property
     def at_top(self) -> bool:
@@ -179,9 +181,9 @@ class _Ladder:
             return surveyed, charts
 
 
-def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | None) -> _Found:
+def _settled(equation: MasterEquation, refined: Callable[..., MasterEquation] | None, level: int) -> _Found:
     """The law from laws of D² so fine that finer ones leave it where it is, or from the finest that could be had."""
-    ladder, before, stalls = _Ladder(equation, refined), math.inf, 0
+    ladder, before, stalls = _Ladder(equation, refined, level), math.inf, 0
     best: _Found | None = None
     while True:
         try:

@@ -80,6 +80,8 @@ class LocalRoots:
 
     def nearest(self, at: Array) -> LocalRoots:
         """For each log distance `at` the nearest that is not nearer to the pole, or else the outermost."""
+        if self.at.size == 1:
+            return self.part(np.zeros(at.size, int))
         gap = self.at - at[:, None]
         return self.part(np.argmin(np.where(gap >= 0.0, gap, 1e3 - gap), axis=1))
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ._types import Array
+from .blunt import around
 from .continuation import locate
 from .course import Course
 from .effort import spend
@@ -45,6 +46,10 @@ EMPTY = 1e-12
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
+# How near the axis, relative to the way there, log u is at a critical point that steps do not see.
+SHARP = 0.02
+# Residual of solutions beside it.
+PASSED = 1e-12
 # So many points passed by the sure way in one sweep mean that laws are too coarse for the plain one.
 MOST_JUMPS = 40
 
@@ -59,6 +64,8 @@ class BulkWalker(TailWalker):
         super().__init__(equation)
         self.arcs: list[Arc] = []
         self._jumps = 0
+        # A critical point ahead that is not on the axis.
+        self._turn: Edge | None = None
 
     def _bulk(self, edge: Edge | None, zeta: complex, v: Array, log_u: float) -> tuple[str, Edge | None]:
         """Follow the solution through the upper half plane; returns how the arc ended, and the edge there.
@@ -72,9 +79,14 @@ class BulkWalker(TailWalker):
             self._count()
             here = Course.at(spot)
             table.append(np.array([[log_u, *here.values, *here.first, *here.second]]))
+            self._turn = None
             landing = self._landing(spot, log_u) or self._pole_ahead(spot, log_u)
             if landing is not None:
                 break
+            past = self._past_turn(spot, log_u, table)
+            if past is not None:
+                log_u, spot, step, fading = past
+                continue
             density = self._log_density(spot.zeta)
             if density < THIN and self._has_surfaced(here):
                 return self._left_behind(edge, table, here, log_u)
@@ -206,14 +218,48 @@ class BulkWalker(TailWalker):
         if not abs(zeta.imag + ahead.imag) < DOWN * max(zeta.imag, 0.1 * abs(ahead)):
             return None
         edge = self._critical(zeta, np.array(spot.v, complex))
-        if edge is None or edge.log_u <= log_u or not self._flat(edge):
+        if edge is None or edge.log_u <= log_u or not abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta):
             return None
-        if not abs(edge.zeta - zeta) < 3.0 * abs(ahead) + 1e-12 * abs(zeta):
+        if not self._flat(edge):
+            self._turn = edge
             return None
         # Seen from the edge, too, the solution must lie where the square root has it: not every critical point that
         # Newton's method finds from afar is where this curve lands.
         back = self._point(complex(edge.zeta), edge.v.real).bend * (zeta - edge.zeta) ** 2
         return edge if abs(0.5 * back / (log_u - edge.log_u) - 1.0) < SAME_ROOT else None
+
+    def _past_turn(self, spot: Spot, log_u: float, table: list[Array]) -> tuple[float, Spot, float, float] | None:
+        """Log u, the spot, the step and the fading beyond a critical point that is next to the axis, if one is ahead.
+
+        The points on the way are added to the table.
+        """
+        edge = self._turn
+        if edge is None or not self._on_cut(edge.v) or len(table) < 1:
+            return None
+        turn = self._evaluator.spot(complex(edge.zeta), edge.v.tolist())
+        centre = complex(turn.log_u)
+        away = centre.real - log_u
+        # Seen from there the solution must lie where the square root has it.
+        root = 0.5 * turn.bend * (spot.zeta - turn.zeta) ** 2 / (log_u - centre)
+        if not (0.0 < -centre.imag < SHARP * away and abs(root - 1.0) < SAME_ROOT):
+            return None
+        before = float(table[-2][-1, 0].real) if len(table) > 1 else log_u
+        rows, reached = [table.pop()], spot
+        for at, start in around(turn, complex(spot.zeta), log_u, before):
+            guess = [lifted(x, 1e-6) for x in start]
+            found = (
+                self._evaluator.follow(at, guess[0], guess[1:], PASSED) if min(x.imag for x in guess) > 0.0 else None
+            )
+            if found is None:
+                table.append(rows[0])
+                return None
+            here, reached = Course.at(found), found
+            rows.append(np.array([[at, *here.values, *here.first, *here.second]]))
+        self._count(len(rows))
+        log_u = float(rows.pop()[0, 0].real)
+        # Some of them come before the point at hand.
+        table.append(np.concatenate(sorted(rows, key=lambda row: row[0, 0].real)))
+        return log_u, reached, math.inf, 0.0
 
     def _jump(self, log_u: float) -> tuple[float, Spot | None]:
         """The solution a little further along the axis, found without a starting value, if at all."""

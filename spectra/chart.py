@@ -34,17 +34,32 @@ _HALVED = FIT @ PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 _MASS_DEGREE = 32
 _MASS_NODES = nodes(_MASS_DEGREE)
 _TO_MASS = fit(_MASS_DEGREE).T @ integral(_MASS_DEGREE).T
-# Coefficients of a piece → the values of its series at the nodes of the mass: of a piece inside, with the root of the
-# distance to its lower end as local coordinate, and to its upper end.
-_AT_MASS, _AT_MASS_LOW, _AT_MASS_HIGH = (
-    np.polynomial.chebyshev.chebvander(places, DEGREE - 1).T
-    for places in (_MASS_NODES, 0.5 * (1.0 + _MASS_NODES) ** 2 - 1.0, 1.0 - 0.5 * (1.0 - _MASS_NODES) ** 2)
-)
 # Where the mass series are tabulated to begin their inversion; dense towards both ends.
 _GRID = -np.cos(np.linspace(0.0, np.pi, 33))
 _AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
 
-_GAUSS = np.polynomial.legendre.leggauss(20)
+
+class _Places:
+    """Places in the local coordinates of pieces, and the matrices from coefficients to the values of series there.
+
+    Of a piece inside, with U as local coordinate, and of those with the root of the distance to their lower or upper
+    end.
+    """
+
+    def __init__(self, places: Array) -> None:
+        at_low, at_high = 0.5 * (1.0 + places), 0.5 * (1.0 - places)
+        self.inside, self.at_low, self.at_high = places, at_low, at_high
+        self.values, self.values_low, self.values_high = (
+            np.polynomial.chebyshev.chebvander(x, DEGREE - 1).T
+            for x in (places, 2.0 * at_low**2 - 1.0, 1.0 - 2.0 * at_high**2)
+        )
+
+
+_FOR_MASS = _Places(_MASS_NODES)
+_GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(20)
+_FOR_RULE = _Places(_GAUSS)
+# Length in U of a part of a piece on which these are enough, or relative to the distance from the lower end.
+PANEL, SHARE = 2.5, 1.0
 
 
 @dataclass(frozen=True)
@@ -81,18 +96,35 @@ class Chart:
     @cached_property
     def mass_series(self) -> Array:
         """Chebyshev coefficients of the mass between a point and the upper end of its piece (P, n)."""
-        count = self.breaks.size - 1
-        piece = np.repeat(np.arange(count), _MASS_DEGREE)
-        _, jacobian, to_low, to_high = self._from_local(piece, np.tile(_MASS_NODES, count))
-        log_p = self.coefficients @ _AT_MASS
-        ends = ((0, self.exponent_low, _AT_MASS_LOW, to_low), (-1, self.exponent_high, _AT_MASS_HIGH, to_high))
-        for end, exponent, matrix, _ in ends:
+        return self._on(_FOR_MASS)[1] @ _TO_MASS
+
+    def _on(self, places: _Places) -> tuple[Array, Array]:
+        """U and p dU/dx at some local coordinates x of all pieces, both (P, n)."""
+        a, b = self.breaks[:-1, None], self.breaks[1:, None]
+        half = 0.5 * (b - a)
+        u = a + half * (1.0 + places.inside)
+        log_p = self.coefficients @ places.values
+        low, high = bool(self.exponent_low), bool(self.exponent_high)
+        if not (low or high):
+            return u, np.exp(log_p) * half
+        jacobian = np.repeat(half, places.inside.size, axis=1)
+        to_low, to_high = u - self.low, self.high - u
+        if low:
+            width = float(b[0, 0] - a[0, 0])
+            to_low[0], jacobian[0] = width * places.at_low**2, width * places.at_low
+            u[0] = self.low + to_low[0]
+            to_high[0] = self.high - u[0]
+            log_p[0] = self.coefficients[0] @ places.values_low
+        if high:
+            width = float(b[-1, 0] - a[-1, 0])
+            to_high[-1], jacobian[-1] = width * places.at_high**2, width * places.at_high
+            u[-1] = self.high - to_high[-1]
+            to_low[-1] = u[-1] - self.low
+            log_p[-1] = self.coefficients[-1] @ places.values_high
+        for exponent, distance in ((self.exponent_low, to_low), (self.exponent_high, to_high)):
             if exponent:
-                log_p[end] = self.coefficients[end] @ matrix
-        for _, exponent, _, distance in ends:
-            if exponent:
-                log_p += exponent * np.log(distance).reshape(log_p.shape)
-        return (np.exp(log_p) * jacobian.reshape(log_p.shape)) @ _TO_MASS
+                log_p += exponent * np.log(distance)
+        return u, np.exp(log_p) * jacobian
 
     @cached_property
     def beyond(self) -> Array:
@@ -261,10 +293,24 @@ class Chart:
         """Nodes U and weights p dU for integrals of smooth functions of U against the density."""
         return self._rule
 
+    def one_rule_each(self) -> tuple[Array, Array]:
+        """The same for functions that are as smooth in U as the density is: a Gauss rule on each piece."""
+        u, density = self._on(_FOR_RULE)
+        return u.ravel(), (density * _GAUSS_WEIGHTS).ravel()
+
     @cached_property
     def _rule(self) -> tuple[Array, Array]:
-        count = self.breaks.size - 1
-        x, weights = _GAUSS
-        piece = np.repeat(np.arange(count), x.size)
-        u, jacobian, to_low, to_high = self._from_local(piece, np.tile(x, count))
-        return u, np.exp(self._log_density(piece, u, to_low, to_high)) * jacobian * np.tile(weights, count)
+        # A smooth function of λ has singularities in U at a distance of the order of 1, or of where they count.
+        a, b = self.breaks[:-1], self.breaks[1:]
+        parts = np.ceil((b - a) / np.maximum(PANEL, SHARE * (a - self.low))).astype(int)
+        if parts.max() <= 1:
+            return self.one_rule_each()
+        # Parts of pieces, even in their local coordinates.
+        piece = np.repeat(np.arange(parts.size), parts)
+        half = 1.0 / parts[piece]
+        index = np.arange(piece.size) - np.repeat(np.cumsum(parts) - parts, parts)
+        x = ((2.0 * index + 1.0) * half - 1.0)[:, None] + half[:, None] * _GAUSS
+        piece = np.repeat(piece, _GAUSS.size)
+        u, jacobian, to_low, to_high = self._from_local(piece, x.ravel())
+        weights = (half[:, None] * _GAUSS_WEIGHTS).ravel()
+        return u, np.exp(self._log_density(piece, u, to_low, to_high)) * jacobian * weights

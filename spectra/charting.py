@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from ._types import Array
-from .chart import DEGREE, MAX_ROUNDS, Chart
+from .chart import DEGREE, MAX_ROUNDS, RESOLUTION, Chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
+from .joining import joined, missed
 from .master import MasterEquation
 from .pieces import Pieces, Span
 from .walker import Arc
 
-# By how much a step of the sweep is longer than the one before, or shorter, where nothing but the distance to an edge
-# sets it.
-STEADY = (1.2, 1.8)
-# So many steps make one piece: where they grow (1) or shrink (−1) steadily, and else.
-JOINED = {1: 3, -1: 2, 0: 1}
+# What the polynomial through the second and the fourth point beside an edge misses the third by where the density there
+# has a scale that is shorter than these steps.
+ROUGH_EDGE = 3e-3
+# What is missed goes like this power of the last coefficients of a series.
+LOST_BY_MISSED = 0.38
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -31,9 +32,10 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     guess = Guess(arc, span.low, span.high, bool(span.exponent_low), bool(span.exponent_high))
     breaks = _first_breaks(arc, span.low, span.high)
     before, start = np.full(len(breaks), np.inf), None
-    done: list[tuple[float, float, Array]] = []
+    done: list[tuple[Array, Array, Array]] = []
     judged: list[tuple[float, int, int]] = []
     solved: list[tuple[Array, Array, Array]] = []
+    count_done = 0
     for count in range(MAX_ROUNDS):
         pieces = Pieces(equation, span, breaks, before)
         u, exact = pieces.u.ravel(), pieces.exact.ravel()
@@ -44,22 +46,25 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             roots = solve_nodes(equation, *start, u, exact, rough_steps=0)
         pieces.take(roots)
         finished = pieces.finished(count)
-        done += zip(pieces.low[finished], pieces.high[finished], pieces.coefficients[finished], strict=True)
+        done.append(pieces.series(finished))
+        count_done += len(done[-1][0])
         judged.append(pieces.judged(finished))
         solved.append(pieces.solutions(finished))
         rest = np.flatnonzero(~finished)
         if not rest.size:
             break
-        if len(done) + 2 * rest.size > MAX_PIECES:
+        if count_done + 2 * rest.size > MAX_PIECES:
             raise ConvergenceError(f"the density on one arc needs more than {MAX_PIECES} pieces")
         breaks, before, start = pieces.divided(rest)
         if start is None:
             guess.refine(u, roots)
     else:
         raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
-    done.sort(key=lambda item: item[0])
-    lows, highs, rows = zip(*done, strict=True)
-    ends, table = np.array([*lows, highs[-1]]), np.array(rows)
+    low, high, table = done[0] if len(done) == 1 else (np.concatenate(rows) for rows in zip(*done, strict=True))
+    if len(done) > 1:
+        order = np.argsort(low)
+        low, high, table = low[order], high[order], table[order]
+    ends = np.append(low, high[-1])
     residuals, uncertified, thin = zip(*judged, strict=True)
     made = Chart(
         low=span.low,
@@ -74,9 +79,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         low_tail=span.low_tail,
         thin=sum(thin),
         until=arc.until,
-        solutions=tuple(np.concatenate(rows, axis=-1) for rows in zip(*solved, strict=True)),  # type: ignore[arg-type]
+        solutions=solved[0] if len(solved) == 1 else _together(solved),
     )
     return _resolved_in_mass(made)
+
+
+def _together(solved: list[tuple[Array, Array, Array]]) -> tuple[Array, Array, Array]:
+    u, zeta, v = (np.concatenate(rows, axis=-1) for rows in zip(*solved, strict=True))
+    return u, zeta, v
 
 
 def _slope(series: Array, ends: Array, span: Span, fading: float) -> float:
@@ -101,36 +111,55 @@ def _resolved_in_mass(made: Chart) -> Chart:
 
 
 def _first_breaks(arc: Arc, low: float, high: float) -> Array:
-    """Steps of the sweep, some in one where they grow steadily, and at least two pieces, so that each touches one edge.
+    """Steps of the sweep, as many in one as go by one polynomial; two pieces at least, each of which touches one edge.
 
     A round of solving costs more than pieces that are shorter than need be.
     """
-    cut = arc.first is not None and not arc.first.exponent
-    inner = arc.log_u[1 if cut else 2 : -1].astype(float)
     # Pieces at an edge must not be tiny: the distance to the edge would be mostly rounding.  A narrow bulk before a
     # long tail has the scale of the first steps.
     first_steps = float(abs(arc.log_u[min(2, arc.log_u.size - 1)] - low))
     margin = 0.03 * min(1.0, high - low, 10.0 * first_steps)
-    inner = inner[(inner > low + margin) & (inner < high - margin)]
-    if not inner.size:
-        inner = np.array([0.5 * (low + high)])
-    ends = np.concatenate([[low], inner, [high]])
-    trends = _trends(ends)
-    kept, next_end = [0], 1
-    while next_end < ends.size:
-        # The first piece has the edge to cope with.
-        joined = 1
-        while 1 < next_end <= len(trends) and joined < JOINED[trends[next_end - 1]]:
-            next_end, joined = next_end + 1, joined + 1
-        kept.append(next_end)
-        next_end += 1
-    return np.stack([ends[kept[:-1]], ends[kept[1:]]], 1)
+    table = _smooth(arc)
+    u = table[0]
+    first = max(int(u.searchsorted(low + margin, "right")), 1)
+    last = min(int(u.searchsorted(high - margin)) - 1, u.size - 2)
+    if first > last:
+        middle = 0.5 * (low + high)
+        return np.array([[low, middle], [middle, high]])
+    # An edge is not in the table, and the point beside it is rough.
+    beside = u[0] != low
+    inner: list[float] = []
+    if beside and u.size > 3 and missed(table, 1, 3) > ROUGH_EDGE:
+        # The density has a scale of its own there.
+        inner, first = [low + 0.25 * float(u[0] - low), float(u[0])], 1
+    elif beside and last > 1:
+        first = max(first, 2)
+    stop = u.size - 1 if u[-1] == high else last
+    ends = np.array([low, *inner, *joined(table, int(beside), first, last, stop), high])
+    return np.stack([ends[:-1], ends[1:]], 1)
 
 
-def _trends(ends: Array) -> list[int]:
-    """For each step 1 where the next two grow steadily, −1 where they shrink, else 0."""
-    steps = np.diff(ends)
-    growth = steps[1:] / steps[:-1]
-    grow = (growth > STEADY[0]) & (growth < STEADY[1])
-    shrink = (growth < 1.0 / STEADY[0]) & (growth > 1.0 / STEADY[1])
-    return ((grow[:-1] & grow[1:]).astype(int) - (shrink[:-1] & shrink[1:])).tolist()
+def _smooth(arc: Arc) -> Array:
+    """Log u, log p less the edge factors with two derivatives in it, and what an error of it counts, (5, n)."""
+    u, zeta = arc.log_u.astype(float), arc.zeta.astype(complex)
+    rate = zeta * arc.rates[0]
+    turn = rate * arc.rates[0] + zeta * arc.turns[0]
+    with np.errstate(all="ignore"):
+        away, height = 1.0 / (1.0 - zeta), 1.0 / zeta.imag
+        climb, pull = rate.imag * height, rate * away
+        y = 2.0 * np.log(np.abs(away)) - np.log(height)
+        slope = climb + 2.0 * pull.real
+        bend = turn.imag * height - climb**2 + 2.0 * (turn * away + pull**2).real
+        rough = np.abs(slope)
+        for edge in (arc.first, arc.last):
+            if edge is not None and edge.exponent:
+                distance = u - float(edge.log_u)
+                y = y - edge.exponent * np.log(np.abs(distance))
+                slope = slope - edge.exponent / distance
+                bend = bend + edge.exponent / distance**2
+                rough = np.maximum(rough, 1.0 / np.abs(distance))
+        # Where the rounding of log u is more than what series are to converge to they need not converge as far: their
+        # last coefficients go like a power of what is missed.
+        noise = 4.0 * float(np.finfo(float).eps) * (1.0 + np.abs(u)) * rough
+        weight = (1.0 + noise / RESOLUTION) ** -LOST_BY_MISSED
+    return np.ascontiguousarray(np.stack([u, y, slope, bend, weight]), float)

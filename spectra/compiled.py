@@ -16,8 +16,13 @@ from .laws.nodes import LawStack, NodeLaw
 from .laws.sums import NodeSums
 from .native import CLOSE, DONE, JUMP, MOST_FACTORS, NATIVE
 
+# Most steps, rough ones before, more for imaginary parts; residuals to stop at, to certify, for one last step, and for
+# one rough step less; the largest turn of an imaginary part in the last step (`native/newton.h`).
+Limits = tuple[int, int, int, float, float, float, float, float]
 # Steps that are made at once.
 ROOM = 64
+# Times that roots just above a cut are sought with the densities where the search before ended.
+PASSES = 3
 
 
 def _cuts(law: NodeLaw) -> Array:
@@ -77,12 +82,10 @@ class CompiledEquation:
         NATIVE.improve(self._handle, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)
         return size, new_zeta, new_v, state == DONE
 
-    def solve(
-        self, target: Array, zeta: Array, v: Array, limits: tuple[int, int, int, float, float, float, float, float]
-    ) -> tuple[Array, Array, Array, Array, Array]:
+    def solve(self, target: Array, zeta: Array, v: Array, limits: Limits) -> tuple[Array, Array, Array, Array, Array]:
         """Roots ζ (n,) and v (K, n), their residuals (n,), which are done, and which of the others are close (n,).
 
-        Those are where rough steps led, the rest where they were.  `limits`: see `native/newton.h`, in order most
+        Those are where steps led, the rest where they were.  `limits`: see `native/newton.h`, in order most
         steps, rough ones before, more for imaginary parts; residuals to stop at, to certify, for one last step, and for
         one rough step less; the largest turn of an imaginary part in the last step.
         """
@@ -92,12 +95,25 @@ class CompiledEquation:
             np.array(v, complex, order="C"),
         )
         residual, state = np.full(zeta.size, math.inf), np.empty(zeta.size, np.uint8)
-        NATIVE.solve(self._handle, target, zeta, v, residual, state, limits)
+        NATIVE.solve(self._handle, target, zeta, v, None, residual, state, limits)
+
+        def go_on(which: Array, limits: Limits, *, known: bool) -> None:
+            here = np.ascontiguousarray(v[:, which])
+            part = zeta[which], here, self._jumps(here) if known else None, residual[which], state[which]
+            NATIVE.solve(self._handle, target[which], *part, limits)
+            zeta[which], v[:, which], _, residual[which], state[which] = part
+
         again = np.flatnonzero(state == JUMP)
         if again.size and limits[1] and self._tabulate():
-            part = zeta[again], np.ascontiguousarray(v[:, again]), residual[again], state[again]
-            NATIVE.solve(self._handle, target[again], *part, limits)
-            zeta[again], v[:, again], residual[again], state[again] = part
+            go_on(again, limits, known=False)
+        # Where the densities that are asked for are known nearly all roots are found at once.
+        plain = (limits[0], 0, *limits[2:])
+        for _ in range(PASSES):
+            again = np.flatnonzero((state == CLOSE) | (state == JUMP))
+            if not again.size:
+                break
+            self._tabulate()
+            go_on(again, plain, known=True)
         return zeta, v, residual, state == DONE, state == CLOSE
 
     def spot(self, zeta: complex, v: list[complex], target: float) -> tuple[Any, ...] | None:
@@ -135,6 +151,14 @@ class CompiledEquation:
         if found is None or found[4] is None:
             return None
         return (rows[: found[0]], *found[1:])
+
+    def stride(self, zeta: float, v: Array, length: float) -> tuple[int, float, tuple[Any, ...]] | None:
+        """Plain steps along a gap, as many as can be made, how long the next may be, and the spot where they end.
+
+        None where there is none (see `native/stride.c`).
+        """
+        found = NATIVE.stride(self._handle, zeta, v.astype(complex).tolist(), length, ROOM)
+        return None if found is None or found[2] is None else found
 
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
         """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ._types import Array
+from .effort import spend
 from .errors import ConvergenceError
 from .master import MasterEquation
 from .pointwise import Spot
@@ -53,6 +54,8 @@ class GapWalker(Walker):
         stride = 0.05 if after is not None else 0.7
         point: Spot | None = None
         while True:
+            if after is None and 0.0 < zeta < 1.0:
+                zeta, v, stride, point = self._strode(zeta, v, stride, point)
             self._count()
             if point is None:
                 point = self._point(zeta, v)
@@ -124,6 +127,20 @@ class GapWalker(Walker):
             beyond = beyond and second != 0.0 and not math.isfinite(self._ahead(zeta, v))
             stride = min(2.0 * step, max(2.0, 0.1 * first / abs(second)) if beyond else 2.0)
             after = None
+
+    def _strode(
+        self, zeta: float, v: Array, stride: float, point: Spot | None
+    ) -> tuple[float, Array, float, Spot | None]:
+        """ζ, v, the next stride and the point after plain steps that the compiled code makes at once."""
+        compiled = None if self.equation.is_explicit else self.equation.compiled
+        found = compiled.stride(zeta, v, stride) if compiled is not None else None
+        if found is None:
+            return zeta, v, stride, point
+        steps, stride, reached = found
+        spend(5 * self.equation.stack.size * steps, 5 * len(self.laws))
+        self._count(steps)
+        spot = Spot(*reached)
+        return spot.zeta.real, np.real(np.array(spot.v)), stride, spot
 
     def _is_linear(self, zeta: float, v: Array) -> bool:
         """ζ itself is the coordinate where it is negative or passes 0, its logarithm elsewhere."""

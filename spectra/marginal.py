@@ -33,9 +33,12 @@ NEAREST, NEAREST_BOUNDED = -64.0, -32.0
 HIDDEN = -6.0
 # Mass to which the density on a panel is resolved, and log p at least: where next to nothing is, it carries rounding.
 LEAST_MASS, LEAST_RESOLUTION = 1e-16, 1e-5
-# First panels, from the shortest to the longest; bisected until the series converge.
-SHORT_PANEL, PANEL = 2.0, 8.0
+# The first panel, and by how much each is longer than the one before: what is left of the distance falls off with its
+# root or faster, so that a panel as long as x itself has a series that converges.  Bisected where it does not.
+SHORT_PANEL, GROWTH, PANEL = 2.0, 2.0, 10.0
 FINEST_PANEL = 0.05
+# Nodes as parts of a panel, and slopes of the polynomials at its end.
+_WITHIN, _SLOPES = 0.5 * (1.0 + NODES), np.arange(float(DEGREE)) ** 2
 # Largest |s| and |ε_k| at the outer end, so that the logarithms of the local equation are principal ones.
 NEAR = 0.5
 # Distance, at least, of that end: log u itself must know it.
@@ -133,7 +136,8 @@ class MarginalArc:
 
     @cached_property
     def _rule(self) -> tuple[Array, Array]:
-        x, weights = self.chart.quadrature()
+        # Functions of U are smooth in the logarithm of the distance.
+        x, weights = self.chart.one_rule_each()
         # What is nearer than the series go has its mass at the end.
         return np.append(self.end + self.side * np.exp(-x), self.end), np.append(weights, self.chart.beyond[-1])
 
@@ -166,48 +170,55 @@ def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: f
     bounded = pole.drift > 0.0 and not offset
     nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
     walk = _Walk(pole, side, start, offset)
-    panels = _first_panels(-log_reach, -nearest)
-    done: list[tuple[float, float, Array]] = []
-    while panels.size:
+    panels = _first_panels(-log_reach, -nearest, math.inf if pole.is_crossed else PANEL)
+    done: list[tuple[Array, Array, Array]] = []
+    while len(panels):
         a, b = panels.T
-        places = 0.5 * (a + b)[:, None] + 0.5 * (b - a)[:, None] * NODES
+        length = b - a
+        places = a[:, None] + length[:, None] * _WITHIN
         log_p = walk.log_density(places.ravel()).reshape(places.shape)
         coefficients = log_p @ FIT.T
         # The exponent ½ makes log density of size 30: its last digits are those of the distance.
         wanted = RESOLUTION * np.maximum(1.0, 0.03 * np.abs(b))
-        held = np.exp(np.max(log_p, axis=1)) * (b - a)
+        held = np.exp(log_p.max(axis=1)) * length
         wanted = wanted + np.minimum(LEAST_MASS / np.maximum(held, 1e-300), LEAST_RESOLUTION)
-        resolved = np.max(np.abs(coefficients[:, -3:]), axis=1) < wanted
+        resolved = np.abs(coefficients[:, -3:]).max(axis=1) < wanted
         # What is rough on so short a panel is the laws: they are not resolved so near to the pole.
-        finished = resolved | (b - a < FINEST_PANEL) | bool(walk.uncertified)
-        walk.uncertified += int(np.sum(finished & ~resolved))
-        done += zip(a[finished], b[finished], coefficients[finished], strict=True)
-        halves = [((a, 0.5 * (a + b)), (0.5 * (a + b), b)) for a, b in panels[~finished]]
-        panels = np.array(halves).reshape(-1, 2)
-    done.sort(key=lambda panel: panel[0])
-    last = done[-1]
+        finished = resolved | (length < FINEST_PANEL) | bool(walk.uncertified)
+        walk.uncertified += int(np.count_nonzero(finished & ~resolved))
+        if finished.all():
+            done.append((a, b, coefficients))
+            break
+        done.append((a[finished], b[finished], coefficients[finished]))
+        low, high = panels[~finished].T
+        middle = 0.5 * (low + high)
+        panels = np.stack([np.concatenate([low, middle]), np.concatenate([middle, high])], 1)
+    a, b, coefficients = done[0] if len(done) == 1 else (np.concatenate(rows) for rows in zip(*done, strict=True))
+    if len(done) > 1:
+        order = np.argsort(a)
+        a, b, coefficients = a[order], b[order], coefficients[order]
     # T_k' = k² at 1.
-    slope = float(last[2] @ np.arange(DEGREE) ** 2) * 2.0
+    slope = float(coefficients[-1] @ _SLOPES) * 2.0
     series = Chart(
         low=-log_reach,
-        high=last[1],
+        high=float(b[-1]),
         exponent_low=0.0,
         exponent_high=0.0,
-        breaks=np.array([a for a, _, _ in done] + [last[1]]),
-        coefficients=np.array([c for _, _, c in done]),
-        slope=slope / (last[1] - last[0]),
+        breaks=np.append(a, b[-1]),
+        coefficients=coefficients,
+        slope=slope / float(b[-1] - a[-1]),
         residual=walk.residual,
         uncertified=walk.uncertified,
     )
     return MarginalArc(pole, side, far, series, walk.roots(nearest), offset)
 
 
-def _first_panels(low: float, high: float) -> Array:
+def _first_panels(low: float, high: float, longest: float) -> Array:
     """First panels between `low` and `high`, (n, 2): longer and longer, as the distance loses its influence."""
     ends, length = [low], SHORT_PANEL
     while ends[-1] + 1.5 * length < high:
         ends.append(ends[-1] + length)
-        length = min(math.sqrt(2.0) * length, PANEL)
+        length = min(GROWTH * length, longest)
     return np.stack([ends, [*ends[1:], high]], 1)
 
 
@@ -247,11 +258,12 @@ class _Walk:
             self._add(self._solve(np.array([at]), self.known))
 
     def _add(self, roots: LocalRoots) -> None:
-        self.known = self.known.joined(roots.part(roots.residual < CERTIFIED))
+        found = roots.residual < CERTIFIED
+        self.known = self.known.joined(roots if found.all() else roots.part(found))
 
     def roots(self, nearest: float) -> tuple[Array, Array, Array]:
-        """Log distance, s, ε of every solution."""
-        kept = self.known.part(self.known.at > nearest)
+        """Log distance, s, ε of one solution in three."""
+        kept = self.known.part(np.flatnonzero(self.known.at > nearest)[::3])
         return kept.at, kept.s, kept.epsilon
 
 
@@ -278,9 +290,9 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
     high = float(arc.log_u[-1] if arc.last is None else arc.last.log_u)
     offset = pole.edge[2] if pole.hidden else 0.0
     distance = (side * (arc.log_u - pole.log_u - offset)).astype(float)
-    s, epsilon = (1.0 - arc.zeta).astype(complex), (1.0 - arc.v * pole.places[:, None]).astype(complex)
+    s, epsilon = 1.0 - arc.zeta.astype(complex), 1.0 - arc.v.astype(complex) * pole.places[:, None]
     farthest = 0.25 * min(1.0, high - arc.low_u)
-    fits = (distance > 0.0) & (distance <= farthest) & (np.max(np.abs([s, *epsilon]), axis=0) < NEAR)
+    fits = (distance > 0.0) & (distance <= farthest) & (np.abs([s, *epsilon]).max(axis=0) < NEAR)
     # The outermost of these points, or else the innermost of all.
     k = int(np.argmax(np.where(fits, distance, np.where(distance > 0.0, -distance, -np.inf))))
     reach = float(distance[k])
@@ -294,6 +306,8 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
         known, reach = start, 0.5 * reach
     cut = float(arc.log_u[k]) if reach == distance[k] else pole.log_u + offset + side * reach
     edge = Edge(complex(1.0 - start.s[0]), pole.v_at(start.epsilon[:, 0]), cut, 0.0)
-    beyond = arc.part(distance >= reach)
+    # On this side of the atom distances rise, or fall, along the arc.
+    count = int(np.count_nonzero(distance >= reach))
+    beyond = arc.part(slice(distance.size - count, None) if side > 0 else slice(0, count))
     rest = replace(beyond, first=edge) if side > 0 else replace(beyond, last=edge)
     return rest, marginal_arc(pole, side, cut, start, offset)

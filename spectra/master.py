@@ -16,6 +16,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,12 @@ class MasterEquation:
         constant = self.constant + math.log(self.rank)
         return CompiledEquation(constant, *self.arrays, self.stack, self.counts, self.omegas, self.gaps)
 
-    @property
+    @cached_property
+    def beside(self) -> dict[tuple[float, ...], Any]:
+        """What `spectra.pole` knows of the equation beside its poles, by the places of these."""
+        return {}
+
+    @cached_property
     def terms(self) -> list[tuple[float, float]]:
         """Pairs (d_i, e_i) of the terms e_i log(1 − d_i ζ)."""
         return list(zip(self._d.ravel().tolist(), self._e.ravel().tolist(), strict=True))  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -148,9 +149,18 @@ class Pieces:
         breadth = min(1.0, self._span.high - self._span.low)
         return np.exp(self._log_p.max(axis=1)).astype(float) / self._equation.rank * breadth
 
+    def series(self, which: Array) -> tuple[Array, Array, Array]:
+        """Both ends and the coefficients of some pieces."""
+        if which.all():
+            return self.low, self.high, self.coefficients
+        return self.low[which], self.high[which], self.coefficients[which]
+
     def judged(self, which: Array) -> tuple[float, int, int]:
         """Largest residual on some pieces, and the numbers of nodes without certificate, dense and thin ones."""
-        certified, residual = (x.reshape(self.u.shape)[which] for x in (self._roots.certified, self._roots.residual))
+        certified, residual = self._roots.certified, self._roots.residual
+        if which.all() and certified.all():
+            return float(residual.max(initial=0.0)), 0, 0
+        certified, residual = (x.reshape(self.u.shape)[which] for x in (certified, residual))
         if certified.all():
             return float(residual.max(initial=0.0)), 0, 0
         thin = self._log_p[which] < THIN + math.log(self._equation.rank)
@@ -160,8 +170,10 @@ class Pieces:
 
     def solutions(self, which: Array) -> tuple[Array, Array, Array]:
         """Log u, ζ, v at one node in five of some pieces."""
-        kept = np.repeat(which, DEGREE)
-        kept &= np.arange(kept.size) % 5 == 2
+        kept: Any = slice(2, None, 5)
+        if not which.all():
+            kept = np.arange(2, self.u.size, 5)
+            kept = kept[which[kept // DEGREE]]
         return self.u.ravel()[kept], self._roots.zeta[kept], self._roots.v[:, kept]
 
     def divided(self, which: Array) -> tuple[Array, Array, tuple[Array, Array] | None]:

@@ -41,10 +41,12 @@ class Spot:
 
         To second order where `bent`; with the real parts of the derivatives where these are `real` but for rounding.
         """
-        first, second = np.array(self.rates, complex), np.array(self.curls if bent else [0.0], complex)
+        # Of so few numbers plain ones are sooner added up than arrays.
+        half = 0.5 * step * step if bent else 0.0
+        rows = zip(self.rates, self.curls, strict=True)
         if real:
-            first, second = np.real(first), np.real(second)
-        return first * step + 0.5 * second * step**2
+            return np.array([a.real * step + b.real * half for a, b in rows], complex)
+        return np.array([a * step + b * half for a, b in rows], complex)
 
     @property
     def mends(self) -> Array:

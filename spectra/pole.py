@@ -54,6 +54,13 @@ class Pole:
     @cached_property
     def local(self) -> LocalEquation:
         """The equation in relative distances from here."""
+        # Poles are looked for again and again; what is beside one is formed once.
+        known, places = self.equation.beside, tuple(self.places.tolist())
+        if places not in known:
+            known[places] = self._formed()
+        return known[places]
+
+    def _formed(self) -> LocalEquation:
         equation = self.equation
         terms = [(d, e) for d, e in equation.terms if d != 1.0]
         laws = tuple(factor.law for factor in equation.factors)
@@ -77,6 +84,11 @@ class Pole:
     def ends_density(self) -> bool:
         """Whether the density of a law ends at its atom, as far as w = ∞ is no atom itself."""
         return abs(self.mass) < MARGINAL and self.touched(1) != self.touched(-1)
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether w = ∞ is no atom and no density of a law ends at its atom, so that the law is known however near."""
+        return abs(self.mass) < MARGINAL and self.touched(1) == self.touched(-1)
 
     @property
     def hidden(self) -> bool:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._types import Array
-from .assembly import VALLEY, Assembly, point_mass, spectrum_of
+from .assembly import LEVEL_BESIDE, VALLEY, Assembly, point_mass, spectrum_of
 from .digits import MOST_DIGITS
 from .errors import ConfigError, ConvergenceError
 from .line.numbers import exactly
 from .master import MasterEquation
 from .network.architectures import architecture_of, are_free, refuse_without_law
 from .network.config import Network
-from .network.jacobian import jacobian_equation
+from .network.jacobian import ends_at_atom, jacobian_equation
 from .network.meanfield import MeanField, mean_field
 from .network.reach import Reach, reach_of
 from .series import relative_variance
@@ -206,7 +206,7 @@ def predict(net: Network, *, dps: int | None = None, certify: bool = False) -> P
         return replace(_predict(net), digits=dps, certify=certify)
 
 
-def _built(field: MeanField, equation: MasterEquation, spread: float) -> Assembly:
+def _built(field: MeanField, equation: MasterEquation, spread: float, level: int) -> Assembly:
     """The law of the equation: by the engine, or where that fails by its curve, or as a point.
 
     Raises
@@ -216,7 +216,7 @@ def _built(field: MeanField, equation: MasterEquation, spread: float) -> Assembl
     built: Assembly | None = None
     failed: ConvergenceError | None = None
     try:
-        built = spectrum_of(equation, partial(jacobian_equation, field))
+        built = spectrum_of(equation, partial(jacobian_equation, field, first=level), level)
     except ConvergenceError as error:
         failed = error
     if built is not None and not built.uncertified:
@@ -270,9 +270,10 @@ def _predict(net: Network) -> Prediction:
     reach = reach_of(field)
     if reach is not None and reach.order < LEAST_ORDER:
         raise ConvergenceError(f"{reach.reason}; `spectra moments` has the moments")
-    equation = jacobian_equation(field)
+    level = LEVEL_BESIDE if ends_at_atom(field) else 0
+    equation = jacobian_equation(field, level=level, first=level)
     spread = relative_variance(equation)
-    built = _built(field, equation, spread)
+    built = _built(field, equation, spread, level)
     law = replace(built.spectrum, places=_places(field))
     checks = _checked(law, built.residual, built.uncertified, (*said, *built.notes))
     if reach is not None:

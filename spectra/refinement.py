@@ -9,6 +9,7 @@ from itertools import chain
 
 import numpy as np
 
+from ._types import Array
 from .chart import Chart
 from .effort import OutOfWork
 from .errors import ConvergenceError
@@ -44,15 +45,16 @@ def moved(
 ) -> Move:
     """Compare with `finer` laws; `others`, still finer, where these are too coarse for a sweep of their own."""
     beside = max((c.moved(finer) for c in charts if isinstance(c, MarginalArc)), default=0.0)
-    inside = max((_density_moved(finer, c) for c in charts if isinstance(c, Chart)), default=0.0)
+    inside = _density_moved(finer, [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None])
     edges, begun = _edges_moved(finer, others, found)
     return Move(max(beside, inside, edges or 0.0, begun), beside, edges is None, begun)
 
 
-def _density_moved(finer: MasterEquation, chart: Chart) -> float:
-    """The largest relative change of the density, by what a shift of log u would do to it, on one arc."""
-    assert chart.solutions is not None
-    u, zeta, v = chart.solutions
+def _density_moved(finer: MasterEquation, solved: Sequence[tuple[Array, Array, Array]]) -> float:
+    """The largest relative change of the density, by what a shift of log u would do to it, on all arcs."""
+    if not solved:
+        return 0.0
+    u, zeta, v = solved[0] if len(solved) == 1 else (np.concatenate(rows, -1) for rows in zip(*solved, strict=True))
     with np.errstate(all="ignore"):
         counts = finer.log_share(zeta) > THIN
         u, zeta, v = u[counts], zeta[counts].astype(complex), v[:, counts]

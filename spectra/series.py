@@ -83,12 +83,10 @@ def log_s_series(points: Array, weights: Array, order: int) -> Array:
     From A = ψ(1 − v) − v = v²/(1 − v) E[(t − 1)²/(1 − vt)] and log S = log(1 − A/ψ), so that a narrow law keeps the
     digits of its small coefficients.
     """
-    terms = np.stack([weights, weights * (points - 1.0) ** 2])
-    both = np.empty((order + 2, 2))
-    for row in both:
-        row[:] = terms.sum(axis=1).real
-        terms *= points
-    moments, spread = both.T
+    powers = np.ones((order + 2, points.size), complex)
+    for k in range(1, order + 2):
+        np.multiply(powers[k - 1], points, out=powers[k])
+    moments, spread = np.real(powers @ np.stack([weights, weights * (points - 1.0) ** 2], 1)).T
     size = order + 1
     # ψ/v and A/v as series in v.
     psi = moments[1 : size + 1]

@@ -96,9 +96,14 @@ class Spectrum(Distribution):
 
     def log_density_at(self, u: Array, correction: Array | float = 0.0) -> Array:
         """Log of the density in U; −inf where there is none."""
-        result = np.full(u.shape, -np.inf)
-        for arc in self.arcs:
-            result = np.logaddexp(result, arc.log_density(u, correction))
+        if not self.arcs:
+            return np.full(u.shape, -np.inf)
+        result = self.arcs[0].log_density(u, correction)
+        for arc in self.arcs[1:]:
+            other = arc.log_density(u, correction)
+            # As a rule no two of them have a density at one place.
+            apart = np.isneginf(result) | np.isneginf(other)
+            result = np.maximum(result, other) if apart.all() else np.logaddexp(result, other)
         return result
 
     def mass_at_or_below(self, u: Array) -> Array:
@@ -207,15 +212,18 @@ class Spectrum(Distribution):
 
     def log_moments_by_quadrature(self, k: Array) -> Array:
         """Log ∫ λ^k dρ for every k (n,) for which it is finite."""
-        terms = [-k * u + math.log(mass) for u, mass in self.log_atoms]
-        for arc in self.arcs:
-            u, weights = arc.quadrature()
-            good = weights > 0
-            if good.any():
-                logs = np.log(weights[good]) - np.multiply.outer(k, u[good])
-                largest = logs.max(axis=1)
-                terms.append(largest + np.log(np.exp(logs - largest[:, None]).sum(axis=1)))
-        return np.logaddexp.reduce(terms) if terms else np.full(k.shape, -np.inf)
+        rules = [arc.quadrature() for arc in self.arcs]
+        if self.log_atoms:
+            rules.append((np.array([u for u, _ in self.log_atoms]), np.array([mass for _, mass in self.log_atoms])))
+        u, weights = (np.concatenate([rule[i] for rule in rules] or [np.empty(0)]) for i in (0, 1))
+        good = weights > 0.0
+        if not good.all():
+            u, weights = u[good], weights[good]
+        if not u.size:
+            return np.full(k.shape, -np.inf)
+        logs = np.log(weights) - np.multiply.outer(k, u)
+        largest = logs.max(axis=1)
+        return largest + np.log(np.exp(logs - largest[:, None]).sum(axis=1))
 
     def quadrature(self) -> tuple[Array, Array]:
         """Nodes λ and weights of the continuous part."""

@@ -40,4 +40,3 @@ def single_threaded_blas() -> Iterator[None]:
             _holders -= 1
             if _holders == 0:
                 _limits.pop().restore_original_limits()
-

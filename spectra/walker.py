@@ -225,7 +225,7 @@ class Walker:
         if not v.size:
             return v
         move = point.along(step)
-        return v + move if np.all(np.isfinite(move)) else None
+        return v + move if np.isfinite(move).all() else None
 
     def _monotone(self, old: Array, new: Array) -> bool:
         """No v_k moved back or jumped over a pole of its ψ."""

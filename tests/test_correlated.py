@@ -238,3 +238,22 @@ def test_conditional_expectations_on_a_grid(function: Callable, correlation: flo
     assert grid.expectation(given, correlation) @ function(grid.nodes) == pytest.approx(exact, abs=1e-9)
     half = grid.expectation(given, correlation) @ (grid.nodes > 0)
     assert half == pytest.approx([0.5 * math.erfc(-correlation * z / math.sqrt(2.0 * left)) for z in given], abs=1e-9)
+
+
+@pytest.mark.parametrize("order", ["pre", "post"])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_relu_layer_beside_blocks_is_free_of_them(order: str, place: str) -> None:
+    """J = J_b D W or D W J_b, W Gaussian: m_2 of a free product, and half of the mass at 0.
+
+    m_2(AB) = m_1(A)² m_2(B) + m_2(A) m_1(B)² − m_1(A)² m_1(B)²; of D W, σ² = 2: m_1 = 1, m_2 = 3.
+    """
+    blocks = {"kind": "residual", "activation": "relu", "alpha": 0.6, "repeat": 3, "order": order}
+    dense = {"activation": "relu", "sigma_w": 2**0.5}
+    if (order, place) == ("pre", "before"):
+        pytest.skip("such blocks need a Gaussian state")
+    keys = {"sigma_w": 1.0, "input_variance": 1.0}
+    alone = predict(Network(layers=[blocks], **keys)).moments(2)
+    pred = predict(Network(layers=[dense, blocks] if place == "before" else [blocks, dense], **keys))
+    assert pred.checks.certified
+    assert pred.spectrum.atom_at_zero == pytest.approx(0.5, abs=1e-12)
+    assert pred.moments(2) == pytest.approx([alone[0], 2.0 * alone[0] ** 2 + alone[1]], rel=1e-9)

@@ -113,6 +113,7 @@ def test_edges_beside_the_cut_of_a_law_are_critical_points() -> None:
 
 def test_a_sweep_that_creeps_gives_up(monkeypatch) -> None:
     monkeypatch.setattr(bulk, "MOST_JUMPS", 0)
+    monkeypatch.setattr(bulk.BulkWalker, "_past_turn", lambda *_: None)
     with pytest.raises(ConvergenceError, match="creeps"):
         survey(equation_of([layer("softsign", 1.0, "orthogonal", 100)]))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from networks import SOME_OF_EACH, equation_of, golden_layers
 
+from spectra import between_atoms
 from spectra.activations import get_activation
 from spectra.compiled import CompiledEquation
 from spectra.laws.pushforward import slope_law
@@ -46,6 +47,30 @@ def test_a_march_is_a_sweep_step_by_step(name: str, monkeypatch: pytest.MonkeyPa
         np.testing.assert_allclose(a.rates, b.rates, rtol=1e-7, atol=1e-12)
         np.testing.assert_allclose(a.turns, b.turns, rtol=1e-6, atol=1e-12)
         assert a.fading == pytest.approx(b.fading, rel=1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", SOME_OF_EACH)
+def test_strides_along_a_gap_are_those_of_the_sweep(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = golden_layers(name)
+    made = 0
+    stride = CompiledEquation.stride
+
+    def counted(self: CompiledEquation, *args: Any) -> Any:
+        nonlocal made
+        found = stride(self, *args)
+        made += found[0] if found is not None else 0
+        return found
+
+    monkeypatch.setattr(CompiledEquation, "stride", counted)
+    one = survey(equation_of(layers))
+    monkeypatch.setattr(CompiledEquation, "stride", lambda *_: None)
+    other = survey(equation_of(layers))
+    if equation_of(layers).factors and not between_atoms.applies(equation_of(layers)):
+        assert made > 0
+    assert one.steps == other.steps
+    assert [a.low_u for a in one.arcs] == pytest.approx([a.low_u for a in other.arcs], rel=1e-13)
+    assert np.array(one.atoms) == pytest.approx(np.array(other.atoms), rel=1e-12)
 
 
 @needs_compiler

@@ -15,7 +15,7 @@ from spectra import Network, predict
 from spectra.beside import log_less_linear
 from spectra.convolve import free_product
 from spectra.laws import Discrete
-from spectra.network.jacobian import jacobian_equation
+from spectra.network.jacobian import ends_at_atom, jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.pole import MARGINAL, heaviest_pole
 
@@ -207,3 +207,16 @@ def test_beyond_an_atom_of_mass_zero_there_may_be_next_to_nothing(activation: An
     found = predict(net)
     assert found.checks.certified
     assert found.spectrum.support()[0] == 0.0
+
+
+@pytest.mark.parametrize("name", ["elu", "celu", "selu", "tanh", "leaky_relu", "hardtanh", "softsign", "shifted_relu"])
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_laws_that_end_at_an_atom_of_mass_zero_are_known_beforehand(name, weights, depth):
+    """From the activation alone, before there is an equation with such an atom."""
+    field = mean_field(Network(depth=depth, activation=name, weights=weights, sigma_w=1.0, sigma_b=0.3))
+    equation = jacobian_equation(field)
+    pole = heaviest_pole(equation) if equation.factors else None
+    assert ends_at_atom(field) == (pole is not None and pole.ends_density)
+    if ends_at_atom(field):
+        assert (name, weights, depth) in {("elu", "orthogonal", 2), ("celu", "orthogonal", 2)}

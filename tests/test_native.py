@@ -13,7 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from networks import SOME_OF_EACH, equation_of, golden_layers
+from networks import SOME_OF_EACH, equation_of, golden_layers, layer
 
 from spectra import Network
 from spectra import guess as guess_module
@@ -22,6 +22,7 @@ from spectra.activations import get_activation
 from spectra.beside import LocalEquation, LocalRoots
 from spectra.chebyshev import clenshaw
 from spectra.guess import Guess, solve_nodes
+from spectra.laws import inverse as inverse_module
 from spectra.laws import panels as panels_module
 from spectra.laws import sums as sums_module
 from spectra.laws.nodes import NodeLaw
@@ -33,7 +34,19 @@ from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
 from spectra.pointwise import PointEvaluator
 from spectra.pole import heaviest_pole
-from spectra.solve import Roots, _explicit, _improve, _solve, improve, measure
+from spectra.solve import (
+    CERTIFIED,
+    NEAR,
+    PATIENCE,
+    POLISHED,
+    TILTED,
+    Roots,
+    _explicit,
+    _improve,
+    _solve,
+    improve,
+    measure,
+)
 from spectra.survey import survey
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
@@ -151,6 +164,42 @@ def test_equations_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(equation))
     zeta, v = np.array([0.4 + 0.2j]), np.array([[0.6 + 0.3j]])
     assert np.array_equal(again.evaluate(zeta, v).log_u, equation.evaluate(zeta, v).log_u)
+
+
+@needs_compiler
+@pytest.mark.parametrize(("name", "depth"), [("elu", 16), ("selu", 2), ("tanh", 16), ("gelu", 5)])
+def test_roots_just_above_a_cut_are_those_of_arrays(name: str, depth: int) -> None:
+    """Where Im ψ needs the density of the law, which compiled code is given once."""
+    equation = equation_of([layer(name, 1.0, "orthogonal", depth)])
+    arc = survey(equation).arcs[-1]
+    u = np.linspace(float(arc.log_u[1]), float(arc.log_u[-1]), 120)
+    start = Guess(arc, float(arc.log_u[0]), float(arc.log_u[-1]), False, False)(u)
+    limits = (16, 2, PATIENCE, 1e-16, CERTIFIED, POLISHED, NEAR, TILTED)
+    zeta, v, residual, done, _ = equation.compiled.solve(u, *start, limits)  # type: ignore[union-attr]
+    other = _solve(equation, u, *start, 16, 1e-16, 2)
+    both = done & other.certified
+    assert both.sum() > 60
+    assert np.all(residual[both] < CERTIFIED)
+    one, two = equation.log_density(zeta[both]), equation.log_density(other.zeta[both])
+    # The rounding of w and v in a thin tail, over the density.
+    assert np.all(np.abs(one - two) < 1e-11 + 1e-15 * np.exp(-two))
+    np.testing.assert_allclose(v[:, both], other.v[:, both], rtol=1e-9)
+
+
+@needs_compiler
+def test_inverses_are_looked_up_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.sort(np.random.default_rng(2).uniform(-3.0, 2.0, 40))
+    height, rate = np.sinh(x), 1.0 / np.cosh(x)
+    goal = np.linspace(height[0], height[-1], 203)[1:-1]
+    one = inverse_module._between(x, height, rate, goal)
+    assert np.max(np.abs(one[0] - np.arcsinh(goal))) < 1e-3
+    monkeypatch.setattr(inverse_module, "NATIVE", None)
+    np.testing.assert_allclose(one, inverse_module._between(x, height, rate, goal), rtol=1e-14, atol=1e-15)
+    assert NATIVE is not None
+    with pytest.raises(TypeError, match="invert"):
+        NATIVE.invert(x, height, rate, goal)
+    with pytest.raises(ValueError, match="items"):
+        NATIVE.invert(x, height, rate[1:].copy(), goal, np.empty((3, goal.size)))
 
 
 @needs_compiler

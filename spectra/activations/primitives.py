@@ -47,7 +47,8 @@ def exp(u: Any) -> Any:
     """Exponential eᵘ, with Re u cut at 700 (so that a continued branch stays finite)."""
     if np.iscomplexobj(u):
         u = np.asarray(u)
-        return np.exp(np.where(u.real > _EXP_CAP, _EXP_CAP + 1j * u.imag, u))
+        over = u.real > _EXP_CAP
+        return np.exp(np.where(over, _EXP_CAP + 1j * u.imag, u) if over.any() else u)
     return np.exp(np.minimum(u, _EXP_CAP))
 
 

@@ -28,6 +28,8 @@ NEARER, NEXT = 0.8, 1e-6
 # Steps in U beyond that, the longest, and one at which the end of a density has been met; a density that has faded
 # away, and what is none at all; steps at most.
 STEP, LONGEST, SHORTEST, FAINT, LEAST, STEPS = 0.3, 1.5, 0.05, 1e-7, 1e-13, 400
+# One so small may be left to its slope where it is lost.
+DIM = 1e-5
 # A density that fades falls by no more than e^{−8 U}; where it falls by more, and to less than this part, it has ended.
 STEEP, ENDED = 8.0, 0.05
 # Looks at what lies below λ of which there is too little, places in each, and what counts as all of the mass.
@@ -226,6 +228,8 @@ def _onward(equation: Equation, known: Known, high: float) -> tuple[Array, bool]
             return np.append(places, at), False
         else:
             break
+    if 0.0 < latest < DIM:
+        return np.array(places), True
     raise ConvergenceError(f"the density was lost on the way to λ = 0, at λ = {math.exp(-known.u[-1]):.3g}")
 
 

@@ -23,6 +23,8 @@ STEP, FIRST, DIGITS = 1.5, 0.3, 1e-14
 BLURRED = 1e-11
 # Coefficients of less than so many times the last ones are noise, and those after them.
 NOISY = 10.0
+# From this round on what fades is cut short where it could not be told, if it is less than this there.
+LATE, FAINT = 2, 1e-6
 
 
 def chart_of(equation: Equation, bulk: Bulk) -> Chart:
@@ -65,6 +67,8 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         residual = max([residual, *found.residual[kept].tolist()])
         uncertified += int(np.sum(~good[kept])) + int(np.sum(rough & taken))
         open_ = [part for k in np.flatnonzero(~taken) for part in _halves(a[k], b[k])]
+        if fades and count >= LATE and open_:
+            open_, done, high = _cut_short(open_, done, high)
         if not open_:
             break
     done.sort(key=lambda piece: piece[0])
@@ -74,6 +78,17 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
     if fades:
         slope = _slope_at_end(coefficients[-1]) * 2.0 / (breaks[-1] - breaks[-2]) + rise / (high - low)
     return Chart(low, high, rise, fall, breaks, coefficients, slope, residual, uncertified)
+
+
+def _cut_short(
+    open_: list[tuple[float, float]], done: list[tuple[float, float, Array]], high: float
+) -> tuple[list[tuple[float, float]], list[tuple[float, float, Array]], float]:
+    """The same without what is beyond a place with next to no density, from where it could not be told well."""
+    first = min(a for a, _ in open_)
+    before = [piece for piece in done if piece[0] < first]
+    if not before or math.exp(float(np.sum(max(before, key=lambda piece: piece[0])[2]))) > FAINT:
+        return open_, done, high
+    return [], before, first
 
 
 def _slope_at_end(series: Array) -> float:

@@ -29,7 +29,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -41,34 +40,17 @@ from .edge import edge_beside
 from .fixed_point import solve
 from .known import NO_MASS, Atom
 from .messages import Disc, Message
+from .pivots import Local, arc_along, onward, passed, told_apart
 from .solution import STOP, Solution
 
 # Nodes of a message.
 COUNT = 8
-# Paths that are told apart exactly, where what passes beside the weights differs; a pivot that stands for 0.
-APART, LEAST = 128, -1e-60j
+# Paths that are told apart exactly, where what passes beside the weights differs.
+APART = 128
 # So many values of a pivot are all kept.
 EXACT = 16
 # λ at once: of as many as this makes numbers of a joint law, more would leave the cache.
 NUMBERS, FEWEST = 50_000, 16
-# The way from the smallest values to the largest is that along which a pivot varies, if it is so long, relatively.
-SHORT = 0.25
-
-
-class _Local(NamedTuple):
-    """The diagonal of a block at c_{l−1} and r_l for every value (M, J), D_0² (J,); and at their means (M,)."""
-
-    inner: Array
-    outer: Array
-    square: Array
-    typical: tuple[Array, Array, float]
-    extremes: tuple[tuple[Array, Array, float], tuple[Array, Array, float]]
-
-    @property
-    def turned(self) -> _Local:
-        """The same seen from the other side."""
-        lowest, highest = self.extremes
-        return _Local(self.outer, self.inner, self.square, _turned(self.typical), (_turned(lowest), _turned(highest)))
 
 
 class BlockEquation:
@@ -233,7 +215,7 @@ class BlockEquation:
                 left, ends = self._passed(locals_[k], left, over, ends, disc)
         return np.concatenate([new_a, new_b], axis=1), psi
 
-    def _local(self, k: int, a: Array, b: Array) -> _Local:
+    def _local(self, k: int, a: Array, b: Array) -> Local:
         block, part = self.blocks[k], self._parts[k]
         here_a, here_b = a[:, part], b[:, part]
 
@@ -241,18 +223,18 @@ class BlockEquation:
             return -here_b @ values[1::2], -here_a @ values[2::2], float(values[0])
 
         ends = at(block.values.min(axis=0)), at(block.values.max(axis=0))
-        return _Local(-here_b @ block.inner.T, -here_a @ block.outer.T, block.through, at(self._means[k]), ends)
+        return Local(-here_b @ block.inner.T, -here_a @ block.outer.T, block.through, at(self._means[k]), ends)
 
-    def _typical(self, zeta: Array, locals_: list[_Local]) -> tuple[list[Array], list[Array]]:
+    def _typical(self, zeta: Array, locals_: list[Local]) -> tuple[list[Array], list[Array]]:
         """1/pivot of r_{l−1} and of c_l, l = 1 … L, on the path with the mean values in every block."""
         left, right = [-1.0 / zeta], [-1.0 / zeta]
         for local in locals_[:-1]:
-            left.append(_beyond(local.typical, left[-1]))
+            left.append(passed(local.typical, left[-1]))
         for local in locals_[:0:-1]:
-            right.append(_beyond(_turned(local.typical), right[-1]))
+            right.append(passed(local.turned.typical, right[-1]))
         return left, right[::-1]
 
-    def _from_right(self, zeta: Array, locals_: list[_Local], centre: list[Array], other: list[Array]) -> list[Message]:
+    def _from_right(self, zeta: Array, locals_: list[Local], centre: list[Array], other: list[Array]) -> list[Message]:
         """1/pivot of c_l for l = 1 … L."""
         message, ends = _before(zeta)
         found = [message]
@@ -264,21 +246,25 @@ class BlockEquation:
             found.append(message)
         return found[::-1]
 
-    def _passed(self, local: _Local, message: Message, over: Array, ends: Array, disc: Disc) -> tuple[Message, Array]:
+    def _passed(self, local: Local, message: Message, over: Array, ends: Array, disc: Disc) -> tuple[Message, Array]:
         """The message beyond a block, and what becomes of `ends`: pivots on paths of smallest and of largest values.
 
         The nodes lie between these two; `over`: the weights for every value of the block.
         """
-        ends = np.stack([_onward(end, ends[:, i]) for i, end in enumerate(local.extremes)], axis=1)
+        ends = np.stack([onward(end, ends[:, i]) for i, end in enumerate(local.extremes)], axis=1)
         values = local.square.size
         if values == 1 and message.nodes.shape[1] == 1:
             return Message(1.0 / ends[:, :1], over[:, :, 0]), ends
-        restarts = local.square == 0.0
-        ended = int(restarts.sum())
-        # Behind a dense layer of few slopes there are no more pivots than those.
-        most = max(APART, self._most) if np.ptp(local.square) else self.count * bool(ended)
-        if (values - ended) * message.nodes.shape[1] + ended <= most:
-            return _told_apart(local, message, over, restarts), ends
+        if not local.square.any():
+            # Without a skip what was before is forgotten: the pivots are those of the values here.
+            if np.ptp(local.outer, axis=1).any():
+                return told_apart(local, message, over, np.ones(values, bool)), ends
+            return Message(1.0 / local.outer[:, :1], over.sum(axis=(1, 2))[:, None]), ends
+        if np.ptp(local.square):
+            restarts = local.square == 0.0
+            ended = int(restarts.sum())
+            if (values - ended) * message.nodes.shape[1] + ended <= max(APART, self._most):
+                return told_apart(local, message, over, restarts), ends
         # (M, K, J), and the new basis at each: (M, K, J, K′).
         x = message.nodes[:, :, None]
         points = x.shape[0]
@@ -286,7 +272,7 @@ class BlockEquation:
         if pivots.shape[1] * values <= self._most and local.square.all():
             return Message(1.0 / pivots.reshape(points, -1), over.reshape(points, -1, over.shape[3])), ends
         beyond = disc.of_pivot(pivots)
-        first, last, middle = _arc(disc.of_pivot(ends), beyond.reshape(points, -1))
+        first, last, middle = arc_along(disc.of_pivot(ends), beyond.reshape(points, -1))
         arcs = Arcs(first, last, middle, self._places)
         weights = arcs.lagrange(beyond.reshape(points, -1)) @ over.reshape(points, -1, over.shape[3])
         return Message(disc.at(arcs.nodes), weights), ends
@@ -298,13 +284,13 @@ def _before(zeta: Array) -> tuple[Message, Array]:
     return message, np.repeat(1.0 / message.nodes, 2, axis=1)
 
 
-def _disc(local: _Local, centre: Array, other: Array) -> Disc:
+def _disc(local: Local, centre: Array, other: Array) -> Disc:
     """The coordinate for pivots x before a block: its pole where c − x − D_0²/(r − x′) vanishes there, at its means."""
     inner, outer, square = local.typical
     return Disc(centre, inner - square / (outer - other))
 
 
-def _averages(block: Block, local: _Local, left: Message, over: Array, right: Message) -> tuple[Array, Array, Array]:
+def _averages(block: Block, local: Local, left: Message, over: Array, right: Message) -> tuple[Array, Array, Array]:
     """E[E_k² G(c_{l−1}, c_{l−1})], E[D_k² G(r_l, r_l)], (M, K), and of the first block 1 + ψ (M,)."""
     points, count, values, rank = over.shape
     # (M, K, J, K′).
@@ -323,23 +309,6 @@ def _averages(block: Block, local: _Local, left: Message, over: Array, right: Me
     return sums[0] @ block.inner, sums[1] @ block.outer, plus
 
 
-def _told_apart(local: _Local, message: Message, over: Array, restarts: Array) -> Message:
-    """The message with all pivots as they are, but those that forget what was before, as nothing passes the weights.
-
-    Where D_0 depends on the neuron pivots lie far apart, and no few nodes stand for many. With slopes of 0 and 1 there
-    is but one pivot more behind every block, for how far back the last 0 is.
-    """
-    points, count, _, rank = over.shape
-    passing = count * int(np.sum(~restarts))
-    passed = local.outer[:, None, ~restarts] - local.square[~restarts] / (
-        local.inner[:, None, ~restarts] - message.nodes[:, :, None]
-    )
-    pivots = np.concatenate([passed.reshape(points, passing), local.outer[:, restarts]], axis=1)
-    weights = [over[:, :, ~restarts].reshape(points, passing, rank), over[:, :, restarts].sum(axis=1)]
-    # Of a unit that nothing leaves the pivot is 0.
-    return Message(1.0 / np.where(pivots == 0.0, LEAST, pivots), np.concatenate(weights, axis=1))
-
-
 def _add_hidden(block: Block, a: Array, b: Array, means_a: Array, means_b: Array) -> None:
     """Put the two entries of G between weights of a branch, from A_k before H_k and B_{k+1} after it, to the means."""
     for k, (squares, share) in enumerate(block.hidden):
@@ -347,41 +316,6 @@ def _add_hidden(block: Block, a: Array, b: Array, means_a: Array, means_b: Array
         passed = (squares / (1.0 - before * after * squares)) @ share
         means_a[:, k + 1] += before[:, 0] * passed
         means_b[:, k] += after[:, 0] * passed
-
-
-def _arc(ends: Array, w: Array) -> tuple[Array, Array, Array]:
-    """Ends of an arc (M,) that goes along places w (M, Q), and a point between: from one of `ends` (M, 2) to the other.
-
-    Through 0, where the mean path is; where the ends are close together, a segment between the farthest places.
-    """
-    first, last = ends[:, 0], ends[:, 1]
-    middle = np.zeros_like(first)
-    wide = np.max(np.abs(w - w[:, :1]), axis=1)
-    short = np.flatnonzero(~(np.abs(last - first) > SHORT * wide))
-    if short.size:
-        w, rows = w[short], np.arange(short.size)
-        one = w[rows, np.argmax(np.abs(w - w.mean(axis=1, keepdims=True)), axis=1)]
-        other = w[rows, np.argmax(np.abs(w - one[:, None]), axis=1)]
-        other = np.where(one == other, one + 1.0, other)
-        first, last = first.copy(), last.copy()
-        first[short], last[short], middle[short] = one, other, 0.5 * (one + other)
-    return first, last, middle
-
-
-def _beyond(local: tuple[Array, Array, Array | float], x: Array) -> Array:
-    """One over the pivot two places on: x → 1/(r − D_0²/(c − x)), (c, r, D_0²) = `local`."""
-    inner, outer, square = local
-    return 1.0 / (outer - square / (inner - x))
-
-
-def _onward(local: tuple[Array, Array, Array | float], pivot: Array) -> Array:
-    """The same from pivot to pivot, which may be 0."""
-    inner, outer, square = local
-    return outer - square * pivot / (inner * pivot - 1.0)
-
-
-def _turned(local: tuple[Array, Array, float]) -> tuple[Array, Array, float]:
-    return local[1], local[0], local[2]
 
 
 def _shares(blocks: Sequence[Block]) -> list[Array]:

@@ -14,11 +14,13 @@ from ..chart import Chart
 from ..errors import ConvergenceError
 from ..network.rule import gauss_rule, position, variance_at
 from ..spectrum import Spectrum
+from .arcsine import Arcsine, arcsine_of
 from .bulks import Bulk, bulks_of
 from .density import chart_of
 from .free import FreeBlock, FreeEquation
 from .known import Known
 from .layers import Layer, slope_law
+from .moments import block_moments
 from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 
 # Nodes of a law of slopes, and of variances that stand for those of many layers; the first that the next ones move by
@@ -42,6 +44,9 @@ def free_law(layers: Sequence[Layer]) -> BlockLaw:
     1e-10 in the density of the law of free layers, stated as `error`; `freeness_defect` says how far that law is from
     that of layers with independent slopes.
     """
+    arcsine = arcsine_of(layers)
+    if arcsine is not None:
+        return _of_arcsine(arcsine)
     equation, size = _resolved(layers)
     charts, bulks = _quick(equation), []
     if charts is None:
@@ -56,6 +61,13 @@ def free_law(layers: Sequence[Layer]) -> BlockLaw:
         sum(chart.uncertified for chart in charts),
         _error(spectrum, FreeEquation(free_blocks(layers, 2 * size)), bulks),
     )
+
+
+def _of_arcsine(equation: Arcsine) -> BlockLaw:
+    chart = chart_of(equation, equation.bulk)
+    moments = Moments(partial(block_moments, equation), math.exp(-equation.log_range[0]))
+    spectrum = spectrum_of((chart,), 0.0, moments, equation.log_mean)
+    return BlockLaw(spectrum, chart.residual, chart.uncertified, error_beside(spectrum, equation, [None]))
 
 
 def free_blocks(layers: Sequence[Layer], size: int) -> list[FreeBlock]:

@@ -36,6 +36,8 @@ TRIES = 4
 MORE, FINER = 4, 1.6
 # They are made finer at most so often, until that changes no density by more than this, relatively.
 FINENESSES, ENOUGH = 3, 1e-8
+# Density of U that counts as next to none.
+SLIGHT = 1e-4
 # Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
 ALONE = 3.0
 # With φ after the sum, and so many unknowns, there is a look amid the spectrum first, at these distances in U from the
@@ -100,7 +102,7 @@ def _fine_enough(
         fine *= FINER
         finer = equation.of(blocks_of(layers, finer=fine))
         now = _densities(finer, places, bulks)
-        if np.max(np.abs(now / before - 1.0)) < ENOUGH:
+        if _change(before, now) < ENOUGH:
             break
         equation, before = finer, now
     return equation, equation.of(finer.blocks, MORE)
@@ -159,7 +161,7 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
     for (fewer, count), added in zip(pairwise(COUNTS), np.diff((COUNTS[0], *COUNTS)), strict=False):
         equation = BlockEquation(blocks, count)
         now = _densities(equation, places, bulks)
-        change = float(np.max(np.abs(now / before - 1.0)))
+        change = _change(before, now)
         if error:
             rate = min(max((change / error) ** (1.0 / added), FASTEST), 1.0)
         if change * rate ** (count - fewer) < SETTLED:
@@ -177,6 +179,11 @@ def _densities(equation: BlockEquation, places: Sequence[Array], bulks: Sequence
     """The density at places on every bulk; NaN where it was not found."""
     found = [density_at(equation, u, bulk.known) for u, bulk in zip(places, bulks, strict=True)]
     return np.concatenate([np.where(solution.solved, density, np.nan) for density, solution in found])
+
+
+def _change(before: Array, now: Array) -> float:
+    """The largest relative change of a density; where next to none is left, rounding has taken its digits."""
+    return float(np.max(np.abs(now - before) / (before + SLIGHT)))
 
 
 def _peak(equation: BlockEquation, bulk: Bulk) -> float:

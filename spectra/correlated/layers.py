@@ -30,6 +30,8 @@ RULE = 12
 FINEST, COARSEST = 1e-15, 1e-12
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
 FADING, SLOWEST = 2.0, 0.3
+# A slope that has vanished; distances from there at which panels end.
+VANISHING, GRADES = 1e-9, 3.0 ** -np.arange(1.0, 18.0)
 # Places at which slopes are looked at.
 SAMPLED = 201
 # Panels at most: of states that make up a chain, which take matrices, and of others.
@@ -121,8 +123,28 @@ def slope_law(layer: Layer, size: int, finer: float = 1.0) -> tuple[Array, Array
 
 
 def _alone(layer: Layer, finer: float) -> Block:
-    squares, share = slope_law(layer, round(RULE * finer), finer)
+    squares, share = slope_law(layer, round(RULE * finer), finer) if layer.skip else _all_slopes(layer, finer)
     return _block(layer, squares, share[:, None, None], finer)
+
+
+def _all_slopes(layer: Layer, finer: float) -> tuple[Array, Array]:
+    """Values of D² and their masses, all that a grid has: without a skip λ → 0 asks for the smallest of them."""
+    grid = _grid(layer, 1.0, finer)
+    zeros = _zeros_of_slope(layer)
+    if zeros.size:
+        # Panels shorter and shorter towards them, where λ → 0 comes from.
+        ends = np.concatenate([grid.ends, *(zeros + side * GRADES[:, None] for side in (-1.0, 0.0, 1.0))], axis=None)
+        grid = Grid(np.unique(ends[np.abs(ends) <= REACH]))
+    squares, index = np.unique(_squares(layer, grid), return_inverse=True)
+    return squares, np.bincount(index.ravel(), weights=grid.share)
+
+
+def _zeros_of_slope(layer: Layer) -> Array:
+    """Where φ' vanishes and does not stay 0, in standard deviations of what it takes."""
+    assert isinstance(layer.activation, Activation)
+    turns = np.array([t for branch in layer.activation.branches for t in branch.turning_points], float)
+    zeros = turns[np.abs(layer.activation.derivative(turns)) < VANISHING] / math.sqrt(layer.variance)
+    return zeros[np.abs(zeros) < REACH]
 
 
 def _block(layer: Layer, squares: Array, core: Array, finer: float) -> Block:

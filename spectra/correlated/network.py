@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import groupby, islice, pairwise
 
 from ..activations import Activation
 from ..errors import ConfigError, ConvergenceError
@@ -16,7 +16,7 @@ from .free import FreeEquation
 from .free_product import free_blocks, free_law, free_moments, freeness_defect
 from .free_series import free_series_moments
 from .law import block_law
-from .layers import Layer, blocks_of
+from .layers import Layer, blocks_of, slope_law
 from .solved import BlockLaw
 from .two_moments import two_moments
 
@@ -164,7 +164,11 @@ def layers_of(field: MeanField) -> list[Layer]:
 
 def _are_chained(layers: list[Layer]) -> bool:
     """Whether slopes of one neuron in two layers depend on each other."""
-    return any((a.reads_state and b.reads_state) or (a.drift and b.drift) for a, b in pairwise(layers))
+    if any(a.drift and b.drift for a, b in pairwise(layers)):
+        return True
+    # Constant slopes depend on nothing.
+    runs = (list(run) for reads, run in groupby(layers, key=lambda layer: layer.reads_state) if reads)
+    return any(len(list(islice((a for a in run if slope_law(a, 2)[0].size > 1), 2))) == 2 for run in runs)
 
 
 def _by_diagonals(found: BlockLaw) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from .._types import Array
 from ..activations import Branch
 from ..errors import ConvergenceError
+from ..native import NATIVE
 from . import gauss
 from .fade import Taken, is_cut, kept
 from .path import around_zero
@@ -51,22 +53,25 @@ class SlopeDensity:
     ) -> None:
         self.pieces, self.variance, self.period, self.mean, self.rank = pieces, variance, period, mean, rank
         self.even, self.faded = even, faded
+        self._made: dict[int, tuple[Array, Array, Array]] = {}
 
     def __call__(self, v: Array, *, rough: bool = False) -> Array:
         """R(v) = π Σ_j g(x_j)/|d log t/dx|(x_j), t(x_j) = 1/v: what Im ψ(v + i0) is on the cut; v > 0 real.
 
         `rough`: good to some six digits only.
         """
-        total = np.zeros_like(v)
+        total: Array = np.zeros_like(v)
+        copies = (2.0 if self.even else 1.0) * math.pi / self.rank
         for k, (branch, lower, _) in enumerate(self.pieces):
             if self.even and lower < 0.0:
                 continue
             x, inside = self._solve(k, 1.0 / v, rough=rough)
-            if inside.any():
-                here = x[inside]
+            which: Any = slice(None) if inside.all() else inside
+            here = x[which]
+            if here.size:
                 # |φ'| is √(mean/v) by definition; φ'(x) would have lost its digits beside a zero.
-                rate = np.abs(2.0 * branch.curvature(here)) * np.sqrt(v[inside] / self.mean)
-                total[inside] += (2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(here) / rate
+                rate = np.abs(2.0 * branch.curvature(here)) * np.sqrt(v[which] / self.mean)
+                total[which] += copies * self._gauss(here) / rate
         return total * kept(self.mean / v) if self.faded else total
 
     def near(self, v: float) -> float:
@@ -93,13 +98,13 @@ class SlopeDensity:
     @cached_property
     def _interpolated(self) -> list[Array]:
         tables = []
-        for (_, lower, _), (x, height, rate) in zip(self.pieces, self._tables, strict=True):
+        for k, (_, lower, _) in enumerate(self.pieces):
             if self.even and lower < 0.0:
                 continue
+            x, height, rate = self._table(k)
             with np.errstate(all="ignore"):
                 logs = np.log((2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(x) * np.abs(rate))
-                slopes = np.gradient(logs, height)
-            tables.append(np.stack([height, logs, slopes]))
+                tables.append(np.stack([height, logs, _slopes(height, logs)]))
         return tables
 
     def density(self, t: Array) -> Array:
@@ -112,7 +117,7 @@ class SlopeDensity:
         with np.errstate(divide="ignore"):
             target = np.log(t)
         for k, (_, lower, upper) in enumerate(self.pieces):
-            x_table, height, _ = self._tables[k]
+            x_table, height, _ = self._table(k)
             x, inside = self._solve(k, t)
             rising = x_table[-1] > x_table[0]
             full = target >= height[-1]
@@ -179,83 +184,108 @@ class SlopeDensity:
     def _gauss(self, x: Array) -> Array:
         return gauss.density(x, self.variance, self.period)
 
-    @cached_property
-    def _tables(self) -> list[tuple[Array, Array, Array]]:
-        """Per piece: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
-        tables = []
-        for (branch, lower, upper), zero in zip(self.pieces, self._zeros, strict=True):
-            # Far beyond the scale of φ', too.
-            middle = around_zero(lower, upper)
-            middle = middle[(middle > lower) & (middle < upper)]
-            x = np.sort(np.concatenate([lower + (upper - lower) * _FRACTIONS, middle]))
-            x = x[np.append(True, x[1:] > x[:-1])]
-            x[0], x[-1] = lower, upper
-            slope = branch.slope(x)
-            with np.errstate(all="ignore"):
-                height = 2.0 * np.log(np.abs(slope)) - math.log(self.mean)
-                rate = slope / (2.0 * branch.curvature(x))
-            rate[~np.isfinite(rate)] = 0.0
-            if zero is not None:
-                # What stands there is the rounding of x₀.
-                height[0 if zero[1] > 0 else -1] = -math.inf
-            height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
-            rising = height[-1] > height[0]
-            order = slice(None) if rising else slice(None, None, -1)
-            tables.append((x[order], np.maximum.accumulate(height[order]), rate[order]))
-        return tables
+    def _table(self, k: int) -> tuple[Array, Array, Array]:
+        """Of piece k: x on a grid that is fine towards both ends, log t and dx/d log t there, sorted by log t."""
+        if k not in self._made:
+            self._made[k] = self._tabulated(*self.pieces[k], self._zeros[k])
+        return self._made[k]
+
+    def _tabulated(
+        self, branch: Branch, lower: float, upper: float, zero: tuple[SlopeZero, int] | None
+    ) -> tuple[Array, Array, Array]:
+        # Far beyond the scale of φ', too.
+        middle = around_zero(lower, upper)
+        middle = middle[(middle > lower) & (middle < upper)]
+        x = np.sort(np.concatenate([lower + (upper - lower) * _FRACTIONS, middle]))
+        x = x[np.append(True, x[1:] > x[:-1])]
+        x[0], x[-1] = lower, upper
+        slope = branch.slope(x)
+        with np.errstate(all="ignore"):
+            height = 2.0 * np.log(np.abs(slope)) - math.log(self.mean)
+            rate = slope / (2.0 * branch.curvature(x))
+        rate[~np.isfinite(rate)] = 0.0
+        if zero is not None:
+            # What stands there is the rounding of x₀.
+            height[0 if zero[1] > 0 else -1] = -math.inf
+        height[0], height[-1] = _clamp(height[0], height[1]), _clamp(height[-1], height[-2])
+        if height[-1] > height[0]:
+            return x, np.maximum.accumulate(height), rate
+        x, height, rate = (np.ascontiguousarray(row[::-1]) for row in (x, height, rate))
+        return x, np.maximum.accumulate(height), rate
 
     def _solve(self, k: int, t: Array, *, rough: bool = False) -> tuple[Array, Array]:
         """The x with φ'(x)²/mean = t on piece k, by safeguarded Newton on log t; mask of the t it takes.
 
         `rough`: as the table has it.
         """
-        branch = self.pieces[k][0]
-        x_table, height, rate = self._tables[k]
-        with np.errstate(divide="ignore"):
+        table = self._table(k)
+        height = table[1]
+        with np.errstate(divide="ignore", invalid="ignore"):
             target = np.log(t)
-        inside = (target > height[0]) & (target < height[-1])
+            inside = (target > height[0]) & (target < height[-1])
+            all_inside = bool(inside.all())
+            if not (all_inside or inside.any()):
+                return np.zeros_like(t), inside
+            goal = target if all_inside else target[inside]
+            x, low, high = _between(*table, goal)
+            if not rough:
+                x = self._polished(k, goal, x, low, high)
+        zero = self._zeros[k]
+        if zero is not None:
+            root = np.sqrt((t if all_inside else t[inside]) * self.mean)
+            beside = root < zero[0].reach
+            if beside.any():
+                x[beside] = zero[0].place + zero[0].displacement(zero[0].towards(zero[1]) * root[beside])
+        if all_inside:
+            return x, inside
         solution = np.zeros_like(t)
-        if not inside.any():
-            return solution, inside
-        goal = target[inside]
-        index = height.searchsorted(goal)
-        low, high = x_table[index - 1], x_table[index]
-        gap = height[index] - height[index - 1]
-        s = (goal - height[index - 1]) / gap
-        # Hermite's cubic for x as a function of log t, kept between its neighbours.
-        bend = s * (1 - s)
-        x = low + (high - low) * s
-        x = x + bend * ((1 - s) * (rate[index - 1] * gap - (high - low)) - s * (rate[index] * gap - (high - low)))
-        between = (x - low) * (x - high) < 0
-        x = np.where(between, x, low + (high - low) * s)
+        solution[inside] = x
+        return solution, inside
+
+    def _polished(self, k: int, goal: Array, x: Array, low: Array, high: Array) -> Array:
+        """The x between `low` and `high` with log t = `goal`, by safeguarded Newton from x."""
+        branch, table = self.pieces[k][0], self._table(k)[0]
         offset = math.log(self.mean)
-        least = 1e-9 * min(1.0, abs(x_table[-1] - x_table[0]))
+        least = 1e-9 * min(1.0, abs(table[-1] - table[0]))
         for count in range(MAX_STEPS):
-            if rough:
-                break
             slope = branch.slope(x)
             residual = 2.0 * np.log(np.abs(slope)) - offset - goal
-            with np.errstate(divide="ignore", invalid="ignore"):
-                newton = x - residual * slope / (2.0 * branch.curvature(x))
+            newton = x - residual * slope / (2.0 * branch.curvature(x))
             # Newton's error is the square of its last step.
             small = np.maximum(1e-8 * np.abs(x), least)
-            if not count and np.all(np.abs(newton - x) <= 0.1 * small):
-                x = newton
-                break
+            if not count and (np.abs(newton - x) <= 0.1 * small).all():
+                return newton
             low, high = np.where(residual < 0, x, low), np.where(residual < 0, high, x)
             trapped = (newton - low) * (newton - high) <= 1e-26 * x**2
             before, x = x, np.where(trapped, newton, 0.5 * (low + high))
-            if count and np.all(np.abs(x - before) <= small):
-                break
-        else:
-            raise ConvergenceError(f"φ'² could not be inverted on ({x_table.min():.6g}, {x_table.max():.6g})")
-        zero = self._zeros[k]
-        if zero is not None:
-            root = np.sqrt(t[inside] * self.mean)
-            beside = root < zero[0].reach
-            x[beside] = zero[0].place + zero[0].displacement(zero[0].towards(zero[1]) * root[beside])
-        solution[inside] = x
-        return solution, inside
+            if count and (np.abs(x - before) <= small).all():
+                return x
+        raise ConvergenceError(f"φ'² could not be inverted on ({table.min():.6g}, {table.max():.6g})")
+
+
+def _slopes(x: Array, y: Array) -> Array:
+    """Dy/dx at uneven x, of the parabola through each point and its neighbours; of chords at the ends."""
+    step = np.diff(x)
+    chord = np.diff(y) / step
+    middle = (step[1:] * chord[:-1] + step[:-1] * chord[1:]) / (step[1:] + step[:-1])
+    return np.concatenate([chord[:1], middle, chord[-1:]])
+
+
+def _between(x: Array, height: Array, rate: Array, goal: Array) -> tuple[Array, Array, Array]:
+    """Hermite's cubic for x as a function of the height at `goal`, kept between its neighbours, and these two."""
+    if NATIVE is not None:
+        out = np.empty((3, goal.size))
+        NATIVE.invert(x, height, rate, goal, out)
+        return out[0], out[1], out[2]
+    index = height.searchsorted(goal)
+    low, high = x[index - 1], x[index]
+    gap = height[index] - height[index - 1]
+    s = (goal - height[index - 1]) / gap
+    bend = s * (1 - s)
+    found = low + (high - low) * s
+    found = found + bend * ((1 - s) * (rate[index - 1] * gap - (high - low)) - s * (rate[index] * gap - (high - low)))
+    between = (found - low) * (found - high) < 0
+    return np.where(between, found, low + (high - low) * s), low, high
 
 
 def _clamp(edge: float, neighbour: float) -> float:

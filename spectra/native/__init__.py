@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 # Version of tables, arguments and results that the C files and the Python ones must share.
-VERSION = 13
+VERSION = 14
 # States of an evaluation (`equation.h`, `newton.h`).
 DONE, JUMP, GENERAL, STRAYED, CLOSE = 0, 1, 2, 3, 4
 # Nodes are summed so many at a time; rows of tables are multiples of this (`sums.h`).

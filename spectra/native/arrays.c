@@ -115,34 +115,41 @@ CALL(py_improve)
     return none();
 }
 
-/* solve(equation, target, zeta, v, residual, state, limits): roots and their residuals, in place; `limits` are
-   (max_steps, rough_steps, patience, floor, certified, polished, near, tilted). */
+/* solve(equation, target, zeta, v, jumps, residual, state, limits): roots and their residuals, in place; `jumps`: densities
+   (K, n) at v, or None; `limits` are (max_steps, rough_steps, patience, floor, certified, polished, near, tilted). */
 CALL(py_solve)
 {
-    Py_buffer view[5];
+    Py_buffer view[6] = {{.buf = NULL}};
     double complex v[MOST_FACTORS];
+    double jumps[MOST_FACTORS];
     Limits limits;
     const Equation *equation;
-    const char *format[5] = {"Zd", "Zd", "Zd", "d", "B"};
-    if (expect(nargs, 7, "solve(equation, target, zeta, v, residual, state, limits)") < 0 ||
-        (equation = equation_of(args[0])) == NULL || expect_tuple(args[6]) < 0 ||
-        !PyArg_ParseTuple(args[6], "iiiddddd", &limits.max_steps, &limits.rough_steps, &limits.patience, &limits.floor,
+    const char *format[6] = {"Zd", "Zd", "d", "B", "Zd", "d"};
+    if (expect(nargs, 8, "solve(equation, target, zeta, v, jumps, residual, state, limits)") < 0 ||
+        (equation = equation_of(args[0])) == NULL || expect_tuple(args[7]) < 0 ||
+        !PyArg_ParseTuple(args[7], "iiiddddd", &limits.max_steps, &limits.rough_steps, &limits.patience, &limits.floor,
                           &limits.certified, &limits.polished, &limits.near, &limits.tilted))
         return NULL;
+    PyObject *array[6] = {args[1], args[2], args[5], args[6], args[3], args[4]};
     Py_ssize_t factors = equation->factors, size = -1;
-    int held = 0;
-    while (held < 5 && view_of(args[1 + held], &view[held], format[held], held == 2 ? factors * size : size, held > 0) == 0) {
+    int held = 0, count = args[4] == Py_None ? 5 : 6;
+    while (held < count && view_of(array[held], &view[held], format[held], held > 3 ? factors * size : size,
+                                   held > 0 && held < 5) == 0) {
         if (held == 0)
             size = view[0].len / (Py_ssize_t)sizeof(double complex);
         held++;
     }
-    if (held == 5) {
-        double complex *target = view[0].buf, *zeta = view[1].buf, *rows = view[2].buf;
+    if (held == count) {
+        double complex *target = view[0].buf, *zeta = view[1].buf, *rows = view[4].buf;
+        const double *known = count == 6 ? view[5].buf : NULL;
         for (Py_ssize_t i = 0; i < size; i++) {
-            for (Py_ssize_t k = 0; k < factors; k++)
+            for (Py_ssize_t k = 0; k < factors; k++) {
                 v[k] = rows[k * size + i];
-            ((unsigned char *)view[4].buf)[i] =
-                (unsigned char)solve(equation, target[i], &limits, zeta + i, v, (double *)view[3].buf + i);
+                if (known != NULL)
+                    jumps[k] = known[k * size + i];
+            }
+            ((unsigned char *)view[3].buf)[i] = (unsigned char)solve(equation, target[i], &limits, known ? jumps : NULL,
+                                                                    zeta + i, v, (double *)view[2].buf + i);
             for (Py_ssize_t k = 0; k < factors; k++)
                 rows[k * size + i] = v[k];
         }

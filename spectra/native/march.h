@@ -27,4 +27,10 @@ typedef struct {
 ptrdiff_t march(const Equation *equation, const Pace *pace, const double *resolved, Standing *here, Values other,
                 double complex *out, ptrdiff_t room);
 
+/* Step along a gap from ζ = `zeta` in (0, 1) and real v (K), steps of `length` in log ζ or less, `most` of them; all are
+   moved along, and `at` is as evaluated there.  `other` is room for values.  Returns the number of steps, or −1 where the
+   equation was not evaluated at the first point. */
+ptrdiff_t stride(const Equation *equation, double *length, double *zeta, double complex *v, Values *at, Values other,
+                 ptrdiff_t most);
+
 #endif

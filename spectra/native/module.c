@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Raised whenever a table, an argument or a result changes. */
-#define VERSION 13
+#define VERSION 14
 
 int view_of(PyObject *array, Py_buffer *view, const char *format, Py_ssize_t size, int writable)
 {
@@ -41,15 +41,18 @@ static PyMethodDef methods[] = {
     {"spot", FAST(py_spot), "spot(equation, zeta, v, jumps, target)"},
     {"follow", FAST(py_follow), "follow(equation, target, zeta, v, tolerance, certified)"},
     {"march", FAST(py_march), "march(equation, log_u, zeta, v, step, fading, pace, resolved, out)"},
+    {"stride", FAST(py_stride), "stride(equation, zeta, v, length, most)"},
     {"critical", FAST(py_critical), "critical(equation, logarithmic, zeta, v)"},
     {"project", FAST(py_project), "project(equation, zeta, v)"},
     {"evaluate", FAST(py_evaluate), "evaluate(equation, zeta, v, jumps, rough, curvature, out, state)"},
     {"improve", FAST(py_improve), "improve(equation, zeta, v, jumps, rough, target, size, new_zeta, new_v, state)"},
-    {"solve", FAST(py_solve), "solve(equation, target, zeta, v, residual, state, limits)"},
+    {"solve", FAST(py_solve), "solve(equation, target, zeta, v, jumps, residual, state, limits)"},
     {"local", FAST(py_local), "local(equation, mass, s, epsilon, out, state)"},
     {"locate", FAST(py_locate), "locate(equation, how, mass, log_distance, at, s, epsilon, power, residual, state)"},
     {"explicit", FAST(py_explicit), "explicit(constant, d, e, target, zeta, residual, limits)"},
     {"guess", FAST(py_guess), "guess(s, table, slopes, turns, at, out)"},
+    {"invert", FAST(py_invert), "invert(x, height, rate, goal, out)"},
+    {"joined", FAST(py_joined), "joined(table, (begin, end, last, stop), limit, share, out, alone)"},
     {"panels", FAST(py_panels), "panels(x, height, rate, side, begin, stop, nodes, weights)"},
     {"clenshaw", FAST(py_clenshaw), "clenshaw(series, terms, piece, x, out)"},
     {"scale_rows", FAST(py_scale_rows), "scale_rows(matrix, factors)"},

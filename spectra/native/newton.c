@@ -55,10 +55,33 @@ static double tilt(const Equation *equation, double complex zeta, const double c
     return most;
 }
 
-int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
-          double complex *v, double *residual)
+/* A density that is known at one place changes from there to another by the ratio of its rough values: by so little at
+   most that what they lack, a thousandth of a change or less, does not count. */
+#define NEARBY 1e-8
+
+/* Densities `known` where the rough ones are `base`, carried on to v; 0 where that is too far. */
+static int carry(const Equation *equation, const double *known, const double *base, const double complex *v,
+                 double *jumps)
+{
+    for (ptrdiff_t k = 0; k < equation->factors; k++) {
+        jumps[k] = known[k];
+        if (isnan(known[k]))
+            continue;
+        const Factor *factor = &equation->factor[k];
+        double ratio = factor->cut == NULL ? NAN : rough_density(factor->cut, creal(v[k])) / base[k];
+        /* Written so that NaN is too far, too. */
+        if (!(fabs(ratio - 1.0) < NEARBY))
+            return 0;
+        jumps[k] *= ratio;
+    }
+    return 1;
+}
+
+int solve(const Equation *equation, double complex target, const Limits *limits, const double *known,
+          double complex *zeta, double complex *v, double *residual)
 {
     double complex here_v[MOST_FACTORS], next_v[MOST_FACTORS], best_v[MOST_FACTORS];
+    double base[MOST_FACTORS], jumps[MOST_FACTORS];
     double complex here = *zeta, next, best_zeta;
     size_t bytes = equation->factors * sizeof(double complex);
     double size, best = INFINITY, previous = INFINITY;
@@ -79,9 +102,15 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
     }
     best_zeta = here;
     memcpy(best_v, here_v, bytes);
+    for (ptrdiff_t k = 0; known != NULL && k < equation->factors; k++) {
+        const Factor *factor = &equation->factor[k];
+        base[k] = isnan(known[k]) || factor->cut == NULL ? NAN : rough_density(factor->cut, creal(here_v[k]));
+        jumps[k] = known[k];
+    }
     for (int step = 0; step < limits->max_steps; step++) {
-        int state = improve(equation, here, here_v, NULL, 0, target, &size, &next, next_v);
-        if (state == JUMP && limits->rough_steps > 0) {
+        int far = known != NULL && step > 0 && !carry(equation, known, base, here_v, jumps);
+        int state = far ? JUMP : improve(equation, here, here_v, known ? jumps : NULL, 0, target, &size, &next, next_v);
+        if (state == JUMP && (limits->rough_steps > 0 || known != NULL)) {
             *zeta = here;
             memcpy(v, here_v, bytes);
             return CLOSE;

@@ -9,7 +9,7 @@
 #define MOST_FACTORS 512
 /* A state beyond those of an evaluation: Newton's method went astray. */
 #define STRAYED 3
-/* And: rough steps led to where the density of a law is needed to go on. */
+/* And: steps led to where the density of a law is needed to go on. */
 #define CLOSE 4
 
 /* One step, from ζ and v to `new_zeta` and `new_v`, and the residual `size` where it starts. */
@@ -24,10 +24,11 @@ typedef struct {
     double floor, certified, polished, near, tilted;
 } Limits;
 
-/* The root from ζ and v, in place, and its residual: what `spectra.solve.solve` does.  Where the state is CLOSE they are
-   where rough steps led, and where it is neither that nor DONE they are left as they were. */
-int solve(const Equation *equation, double complex target, const Limits *limits, double complex *zeta,
-          double complex *v, double *residual);
+/* The root from ζ and v, in place, and its residual: what `spectra.solve.solve` does.  `known` (K): densities of the laws
+   at v, NaN where there is none, which do for the iterates nearby as well; or NULL.  Where the state is CLOSE ζ and v are
+   where steps led, and where it is neither that nor DONE they are left as they were. */
+int solve(const Equation *equation, double complex target, const Limits *limits, const double *known,
+          double complex *zeta, double complex *v, double *residual);
 
 /* v with ψ_k(v_k) as ζ demands, from a nearby v, in place; as `Walker._project`. */
 int project(const Equation *equation, double complex zeta, double complex *v);

@@ -136,6 +136,25 @@ CALL(py_march)
                          as_spot(equation, here.zeta, v, &here.at, here.size));
 }
 
+/* stride(equation, zeta, v, length, most): None where not one plain step along a gap was made, else how many, the length of
+   the next, and the spot where they end. */
+CALL(py_stride)
+{
+    const Equation *equation;
+    double complex v[MOST_FACTORS], rows[5 * MOST_FACTORS], spare[5 * MOST_FACTORS];
+    if (expect(nargs, 5, "stride(equation, zeta, v, length, most)") < 0 || (equation = equation_of(args[0])) == NULL)
+        return NULL;
+    double zeta = PyFloat_AsDouble(args[1]), length = PyFloat_AsDouble(args[3]);
+    Py_ssize_t most = PyLong_AsSsize_t(args[4]);
+    if (PyErr_Occurred() || numbers(args[2], equation->factors, v) < 0)
+        return NULL;
+    Values at = values_in(rows, equation->factors);
+    Py_ssize_t made = stride(equation, &length, &zeta, v, &at, values_in(spare, equation->factors), most);
+    if (made <= 0)
+        Py_RETURN_NONE;
+    return Py_BuildValue("(ndN)", made, length, as_spot(equation, zeta, v, &at, 0.0));
+}
+
 /* project(equation, zeta, v): the state; v (K,) on the constraints, in place. */
 CALL(py_project)
 {

@@ -180,3 +180,120 @@ CALL(py_panels)
         PyBuffer_Release(&view[held]);
     return result;
 }
+
+/* invert(x, height, rate, goal, out): rows of `out` (3, n) are x at height `goal` (n,) by Hermite's cubic, its derivative
+   there `rate`, and the neighbours in the table that it is kept between. */
+CALL(py_invert)
+{
+    Py_buffer view[5];
+    Py_ssize_t size = -1, many = 0;
+    int held = 0;
+    if (expect(nargs, 5, "invert(x, height, rate, goal, out)") < 0)
+        return NULL;
+    for (; held < 5; held++) {
+        if (view_of(args[held], &view[held], "d", held == 4 ? 3 * many : held == 3 ? -1 : size, held == 4) < 0)
+            break;
+        if (held == 0)
+            size = view[0].len / (Py_ssize_t)sizeof(double);
+        if (held == 3)
+            many = view[3].len / (Py_ssize_t)sizeof(double);
+    }
+    if (held == 5 && size < 2)
+        PyErr_SetString(PyExc_ValueError, "a table has two entries at least");
+    else if (held == 5) {
+        const double *x = view[0].buf, *height = view[1].buf, *rate = view[2].buf, *goal = view[3].buf;
+        double *out = view[4].buf;
+        for (Py_ssize_t i = 0; i < many; i++) {
+            Py_ssize_t k = interval(height, size, goal[i]);
+            double low = x[k], high = x[k + 1], width = high - low, gap = height[k + 1] - height[k];
+            double s = (goal[i] - height[k]) / gap, even = low + width * s;
+            double bend = (1.0 - s) * (rate[k] * gap - width) - s * (rate[k + 1] * gap - width);
+            double found = even + s * (1.0 - s) * bend;
+            out[i] = (found - low) * (found - high) < 0.0 ? found : even;
+            out[many + i] = low, out[2 * many + i] = high;
+        }
+    }
+    while (held-- > 0)
+        PyBuffer_Release(&view[held]);
+    return none();
+}
+
+/* By how much Hermite's quintic between points i and k of x, y, dy/dx, d²y/dx² and weights misses those in between, the
+   largest. */
+static double missed(const double *x, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k)
+{
+    double most = 0.0;
+    const double *y = x + size, *slope = y + size, *turn = slope + size, *weight = turn + size;
+    double gap = x[k] - x[i], rise = y[k] - y[i], square = 0.5 * gap * gap;
+    double a = slope[i] * gap - rise, e = rise - slope[k] * gap;
+    double m = square * turn[i] - e + 2.0 * a, n = square * turn[k] - a + 2.0 * e;
+    for (Py_ssize_t j = i + 1; j < k; j++) {
+        double t = (x[j] - x[i]) / gap, r = 1.0 - t;
+        double miss = weight[j] * fabs(y[i] + t * rise + t * r * (r * a + t * e + t * r * (r * m + t * n)) - y[j]);
+        /* Written so that NaN counts. */
+        if (!(miss <= most))
+            most = miss;
+    }
+    return most;
+}
+
+/* As in `spectra.joining`: whether the steps from i to k go by one polynomial. */
+static int joins(const double *x, const double *alone, Py_ssize_t size, Py_ssize_t i, Py_ssize_t k, double limit,
+                 double share)
+{
+    if (!(alone[k - 1] < limit))
+        return 0;
+    /* An error passes through 0: those beside it count as well. */
+    for (Py_ssize_t j = i; j <= k; j++)
+        if (!(share * alone[j] < limit))
+            return 0;
+    return missed(x, size, i, k) < limit;
+}
+
+/* joined(table, (begin, end, last, stop), limit, share, out, alone): how many points, written to `out`, pieces end at; and by
+   how much every point is missed between those beside it. */
+CALL(py_joined)
+{
+    Py_buffer table, out, misses;
+    Py_ssize_t begin, end, last, stop, count = 0;
+    if (expect(nargs, 6, "joined(table, (begin, end, last, stop), limit, share, out, alone)") < 0 || expect_tuple(args[1]) < 0 ||
+        !PyArg_ParseTuple(args[1], "nnnn", &begin, &end, &last, &stop))
+        return NULL;
+    double limit = PyFloat_AsDouble(args[2]), share = PyFloat_AsDouble(args[3]);
+    if (PyErr_Occurred() || view_of(args[0], &table, "d", -1, 0) < 0)
+        return NULL;
+    Py_ssize_t size = table.len / (5 * (Py_ssize_t)sizeof(double));
+    if (view_of(args[4], &out, "l", size, 1) < 0) {
+        PyBuffer_Release(&table);
+        return NULL;
+    }
+    if (view_of(args[5], &misses, "d", size, 1) < 0) {
+        PyBuffer_Release(&table);
+        PyBuffer_Release(&out);
+        return NULL;
+    }
+    const double *x = table.buf;
+    double *alone = misses.buf;
+    long *kept = out.buf;
+    for (Py_ssize_t j = 0; j < size; j++)
+        alone[j] = j > 0 && j < size - 1 ? missed(x, size, j - 1, j + 1) : 0.0;
+    if (!(begin >= 0 && end >= 0 && last < size && stop < size))
+        PyErr_SetString(PyExc_IndexError, "there is no such point");
+    else {
+        while (begin < end && end < last && joins(x, alone, size, begin, end + 1, limit, share))
+            end++;
+        if (end <= last)
+            kept[count++] = (long)end;
+        while (end < stop) {
+            begin = end++;
+            while (end < stop && joins(x, alone, size, begin, end + 1, limit, share))
+                end++;
+            if (end <= last)
+                kept[count++] = (long)end;
+        }
+    }
+    PyBuffer_Release(&table);
+    PyBuffer_Release(&out);
+    PyBuffer_Release(&misses);
+    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(count);
+}

@@ -15,6 +15,7 @@ import numpy as np
 from ..activations import Activation
 from ..effort import ONE_LAW, spend
 from ..errors import ConfigError, ConvergenceError
+from ..laws import gauss
 from ..laws.nodes import NodeLaw
 from ..laws.pushforward import NoSlope, slope_law, slope_split
 from ..master import Factor, MasterEquation, combine
@@ -27,6 +28,8 @@ from .weight_shifts import weight_shifts
 # Relative drift of q that is rounding: the error left by the mean is its square.
 SAME = 1e-11
 
+# Mass of an atom that is none.
+NO_MASS = 1e-11
 # Share of the variance below which a factor is left out.
 NO_SPREAD = 1e-18
 # Two quadratures of E φ'² must agree to this, relative.
@@ -37,9 +40,10 @@ NO_RANK = 1e-10
 
 
 @lru_cache(maxsize=1024)
-def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
+def _slope_law(activation: Activation, variance: float, level: int, first: int = 0) -> NodeLaw:
+    """Law of D² at a level; all but the nodes is that of the law at level `first`."""
     spend(ONE_LAW)
-    known = _slope_law(activation, variance, 0) if level else None
+    known = _slope_law(activation, variance, first, first) if level != first else None
     law = slope_law(activation, variance, level=level, known=known)
     _refuse_saturated(law.rank / (1.0 + law.variance), activation, variance)
     return law
@@ -49,7 +53,7 @@ def _slope_law(activation: Activation, variance: float, level: int) -> NodeLaw:
 _Kin = dict[float, tuple[float, float]]
 
 
-def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> MasterEquation:
+def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0, first: int = 0) -> MasterEquation:
     """The master equation of JJᵀ for the network of `state`.
 
     Parameters
@@ -57,6 +61,7 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
     state : variances and slopes of the layers, with their widths where the net is rectangular.
     level : resolution of the laws of D² near the edges of their supports.
     extra : nodes added to the rules that stand for many layers of slightly different q (see `rule`).
+    first : the level at which the laws were asked for first.
 
     Raises
     ------
@@ -93,9 +98,28 @@ def jacobian_equation(state: MeanField, *, level: int = 0, extra: int = 0) -> Ma
     factors = [
         factor
         for (activation, ratio), kin in families.items()
-        for factor in _representatives(activation, ratio, kin, level, extra)
+        for factor in _representatives(activation, ratio, kin, (level, first), extra)
     ]
     return MasterEquation(tuple(shifts), combine(_that_count(factors, shifts)), -math.fsum(log_m1))
+
+
+def ends_at_atom(state: MeanField) -> bool:
+    """Whether an atom of mass zero is to be expected at which the densities of the D² end.
+
+    The atoms p_l of all D_l², of the steepest slope each, meet in one of mass 1 − Σ (1 − p_l) where all W_l are
+    orthogonal and square.
+    """
+    rest = 1.0
+    for run in state.runs:
+        activation = run.spec.activation
+        if run.spec.weights != "orthogonal" or run.fan_in != run.fan_out or activation.is_piecewise_linear:
+            return False
+        steepest = [b for b in activation.branches if abs(b.constant_slope or 0.0) == activation.slope_bound]
+        mass = sum(gauss.mass_between(b.lower, b.upper, run.q) for b in steepest) if run.q else 0.0
+        rest -= run.repeat * (1.0 - mass)
+        if rest < -NO_MASS:
+            return False
+    return rest < NO_MASS
 
 
 def _shares(run: LayerState, last: int | None) -> tuple[float, float]:
@@ -144,7 +168,9 @@ def _merged_variances(state: MeanField) -> dict[float, float]:
     return {q: group[0] if len(group) == 1 else math.fsum(group) / len(group) for group in groups for q in group}
 
 
-def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int, extra: int) -> list[Factor]:
+def _representatives(
+    activation: Activation, ratio: float, kin: _Kin, levels: tuple[int, int], extra: int
+) -> list[Factor]:
     """Factors that together act like the D² of all the layers of `kin`."""
     # Of projections the one of smallest rank decides the behaviour for λ → 0, alone: nothing stands for it.
     lowest = max(kin, key=lambda q: slope_split(activation, q)[1])
@@ -154,18 +180,18 @@ def _representatives(activation: Activation, ratio: float, kin: _Kin, level: int
     counts = np.array([kin[q][0] for q in others])
     size = nodes_needed(places) + extra if others else 0
     if len(others) <= size:
-        return [_factor(activation, ratio, kin, q, level) for q in kin]
+        return [_factor(activation, ratio, kin, q, levels) for q in kin]
     family = (activation, ratio)
     places, counts = gauss_rule(places, counts, size)
-    factors = [_factor(activation, ratio, kin, q, level) for q in single]
+    factors = [_factor(activation, ratio, kin, q, levels) for q in single]
     for place, count in zip(places, counts, strict=True):
-        law = _slope_law(activation, variance_at(float(place)), level)
+        law = _slope_law(activation, variance_at(float(place)), *levels)
         factors.append(Factor(law, law.over_rank(ratio), float(count), family, float(place), thinned=True))
     return factors
 
 
-def _factor(activation: Activation, ratio: float, kin: _Kin, variance: float, level: int) -> Factor:
-    law = _slope_law(activation, variance, level)
+def _factor(activation: Activation, ratio: float, kin: _Kin, variance: float, levels: tuple[int, int]) -> Factor:
+    law = _slope_law(activation, variance, *levels)
     count, mean = kin[variance]
     _verify_mean(activation, variance, law.mean, mean)
     return Factor(law, law.over_rank(ratio), count, (activation, ratio), position(variance))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from ..network.config import Network
 from ..network.meanfield import LayerState, MeanField, mean_field
 from ..prediction import Prediction, predict
 from ..record import finite, prediction_to_dict, resolved
+from .full_law import full_law, takes_long
 from .residual import has_alpha
 from .targets import Target
 from .tune import Tuned, tune
@@ -29,6 +29,8 @@ WITHIN = 10.0
 DIRECTION = 100.0
 # 98 % of all singular values within this factor of 1 is as good as it needs to be.
 GOOD = 2.0
+# So many directions may stray from that.
+STRAY = 0.02
 # Correlations of inputs that decay by e^{-6} leave nothing to train on: Schoenholz et al., ICLR 2017, §5.
 DEPTH_SCALES = 6.0
 # Depth over width, Σ 1/N_l of the hidden layers, beyond which gradients scatter widely between networks.
@@ -53,6 +55,7 @@ class Audit:
     target, achieved : a target that was asked for, and its number.
     advice : what would be better.
     notes : what a reader should know.
+    two : m_1 and m_2 of JJᵀ of blocks, where there is no prediction.
     """
 
     network: Network
@@ -66,6 +69,7 @@ class Audit:
     achieved: float | None
     tuned: Tuned | None
     notes: tuple[str, ...]
+    two: tuple[float, float] | None = None
 
     @property
     def ok(self) -> bool:
@@ -103,17 +107,14 @@ class Audit:
         here, there = ([_numbers(run) for run in one.runs] for one in (self.field, self.tuned.prediction.mean_field))
         return len(here) == len(there) and bool(np.allclose(here, there, rtol=1e-6, atol=1e-12))
 
-    @cached_property
+    @property
     def _variances(self) -> tuple[float | None, float | None]:
         """m_2 − m_1² and that over m_1²; also without a spectrum, of blocks, where two moments are known."""
         if self.prediction is not None:
             return self.prediction.variance, self.prediction.relative_variance
-        if self.field is None or are_products(self.network.layers):
+        if self.two is None:
             return None, None
-        try:
-            first, second = first_two_moments(self.field)
-        except (ConfigError, ConvergenceError):
-            return None, None
+        first, second = self.two
         return second - first**2, second / first**2 - 1.0
 
     def numbers(self) -> dict[str, Any]:
@@ -193,7 +194,8 @@ def audit(net: Network, target: Target | None = None, *, within: float = WITHIN,
     except UnboundedError as error:
         _, _, reason = str(error).partition(": ")
         reason = f"Exploding: {reason.rstrip('.')}."
-        return Audit(net, "exploding", reason, None, None, None, None, target, None, _tuned(net, target, advise), ())
+        tuned, notes = _tuned(net, target, advise)
+        return Audit(net, "exploding", reason, None, None, None, None, target, None, tuned, tuple(notes))
     found = flow(field)
     notes = [*field.notes, *_of_layers(net)]
     pred: Prediction | None = None
@@ -204,21 +206,51 @@ def audit(net: Network, target: Target | None = None, *, within: float = WITHIN,
         notes.append(f"no spectrum: not computed, as gradients or signals are {verdict}")
     else:
         try:
-            pred = predict(net)
-            bound = norm_bound(pred)
+            # A target that takes a spectrum is worth one.
+            pred, why_not = (predict(net), "") if target is not None and target.takes_spectrum else full_law(net)
+            if pred is None:
+                notes.append(f"no spectrum: {why_not}")
+            else:
+                bound = norm_bound(pred)
         except (ConfigError, ConvergenceError) as error:
             notes.append(f"no spectrum: {error}")
         verdict, reason = _judged(field, found, pred, within)
-    achieved = None if target is None or pred is None else target.read(pred)
+    two = _two_moments(field) if pred is None else None
+    if two is not None and verdict == "fair":
+        verdict, reason = _by_two_moments(*two, reason)
+        notes.append(
+            f"m_1 and m_2 take no spectrum: some singular value is {math.sqrt(two[1] / two[0]):.4g} or more; the "
+            "largest, the condition number, quantiles and the norm bound are left out"
+        )
+    achieved = _achieved(target, pred, two)
+    tuned, left_out = _tuned(net, target, advise)
+    notes += left_out
     if target is not None:
         if achieved is None:
             notes.append(f"the {target.words} is not known: no spectrum")
         elif not target.met(achieved):
             reason += f" The {target.words} is {achieved:.6g}, asked for was at most {target.value:g}."
     notes += _warnings(field, found)
-    return Audit(
-        net, verdict, reason, field, found, pred, bound, target, achieved, _tuned(net, target, advise), tuple(notes)
-    )
+    return Audit(net, verdict, reason, field, found, pred, bound, target, achieved, tuned, tuple(notes), two)
+
+
+def _two_moments(field: MeanField) -> tuple[float, float] | None:
+    """m_1 and m_2 of JJᵀ of blocks; None of other networks, or where they are not known."""
+    if are_products([run.spec for run in field.runs]):
+        return None
+    try:
+        return first_two_moments(field)
+    except (ConfigError, ConvergenceError):
+        return None
+
+
+def _achieved(target: Target | None, pred: Prediction | None, two: tuple[float, float] | None) -> float | None:
+    """The target's number; None where it is not known."""
+    if target is not None and pred is not None:
+        return target.read(pred)
+    if target is None or target.takes_spectrum or two is None:
+        return None
+    return two[1] / two[0] ** 2 - 1.0
 
 
 def _of_layers(net: Network) -> list[str]:
@@ -227,15 +259,19 @@ def _of_layers(net: Network) -> list[str]:
     return list(notes)
 
 
-def _tuned(net: Network, target: Target | None, advise: bool) -> Tuned | None:
+def _tuned(net: Network, target: Target | None, advise: bool) -> tuple[Tuned | None, list[str]]:
+    """What tuning comes to, or why it was not tried."""
     if not advise:
-        return None
+        return None, []
     try:
+        why = takes_long(net) if target is not None and target.takes_spectrum else None
+        if why is not None:
+            return None, [f"no advice: every α that is tried takes a spectrum, and {why}"]
         # As a network to tune it stands at a fixed point; the input variance that was given need not lead there.
         standing = net if has_alpha(net) else net.replace(input_variance=None)
-        return tune(standing, target or Target("variance", 0.25))
+        return tune(standing, target or Target("variance", 0.25)), []
     except (ConfigError, ConvergenceError):
-        return None
+        return None, []
 
 
 def _judged(field: MeanField, found: Flow, pred: Prediction | None, within: float) -> tuple[Verdict, str]:
@@ -261,8 +297,18 @@ def _judged(field: MeanField, found: Flow, pred: Prediction | None, within: floa
         return word, f"{word.capitalize()}: signals {verb} {_factor(abs(change))} from the first layer to the last."
     kept = f"root mean square gradients keep within a factor {math.exp(float(np.ptp(gradients))):.3g} over all layers"
     if pred is None:
-        return "fair", f"Fair: {kept}; the spectrum could not be computed."
+        return "fair", f"Fair: {kept}; there is no spectrum to judge single directions by."
     return _of_directions(pred, kept)
+
+
+def _by_two_moments(first: float, second: float, reason: str) -> tuple[Verdict, str]:
+    """What m_1 and m_2 say of single directions, by Chebyshev's inequality: that few stray far, or nothing."""
+    room = min(first - GOOD**-2, GOOD**2 - first)
+    spread = second / first**2 - 1.0
+    if room > 0.0 and first**2 * spread <= STRAY * room**2:
+        words = f"98 % of the singular values or more lie within a factor of {GOOD:g} of 1, as m_1 and m_2 tell"
+        return "good", f"{reason.replace('Fair', 'Good', 1).partition(';')[0]}, and {words}."
+    return "fair", f"{reason.rstrip('.')}; the variance of JJᵀ over m_1² is {spread:.4g}."
 
 
 def _rate(field: MeanField, log_change: float) -> str:

@@ -86,6 +86,11 @@ class Target:
         """Relative accuracy to which the number is met where it can be."""
         return _MEASURES[self.kind].accuracy
 
+    @property
+    def takes_spectrum(self) -> bool:
+        """Whether two moments are not enough for it."""
+        return self.kind != "variance"
+
     def of(self, net: Network) -> float:
         """The number of `net`; inf where it is infinite. A variance needs no spectrum, 1 ms; the others 5 ms.
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..errors import ConfigError, ConvergenceError
+from ..errors import ConfigError
 from ..network.config import Network
 from ..network.expectations import gaussian_moments
-from ..network.meanfield import mean_field
+from ..network.meanfield import MeanField, mean_field
 from ..network.schema import shown
-from ..prediction import Prediction, predict
+from ..prediction import Prediction
 from ..record import finite, prediction_to_dict, resolved
 from .alternatives import Alternative, alternatives
+from .full_law import full_law
 from .reasons import reason, residual_reason
 from .residual import has_alpha, instead, residual_family, strongest, tables_of
 from .search import CHOSEN, Found, critical_family, search
@@ -72,15 +73,18 @@ class Tuned:
         """The prediction, or why there is none."""
         if self.found.network is None:
             return None, None
-        try:
-            return predict(self.found.network), None
-        except (ConfigError, ConvergenceError) as failure:
-            return None, f"no spectrum of the tuned network: {failure}"
+        found, why_not = full_law(self.found.network)
+        return found, None if why_not is None else f"no spectrum of the tuned network: {why_not}"
+
+    @cached_property
+    def mean_field(self) -> MeanField | None:
+        """Its mean field; None where there is no network."""
+        return None if self.found.network is None else mean_field(self.found.network)
 
     @property
     def snippet(self) -> str | None:
         """PyTorch text that initialises a model so."""
-        return None if self.found.network is None else pytorch_snippet(mean_field(self.found.network))
+        return None if self.mean_field is None else pytorch_snippet(self.mean_field)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -27,32 +27,34 @@ _LN10 = math.log(10.0)
 
 def print_tuned(tuned: Tuned) -> None:
     """The tuned network, what it achieves, why, what would do better, and the text to paste."""
-    pred, found = tuned.prediction, tuned.found
+    pred, found, field = tuned.prediction, tuned.found, tuned.mean_field
     console = console_with("tuned" if tuned.reachable else "out of reach")
-    if pred is not None:
+    if field is not None and found.network is not None:
         table = Table(header_style="bold")
         table.add_column("quantity")
         table.add_column("value")
-        for (name, *scales), same in groupby(pred.mean_field.runs, key=_scales):
+        for (name, *scales), same in groupby(field.runs, key=_scales):
             words = ", ".join(number(scale, 15) for scale in scales)
             table.add_row(f"σ_w, σ_b of {sum(run.repeat for run in same)} {name}", words)
         if tuned.alpha is not None:
             table.add_row("α of the residual blocks", number(tuned.alpha, 15))
         else:
             table.add_row("pre-activation variance q*", number(found.q_star, 15))
-        table.add_row("mean square of the inputs", number(pred.mean_field.input_variance), end_section=True)
+        table.add_row("mean square of the inputs", number(field.input_variance), end_section=True)
         words = tuned.target.words if tuned.alpha is None else relative_words(tuned.target)
         table.add_row(words, f"{number(found.value)} (asked for: at most {number(tuned.target.value)})")
-        if pred.mean_field.chi_1 is not None:
-            table.add_row("χ_1", number(pred.mean_field.chi_1))
+        if field.chi_1 is not None:
+            table.add_row("χ_1", number(field.chi_1))
         else:
             # Layers that differ: each has its own.
-            low, high = (number(float(end)) for end in (pred.mean_field.chi.min(), pred.mean_field.chi.max()))
+            low, high = (number(float(end)) for end in (field.chi.min(), field.chi.max()))
             table.add_row("χ of every layer", low if low == high else f"{low} to {high}")
-        table.add_row("checks", "certified" if pred.checks.certified else "NOT certified")
-        console.print(Text(in_words(pred.network)), soft_wrap=True)
+        if pred is not None:
+            table.add_row("checks", "certified" if pred.checks.certified else "NOT certified")
+        console.print(Text(in_words(found.network)), soft_wrap=True)
         console.print(table)
-        console.print(Text(reading(pred)), soft_wrap=True)
+        if pred is not None:
+            console.print(Text(reading(pred)), soft_wrap=True)
     console.print(Text(tuned.reason), soft_wrap=True)
     if tuned.alternatives:
         console.print(Text("What would do better:" if tuned.reachable else "What would do:"), soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .options import json_option, load, points_option, set_option
-from .outputs import Outputs, say_notes
+from .outputs import Outputs, say_notes, working
 from .targets import chosen_target, target_options
 
 BAD_INIT = 1
@@ -63,7 +63,8 @@ def audit(
         except ValueError as error:
             raise ConfigError(f"{data_path}: {error}") from None
         net = inputs.into(net)
-    found = judge(net, target, within=within)
+    with working("following signals and gradients, and looking for what would be better"):
+        found = judge(net, target, within=within)
     record = found.to_dict(points=points)
     if inputs is not None:
         q_1, c_1 = inputs.first_layer(net)

@@ -109,6 +109,22 @@ def progress(label: str) -> Iterator[Callable[[str], Progress | None]]:
 
 
 @contextmanager
+def working(label: str) -> Iterator[None]:
+    """What is being done, and since when, on standard error where it is a terminal; otherwise nothing at all."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        bars.add_task(label, total=None)
+        yield
+
+
+@contextmanager
 def told_where_to_go_on(store: str | None) -> Iterator[None]:
     """Ctrl-C with `--store` loses nothing, and says so."""
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .options import json_option, points_option, set_option
-from .outputs import Outputs, say_notes
+from .outputs import Outputs, say_notes, working
 from .targets import DEFAULT_VARIANCE, chosen_target, target_options
 
 
@@ -40,10 +40,12 @@ def tune(
 
     target = chosen_target(targets) or Target("variance", DEFAULT_VARIANCE)
     try:
-        tuned = tune_network(with_changes(read_toml(config), changes), target)
+        with working(f"tuning to a {target.words} of {target.value:g} at most"):
+            tuned = tune_network(with_changes(read_toml(config), changes), target)
     except ConfigError as error:
         raise ConfigError(f"{config}: {error}") from None
-    record = tuned.to_dict(points=points)
+    with working("the spectrum of the tuned network"):
+        record = tuned.to_dict(points=points)
     network = tuned.network
     outputs.write(lambda: record, config=None if network is None else lambda: to_toml(network.to_dict()))
     if not outputs.silent:

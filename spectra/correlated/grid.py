@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +20,8 @@ LONGEST = 1.8
 FIRST = 2.0
 # Panels over which the kernel of a step is integrated, in units of its width, and how far it reaches.
 FINE, FAR = 1.5, 7.5
+# Of more than so many to a panel those are taken that count.
+MOST_PIECES = 100
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
 _BARYCENTRIC = barycentric(_NODES)
 
@@ -73,18 +75,50 @@ class Grid:
         width = math.sqrt(1.0 - correlation**2)
         if width == 0.0:
             return self.interpolation(given)
-        cuts = [np.linspace(a, b, math.ceil((b - a) / (FINE * width)) + 1)[:-1] for a, b in _pairs(self.ends)]
-        fine = Grid(np.append(np.concatenate(cuts), self.ends[-1]))
-        weights = (0.5 * np.diff(fine.ends)[:, None] * _WEIGHTS).ravel()
-        away = (fine.nodes - correlation * given[:, None]) / width
-        kernel = np.where(np.abs(away) < FAR, np.exp(-0.5 * away**2), 0.0) * weights
+        centres, reach = correlation * given, FAR * width
+        found, total = np.zeros((given.size, self.nodes.size)), np.zeros((given.size, 1))
+        for panel, (low, high) in enumerate(_pairs(self.ends)):
+            rows = np.flatnonzero((centres > low - reach) & (centres < high + reach))
+            if not rows.size:
+                continue
+            pieces = math.ceil((high - low) / (FINE * width))
+            if pieces <= MOST_PIECES:
+                # The same nodes for all.
+                places, weights, values = _panels(pieces)
+                z = 0.5 * (low + high) + 0.5 * (high - low) * places
+                kernel = _kernel((z - centres[rows, None]) / width) * (0.5 * (high - low) * weights)
+                of_panel = kernel @ values
+            else:
+                # A panel so long that each law is in a small part of it.
+                places, weights, _ = _panels(math.ceil(2.0 * FAR / FINE))
+                first = np.maximum(low, centres[rows] - reach)[:, None]
+                last = np.minimum(high, centres[rows] + reach)[:, None]
+                z = 0.5 * (first + last) + 0.5 * (last - first) * places
+                kernel = _kernel((z - centres[rows, None]) / width) * (0.5 * (last - first) * weights)
+                at = (2.0 * z - low - high) / (high - low)
+                values = lagrange(_NODES, _BARYCENTRIC, at.ravel()).reshape(*at.shape, ORDER)
+                of_panel = np.einsum("rz,rzk->rk", kernel, values)
+            found[rows, panel * ORDER : (panel + 1) * ORDER] = of_panel
+            total[rows, 0] += kernel.sum(axis=1)
         # What lies beyond the grid has no mass to speak of; where a conditional law lies there, its nearest part
         # stands.
-        total = kernel.sum(axis=1, keepdims=True)
         lost = total[:, 0] < 1e-12 * width
-        kernel[lost] = 0.0
-        kernel[lost, np.where(given[lost] > 0.0, -1, 0)] = 1.0
-        return (kernel / np.where(lost[:, None], 1.0, total)) @ self.interpolation(fine.nodes)
+        found[lost] = self.interpolation(np.where(given[lost] > 0.0, self.nodes[-1], self.nodes[0]))
+        return found / np.where(lost[:, None], 1.0, total)
+
+
+@lru_cache(maxsize=128)
+def _panels(count: int) -> tuple[Array, Array, Array]:
+    """Nodes and weights of as many panels of equal length on [−1, 1], and what the polynomial through ORDER has there.
+
+    (n,), (n,), (n, ORDER).
+    """
+    fine = Grid(np.linspace(-1.0, 1.0, count + 1))
+    return fine.nodes, np.tile(_WEIGHTS / count, count), lagrange(_NODES, _BARYCENTRIC, fine.nodes)
+
+
+def _kernel(away: Array) -> Array:
+    return np.where(np.abs(away) < FAR, np.exp(-0.5 * away**2), 0.0)
 
 
 def _pairs(ends: Array) -> list[tuple[float, float]]:

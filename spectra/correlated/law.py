@@ -16,7 +16,7 @@ from .blocks import Block
 from .bulks import Bulk, bulks_of, edge_again
 from .density import chart_of
 from .edge import edge_about
-from .equation import EXACT, BlockEquation
+from .equation import APART, EXACT, BlockEquation
 from .known import density_at
 from .layers import Layer, blocks_of
 from .moments import block_moments
@@ -40,6 +40,9 @@ FINENESSES, ENOUGH = 3, 1e-8
 SLIGHT = 1e-4
 # Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
 ALONE = 3.0
+# With φ after the sum, and so many unknowns, there is a look amid the spectrum first, at these distances in U from the
+# mean: rounding may leave no more than this.
+MANY, AMID, ROUNDED = 32, np.array([-1.0, 0.0, 4.0]), 1e-11
 # Paths of a neuron that are all kept where nodes did not do.
 PATHS = 2000
 
@@ -64,6 +67,8 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     blocks = blocks_of(layers, finer=fine)
     equation = BlockEquation(blocks)
     _refuse_smeared(equation)
+    if any(layer.drift for layer in layers):
+        _refuse_rounded(layers, equation)
     try:
         return _law(layers, fine, blocks, EXACT)
     except ConvergenceError:
@@ -105,12 +110,19 @@ def _fine_enough(
 
 def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:
     """The bulks by the fewest nodes that find them."""
-    for count in COUNTS[: LOOKS - 1]:
+    looks = LOOKS if needs_nodes(blocks) else 1
+    for count in COUNTS[: looks - 1]:
         try:
             return bulks_of(BlockEquation(blocks, count, roughly=True))
         except ConvergenceError:
             continue
-    return bulks_of(BlockEquation(blocks, COUNTS[LOOKS - 1], roughly=True))
+    return bulks_of(BlockEquation(blocks, COUNTS[looks - 1], roughly=True))
+
+
+def needs_nodes(blocks: Sequence[Block]) -> bool:
+    """Whether nodes of messages matter: not where slopes of 0 begin all paths anew, which are then all kept."""
+    kept = [np.ptp(block.through) > 0.0 and np.sum(block.through > 0.0) == 1 for block in blocks]
+    return not all(kept) or len(blocks) > APART
 
 
 def _refuse_smeared(equation: BlockEquation) -> None:
@@ -120,6 +132,20 @@ def _refuse_smeared(equation: BlockEquation) -> None:
         raise ConvergenceError(
             f"these blocks leave an atom of mass {atom.mass:.6g} at λ = {math.exp(-atom.place):.6g}, where φ' = 0 in "
             "all of them; such a law is known of up to five blocks of slopes 0 and 1: give fewer, or sample"
+        )
+
+
+def _refuse_rounded(layers: Sequence[Layer], equation: BlockEquation) -> None:
+    """Where rounding shows amid the spectrum it takes the digits of the rest: it grows towards λ = 0, over decades."""
+    if equation.unknowns < MANY:
+        return
+    found = equation.solve(np.exp(AMID - equation.log_mean).astype(complex))
+    residual = float(found.residual.max())
+    if residual > ROUNDED:
+        raise ConvergenceError(
+            f'`depth`: {len(layers)} blocks of `order = "sum"` are too many at this `alpha`: amid their spectrum '
+            f"rounding leaves a residual of {residual:.0e}, and more where λ is small; give fewer, or a smaller α, or "
+            "take the mean field and two moments (`spectra audit`), or samples"
         )
 
 

@@ -26,8 +26,8 @@ from .paths import LEAST, matrix_product
 FROZEN = 1e-14
 # Nodes of the law of a slope that is independent of all others.
 RULE = 12
-# Singular values to leave out where all is finer.
-FINEST = 1e-15
+# Singular values to leave out where all is finer, and where it is coarser.
+FINEST, COARSEST = 1e-15, 1e-12
 # Of s D²/β², the size of what a block adds: how fast what is asked of D² falls with its degree.
 FADING, SLOWEST = 2.0, 0.3
 # A slope that has vanished; distances from there at which panels end.
@@ -179,9 +179,13 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
         here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) + MORE_VALUES * (finer - 1.0)))
         values.append(here)
         mixtures.append(mixture)
-    least = LEAST if finer == 1.0 else FINEST
-    cores = matrix_product(shares, mixtures, forward, values, fading, least=least)
+    cores = matrix_product(shares, mixtures, forward, values, fading, least=_least(finer))
     return [_block(layer, here, core, finer) for layer, here, core in zip(layers, values, cores, strict=True)]
+
+
+def _least(finer: float) -> float:
+    """Singular values to leave out of the law of a chain whose states are finer by this factor."""
+    return LEAST if finer == 1.0 else FINEST if finer > 1.0 else COARSEST
 
 
 def chain_grids(layers: Sequence[Layer], finer: float = 1.0) -> tuple[list[Grid], Array]:
@@ -211,9 +215,8 @@ def _drifting(layers: list[Layer], finer: float, *, fresh: bool) -> list[Block]:
     if fresh:
         cores = [(share @ mixture)[:, None, None] for share, mixture in zip(shares, mixtures, strict=True)]
     else:
-        least = LEAST if finer == 1.0 else FINEST
         fading = [1.0] * len(layers)
-        cores = matrix_product(shares, mixtures, _Kernels(layers, steps, finer), values, fading, least=least)
+        cores = matrix_product(shares, mixtures, _Kernels(layers, steps, finer), values, fading, least=_least(finer))
     return [_block(layer, here, core, finer) for layer, here, core in zip(layers, values, cores, strict=True)]
 
 

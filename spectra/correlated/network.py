@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby, islice, pairwise
 
 from ..activations import Activation
-from ..errors import ConfigError
+from ..errors import ConfigError, ConvergenceError
 from ..network.architectures import architecture_of
 from ..network.meanfield import MeanField
 from ..spectrum import Spectrum
@@ -23,8 +24,10 @@ from .two_moments import two_moments
 TOLERANCE = 1e-7
 # By so much, relatively, the density of independent slopes may be off for the free formula to do, which is fast.
 FREE_ENOUGH = 1e-4
-# The free formula's m_4 that is off by less is that of free blocks.
-SAME = 1e-8
+# What all branches add, relatively, below which a failure is that of a law too narrow.
+NARROW = 1e-4
+# Moments of the free formula that are off by less are the same; by this and more, it is said in per cent.
+SAME, PER_CENT = 1e-8, 1e-4
 # Nodes of laws of slopes for four moments of it.
 FREE_NODES = 8
 # States need no finer panels than this for two moments.
@@ -41,20 +44,57 @@ def network_law(field: MeanField) -> tuple[BlockLaw, tuple[str, ...]]:
     """
     layers = layers_of(field)
     _refuse_many_slopes(layers)
-    if not _are_chained(layers) and not any(layer.hidden or layer.drift for layer in layers):
+    try:
+        return _law_of(layers)
+    except ConvergenceError as failure:
+        raise _narrow(layers, failure) from None
+
+
+def _law_of(layers: list[Layer]) -> tuple[BlockLaw, tuple[str, ...]]:
+    if _may_be_free(layers):
         defect = freeness_defect(layers)
-        # Kernels of diagonal matrices have more in common than those of free ones.
-        atom = FreeEquation(free_blocks(layers, FREE_NODES)).atom
-        if defect < FREE_ENOUGH and (atom is None or len(layers) == 1):
-            found = free_law(layers)
-            notes = [_of_freeness(defect)] if defect else []
-        else:
-            found = block_law(layers)
-            notes = [_by_diagonals(found), _of_freeness(defect)]
-    else:
+        if _is_nearly_free(layers, defect):
+            return free_law(layers), (_of_freeness(defect),) if defect else ()
         found = block_law(layers)
-        notes = [_by_diagonals(found), *_against_freeness(layers, found.spectrum)]
-    return found, tuple(notes)
+        return found, (_by_diagonals(found), _of_freeness(defect))
+    found = block_law(layers)
+    return found, (_by_diagonals(found), *_against_freeness(layers, found.spectrum))
+
+
+def _may_be_free(layers: list[Layer]) -> bool:
+    return not _are_chained(layers) and not any(layer.hidden or layer.drift for layer in layers)
+
+
+def _is_nearly_free(layers: list[Layer], defect: float) -> bool:
+    # Kernels of diagonal matrices have more in common than those of free ones.
+    atom = FreeEquation(free_blocks(layers, FREE_NODES)).atom
+    return defect < FREE_ENOUGH and (atom is None or len(layers) == 1)
+
+
+def matrices_to_solve(field: MeanField) -> int:
+    """Weight matrices in the equation that a spectrum takes, whose cost grows with them; 0 where the free formula does.
+
+    Raises
+    ------
+    ConfigError : as `network_law`.
+    """
+    layers = layers_of(field)
+    _refuse_many_slopes(layers)
+    if _may_be_free(layers) and _is_nearly_free(layers, freeness_defect(layers)):
+        return 0
+    return sum(1 + len(layer.hidden) for layer in layers)
+
+
+def _narrow(layers: list[Layer], failure: ConvergenceError) -> ConvergenceError:
+    """The failure, or what is behind it where blocks add next to nothing to what passes beside them."""
+    added = sum(layer.gain / layer.skip**2 if layer.skip else math.inf for layer in layers)
+    if added > NARROW:
+        return failure
+    return ConvergenceError(
+        f"`alpha`: all branches together add {added:.1g} of what passes beside them (`skip`), in mean squares, and the "
+        f"law is too narrow about Π β² for its density to be found ({failure}); give a larger one, from α/β of some "
+        f"{math.sqrt(NARROW / len(layers)):.1g} on, or take the two moments (`spectra audit`)"
+    )
 
 
 def _refuse_many_slopes(layers: list[Layer]) -> None:
@@ -149,22 +189,33 @@ def _against_freeness(layers: list[Layer], spectrum: Spectrum) -> tuple[str, ...
         free = free_series_moments(layers, 4)
     else:
         free = free_moments(FreeEquation(free_blocks(layers, FREE_NODES)), 4, spectrum.support()[1])
-    off = [float(free[k - 1] / spectrum.moment(k) - 1.0) for k in (2, 4)]
+    first, second, fourth = (float(free[k - 1] / spectrum.moment(k) - 1.0) for k in (1, 2, 4))
     if any(a.drift and b.drift for a, b in pairwise(layers)):
-        first = float(free[0] / spectrum.moment(1) - 1.0)
+        why, taken = "slopes φ'(h) after the sums of one neuron depend on each other", "independent"
+        off = {1: first, 2: second, 4: fourth}
+        if abs(first) >= SAME:
+            why += ", and m_1 is not the product of chi"
+    elif _are_chained(layers):
+        why, taken = "slopes φ'(x) of one neuron are correlated from block to block", "fresh"
+        off = {2: second, 4: fourth}
+    else:
+        if abs(fourth) < SAME:
+            return ()
         return (
-            "slopes φ'(h) after the sums of one neuron depend on each other, and m_1 is not the product of chi: the "
-            "free formula, which takes them for independent, has "
-            f"m_1 off by {first:+.2%}, m_2 by {off[0]:+.2%} and m_4 by {off[1]:+.2%}",
+            "slopes are independent from block to block, which makes the blocks free of each other only nearly: the "
+            f"free formula has m_4 off by {fourth:+.1e}, relatively",
         )
-    if _are_chained(layers):
-        return (
-            "slopes φ'(x) of one neuron are correlated from block to block: the free formula, which takes them for "
-            f"fresh, has m_2 off by {off[0]:+.2%} and m_4 by {off[1]:+.2%}",
-        )
-    if abs(off[1]) < SAME:
-        return ()
-    return (
-        "slopes are independent from block to block, which makes the blocks free of each other only nearly: the free "
-        f"formula has m_4 off by {off[1]:+.1e}, relatively",
-    )
+    if all(abs(each) < SAME for each in off.values()):
+        agree = " and ".join(f"m_{k}" for k in off if k > 1)
+        return (f"the free formula, which takes slopes for {taken} from block to block, has the same {agree} here",)
+    (k, one), *others = off.items()
+    *middle, last = [f"m_{k} by {_off(each)}" for k, each in others]
+    deviations = f"{', '.join([f'm_{k} off by {_off(one)}', *middle])} and {last}"
+    return (f"{why}: the free formula, which takes them for {taken}, has {deviations}",)
+
+
+def _off(part: float) -> str:
+    """A relative deviation, in per cent where they say something of it."""
+    if abs(part) < SAME:
+        return f"less than {SAME:.0e}"
+    return f"{part:+.2%}" if abs(part) >= PER_CENT else f"{part:+.1e}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from .._types import Array
+from ..errors import UnboundedError
 from .blocks import Block
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
     """m_1 and m_2 of JJᵀ, J = J_L ⋯ J_1, J_l = P + √g E W D.
 
@@ -27,6 +30,10 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
     Parameters
     ----------
     blocks : J_1 first, of one branch each.
+
+    Raises
+    ------
+    UnboundedError : m_2 is beyond the range of doubles.
 
     Accuracy
     --------
@@ -57,11 +64,17 @@ def two_moments(blocks: Sequence[Block]) -> tuple[float, float]:
         square = (
             _expected(block, p2 * p2) @ square
             + 2.0 * g * t * (_expected(block, p2 * d) @ a)
-            + (g * t) ** 2 * (_expected(block, d * d) @ one)
+            + g * t * g * t * (_expected(block, d * d) @ one)
         )
         a = through @ a + g * t * enters
         one = block.core.sum(axis=0) @ one
-    return float(a[0]), float(square[0] + pairs[0, 0])
+    first, second = float(a[0]), float(square[0] + pairs[0, 0])
+    if not math.isfinite(second):
+        raise UnboundedError(
+            "`alpha`: m_2 of JJᵀ of these blocks is beyond 1e308, the range of numbers; give a smaller one, or fewer "
+            "blocks."
+        )
+    return first, second
 
 
 def _expected(block: Block, values: Array) -> Array:

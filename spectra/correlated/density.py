@@ -10,7 +10,7 @@ import numpy as np
 from .._types import Array
 from ..chart import DEGREE, FIT, NODES, Chart
 from .bulks import Bulk
-from .known import Equation, density_at
+from .known import Equation, density_at, scale_of
 
 # Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving.
 RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 12
@@ -53,7 +53,7 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         series = log_p @ FIT.T
         wanted = np.maximum(RESOLUTION, DIGITS * np.exp(-least) if fades else 0.0)
         beside = ((a == low) & (rise == 0.5)) | ((b == high) & (fall == 0.5))
-        wanted = np.where(beside, np.maximum(wanted, BLURRED / (b - a)), wanted)
+        wanted = np.where(beside, np.maximum(wanted, BLURRED * scale_of(equation.log_range) / (b - a)), wanted)
         tail = np.max(np.abs(series[:, -3:]), axis=1)
         held = np.nanmax(np.where(good, density, 0.0).reshape(u.shape), axis=1) * (b - a)
         # Beside an edge the distance from it has lost its digits, where next to no mass is.

@@ -36,6 +36,11 @@ class Map(Protocol):
         """Numbers that are to be fixed."""
         ...
 
+    @property
+    def scale(self) -> float:
+        """How narrow the law is, 1 of an ordinary one: distances in log u are relative to it."""
+        ...
+
     def step(self, zeta: Array, x: Array) -> tuple[Array, Array]:
         """What the right sides say of `x` (M, n), and ψ (M,), at ζ (M,), Im ζ ≤ 0."""
         ...
@@ -58,11 +63,13 @@ def solve(equation: Map, u: Array, start: Array | None = None, *, stop: float = 
         return _solved(equation, u, start, stop)
     found = _from_below(equation, u, BELOW, stop)
     # Outside of the support the solution is real, but so are others inside; those do not go on below the axis.
-    real = np.flatnonzero((np.abs(found.psi.imag) < DOUBTFUL) & (u.imag == 0.0))
+    doubtful = DOUBTFUL / equation.scale
+    real = np.flatnonzero((np.abs(found.psi.imag) < doubtful) & (u.imag == 0.0))
     if not real.size:
         return found
-    beneath = _solved(equation, u[real] - 1j * BENEATH * np.abs(u[real]), found.x[real], GLANCE)
-    wrong = (-beneath.psi.imag > DOUBTFUL) | ~beneath.inside | (beneath.residual > GLANCE)
+    below = BENEATH * equation.scale
+    beneath = _solved(equation, u[real] - 1j * below * np.abs(u[real]), found.x[real], GLANCE * equation.scale)
+    wrong = (-beneath.psi.imag > doubtful) | ~beneath.inside | (beneath.residual > GLANCE)
     if not wrong.any():
         return found
     return found.with_rows(real[wrong], _from_below(equation, u[real[wrong]], SLOWLY, stop))
@@ -71,7 +78,7 @@ def solve(equation: Map, u: Array, start: Array | None = None, *, stop: float = 
 def _from_below(equation: Map, u: Array, distances: tuple[float, ...], stop: float) -> Solution:
     start = None
     for below in distances:
-        start = _solved(equation, u - 1j * below * np.abs(u), start, GLANCE).x
+        start = _solved(equation, u - 1j * below * equation.scale * np.abs(u), start, GLANCE).x
     return _solved(equation, u, start, stop)
 
 

@@ -20,6 +20,8 @@ LONGEST = 1.8
 FIRST = 2.0
 # Panels over which the kernel of a step is integrated, in units of its width, and how far it reaches.
 FINE, FAR = 1.5, 7.5
+# A kernel narrower than this is integrated near its middle alone.
+THIN = 0.05
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
 _BARYCENTRIC = barycentric(_NODES)
 
@@ -73,6 +75,9 @@ class Grid:
         width = math.sqrt(1.0 - correlation**2)
         if width == 0.0:
             return self.interpolation(given)
+        return self._near(given, correlation, width) if width < THIN else self._everywhere(given, correlation, width)
+
+    def _everywhere(self, given: Array, correlation: float, width: float) -> Array:
         cuts = [np.linspace(a, b, math.ceil((b - a) / (FINE * width)) + 1)[:-1] for a, b in _pairs(self.ends)]
         fine = Grid(np.append(np.concatenate(cuts), self.ends[-1]))
         weights = (0.5 * np.diff(fine.ends)[:, None] * _WEIGHTS).ravel()
@@ -85,6 +90,34 @@ class Grid:
         kernel[lost] = 0.0
         kernel[lost, np.where(given[lost] > 0.0, -1, 0)] = 1.0
         return (kernel / np.where(lost[:, None], 1.0, total)) @ self.interpolation(fine.nodes)
+
+    def _near(self, given: Array, correlation: float, width: float) -> Array:
+        """The same over the panels that a narrow kernel reaches, so that narrower ones cost no more."""
+        # Their pieces, and what is integrated over each: (P, ORDER).
+        middle = correlation * given
+        rows, panel, low, high = self._reached(middle - FAR * width, middle + FAR * width)
+        counts = np.maximum(np.ceil((high - low) / (FINE * width)).astype(int), 1)
+        order = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows, panel, low, high, counts = (np.repeat(part, counts) for part in (rows, panel, low, high, counts))
+        half = 0.5 * (high - low) / counts
+        at = (low + half * (2 * order + 1))[:, None] + half[:, None] * _NODES
+        kernel = np.exp(-0.5 * ((at - middle[rows, None]) / width) ** 2) * half[:, None] * _WEIGHTS
+        start, size = self.ends[panel, None], np.diff(self.ends)[panel, None]
+        values = lagrange(_NODES, _BARYCENTRIC, (2.0 * (at - start) / size - 1.0).ravel())
+        matrix, total = np.zeros((given.size, self.ends.size - 1, ORDER)), np.zeros(given.size)
+        np.add.at(matrix, (rows, panel), np.einsum("pk,pkn->pn", kernel, values.reshape(*at.shape, ORDER)))
+        np.add.at(total, rows, kernel.sum(axis=1))
+        lost = total < 1e-12 * width
+        matrix[lost], total[lost] = 0.0, 1.0
+        matrix = matrix.reshape(given.size, -1)
+        matrix[lost] = self.interpolation(np.where(given[lost] > 0.0, self.nodes[-1], self.nodes[0]))
+        return matrix / total[:, None]
+
+    def _reached(self, low: Array, high: Array) -> tuple[Array, Array, Array, Array]:
+        """Which intervals low … high (m,) have a part in which panels: their numbers, and the parts' ends."""
+        first, last = np.maximum(low[:, None], self.ends[:-1]), np.minimum(high[:, None], self.ends[1:])
+        rows, panel = np.nonzero(first < last)
+        return rows, panel, first[rows, panel], last[rows, panel]
 
 
 def _pairs(ends: Array) -> list[tuple[float, float]]:

@@ -15,6 +15,8 @@ from .solution import STOP, Solution
 LEAST_KNOWN = 4
 # Blocks whose Π β² is looked at.
 FEW = 2
+# Of this many units of U between the bounds of a law is an ordinary one; lengths in a narrower one are as parts of it.
+ORDINARY = 6.0
 # A mass that counts as none.
 NO_MASS = 1e-10
 
@@ -66,6 +68,12 @@ class Equation(Protocol):
     def edge_near(self, u: float, x: Array) -> float | None:
         """U at an edge near U = `u`, inside, where the unknowns are x (n,); None where none is found."""
         ...
+
+
+def scale_of(log_range: tuple[float, float]) -> float:
+    """What lengths in U are multiplied by where blocks add so little that the law is narrow; 1 elsewhere."""
+    low, high = log_range
+    return min(1.0, (high - low) / ORDINARY)
 
 
 @dataclass

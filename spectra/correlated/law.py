@@ -173,7 +173,7 @@ def _edge_again(equation: BlockEquation, bulk: Bulk, end: float) -> float:
     u, x = bulk.known.u, bulk.known.x
     tries = (equation.edge_near(float(u[k]), x[k]) for k in np.argsort(np.abs(u - end))[:TRIES])
     for found in (at for ways in ([edge_about(equation, end, bulk.known)], tries) for at in ways):
-        if found is not None and abs(found - end) < MOVED * (1.0 + abs(end)):
+        if found is not None and abs(found - end) < MOVED * equation.scale * (1.0 + abs(end)):
             return found
     found = edge_again(equation, bulk, end)
     if found is None:

@@ -21,6 +21,8 @@ STEP, FIRST, DIGITS = 1.5, 0.3, 1e-14
 # Beside an edge a density is known to the residual over the distance: last coefficients of a piece there, times its
 # length, for residuals of 1e-13.
 BLURRED = 1e-11
+# What rounding leaves of densities, relatively, of a law of ordinary width, and residuals without it.
+ROUNDING, RESIDUAL = 1e-15, 1e-13
 # Coefficients of less than so many times the last ones are noise, and those after them.
 NOISY = 10.0
 
@@ -36,11 +38,15 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         density_at(equation, 0.5 * (low + high) + 0.5 * (high - low) * NODES, known)
     count = PIECES + math.ceil((high - low) / STEP) * fades
     ends = low + (high - low) * np.linspace(0.0, 1.0, count + 1) ** (2.0 if fades else 1.0)
+    # Not next to it.
+    ends[-1] = high
     if fades:
         ends = np.append(low, ends[ends >= low + FIRST])
     open_ = [(float(a), float(b)) for a, b in itertools.pairwise(ends)]
     done: list[tuple[float, float, Array]] = []
-    residual, uncertified = 0.0, 0
+    residual, uncertified, scale = 0.0, 0, scale_of(equation.log_range)
+    rounding = ROUNDING / scale
+    resolution, blurred = max(RESOLUTION, rounding), BLURRED * scale * max(1.0, rounding / RESIDUAL)
     for count in range(ROUNDS):
         a, b = np.array(open_).T
         u = (0.5 * (a + b))[:, None] + (0.5 * (b - a))[:, None] * NODES
@@ -51,9 +57,9 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         least = np.nanmin(np.append(log_p, np.zeros((log_p.shape[0], 1)), axis=1), axis=1)
         log_p -= rise * np.log(u - low) + (fall * np.log(high - u) if fall else 0.0)
         series = log_p @ FIT.T
-        wanted = np.maximum(RESOLUTION, DIGITS * np.exp(-least) if fades else 0.0)
+        wanted = np.maximum(resolution, DIGITS * np.exp(-least) if fades else 0.0)
         beside = ((a == low) & (rise == 0.5)) | ((b == high) & (fall == 0.5))
-        wanted = np.where(beside, np.maximum(wanted, BLURRED * scale_of(equation.log_range) / (b - a)), wanted)
+        wanted = np.where(beside, np.maximum(wanted, blurred / (b - a)), wanted)
         tail = np.max(np.abs(series[:, -3:]), axis=1)
         held = np.nanmax(np.where(good, density, 0.0).reshape(u.shape), axis=1) * (b - a)
         # Beside an edge the distance from it has lost its digits, where next to no mass is.

@@ -14,6 +14,8 @@ MAX_STEPS = 300
 # Points that are solved to so much, and no better after so many steps, are as good as rounding allows; acceleration may
 # stand still for more before that; others are lost after more still.
 ROUNDED, PATIENCE, LONGER, LONG_PATIENCE = 1e-12, 6, 25, 60
+# The residual that rounding leaves where the law is of ordinary width.
+ROUNDING = 2e-16
 # Distances from the axis, relative to |u|, of the way to it, and residual to stop at on the way.
 BELOW, SLOWLY, GLANCE = (0.3, 0.05), (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4), 1e-4
 # So far from the axis, relatively, −Im ψ is less than this outside of the support.
@@ -85,6 +87,9 @@ def _from_below(equation: Map, u: Array, distances: tuple[float, ...], stop: flo
 def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Solution:
     zeta = zeta_of(u)
     points = zeta.size
+    # In a narrow law what is left of numbers near 1 has so many digits less.
+    rounding = ROUNDING / equation.scale
+    stop, rounded = max(stop, rounding), max(ROUNDED, 10.0 * rounding)
     x: Array = np.full((points, equation.unknowns), AGAIN)
     if start is not None:
         x = start.astype(complex)
@@ -113,7 +118,7 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         residual[rows], psi[rows], best[rows] = size[better], value[better], here[better]
         stale[active] = np.where(size < 0.5 * before, 0, stale[active] + 1)
         reached = residual[active]
-        patience = np.where(reached < ROUNDED, PATIENCE, np.where(reached < SOLVED, LONGER, LONG_PATIENCE))
+        patience = np.where(reached < rounded, PATIENCE, np.where(reached < SOLVED, LONGER, LONG_PATIENCE))
         going = ~((size < stop) | (stale[active] > patience))
         history = [(point[going], missed[going]) for point, missed in history]
         active, here, miss = active[going], here[going], miss[going]

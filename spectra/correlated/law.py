@@ -38,8 +38,8 @@ MORE, FINER = 4, 1.6
 FINENESSES, ENOUGH = 3, 1e-8
 # Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
 ALONE = 3.0
-# Paths of a neuron that are all kept where nodes did not do.
-PATHS = 2000
+# Paths of a neuron that are all kept where nodes did not do, and the error to which they do.
+PATHS, GOOD = 2000, 1e-7
 
 
 @single_threaded_blas()
@@ -62,13 +62,19 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     blocks = blocks_of(layers, finer=fine)
     equation = BlockEquation(blocks)
     _refuse_smeared(equation)
-    try:
+    if equation.is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
         return _law(layers, fine, blocks, EXACT)
-    except ConvergenceError:
-        if equation.is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
-            raise
-        # Beside an edge pivots of rare paths come near their poles, and nodes do not stand for them.
-        return _law(layers, fine, blocks, PATHS)
+    # Beside an edge pivots of rare paths come near their poles, and in narrow laws all of them do; nodes do not stand
+    # for them.
+    if equation.scale == 1.0:
+        try:
+            found = _law(layers, fine, blocks, EXACT)
+        except ConvergenceError:
+            pass
+        else:
+            if found.error < GOOD:
+                return found
+    return _law(layers, fine, blocks, PATHS)
 
 
 def _law(layers: Sequence[Layer], fine: float, blocks: Sequence[Block], most: int) -> BlockLaw:

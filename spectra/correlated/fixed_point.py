@@ -28,6 +28,9 @@ AGAIN = -0.01j
 SMALL = 1e-14
 # Part of a plain step.
 DAMPING = 0.7
+# Newton's steps where acceleration stands still, of no more unknowns than so many; the step of a difference and the
+# longest one, relative to each unknown; and the residual from which it begins.
+NEWTONS, MANY, DIFFERENCE, LONGEST, BEGIN = 12, 100, 1e-7, 0.5, 0.5
 
 
 class Map(Protocol):
@@ -130,8 +133,45 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         x[active[~np.isfinite(x[active]).all(axis=1)]] = AGAIN
         # Beyond the real axis lies the conjugate of what is looked for.
         x[active] -= 2j * np.maximum(x[active].imag, 0.0)
+    lost = np.flatnonzero((residual > max(stop, SOLVED)) & (residual < BEGIN))
+    if lost.size and equation.unknowns <= MANY:
+        best[lost], psi[lost], residual[lost] = _newton(equation, zeta[lost], best[lost], rounded)
     inside = np.all(best.imag <= 1e-13 * np.abs(best), axis=1)
     return Solution(best, psi, residual, inside)
+
+
+def _newton(equation: Map, zeta: Array, x: Array, stop: float) -> tuple[Array, Array, Array]:
+    """Unknowns, ψ and residual after Newton's steps from x (M, n), the best of them.
+
+    Where slopes of 0 are nearly the same in all blocks the density has a peak like |λ − Π β²|^(−1/3), and the map no
+    longer contracts; its derivative is regular all the same.
+    """
+    points, count = x.shape
+    best, psi, residual = x.copy(), np.zeros(points, complex), np.full(points, np.inf)
+    for _ in range(NEWTONS):
+        with np.errstate(all="ignore"):
+            away = DIFFERENCE * x
+            # At x itself, and with one unknown after the other moved.
+            moved = np.concatenate([x[:, None], x[:, None] + away[:, :, None] * np.eye(count)], axis=1)
+            new, value = equation.step(np.repeat(zeta, count + 1), moved.reshape(-1, count))
+            new = new.reshape(points, count + 1, count)
+            miss = new[:, 0] - x
+            size = np.max(np.abs(miss) / (np.abs(x) + np.abs(new[:, 0])), axis=1)
+            better = size < residual
+            best[better], residual[better] = x[better], size[better]
+            psi[better] = value[:: count + 1][better]
+            # Of relative changes.
+            turns = (new[:, 1:] - new[:, :1]).transpose(0, 2, 1) / DIFFERENCE - x[:, :, None] * np.eye(count)
+            matrix = turns / x[:, :, None]
+            good = np.isfinite(matrix).all(axis=(1, 2)) & np.isfinite(miss).all(axis=1) & (residual > stop)
+            if not good.any():
+                break
+            step = np.zeros_like(x)
+            step[good] = -(np.linalg.pinv(matrix[good]) @ (miss / x)[good, :, None])[:, :, 0]
+        step *= np.minimum(1.0, LONGEST / np.maximum(np.max(np.abs(step), axis=1), 1e-300))[:, None]
+        x = x * (1.0 + step)
+        x -= 2j * np.maximum(x.imag, 0.0)
+    return best, psi, residual
 
 
 def _accelerated(history: list[tuple[Array, Array]]) -> Array:

@@ -24,7 +24,7 @@ from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 
 # Nodes of the messages: the first of these with which the density is as good as `SETTLED`, relatively, at these parts
 # of the way through a bulk. Each node takes the error to a part of it: this one where nothing is known, or at best.
-COUNTS, SETTLED, PARTS = (6, 8, 10, 12, 14, 17, 20, 24), 1e-9, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
+COUNTS, SETTLED, PARTS = (6, 8, 10, 12, 14, 17, 20, 24, 32, 44), 1e-9, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
 SLOWEST, FASTEST = 0.5, 0.3
 # So many of them are tried for a first look.
 LOOKS = 3
@@ -149,8 +149,14 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
 
 
 def _places(equation: BlockEquation, bulks: Sequence[Bulk]) -> list[Array]:
-    """Where equations are compared, on every bulk."""
-    return [np.append(np.quantile(bulk.known.u, PARTS), _peak(equation, bulk)) for bulk in bulks]
+    """Where equations are compared, on every bulk: at Π β², too, where slopes of 0 leave a peak."""
+    places = []
+    for bulk in bulks:
+        more = [_peak(equation, bulk)]
+        if bulk.known.u.min() < equation.unmoved < bulk.known.u.max():
+            more.append(equation.unmoved)
+        places.append(np.append(np.quantile(bulk.known.u, PARTS), more))
+    return places
 
 
 def _densities(equation: BlockEquation, places: Sequence[Array], bulks: Sequence[Bulk]) -> Array:

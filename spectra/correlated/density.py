@@ -13,7 +13,7 @@ from .bulks import Bulk
 from .known import Equation, density_at, scale_of
 
 # Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving.
-RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 12
+RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 24
 # Mass that hangs on the last coefficients, which is none.
 SLIGHT = 1e-14
 # Length of pieces where the density fades, of the first one at least, and what rounding leaves of it.

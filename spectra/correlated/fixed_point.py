@@ -30,7 +30,7 @@ SMALL = 1e-14
 DAMPING = 0.7
 # Newton's steps where acceleration stands still, of no more unknowns than so many; the step of a difference and the
 # longest one, relative to each unknown; and the residual from which it begins.
-NEWTONS, MANY, DIFFERENCE, LONGEST, BEGIN = 12, 100, 1e-7, 0.5, 0.5
+NEWTONS, MANY, DIFFERENCE, LONGEST, BEGIN = 25, 100, 1e-7, 0.5, 0.5
 
 
 class Map(Protocol):

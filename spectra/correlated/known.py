@@ -122,6 +122,11 @@ class Known:
         self.u, index = np.unique(np.append(self.u, u), return_index=True)
         self.x = np.concatenate([self.x, x])[index]
 
+    def take(self, u: Array, found: Solution) -> None:
+        """Add what of `found` at `u` is solved, and has a density."""
+        kept = found.solved & (found.psi.imag < 0.0)
+        self.add(u[kept], found.x[kept])
+
 
 def density_at(
     equation: Equation, u: Array, known: Known | None = None, *, stop: float = STOP
@@ -131,8 +136,12 @@ def density_at(
     if known is not None and known.u.size >= LEAST_KNOWN:
         start = known.near(u)
     found = equation.solve(np.exp(u).astype(complex), start, stop=stop)
-    density = np.where(found.inside, -found.psi.imag / math.pi, np.nan)
     if known is not None:
-        kept = found.solved & (density > 0.0)
-        known.add(u[kept], found.x[kept])
-    return density, found
+        known.take(u, found)
+        # Beside a peak there is now something closer to begin with.
+        lost = np.flatnonzero(~found.solved)
+        if start is not None and 0 < lost.size < u.size and stop == STOP:
+            again = equation.solve(np.exp(u[lost]).astype(complex), known.near(u[lost]), stop=stop)
+            known.take(u[lost], again)
+            found = found.with_rows(lost[again.solved], again.rows(again.solved))
+    return np.where(found.inside, -found.psi.imag / math.pi, np.nan), found

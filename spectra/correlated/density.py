@@ -23,6 +23,8 @@ STEP, FIRST, DIGITS = 1.5, 0.3, 1e-14
 BLURRED = 1e-11
 # What rounding leaves of densities, relatively, of a law of ordinary width, and residuals without it.
 ROUNDING, RESIDUAL = 1e-15, 1e-13
+# What rounding leaves of U: in pieces so short that this shows log p is known to what it is of their length.
+PLACED = 5e-16
 # Coefficients of less than so many times the last ones are noise, and those after them.
 NOISY = 10.0
 
@@ -58,6 +60,7 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         log_p -= rise * np.log(u - low) + (fall * np.log(high - u) if fall else 0.0)
         series = log_p @ FIT.T
         wanted = np.maximum(resolution, DIGITS * np.exp(-least) if fades else 0.0)
+        wanted = np.maximum(wanted, PLACED / (b - a))
         beside = ((a == low) & (rise == 0.5)) | ((b == high) & (fall == 0.5))
         wanted = np.where(beside, np.maximum(wanted, blurred / (b - a)), wanted)
         tail = np.max(np.abs(series[:, -3:]), axis=1)

@@ -31,6 +31,8 @@ DAMPING = 0.7
 # Newton's steps where acceleration stands still, of no more unknowns than so many; the step of a difference and the
 # longest one, relative to each unknown; and the residual from which it begins.
 NEWTONS, MANY, DIFFERENCE, LONGEST, BEGIN = 25, 100, 1e-7, 0.5, 0.5
+# Imaginary parts less than this, relatively, are those of a real solution.
+REAL = 1e-6
 
 
 class Map(Protocol):
@@ -135,7 +137,11 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         x[active] -= 2j * np.maximum(x[active].imag, 0.0)
     lost = np.flatnonzero((residual > max(stop, SOLVED)) & (residual < BEGIN))
     if lost.size and equation.unknowns <= MANY:
-        best[lost], psi[lost], residual[lost] = _newton(equation, zeta[lost], best[lost], rounded)
+        other, value, size = _newton(equation, zeta[lost], best[lost], rounded)
+        # Real points solve the equation, too, where there is a density.
+        found = (size < residual[lost]) & np.any(other.imag < -REAL * np.abs(other), axis=1)
+        rows = lost[found]
+        best[rows], psi[rows], residual[rows] = other[found], value[found], size[found]
     inside = np.all(best.imag <= 1e-13 * np.abs(best), axis=1)
     return Solution(best, psi, residual, inside)
 

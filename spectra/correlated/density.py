@@ -12,8 +12,9 @@ from ..chart import DEGREE, FIT, NODES, Chart
 from .bulks import Bulk
 from .known import Equation, density_at, scale_of
 
-# Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving.
-RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 24
+# Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving, of a narrow law
+# more: slopes of 0 leave a peak there.
+RESOLUTION, PIECES, ROUNDS, MORE_ROUNDS = 1e-10, 6, 12, 24
 # Mass that hangs on the last coefficients, which is none.
 SLIGHT = 1e-14
 # Length of pieces where the density fades, of the first one at least, and what rounding leaves of it.
@@ -49,7 +50,8 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
     residual, uncertified, scale = 0.0, 0, scale_of(equation.log_range)
     rounding = ROUNDING / scale
     resolution, blurred = max(RESOLUTION, rounding), BLURRED * scale * max(1.0, rounding / RESIDUAL)
-    for count in range(ROUNDS):
+    rounds = ROUNDS if scale == 1.0 else MORE_ROUNDS
+    for count in range(rounds):
         a, b = np.array(open_).T
         u = (0.5 * (a + b))[:, None] + (0.5 * (b - a))[:, None] * NODES
         density, found = density_at(equation, u.ravel(), known)
@@ -68,7 +70,7 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         # Beside an edge the distance from it has lost its digits, where next to no mass is.
         rough = ~((tail < wanted) | (tail * held < SLIGHT))
         # In the last round the rest is taken as it is, and counted.
-        taken = ~rough | (count == ROUNDS - 1)
+        taken = ~rough | (count == rounds - 1)
         done += zip(a[taken], b[taken], series[taken], strict=True)
         kept = np.repeat(taken, DEGREE)
         residual = max([residual, *found.residual[kept].tolist()])

@@ -136,7 +136,7 @@ def _solved(equation: Map, u: Array, start: Array | None, stop: float) -> Soluti
         # Beyond the real axis lies the conjugate of what is looked for.
         x[active] -= 2j * np.maximum(x[active].imag, 0.0)
     lost = np.flatnonzero((residual > max(stop, SOLVED)) & (residual < BEGIN))
-    if lost.size and equation.unknowns <= MANY:
+    if lost.size and equation.scale < 1.0 and equation.unknowns <= MANY:
         other, value, size = _newton(equation, zeta[lost], best[lost], rounded)
         # Real points solve the equation, too, where there is a density.
         found = (size < residual[lost]) & np.any(other.imag < -REAL * np.abs(other), axis=1)

@@ -140,7 +140,7 @@ def density_at(
         known.take(u, found)
         # Beside a peak there is now something closer to begin with.
         lost = np.flatnonzero(~found.solved)
-        if start is not None and 0 < lost.size < u.size and stop == STOP:
+        if start is not None and 0 < lost.size < u.size and stop == STOP and scale_of(equation.log_range) < 1.0:
             again = equation.solve(np.exp(u[lost]).astype(complex), known.near(u[lost]), stop=stop)
             known.take(u[lost], again)
             found = found.with_rows(lost[again.solved], again.rows(again.solved))

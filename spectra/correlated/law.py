@@ -38,6 +38,8 @@ MORE, FINER = 4, 1.6
 FINENESSES, ENOUGH = 3, 1e-8
 # Of one block of several weights the density is high beside β², where the smallest slopes count: so much finer.
 ALONE = 3.0
+# A law is a point where its `scale` is less than this.
+NARROWEST = 2e-5
 # Paths of a neuron that are all kept where nodes did not do, and the error to which they do.
 PATHS, GOOD = 2000, 1e-7
 
@@ -62,6 +64,7 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     blocks = blocks_of(layers, finer=fine)
     equation = BlockEquation(blocks)
     _refuse_smeared(equation)
+    _refuse_a_point(equation)
     if equation.is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
         return _law(layers, fine, blocks, EXACT)
     # Beside an edge pivots of rare paths come near their poles, and in narrow laws all of them do; nodes do not stand
@@ -105,6 +108,16 @@ def _fine_enough(
             break
         equation, before = finer, now
     return equation, equation.of(finer.blocks, MORE)
+
+
+def _refuse_a_point(equation: BlockEquation) -> None:
+    """Of a law as narrow as this doubles leave too few digits."""
+    if equation.scale < NARROWEST:
+        low, high = equation.log_range
+        raise ConvergenceError(
+            f"`alpha`: these blocks add so little that all λ lie within {high - low:.1e} of each other, relatively, too "
+            "narrow a law for doubles; give a larger one: the law of (λ − m_1)/alpha no longer depends on it"
+        )
 
 
 def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:

@@ -180,7 +180,9 @@ def _spread(equation: Equation, u: Array, inside: Array, x: Array) -> tuple[Arra
     for k in range(1, u.size):
         if inside[k - 1] and not inside[k]:
             found = equation.solve(np.exp(u[k : k + 1]).astype(complex), x[k - 1 : k], stop=LOOKED)
-            inside[k] = found.inside[0] and found.residual[0] < LOOKED and -found.psi.imag[0] * scale > NOTHING * math.pi
+            inside[k] = (
+                found.inside[0] and found.residual[0] < LOOKED and -found.psi.imag[0] * scale > NOTHING * math.pi
+            )
             x[k] = found.x[0]
     return inside, x
 

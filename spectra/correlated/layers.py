@@ -146,7 +146,9 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
     shares, values, mixtures, forward, fading = [], [], [], [], []
-    all_of_them = sum(_size(layer, float(_squares(layer, grid).max())) for layer, grid in zip(layers, grids, strict=True))
+    all_of_them = sum(
+        _size(layer, float(_squares(layer, grid).max())) for layer, grid in zip(layers, grids, strict=True)
+    )
     for k, (layer, grid) in enumerate(zip(layers, grids, strict=True)):
         if k + 1 < len(grids):
             forward.append(fold(grids[k + 1].expectation(grid.nodes, float(correlations[k]))))

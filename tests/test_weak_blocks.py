@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def frozen_density(share: float, depth: int, x: float) -> float:
     """
     d, masses = np.array([0.0, 1.0]), np.array([1.0 - share, share])
     kernel = depth * (d[:, None] + d) * masses
-    g = np.array([-0.1j, -0.1j])
+    g: Any = np.array([-0.1j, -0.1j])
     for height in np.append(10.0 ** -np.arange(-1.0, 7.0, 0.1), 0.0):
         for _ in range(20):
             miss = (x + 1j * height - kernel @ g) * g - 1.0

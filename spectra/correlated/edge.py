@@ -19,8 +19,8 @@ NEARBY = 1e-5
 PLACES, NEAREST, ROUNDS, SHORTER = 14, 0.03, 10, 0.3
 # Of the guess so much of the way is trusted to lie inside; it may be off by so many ways.
 TRUSTED, FARTHEST = 0.7, 3.0
-# Two ways must agree on an edge so well in U, or where it is enough to know it roughly; and there is no need for another
-# where that would move it by less than this part of it, by what has become of the last move.
+# Two ways must agree on an edge so well in U, or where it is enough to know it roughly; and there is no need for
+# another where that would move it by less than this part of it, by what has become of the last move.
 AGREES, ROUGHLY, SETTLED = 3e-12, 1e-5, 3e-3
 # What rounding leaves of U.
 ROUNDING = 1e-15

@@ -25,7 +25,8 @@ from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 # Nodes of the messages: the first of these with which the density is as good as `SETTLED`, relatively, at these parts
 # of the way through a bulk. Each node takes the error to a part of it: this one where nothing is known, or at best.
 COUNTS, SETTLED, PARTS = (6, 8, 10, 12, 14, 17, 20, 24, 32, 44), 1e-9, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
-SLOWEST, FASTEST = 0.5, 0.3
+# The last ones are for laws that stay away from 0.
+SLOWEST, FASTEST, FINEST = 0.5, 0.3, 2
 # So many of them are tried for a first look.
 LOOKS = 3
 # By how much, in U, an edge may move with them.
@@ -115,8 +116,8 @@ def _refuse_a_point(equation: BlockEquation) -> None:
     if equation.scale < NARROWEST:
         low, high = equation.log_range
         raise ConvergenceError(
-            f"`alpha`: these blocks add so little that all λ lie within {high - low:.1e} of each other, relatively, too "
-            "narrow a law for doubles; give a larger one: the law of (λ − m_1)/alpha no longer depends on it"
+            f"`alpha`: these blocks add so little that all λ lie within {high - low:.1e} of each other, relatively, "
+            "too narrow a law for doubles; give a larger one: the law of (λ − m_1)/alpha no longer depends on it"
         )
 
 
@@ -149,7 +150,8 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
     equation = BlockEquation(blocks, COUNTS[0])
     places = _places(equation, bulks)
     before, error, rate = _densities(equation, places, bulks), 0.0, SLOWEST
-    for (fewer, count), added in zip(pairwise(COUNTS), np.diff((COUNTS[0], *COUNTS)), strict=False):
+    counts = COUNTS if _is_bounded(equation) else COUNTS[:-FINEST]
+    for (fewer, count), added in zip(pairwise(counts), np.diff((counts[0], *counts)), strict=False):
         equation = BlockEquation(blocks, count)
         now = _densities(equation, places, bulks)
         change = float(np.max(np.abs(now / before - 1.0)))
@@ -166,7 +168,7 @@ def _places(equation: BlockEquation, bulks: Sequence[Bulk]) -> list[Array]:
     places = []
     for bulk in bulks:
         more = [_peak(equation, bulk)]
-        if bulk.known.u.min() < equation.unmoved < bulk.known.u.max():
+        if _is_bounded(equation) and bulk.known.u.min() < equation.unmoved < bulk.known.u.max():
             more.append(equation.unmoved)
         places.append(np.append(np.quantile(bulk.known.u, PARTS), more))
     return places
@@ -176,6 +178,11 @@ def _densities(equation: BlockEquation, places: Sequence[Array], bulks: Sequence
     """The density at places on every bulk; NaN where it was not found."""
     found = [density_at(equation, u, bulk.known) for u, bulk in zip(places, bulks, strict=True)]
     return np.concatenate([np.where(solution.solved, density, np.nan) for density, solution in found])
+
+
+def _is_bounded(equation: BlockEquation) -> bool:
+    """Whether blocks add so little that λ stays away from 0: what lies beside Π β² is then much of the law."""
+    return math.isfinite(equation.log_range[1])
 
 
 def _peak(equation: BlockEquation, bulk: Bulk) -> float:

@@ -158,12 +158,6 @@ class BlockEquation:
         return Atom(place, mass if mass > NO_MASS else 0.0)
 
     @property
-    def unmoved(self) -> float:
-        """U at Π D_0², of what no weights move; −∞ where D_0 = 0 somewhere."""
-        passed = [float(block.through.max()) for block in self.blocks]
-        return -sum(map(math.log, passed)) if all(passed) else -math.inf
-
-    @property
     def skipped(self) -> float | None:
         """None: so near to it a start from afar seldom ends at a solution."""
         return None

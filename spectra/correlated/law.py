@@ -165,11 +165,11 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
 
 def _places(equation: BlockEquation, bulks: Sequence[Bulk]) -> list[Array]:
     """Where equations are compared, on every bulk: at Π β², too, where slopes of 0 leave a peak."""
-    places = []
+    places, unmoved = [], -math.fsum(math.log(block.through.max() or 1.0) for block in equation.blocks)
     for bulk in bulks:
         more = [_peak(equation, bulk)]
-        if _is_bounded(equation) and bulk.known.u.min() < equation.unmoved < bulk.known.u.max():
-            more.append(equation.unmoved)
+        if _is_bounded(equation) and bulk.known.u.min() < unmoved < bulk.known.u.max():
+            more.append(unmoved)
         places.append(np.append(np.quantile(bulk.known.u, PARTS), more))
     return places
 

@@ -10,10 +10,11 @@ import numpy as np
 from .._types import Array
 from ..errors import ConvergenceError
 from .edge import edge_beside
-from .known import Equation, Known, density_at
+from .known import Equation, Known, density_at, scale_of
 from .solution import Solution
 
-# Density in U below which there is none at a glance.
+# Lengths in U here, and one over densities, are those of an ordinary law; of a narrow one they are so much smaller as
+# `scale_of` says.  Density below which there is none at a glance.
 NOTHING = 1e-3
 # Points of the first look, and how much of U about the mean it is over; a density at which more is looked at.
 LOOK, ABOVE, BELOW, SLIGHT = 48, (4.0, 8.0, 16.0, math.inf), 5.0, 1e-6
@@ -67,7 +68,8 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     ConvergenceError : no density was found, or an edge is not that of a square root.
     """
     low, high = equation.log_range
-    low, high = low - MARGIN, high + MARGIN
+    scale = scale_of(equation.log_range)
+    low, high = low - MARGIN * scale, high + MARGIN * scale
     # Norms bound λ from far off; a way from the mean is as good, where nothing is found at its end.
     for above in ABOVE:
         first = max(low, -equation.log_mean - above)
@@ -76,10 +78,11 @@ def bulks_of(equation: Equation) -> list[Bulk]:
     u = _looked_at(equation, first, min(high, BELOW - equation.log_mean))
     density, found = density_at(equation, u, stop=LOOKED)
     # Outside of the bulks the solution is real.
-    inside, x = _spread(equation, u, density > NOTHING, found.x)
+    nothing = NOTHING / scale
+    inside, x = _spread(equation, u, density > nothing, found.x)
     if not inside[-1]:
         u, density, found = _beyond(equation, u, density, found, high)
-        inside, x = _spread(equation, u, density > NOTHING, found.x)
+        inside, x = _spread(equation, u, density > nothing, found.x)
     u, inside, x = _with_valleys(equation, u, np.where(inside, density, 0.0), inside, x)
     known = Known(low, math.inf, u[inside], x[inside])
     atom = equation.atom
@@ -113,15 +116,15 @@ def bulks_of(equation: Equation) -> list[Bulk]:
 
 def _looked_at(equation: Equation, low: float, high: float) -> Array:
     """Places from end to end, more beside an atom, or where few small slopes leave what is nearly one; not its own."""
-    u, atom = np.linspace(low, high, LOOK), equation.atom
+    u, atom, scale = np.linspace(low, high, LOOK), equation.atom, scale_of(equation.log_range)
     if atom is None:
         place, beside, least = equation.skipped, NEARLY, 0.0
         if place is None:
             return u
     else:
         place, beside, least = atom.place, BESIDE, APART if atom.mass else 0.5 * BESIDE[0]
-    u = np.concatenate([u, place - beside, place + beside])
-    return np.unique(u[(u >= low) & (u <= high) & (np.abs(u - place) > least)])
+    u = np.concatenate([u, place - scale * beside, place + scale * beside])
+    return np.unique(u[(u >= low) & (u <= high) & (np.abs(u - place) > scale * least)])
 
 
 def _beyond(
@@ -131,15 +134,17 @@ def _beyond(
 
     Every λ > 1/u adds less than minus its mass to ψ(u), so that ψ > −1 + m_0 in a gap is for those below.
     """
+    scale = scale_of(equation.log_range)
+    step, nothing = STEP * scale, NOTHING / scale
     for _ in range(FARTHER):
         settled = found.inside[-1] and found.residual[-1] < LOOKED
-        if density[-1] > NOTHING or not (settled and found.psi[-1].real > (1.0 - equation.zero) * -ALL):
+        if density[-1] > nothing or not (settled and found.psi[-1].real > (1.0 - equation.zero) * -ALL):
             break
-        more = np.arange(u[-1] + STEP, min(high, u[-1] + AHEAD * STEP), STEP)
+        more = np.arange(u[-1] + step, min(high, u[-1] + AHEAD * step), step)
         if not more.size:
             break
         dense, _ = density_at(equation, more, stop=LOOKED)
-        dense_there = np.flatnonzero(dense > NOTHING)
+        dense_there = np.flatnonzero(dense > nothing)
         # What comes after them is for steps one by one: a density may fade away.
         more = more[: dense_there[-1] + 1] if dense_there.size else more[-1:]
         dense, beyond = density_at(equation, more, stop=LOOKED)
@@ -149,6 +154,7 @@ def _beyond(
 
 def _towards(equation: Equation, place: float, known: Known, u: Array, inside: Array) -> tuple[Array, Array]:
     """Places and whether they are inside, with more on either side of `place`, up to it or to where a density ends."""
+    scale = scale_of(equation.log_range)
     for side in (-1.0, 1.0):
         one, other = np.argsort(np.where(side * (u - place) > 0.0, np.abs(u - place), np.inf))[:2]
         if not (inside[one] and inside[other]):
@@ -156,12 +162,12 @@ def _towards(equation: Equation, place: float, known: Known, u: Array, inside: A
         before, x = (known.x[known.u == u[k]] for k in (other, one))
         away, within = abs(float(u[one]) - place), True
         step = math.log(abs(float(u[one]) - place) / abs(float(u[other]) - place))
-        while within and away > NEXT:
+        while within and away > NEXT * scale:
             away *= NEARER
             at = np.array([place + side * away])
             # Unknowns are, or go like, powers of the distance.
             found = equation.solve(np.exp(at).astype(complex), x + (x - before) * (math.log(NEARER) / step))
-            within = bool(found.solved[0] and -found.psi.imag[0] > NOTHING * math.pi)
+            within = bool(found.solved[0] and -found.psi.imag[0] * scale > NOTHING * math.pi)
             if within:
                 before, x, step = x, found.x, math.log(NEARER)
                 known.add(at, x)
@@ -172,17 +178,20 @@ def _towards(equation: Equation, place: float, known: Known, u: Array, inside: A
 
 def _spread(equation: Equation, u: Array, inside: Array, x: Array) -> tuple[Array, Array]:
     """The same, where what follows a density has been tried from it: real solutions may mislead where λ → 0."""
-    inside, x = inside.copy(), x.copy()
+    inside, x, scale = inside.copy(), x.copy(), scale_of(equation.log_range)
     for k in range(1, u.size):
         if inside[k - 1] and not inside[k]:
             found = equation.solve(np.exp(u[k : k + 1]).astype(complex), x[k - 1 : k], stop=LOOKED)
-            inside[k] = found.inside[0] and found.residual[0] < LOOKED and -found.psi.imag[0] > NOTHING * math.pi
+            inside[k] = (
+                found.inside[0] and found.residual[0] < LOOKED and -found.psi.imag[0] * scale > NOTHING * math.pi
+            )
             x[k] = found.x[0]
     return inside, x
 
 
 def _with_valleys(equation: Equation, u: Array, density: Array, inside: Array, x: Array) -> tuple[Array, Array, Array]:
     """The same with more places about every lowest one amid a bulk: a gap there may be narrower than the steps."""
+    scale = scale_of(equation.log_range)
     for _ in range(VALLEYS):
         lowest = (density[1:-1] < density[:-2]) & (density[1:-1] < density[2:]) & inside[1:-1]
         places = [np.linspace(u[k], u[k + 2], IN_VALLEY + 2)[1:-1] for k in np.flatnonzero(lowest)]
@@ -195,7 +204,7 @@ def _with_valleys(equation: Equation, u: Array, density: Array, inside: Array, x
         dense = np.where(found.inside, -found.psi.imag / math.pi, 0.0)
         order = np.argsort(np.append(u, more))
         u, density = np.append(u, more)[order], np.append(density, dense)[order]
-        inside, x = np.append(inside, dense > NOTHING)[order], np.concatenate([x, found.x])[order]
+        inside, x = np.append(inside, dense * scale > NOTHING)[order], np.concatenate([x, found.x])[order]
     return u, inside, x
 
 
@@ -238,7 +247,7 @@ def _closer(equation: Equation, a: float, b: float, known: Known) -> tuple[float
     for _ in range(LOOKS):
         u = np.linspace(a, b, CLOSER)
         density, found = density_at(equation, u, stop=LOOKED)
-        inside = density > NOTHING
+        inside = density * scale_of(equation.log_range) > NOTHING
         known.add(u[inside], found.x[inside])
         turns = np.flatnonzero(inside[1:] != inside[:-1])
         if not turns.size:

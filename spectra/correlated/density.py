@@ -10,10 +10,11 @@ import numpy as np
 from .._types import Array
 from ..chart import DEGREE, FIT, NODES, Chart
 from .bulks import Bulk
-from .known import Equation, density_at
+from .known import Equation, density_at, scale_of
 
-# Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving.
-RESOLUTION, PIECES, ROUNDS = 1e-10, 6, 12
+# Last Chebyshev coefficients of log p below this; pieces at first, and rounds of halving, of a narrow law
+# more: slopes of 0 leave a peak there.
+RESOLUTION, PIECES, ROUNDS, MORE_ROUNDS = 1e-10, 6, 12, 24
 # Mass that hangs on the last coefficients, which is none.
 SLIGHT = 1e-14
 # Length of pieces where the density fades, of the first one at least, and what rounding leaves of it.
@@ -21,10 +22,14 @@ STEP, FIRST, DIGITS = 1.5, 0.3, 1e-14
 # Beside an edge a density is known to the residual over the distance: last coefficients of a piece there, times its
 # length, for residuals of 1e-13.
 BLURRED = 1e-11
+# What rounding leaves of densities, relatively, of a law of ordinary width, and residuals without it.
+ROUNDING, RESIDUAL = 1e-15, 1e-13
+# What rounding leaves of U: in pieces so short that this shows log p is known to what it is of their length.
+PLACED = 5e-16
 # Coefficients of less than so many times the last ones are noise, and those after them.
 NOISY = 10.0
 # From this round on what fades is cut short where it could not be told, if it is less than this there.
-LATE, FAINT = 2, 1e-6
+LATE, FAINT = 2, 1e-5
 
 
 def chart_of(equation: Equation, bulk: Bulk) -> Chart:
@@ -38,12 +43,17 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         density_at(equation, 0.5 * (low + high) + 0.5 * (high - low) * NODES, known)
     count = PIECES + math.ceil((high - low) / STEP) * fades
     ends = low + (high - low) * np.linspace(0.0, 1.0, count + 1) ** (2.0 if fades else 1.0)
+    # Not next to it.
+    ends[-1] = high
     if fades:
         ends = np.append(low, ends[ends >= low + FIRST])
     open_ = [(float(a), float(b)) for a, b in itertools.pairwise(ends)]
     done: list[tuple[float, float, Array]] = []
-    residual, uncertified = 0.0, 0
-    for count in range(ROUNDS):
+    residual, uncertified, scale = 0.0, 0, scale_of(equation.log_range)
+    rounding = ROUNDING / scale
+    resolution, blurred = max(RESOLUTION, rounding), BLURRED * scale * max(1.0, rounding / RESIDUAL)
+    rounds = ROUNDS if scale == 1.0 else MORE_ROUNDS
+    for count in range(rounds):
         a, b = np.array(open_).T
         u = (0.5 * (a + b))[:, None] + (0.5 * (b - a))[:, None] * NODES
         density, found = density_at(equation, u.ravel(), known)
@@ -53,15 +63,16 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         least = np.nanmin(np.append(log_p, np.zeros((log_p.shape[0], 1)), axis=1), axis=1)
         log_p -= rise * np.log(u - low) + (fall * np.log(high - u) if fall else 0.0)
         series = log_p @ FIT.T
-        wanted = np.maximum(RESOLUTION, DIGITS * np.exp(-least) if fades else 0.0)
+        wanted = np.maximum(resolution, DIGITS * np.exp(-least) if fades else 0.0)
+        wanted = np.maximum(wanted, PLACED / (b - a))
         beside = ((a == low) & (rise == 0.5)) | ((b == high) & (fall == 0.5))
-        wanted = np.where(beside, np.maximum(wanted, BLURRED / (b - a)), wanted)
+        wanted = np.where(beside, np.maximum(wanted, blurred / (b - a)), wanted)
         tail = np.max(np.abs(series[:, -3:]), axis=1)
         held = np.nanmax(np.where(good, density, 0.0).reshape(u.shape), axis=1) * (b - a)
         # Beside an edge the distance from it has lost its digits, where next to no mass is.
         rough = ~((tail < wanted) | (tail * held < SLIGHT))
         # In the last round the rest is taken as it is, and counted.
-        taken = ~rough | (count == ROUNDS - 1)
+        taken = ~rough | (count == rounds - 1)
         done += zip(a[taken], b[taken], series[taken], strict=True)
         kept = np.repeat(taken, DEGREE)
         residual = max([residual, *found.residual[kept].tolist()])

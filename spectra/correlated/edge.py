@@ -9,9 +9,10 @@ from numpy.polynomial.chebyshev import chebder, chebval
 
 from .._types import Array
 from ..chebyshev import fit, nodes
-from .known import Equation, Known
+from .known import Equation, Known, scale_of
 
-# Distance in U of a second place from which an edge is guessed.
+# Distance in U of a second place from which an edge is guessed; of a narrow law so much smaller as `scale_of` says, as
+# what is said of U below.
 NEARBY = 1e-5
 # Places inside from which p² is continued, between these parts of the way from the edge to the farthest; ways tried one
 # after another, each so much shorter.
@@ -21,6 +22,8 @@ TRUSTED, FARTHEST = 0.7, 3.0
 # Two ways must agree on an edge so well in U, or where it is enough to know it roughly; there is no need for another
 # where that would move it by less than this part of it, by what has become of the last move.
 AGREES, ROUGHLY, SETTLED = 3e-12, 1e-5, 3e-3
+# What rounding leaves of U.
+ROUNDING = 1e-15
 # The first way where an edge is known already, in U and relative to the places that are known.
 CLOSE = 0.03
 
@@ -46,12 +49,13 @@ def edge_beside(equation: Equation, u: float, x: Array, *, roughly: bool = False
     --------
     3e-12 (1 + |U|), as a rule less.
     """
-    at = np.array([u, u + NEARBY])
+    nearby = NEARBY * scale_of(equation.log_range)
+    at = np.array([u, u + nearby])
     found = equation.solve(np.exp(at).astype(complex), np.array([x, x]))
     square = found.psi.imag**2
     if not found.solved.all() or square[0] == square[1]:
         return None
-    guess = u - NEARBY * float(square[0] / (square[1] - square[0]))
+    guess = u - nearby * float(square[0] / (square[1] - square[0]))
     return _closing(equation, guess, guess - u, 1.0 - TRUSTED, (at, found.x), ROUGHLY if roughly else AGREES)
 
 
@@ -74,6 +78,7 @@ def _closing(
     """
     at, x = begun
     off = math.inf
+    agrees = max(agrees * scale_of(equation.log_range), ROUNDING)
     for _ in range(ROUNDS):
         places = guess - way * (nearest + (1.0 - nearest) * 0.5 * (1.0 + nodes(PLACES)))
         found = equation.solve(np.exp(places).astype(complex), _started(at, x, guess, places))

@@ -38,7 +38,7 @@ from .arc import Arcs
 from .blocks import Block
 from .edge import edge_beside
 from .fixed_point import solve
-from .known import NO_MASS, Atom
+from .known import NO_MASS, Atom, scale_of
 from .messages import Disc, Message
 from .pivots import Local, arc_along, onward, passed, told_apart
 from .solution import STOP, Solution
@@ -73,6 +73,7 @@ class BlockEquation:
         pairs = max(count * count, math.prod(self._sizes) // largest) if self.is_exact else count * count
         self._together = max(FEWEST, NUMBERS // (pairs * largest))
         self._places = nodes(count)
+        self.scale = scale_of(self.log_range)
         ends = np.cumsum([0, *(block.gains.size for block in blocks)])
         self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self._shares = _shares(self.blocks)

@@ -15,6 +15,8 @@ from .solution import STOP, Solution
 LEAST_KNOWN = 4
 # Blocks whose Π β² is looked at.
 FEW = 2
+# Of this many units of U between the bounds of a law is an ordinary one; lengths in a narrower one are as parts of it.
+ORDINARY = 6.0
 # A mass that counts as none.
 NO_MASS = 1e-10
 
@@ -68,6 +70,12 @@ class Equation(Protocol):
         ...
 
 
+def scale_of(log_range: tuple[float, float]) -> float:
+    """What lengths in U are multiplied by where blocks add so little that the law is narrow; 1 elsewhere."""
+    low, high = log_range
+    return min(1.0, (high - low) / ORDINARY)
+
+
 @dataclass
 class Known:
     """Solutions so far on one bulk, between U = `low` and `high`, ∞ where it fades."""
@@ -114,6 +122,11 @@ class Known:
         self.u, index = np.unique(np.append(self.u, u), return_index=True)
         self.x = np.concatenate([self.x, x])[index]
 
+    def take(self, u: Array, found: Solution) -> None:
+        """Add what of `found` at `u` is solved, and has a density."""
+        kept = found.solved & (found.psi.imag < 0.0)
+        self.add(u[kept], found.x[kept])
+
 
 def density_at(
     equation: Equation, u: Array, known: Known | None = None, *, stop: float = STOP
@@ -123,8 +136,12 @@ def density_at(
     if known is not None and known.u.size >= LEAST_KNOWN:
         start = known.near(u)
     found = equation.solve(np.exp(u).astype(complex), start, stop=stop)
-    density = np.where(found.inside, -found.psi.imag / math.pi, np.nan)
     if known is not None:
-        kept = found.solved & (density > 0.0)
-        known.add(u[kept], found.x[kept])
-    return density, found
+        known.take(u, found)
+        # Beside a peak there is now something closer to begin with.
+        lost = np.flatnonzero(~found.solved)
+        if start is not None and 0 < lost.size < u.size and stop == STOP and scale_of(equation.log_range) < 1.0:
+            again = equation.solve(np.exp(u[lost]).astype(complex), known.near(u[lost]), stop=stop)
+            known.take(u[lost], again)
+            found = found.with_rows(lost[again.solved], again.rows(again.solved))
+    return np.where(found.inside, -found.psi.imag / math.pi, np.nan), found

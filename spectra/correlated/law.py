@@ -24,8 +24,9 @@ from .solved import BlockLaw, Moments, error_beside, log_support, spectrum_of
 
 # Nodes of the messages: the first of these with which the density is as good as `SETTLED`, relatively, at these parts
 # of the way through a bulk. Each node takes the error to a part of it: this one where nothing is known, or at best.
-COUNTS, SETTLED, PARTS = (6, 8, 10, 12, 14, 17, 20, 24), 1e-9, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
-SLOWEST, FASTEST = 0.5, 0.3
+COUNTS, SETTLED, PARTS = (6, 8, 10, 12, 14, 17, 20, 24, 32, 44), 1e-9, (0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9)
+# The last ones are for laws that stay away from 0.
+SLOWEST, FASTEST, FINEST = 0.5, 0.3, 2
 # So many of them are tried for a first look.
 LOOKS = 3
 # By how much, in U, an edge may move with them.
@@ -43,8 +44,10 @@ ALONE = 3.0
 # With φ after the sum, and so many unknowns, there is a look amid the spectrum first, at these distances in U from the
 # mean: rounding may leave no more than this.
 MANY, AMID, ROUNDED = 32, np.array([-1.0, 0.0, 4.0]), 1e-11
-# Paths of a neuron that are all kept where nodes did not do.
-PATHS = 2000
+# A law is a point where its `scale` is less than this.
+NARROWEST = 2e-5
+# Paths of a neuron that are all kept where nodes did not do, and the error to which they do.
+PATHS, GOOD = 2000, 1e-7
 
 
 @single_threaded_blas()
@@ -69,13 +72,20 @@ def block_law(layers: Sequence[Layer]) -> BlockLaw:
     _refuse_smeared(equation)
     if any(layer.drift for layer in layers):
         _refuse_rounded(layers, equation)
-    try:
+    _refuse_a_point(equation)
+    if equation.is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
         return _law(layers, fine, blocks, EXACT)
-    except ConvergenceError:
-        if equation.is_exact or not BlockEquation(blocks, most=PATHS).is_exact:
-            raise
-        # Beside an edge pivots of rare paths come near their poles, and nodes do not stand for them.
-        return _law(layers, fine, blocks, PATHS)
+    # Beside an edge pivots of rare paths come near their poles, and in narrow laws all of them do; nodes do not stand
+    # for them.
+    if equation.scale == 1.0:
+        try:
+            found = _law(layers, fine, blocks, EXACT)
+        except ConvergenceError:
+            pass
+        else:
+            if found.error < GOOD:
+                return found
+    return _law(layers, fine, blocks, PATHS)
 
 
 def _law(layers: Sequence[Layer], fine: float, blocks: Sequence[Block], most: int) -> BlockLaw:
@@ -106,6 +116,16 @@ def _fine_enough(
             break
         equation, before = finer, now
     return equation, equation.of(finer.blocks, MORE)
+
+
+def _refuse_a_point(equation: BlockEquation) -> None:
+    """Of a law as narrow as this doubles leave too few digits."""
+    if equation.scale < NARROWEST:
+        low, high = equation.log_range
+        raise ConvergenceError(
+            f"`alpha`: these blocks add so little that all λ lie within {high - low:.1e} of each other, relatively, "
+            "too narrow a law for doubles; give a larger one: the law of (λ − m_1)/alpha no longer depends on it"
+        )
 
 
 def _looked_at(blocks: Sequence[Block]) -> list[Bulk]:
@@ -158,7 +178,8 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
     equation = BlockEquation(blocks, COUNTS[0])
     places = _places(equation, bulks)
     before, error, rate = _densities(equation, places, bulks), 0.0, SLOWEST
-    for (fewer, count), added in zip(pairwise(COUNTS), np.diff((COUNTS[0], *COUNTS)), strict=False):
+    counts = COUNTS if _is_bounded(equation) else COUNTS[:-FINEST]
+    for (fewer, count), added in zip(pairwise(counts), np.diff((counts[0], *counts)), strict=False):
         equation = BlockEquation(blocks, count)
         now = _densities(equation, places, bulks)
         change = _change(before, now)
@@ -171,8 +192,14 @@ def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
 
 
 def _places(equation: BlockEquation, bulks: Sequence[Bulk]) -> list[Array]:
-    """Where equations are compared, on every bulk."""
-    return [np.append(np.quantile(bulk.known.u, PARTS), _peak(equation, bulk)) for bulk in bulks]
+    """Where equations are compared, on every bulk: at Π β², too, where slopes of 0 leave a peak."""
+    places, unmoved = [], -math.fsum(math.log(block.through.max() or 1.0) for block in equation.blocks)
+    for bulk in bulks:
+        more = [_peak(equation, bulk)]
+        if _is_bounded(equation) and bulk.known.u.min() < unmoved < bulk.known.u.max():
+            more.append(unmoved)
+        places.append(np.append(np.quantile(bulk.known.u, PARTS), more))
+    return places
 
 
 def _densities(equation: BlockEquation, places: Sequence[Array], bulks: Sequence[Bulk]) -> Array:
@@ -184,6 +211,11 @@ def _densities(equation: BlockEquation, places: Sequence[Array], bulks: Sequence
 def _change(before: Array, now: Array) -> float:
     """The largest relative change of a density; where next to none is left, rounding has taken its digits."""
     return float(np.max(np.abs(now - before) / (before + SLIGHT)))
+
+
+def _is_bounded(equation: BlockEquation) -> bool:
+    """Whether blocks add so little that λ stays away from 0: what lies beside Π β² is then much of the law."""
+    return math.isfinite(equation.log_range[1])
 
 
 def _peak(equation: BlockEquation, bulk: Bulk) -> float:
@@ -206,7 +238,7 @@ def _edge_again(equation: BlockEquation, bulk: Bulk, end: float) -> float:
     u, x = bulk.known.u, bulk.known.x
     tries = (equation.edge_near(float(u[k]), x[k]) for k in np.argsort(np.abs(u - end))[:TRIES])
     for found in (at for ways in ([edge_about(equation, end, bulk.known)], tries) for at in ways):
-        if found is not None and abs(found - end) < MOVED * (1.0 + abs(end)):
+        if found is not None and abs(found - end) < MOVED * equation.scale * (1.0 + abs(end)):
             return found
     found = edge_again(equation, bulk, end)
     if found is None:

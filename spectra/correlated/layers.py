@@ -168,13 +168,16 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
     shares, values, mixtures, forward, fading = [], [], [], [], []
+    all_of_them = sum(
+        _size(layer, float(_squares(layer, grid).max())) for layer, grid in zip(layers, grids, strict=True)
+    )
     for k, (layer, grid) in enumerate(zip(layers, grids, strict=True)):
         if k + 1 < len(grids):
             forward.append(fold(grids[k + 1].expectation(grid.nodes, float(correlations[k]))))
         share = fold(grid.share)
         shares.append(share / share.sum())
         squares = fold(_squares(layer, grid))
-        fading.append(_fading(layer, float(squares.max())))
+        fading.append(_fading(_size(layer, float(squares.max())) / min(all_of_them, 1.0)))
         degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
         here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) + MORE_VALUES * (finer - 1.0)))
         values.append(here)
@@ -199,9 +202,17 @@ def chain_grids(layers: Sequence[Layer], finer: float = 1.0) -> tuple[list[Grid]
     return grids, correlations
 
 
-def _fading(layer: Layer, largest: float) -> float:
-    """How fast what is asked of D² falls with its degree, where D² is `largest` at most."""
-    size = layer.gain * largest / max(layer.skip**2, 1e-300)
+def _size(layer: Layer, largest: float) -> float:
+    """S D²/β², where D² is `largest` at most."""
+    return layer.gain * largest / max(layer.skip**2, 1e-300)
+
+
+def _fading(size: float) -> float:
+    """How fast what is asked of D² falls with its degree, where a block adds `size`.
+
+    The law of blocks that add little, Σ s D²/β² < 1 of all, is narrow, and all that counts there is what part of it
+    each of them adds.
+    """
     # Beside the peak that units leave which weights hardly reach, λ is but a root of it away from there.
     return min(1.0, max(FADING * size, min(SLOWEST, FADING * math.sqrt(size))))
 

@@ -26,6 +26,10 @@ class Solution:
         """Which points count, (M,)."""
         return self.inside & (self.residual < SOLVED)
 
+    def rows(self, which: Array) -> Solution:
+        """Some of the points."""
+        return Solution(*(part[which] for part in (self.x, self.psi, self.residual, self.inside)))
+
     def with_rows(self, rows: Array, other: Solution) -> Solution:
         """The same with other answers at some points."""
         mine = [part.copy() for part in (self.x, self.psi, self.residual, self.inside)]

@@ -137,8 +137,8 @@ class MasterEquation:
         return CompiledEquation(constant, *self.arrays, self.stack, self.counts, self.omegas, self.gaps)
 
     @cached_property
-    def beside(self) -> dict[tuple[float, ...], Any]:
-        """What `spectra.pole` knows of the equation beside its poles, by the places of these."""
+    def beside(self) -> dict[tuple[Any, ...], Any]:
+        """What `spectra.pole` knows of the equation beside its poles, by the places of these, and of either side."""
         return {}
 
     @cached_property

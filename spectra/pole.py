@@ -52,13 +52,17 @@ class Pole:
         return (1.0 - self.weights * self.equation.rank / (self.equation.omegas.ravel() * w)) / self.places
 
     @cached_property
+    def _key(self) -> tuple[float, ...]:
+        return tuple(self.places.tolist())
+
+    @cached_property
     def local(self) -> LocalEquation:
         """The equation in relative distances from here."""
         # Poles are looked for again and again; what is beside one is formed once.
-        known, places = self.equation.beside, tuple(self.places.tolist())
-        if places not in known:
-            known[places] = self._formed()
-        return known[places]
+        known = self.equation.beside
+        if self._key not in known:
+            known[self._key] = self._formed()
+        return known[self._key]
 
     def _formed(self) -> LocalEquation:
         equation = self.equation
@@ -74,6 +78,12 @@ class Pole:
 
     def touched(self, side: int) -> bool:
         """Whether a law has a density right beside its atom, towards larger u (side 1) or smaller u (side −1)."""
+        known, asked = self.equation.beside, (side, self._key)
+        if asked not in known:
+            known[asked] = self._touches(side)
+        return known[asked]
+
+    def _touches(self, side: int) -> bool:
         for factor, place in zip(self.equation.factors, self.places, strict=True):
             density, v = factor.law.cut_density, (1.0 + side * BESIDE) / place
             if density is not None and factor.law.on_cut(v) and density.near(v) > 0.0:

@@ -34,6 +34,8 @@ _HALVED = FIT @ PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 _MASS_DEGREE = 32
 _MASS_NODES = nodes(_MASS_DEGREE)
 _TO_MASS = fit(_MASS_DEGREE).T @ integral(_MASS_DEGREE).T
+# All T_k at the lower end.
+_AT_LOW = (-1.0) ** np.arange(_MASS_DEGREE + 1)
 # Where the mass series are tabulated to begin their inversion; dense towards both ends.
 _GRID = -np.cos(np.linspace(0.0, np.pi, 33))
 _AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
@@ -131,7 +133,7 @@ class Chart:
     @cached_property
     def beyond(self) -> Array:
         """Mass of all that lies beyond each break, towards λ = 0."""
-        masses = self.mass_series @ (-1.0) ** np.arange(_MASS_DEGREE + 1)
+        masses = self.mass_series @ _AT_LOW
         tail = 0.0
         if self.slope < 0.0:
             tail = math.exp(self._log_density_at_high) / -self.slope

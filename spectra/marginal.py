@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -319,6 +319,7 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
     edge = Edge(complex(1.0 - start.s[0]), pole.v_at(start.epsilon[:, 0]), cut, 0.0)
     # On this side of the atom distances rise, or fall, along the arc.
     count = int(np.count_nonzero(distance >= reach))
-    beyond = arc.part(slice(distance.size - count, None) if side > 0 else slice(0, count))
-    rest = replace(beyond, first=edge) if side > 0 else replace(beyond, last=edge)
+    rest = (
+        arc.part(slice(distance.size - count, None), first=edge) if side > 0 else arc.part(slice(0, count), last=edge)
+    )
     return rest, marginal_arc(pole, side, cut, start, offset)

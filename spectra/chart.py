@@ -34,6 +34,8 @@ _HALVED = FIT @ PARTS[2] @ np.polynomial.chebyshev.chebvander(NODES, DEGREE - 1)
 _MASS_DEGREE = 32
 _MASS_NODES = nodes(_MASS_DEGREE)
 _TO_MASS = fit(_MASS_DEGREE).T @ integral(_MASS_DEGREE).T
+# All T_k at the lower end.
+_AT_LOW = (-1.0) ** np.arange(_MASS_DEGREE + 1)
 # Where the mass series are tabulated to begin their inversion; dense towards both ends.
 _GRID = -np.cos(np.linspace(0.0, np.pi, 33))
 _AT_GRID = np.polynomial.chebyshev.chebvander(_GRID, _MASS_DEGREE).T
@@ -55,9 +57,9 @@ class _Places:
         )
 
 
-_FOR_MASS = _Places(_MASS_NODES)
 _GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(20)
-_FOR_RULE = _Places(_GAUSS)
+# Those of the mass series and of a Gauss rule: both are asked for of every chart.
+_PLACES = _Places(np.concatenate([_MASS_NODES, _GAUSS]))
 # Length in U of a part of a piece on which these are enough, or relative to the distance from the lower end.
 PANEL, SHARE = 2.5, 1.0
 
@@ -96,10 +98,12 @@ class Chart:
     @cached_property
     def mass_series(self) -> Array:
         """Chebyshev coefficients of the mass between a point and the upper end of its piece (P, n)."""
-        return self._on(_FOR_MASS)[1] @ _TO_MASS
+        return self._on_places[1][:, :_MASS_DEGREE] @ _TO_MASS
 
-    def _on(self, places: _Places) -> tuple[Array, Array]:
-        """U and p dU/dx at some local coordinates x of all pieces, both (P, n)."""
+    @cached_property
+    def _on_places(self) -> tuple[Array, Array]:
+        """U and p dU/dx at the same local coordinates x of all pieces, `_PLACES`, both (P, n)."""
+        places = _PLACES
         a, b = self.breaks[:-1, None], self.breaks[1:, None]
         half = 0.5 * (b - a)
         u = a + half * (1.0 + places.inside)
@@ -129,7 +133,7 @@ class Chart:
     @cached_property
     def beyond(self) -> Array:
         """Mass of all that lies beyond each break, towards λ = 0."""
-        masses = self.mass_series @ (-1.0) ** np.arange(_MASS_DEGREE + 1)
+        masses = self.mass_series @ _AT_LOW
         tail = 0.0
         if self.slope < 0.0:
             tail = math.exp(self._log_density_at_high) / -self.slope
@@ -144,7 +148,7 @@ class Chart:
     def sloped(self, slope: float) -> Chart:
         """Return the same density with another slope beyond `high`."""
         other = replace(self, slope=slope)
-        other.__dict__["mass_series"] = self.mass_series
+        other.__dict__.update(mass_series=self.mass_series, _on_places=self._on_places)
         return other
 
     @property
@@ -295,7 +299,7 @@ class Chart:
 
     def one_rule_each(self) -> tuple[Array, Array]:
         """The same for functions that are as smooth in U as the density is: a Gauss rule on each piece."""
-        u, density = self._on(_FOR_RULE)
+        u, density = (rows[:, _MASS_DEGREE:] for rows in self._on_places)
         return u.ravel(), (density * _GAUSS_WEIGHTS).ravel()
 
     @cached_property

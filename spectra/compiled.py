@@ -162,8 +162,12 @@ class CompiledEquation:
 
     def project(self, zeta: complex, v: Array) -> tuple[int, Array]:
         """State, and v (K,) with ψ_k(v_k) as ζ demands, by Newton from a nearby v, where that is DONE."""
-        v = np.array(v, complex)
-        return NATIVE.project(self._handle, zeta, v), v
+        found = np.array(v, complex)
+        state = NATIVE.project(self._handle, zeta, found)
+        if state == JUMP and self._tabulate():
+            found = np.array(v, complex)
+            state = NATIVE.project(self._handle, zeta, found)
+        return state, found
 
     def critical(self, zeta: complex, v: Array, *, logarithmic: bool) -> tuple[int, complex, Array]:
         """State, and ζ and v (K,) where d log u/dζ = 0, by Newton from nearby, where that is DONE."""

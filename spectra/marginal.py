@@ -9,7 +9,8 @@ can tell.  In the logarithm of the distance all of this is smooth.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -141,27 +142,37 @@ class MarginalArc:
         # What is nearer than the series go has its mass at the end.
         return np.append(self.end + self.side * np.exp(-x), self.end), np.append(weights, self.chart.beyond[-1])
 
-    def moved(self, finer: MasterEquation) -> float:
-        """Largest residual of the solutions in the equation with finer laws, as far as it matters.
 
-        What counts for the mass is the residual times the mass at distances like this, twice the density in their
-        logarithm at an inverse square root, and no more than that of the arc; for a density that diverges, of which two
-        digits less are asked for, the residual where it is more than a rounding of λ would do.
-        """
-        pole = pole_near(finer, self.pole.v)
-        assert pole is not None
-        log_distance, s, epsilon = self.roots
-        point = pole.local.at(s, epsilon)
-        misses = np.concatenate([point.misses, [np.log(point.value * self.side) - log_distance]])
-        # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
-        angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
-        residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
-        nearby = 2.0 * np.exp(log_distance) * _height(finer, s)
-        counts = np.minimum(nearby, self.mass) / finer.rank
-        if not self.pole.drift:
-            density = np.minimum(1e4 * np.exp(log_distance), 1e-2)
-            counts = np.maximum(counts, density * finer.weight(1.0 - s))
-        return float(np.max(residual * counts))
+def moved_beside(finer: MasterEquation, arcs: Sequence[MarginalArc]) -> float:
+    """Largest residual of the solutions on these arcs in the equation with finer laws, as far as it matters.
+
+    What counts for the mass is the residual times the mass at distances like this, twice the density in their
+    logarithm at an inverse square root, and no more than that of the arc; for a density that diverges, of which two
+    digits less are asked for, the residual where it is more than a rounding of λ would do.
+    """
+    by_pole: dict[tuple[float, ...], list[MarginalArc]] = {}
+    for arc in arcs:
+        by_pole.setdefault(tuple(arc.pole.places.tolist()), []).append(arc)
+    return max((_moved_at(finer, one[0].pole, one) for one in by_pole.values()), default=0.0)
+
+
+def _moved_at(finer: MasterEquation, known: Pole, arcs: Sequence[MarginalArc]) -> float:
+    """The same for arcs that end at one pole."""
+    pole = pole_near(finer, known.v)
+    assert pole is not None
+    log_distance, s, epsilon = (np.concatenate(rows, -1) for rows in zip(*(arc.roots for arc in arcs), strict=True))
+    sizes = [arc.roots[0].size for arc in arcs]
+    side, mass = (np.repeat(row, sizes) for row in ([arc.side for arc in arcs], [arc.mass for arc in arcs]))
+    point = pole.local.at(s, epsilon)
+    misses = np.concatenate([point.misses, [np.log(point.value * side) - log_distance]])
+    # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
+    angle = np.minimum(1.0, np.abs(np.imag(s)) / np.abs(s))
+    residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
+    distance = np.exp(log_distance)
+    counts = np.minimum(2.0 * distance * _height(finer, s), mass) / finer.rank
+    if not known.drift:
+        counts = np.maximum(counts, np.minimum(1e4 * distance, 1e-2) * finer.weight(1.0 - s))
+    return float(np.max(residual * counts))
 
 
 def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: float) -> MarginalArc:
@@ -308,6 +319,7 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
     edge = Edge(complex(1.0 - start.s[0]), pole.v_at(start.epsilon[:, 0]), cut, 0.0)
     # On this side of the atom distances rise, or fall, along the arc.
     count = int(np.count_nonzero(distance >= reach))
-    beyond = arc.part(slice(distance.size - count, None) if side > 0 else slice(0, count))
-    rest = replace(beyond, first=edge) if side > 0 else replace(beyond, last=edge)
+    rest = (
+        arc.part(slice(distance.size - count, None), first=edge) if side > 0 else arc.part(slice(0, count), last=edge)
+    )
     return rest, marginal_arc(pole, side, cut, start, offset)

@@ -121,7 +121,7 @@ class MasterEquation:
         put(self, "_e", np.array([e for _, e in terms]).reshape(-1, 1))
         put(self, "_omega", np.array([f.ratio / top for f in self.factors], float).reshape(-1, 1))
         put(self, "_gap", np.array([gap(f.ratio, top) for f in self.factors], float).reshape(-1, 1))
-        put(self, "_n", np.array([f.count for f in self.factors]).reshape(-1, 1))
+        put(self, "_n", np.array([f.count for f in self.factors], float).reshape(-1, 1))
 
     @cached_property
     def stack(self) -> LawStack:
@@ -137,8 +137,8 @@ class MasterEquation:
         return CompiledEquation(constant, *self.arrays, self.stack, self.counts, self.omegas, self.gaps)
 
     @cached_property
-    def beside(self) -> dict[tuple[float, ...], Any]:
-        """What `spectra.pole` knows of the equation beside its poles, by the places of these."""
+    def beside(self) -> dict[tuple[Any, ...], Any]:
+        """What `spectra.pole` knows of the equation beside its poles, by the places of these, and of either side."""
         return {}
 
     @cached_property
@@ -383,6 +383,5 @@ def combine(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     merged: dict[tuple[int, float], Factor] = {}
     for factor in factors:
         key = (id(factor.law), factor.ratio)
-        count = merged[key].count if key in merged else 0.0
-        merged[key] = replace(factor, count=count + factor.count)
+        merged[key] = replace(factor, count=merged[key].count + factor.count) if key in merged else factor
     return tuple(merged.values())

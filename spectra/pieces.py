@@ -105,6 +105,10 @@ class Pieces:
         length = self.high - self.low
         scale = np.maximum(1.0, 0.03 * np.maximum(self._most, -self._least))
         noise = self._noise(length)
+        # The usual case; what follows allows more.
+        converged = self.roughness < RESOLUTION * scale + noise
+        if converged.all():
+            return converged
         if rounds >= PATIENCE:
             zeta = self._roots.zeta.reshape(self.u.shape)
             noise += _cancellation(self._equation, self.u, zeta)

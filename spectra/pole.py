@@ -52,13 +52,17 @@ class Pole:
         return (1.0 - self.weights * self.equation.rank / (self.equation.omegas.ravel() * w)) / self.places
 
     @cached_property
+    def _key(self) -> tuple[float, ...]:
+        return tuple(self.places.tolist())
+
+    @cached_property
     def local(self) -> LocalEquation:
         """The equation in relative distances from here."""
         # Poles are looked for again and again; what is beside one is formed once.
-        known, places = self.equation.beside, tuple(self.places.tolist())
-        if places not in known:
-            known[places] = self._formed()
-        return known[places]
+        known = self.equation.beside
+        if self._key not in known:
+            known[self._key] = self._formed()
+        return known[self._key]
 
     def _formed(self) -> LocalEquation:
         equation = self.equation
@@ -74,6 +78,12 @@ class Pole:
 
     def touched(self, side: int) -> bool:
         """Whether a law has a density right beside its atom, towards larger u (side 1) or smaller u (side −1)."""
+        known, asked = self.equation.beside, (side, self._key)
+        if asked not in known:
+            known[asked] = self._touches(side)
+        return known[asked]
+
+    def _touches(self, side: int) -> bool:
         for factor, place in zip(self.equation.factors, self.places, strict=True):
             density, v = factor.law.cut_density, (1.0 + side * BESIDE) / place
             if density is not None and factor.law.on_cut(v) and density.near(v) > 0.0:
@@ -147,19 +157,28 @@ def pole_near(equation: MasterEquation, v: Array) -> Pole | None:
     """The pole with all v_k near `v` (K,), if there is one."""
     if any(d == 1.0 and abs(e) > 1e-12 for d, e in equation.terms):
         return None
+    near: list[tuple[float, float]] = []
+    for factor, x in zip(equation.factors, v.ravel().tolist(), strict=True):
+        beside = [(abs(x * place - 1.0), place, mass) for place, mass in factor.law.atoms if place > 0.0]
+        away, place, mass = min(beside, default=(math.inf, 0.0, 0.0))
+        if not away < 0.2:
+            return None
+        near.append((place, mass))
+    known, asked = equation.beside, ("pole", *(place for place, _ in near))
+    if asked not in known:
+        known[asked] = _expanded(equation, near)
+    return Pole(equation, *known[asked])
+
+
+def _expanded(equation: MasterEquation, near: list[tuple[float, float]]) -> tuple[float, float, Array, Array]:
+    """Log u and the mass at the pole at these atoms (place, mass) of the laws, and arrays of both."""
     rank = equation.rank
     terms = [(d, e) for d, e in equation.terms if d != 1.0]
     # log u = total − mass/w + …, w = rank/(1 − ζ): each factor adds the first term of its expansion at w = ∞.
     total = equation.constant + math.log(rank) + sum(e * math.log1p(-d) for d, e in terms)
     mass = rank - sum(e * d / (1.0 - d) for d, e in terms) * rank
-    places, weights = [], []
-    for factor, x, omega in zip(equation.factors, v.ravel(), equation.omegas.ravel(), strict=True):
-        near = [(p, m) for p, m in factor.law.atoms if p > 0.0 and abs(x * p - 1.0) < 0.2]
-        if not near:
-            return None
-        place, weight = min(near, key=lambda pm: abs(x * pm[0] - 1.0))
-        places.append(place)
-        weights.append(weight)
+    for factor, (place, weight), omega in zip(equation.factors, near, equation.omegas.ravel(), strict=True):
         total -= factor.count * math.log(place)
         mass -= factor.count * (1.0 - weight) * rank / omega
-    return Pole(equation, float(total), float(mass), np.array(places), np.array(weights))
+    places, weights = np.array(near).reshape(-1, 2).T.copy()
+    return float(total), float(mass), places, weights

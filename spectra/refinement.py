@@ -14,7 +14,7 @@ from .chart import Chart
 from .effort import OutOfWork
 from .errors import ConvergenceError
 from .guess import THIN
-from .marginal import MarginalArc
+from .marginal import MarginalArc, moved_beside
 from .master import MasterEquation
 from .shift import as_shift
 from .survey import survey
@@ -44,7 +44,7 @@ def moved(
     finer: MasterEquation, others: Iterable[MasterEquation], found: Survey, charts: Sequence[Chart | MarginalArc]
 ) -> Move:
     """Compare with `finer` laws; `others`, still finer, where these are too coarse for a sweep of their own."""
-    beside = max((c.moved(finer) for c in charts if isinstance(c, MarginalArc)), default=0.0)
+    beside = moved_beside(finer, [c for c in charts if isinstance(c, MarginalArc)])
     inside = _density_moved(finer, [c.solutions for c in charts if isinstance(c, Chart) and c.solutions is not None])
     edges, begun = _edges_moved(finer, others, found)
     return Move(max(beside, inside, edges or 0.0, begun), beside, edges is None, begun)

@@ -132,7 +132,7 @@ def scaled_moments(equation: MasterEquation, order: int) -> Array:
     """
     generator = log_moment_generator(equation, order)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.array([exponential(k * generator)[k - 1] / k for k in range(1, order + 1)])
+        values = np.array([exponential(k * generator[:k])[k - 1] / k for k in range(1, order + 1)])
     return np.where(np.isfinite(values), values, np.nan)
 
 

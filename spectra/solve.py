@@ -23,7 +23,7 @@ NEAR = 1e-6
 # Imaginary parts of real roots come out as rounding; those of others, beside edges, are square roots.
 REAL = 1e-12
 # In a thin tail an imaginary part is less than residuals can tell: the last step must turn none by more than this part
-# of it, or so many are taken beyond.
+# of it, or so many are taken beyond.  At the floor, where one that turns more is rounding, none is.
 TILTED, PATIENCE = 1e-5, 3
 
 
@@ -54,7 +54,7 @@ def solve(
     log_u : (n,) targets, real on the axis.
     zeta, v : starts, (n,) and (K, n), in the closed upper half plane.
     max_steps : cap.
-    tolerance : relative residual to stop at; 0 goes on for as long as the residual falls.
+    tolerance : relative residual to stop at, after a last step; 0 goes on for as long as the residual falls.
     rough_steps : cap on steps that are taken first, in the cheapest arithmetic, with no verdict.
 
     Returns
@@ -125,7 +125,8 @@ def _solve(
                 late[active] += arrived
                 given_up = late[active] > PATIENCE
             going = (size > floor) & np.isfinite(size)
-            polished &= going
+            # The rounding of log u to its floor says nothing of a thin imaginary part: a last step is taken there, too.
+            polished &= going if equation.is_explicit else np.isfinite(size)
             if polished.any():
                 last = active[polished]
                 residual[last], zeta[last], v[:, last] = size[polished], next_zeta[polished], next_v[:, polished]

@@ -102,7 +102,7 @@ class Spectrum(Distribution):
         for arc in self.arcs[1:]:
             other = arc.log_density(u, correction)
             # As a rule no two of them have a density at one place.
-            apart = np.isneginf(result) | np.isneginf(other)
+            apart = (result == -np.inf) | (other == -np.inf)
             result = np.maximum(result, other) if apart.all() else np.logaddexp(result, other)
         return result
 

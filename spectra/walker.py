@@ -67,11 +67,11 @@ class Arc:
     fading: float = 0.0
     until: float = math.inf
 
-    def part(self, which: Array | slice) -> Arc:
-        """Return the arc with some of the points of its table only."""
+    def part(self, which: Array | slice, **ends: Edge) -> Arc:
+        """Return the arc with some of the points of its table only, and with other `ends` where they are named."""
         rows = (self.zeta, self.v, self.rates, self.turns)
         zeta, v, rates, turns = (row[..., which] for row in rows)
-        return replace(self, log_u=self.log_u[which], zeta=zeta, v=v, rates=rates, turns=turns)
+        return replace(self, log_u=self.log_u[which], zeta=zeta, v=v, rates=rates, turns=turns, **ends)
 
     @property
     def low_u(self) -> float:

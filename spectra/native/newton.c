@@ -121,7 +121,7 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
             best = size, best_zeta = here;
             memcpy(best_v, here_v, bytes);
         }
-        if (!(size > limits->floor) || !isfinite(size))
+        if (!isfinite(size))
             break;
         /* Far below the certificate, or below it and no longer falling: rounding is all that is left of the residual. */
         int stalled = size > (size < 0.1 * limits->certified ? 0.3 : 1.0) * previous;
@@ -134,6 +134,10 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
             if (++late > limits->patience)
                 break;
         }
+        /* The floor is that of log u: a step from there still mends an imaginary part that is a small part of it, and
+           what turns one by more is rounding. */
+        if (!(size > limits->floor))
+            break;
         here = next;
         memcpy(here_v, next_v, bytes);
         previous = size;

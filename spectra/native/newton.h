@@ -16,9 +16,9 @@
 int improve(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
             double complex target, double *size, double complex *new_zeta, double complex *new_v);
 
-/* When to stop: `max_steps` at most, `rough_steps` before them; at residuals up to `floor`; with one last step at those
-   below `polished`, and at those below `certified` that fall no longer, if that step turns no imaginary part by more
-   than `tilted` of it, else after `patience` more. */
+/* When to stop: `max_steps` at most, `rough_steps` before them; with one last step at residuals below `polished`, and at
+   those below `certified` that fall no longer, if that step turns no imaginary part by more than `tilted` of it, else
+   after `patience` more, or at residuals up to `floor`. */
 typedef struct {
     int max_steps, rough_steps, patience;
     double floor, certified, polished, near, tilted;

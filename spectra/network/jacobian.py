@@ -172,6 +172,8 @@ def _representatives(
     activation: Activation, ratio: float, kin: _Kin, levels: tuple[int, int], extra: int
 ) -> list[Factor]:
     """Factors that together act like the D² of all the layers of `kin`."""
+    if len(kin) == 1:
+        return [_factor(activation, ratio, kin, q, levels) for q in kin]
     # Of projections the one of smallest rank decides the behaviour for λ → 0, alone: nothing stands for it.
     lowest = max(kin, key=lambda q: slope_split(activation, q)[1])
     single = [lowest] if slope_split(activation, lowest)[1] > 0.0 else []

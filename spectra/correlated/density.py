@@ -20,8 +20,8 @@ SLIGHT = 1e-14
 # Length of pieces where the density fades, of the first one at least, and what rounding leaves of it.
 STEP, FIRST, DIGITS = 1.5, 0.3, 1e-14
 # Beside an edge a density is known to the residual over the distance: last coefficients of a piece there, times its
-# length, for residuals of 1e-13.
-BLURRED = 1e-11
+# length, for residuals of 1e-13; so much more for larger ones, at most.
+BLURRED, WORSE = 1e-11, 10.0
 # What rounding leaves of densities, relatively, of a law of ordinary width, and residuals without it.
 ROUNDING, RESIDUAL = 1e-15, 1e-13
 # What rounding leaves of U: in pieces so short that this shows log p is known to what it is of their length.
@@ -66,7 +66,8 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
         wanted = np.maximum(resolution, DIGITS * np.exp(-least) if fades else 0.0)
         wanted = np.maximum(wanted, PLACED / (b - a))
         beside = ((a == low) & (rise == 0.5)) | ((b == high) & (fall == 0.5))
-        wanted = np.where(beside, np.maximum(wanted, blurred / (b - a)), wanted)
+        left = np.max(np.where(good, found.residual, 0.0).reshape(u.shape), axis=1)
+        wanted = np.where(beside, np.maximum(wanted, blurred * np.clip(left / RESIDUAL, 1.0, WORSE) / (b - a)), wanted)
         tail = np.max(np.abs(series[:, -3:]), axis=1)
         held = np.nanmax(np.where(good, density, 0.0).reshape(u.shape), axis=1) * (b - a)
         # Beside an edge the distance from it has lost its digits, where next to no mass is.

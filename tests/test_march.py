@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,27 +16,33 @@ from spectra.laws.pushforward import slope_law
 from spectra.master import Factor, MasterEquation
 from spectra.native import NATIVE
 from spectra.survey import survey
+from spectra.walker import Survey
 
 needs_compiler = pytest.mark.skipif(NATIVE is None, reason="installed without a compiler")
+
+
+def with_and_without(
+    method: str, steps: Callable[[Any], int], layers: Any, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, Survey, Survey]:
+    """Steps that a method of the compiled equation made, what was found with it, and without."""
+    made, whole = 0, getattr(CompiledEquation, method)
+
+    def counted(self: CompiledEquation, *args: Any) -> Any:
+        nonlocal made
+        found = whole(self, *args)
+        made += steps(found) if found is not None else 0
+        return found
+
+    monkeypatch.setattr(CompiledEquation, method, counted)
+    one = survey(equation_of(layers))
+    monkeypatch.setattr(CompiledEquation, method, lambda *_: None)
+    return made, one, survey(equation_of(layers))
 
 
 @needs_compiler
 @pytest.mark.parametrize("name", SOME_OF_EACH)
 def test_a_march_is_a_sweep_step_by_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    layers = golden_layers(name)
-    marched = 0
-    march = CompiledEquation.march
-
-    def counted(self: CompiledEquation, *args: Any) -> Any:
-        nonlocal marched
-        found = march(self, *args)
-        marched += len(found[0]) if found is not None else 0
-        return found
-
-    monkeypatch.setattr(CompiledEquation, "march", counted)
-    one = survey(equation_of(layers))
-    monkeypatch.setattr(CompiledEquation, "march", lambda *args: None)
-    other = survey(equation_of(layers))
+    marched, one, other = with_and_without("march", lambda found: len(found[0]), golden_layers(name), monkeypatch)
     assert marched > 5
     assert one.steps == other.steps
     assert len(one.arcs) == len(other.arcs)
@@ -53,19 +60,7 @@ def test_a_march_is_a_sweep_step_by_step(name: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", SOME_OF_EACH)
 def test_strides_along_a_gap_are_those_of_the_sweep(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = golden_layers(name)
-    made = 0
-    stride = CompiledEquation.stride
-
-    def counted(self: CompiledEquation, *args: Any) -> Any:
-        nonlocal made
-        found = stride(self, *args)
-        made += found[0] if found is not None else 0
-        return found
-
-    monkeypatch.setattr(CompiledEquation, "stride", counted)
-    one = survey(equation_of(layers))
-    monkeypatch.setattr(CompiledEquation, "stride", lambda *_: None)
-    other = survey(equation_of(layers))
+    made, one, other = with_and_without("stride", lambda found: found[0], layers, monkeypatch)
     if equation_of(layers).factors and not between_atoms.applies(equation_of(layers)):
         assert made > 0
     assert one.steps == other.steps

@@ -92,7 +92,9 @@ def _law(layers: Sequence[Layer], fine: float, blocks: Sequence[Block], most: in
     """From blocks so fine at first, with so many paths kept; and the error, by finer blocks."""
     first = BlockEquation(blocks, COUNTS[0], most)
     bulks = bulks_of(first) if first.is_exact else _looked_at(blocks)
-    equation, finer = _fine_enough(layers, fine, first if first.is_exact else _resolved(blocks, bulks), bulks)
+    places = _places(first, bulks)
+    enough = first if first.is_exact else _resolved(blocks, bulks, places)
+    equation, finer = _fine_enough(layers, fine, enough, bulks, places)
     moved = [_moved(equation, bulk) for bulk in bulks]
     charts = tuple(chart_of(equation, bulk) for bulk in moved)
     largest = math.exp(-log_support(charts, equation.zero, equation.atom)[1])
@@ -103,10 +105,9 @@ def _law(layers: Sequence[Layer], fine: float, blocks: Sequence[Block], most: in
 
 
 def _fine_enough(
-    layers: Sequence[Layer], fine: float, equation: BlockEquation, bulks: Sequence[Bulk]
+    layers: Sequence[Layer], fine: float, equation: BlockEquation, bulks: Sequence[Bulk], places: Sequence[Array]
 ) -> tuple[BlockEquation, BlockEquation]:
     """An equation whose states and slopes are as fine as `ENOUGH` asks, relatively in the density; and a finer one."""
-    places = _places(equation, bulks)
     before = _densities(equation, places, bulks)
     for _ in range(FINENESSES):
         fine *= FINER
@@ -169,14 +170,13 @@ def _refuse_rounded(layers: Sequence[Layer], equation: BlockEquation) -> None:
         )
 
 
-def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk]) -> BlockEquation:
+def _resolved(blocks: Sequence[Block], bulks: Sequence[Bulk], places: Sequence[Array]) -> BlockEquation:
     """The equation with so many nodes in its messages that more change nothing.
 
     By how much the last ones have changed the density is the error before them; what they have left is told by how
     fast that falls.
     """
     equation = BlockEquation(blocks, COUNTS[0])
-    places = _places(equation, bulks)
     before, error, rate = _densities(equation, places, bulks), 0.0, SLOWEST
     counts = COUNTS if _is_bounded(equation) else COUNTS[:-FINEST]
     for (fewer, count), added in zip(pairwise(counts), np.diff((counts[0], *counts)), strict=False):
@@ -228,12 +228,12 @@ def _moved(equation: BlockEquation, bulk: Bulk) -> Bulk:
     """The bulk with its edges where this equation has them."""
     known = zip((bulk.low, bulk.high), bulk.exponents, strict=True)
     low, high = (
-        end if math.isinf(end) or exponent < 0.0 else _edge_again(equation, bulk, end) for end, exponent in known
+        end if math.isinf(end) or exponent < 0.0 else _edge_here(equation, bulk, end) for end, exponent in known
     )
     return Bulk(low, high, bulk.known.between(low, high), bulk.exponents)
 
 
-def _edge_again(equation: BlockEquation, bulk: Bulk, end: float) -> float:
+def _edge_here(equation: BlockEquation, bulk: Bulk, end: float) -> float:
     """Where this equation has the edge that another has at `end`."""
     u, x = bulk.known.u, bulk.known.x
     tries = (equation.edge_near(float(u[k]), x[k]) for k in np.argsort(np.abs(u - end))[:TRIES])

@@ -168,18 +168,16 @@ def _chained(layers: list[Layer], finer: float) -> list[Block]:
     # Of even slopes |x| is all that counts, and a Markov chain, too.
     fold = _folded if all(layer.activation.even_slope for layer in layers) else np.asarray
     shares, values, mixtures, forward, fading = [], [], [], [], []
-    all_of_them = sum(
-        _size(layer, float(_squares(layer, grid).max())) for layer, grid in zip(layers, grids, strict=True)
-    )
-    for k, (layer, grid) in enumerate(zip(layers, grids, strict=True)):
+    squares = [fold(_squares(layer, grid)) for layer, grid in zip(layers, grids, strict=True)]
+    sizes = [_size(layer, float(here.max())) for layer, here in zip(layers, squares, strict=True)]
+    for k, grid in enumerate(grids):
         if k + 1 < len(grids):
             forward.append(fold(grids[k + 1].expectation(grid.nodes, float(correlations[k]))))
         share = fold(grid.share)
         shares.append(share / share.sum())
-        squares = fold(_squares(layer, grid))
-        fading.append(_fading(_size(layer, float(squares.max())) / min(all_of_them, 1.0)))
+        fading.append(_fading(sizes[k] / min(sum(sizes), 1.0)))
         degree = math.log(ENOUGH) / math.log(min(fading[-1], 0.9))
-        here, mixture = mixture_of(squares, round(min(LEAST_VALUES + degree, VALUES) + MORE_VALUES * (finer - 1.0)))
+        here, mixture = mixture_of(squares[k], round(min(LEAST_VALUES + degree, VALUES) + MORE_VALUES * (finer - 1.0)))
         values.append(here)
         mixtures.append(mixture)
     cores = matrix_product(shares, mixtures, forward, values, fading, least=_least(finer))

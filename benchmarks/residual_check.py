@@ -31,7 +31,7 @@ from spectra.correlated.network import layers_of
 from spectra.extrapolation import extrapolate
 from spectra.network.meanfield import MeanField, mean_field
 from spectra.outliers import Outlier, marked_passages, outliers
-from spectra.series import multiply, revert
+from spectra.series import along_inverse, multiply
 from spectra.shape import amplification
 
 CASES = ((4, "1/2"), (16, "1/2"), (16, "1/sqrt(depth)"), (64, "1/sqrt(depth)"), (64, "1/2"))
@@ -82,11 +82,16 @@ def free_moments(layers: list[Layer]) -> np.ndarray:
             (block,) = blocks_of([layer])
             # ‖W‖ = 2 and |φ'| ≤ 1 for what is tried here.
             top = (abs(layer.skip) + 2.0 * math.sqrt(layer.gain)) ** 2
-            chi = revert(np.append(0.0, block_moments(BlockEquation([block], 10), ORDER, top)))
-            known[key] = chi[1:] + np.append(0.0, chi[1:-1])
+            chi = inverse(block_moments(BlockEquation([block], 10), ORDER, top))
+            known[key] = chi + np.append(0.0, chi[:-1])
         together = multiply(together, known[key])
     signs = (-1.0) ** np.arange(ORDER)
-    return revert(np.append(0.0, multiply(together, signs)))[1:]
+    return inverse(multiply(together, signs))
+
+
+def inverse(series: np.ndarray) -> np.ndarray:
+    """Coefficients, from x¹ on, of the series that undoes the one with these."""
+    return along_inverse(np.eye(1, ORDER + 1)[0], np.append(series, 0.0))[1:]
 
 
 def statistics(logs: np.ndarray) -> np.ndarray:

@@ -75,8 +75,8 @@ class LocalRoots:
         return self.at, self.s, self.epsilon, self.residual, self.power
 
     def part(self, which: Array) -> LocalRoots:
-        """Return some of them."""
-        return LocalRoots(*(row[..., which] for row in self._rows))
+        """Return those of some indices."""
+        return LocalRoots(*[row.take(which, -1) for row in self._rows])
 
     def nearest(self, at: Array) -> LocalRoots:
         """For each log distance `at` the nearest that is not nearer to the pole, or else the outermost."""
@@ -87,17 +87,17 @@ class LocalRoots:
 
     def joined(self, other: LocalRoots) -> LocalRoots:
         """Return these and others."""
-        return LocalRoots(*(np.concatenate(pair, axis=-1) for pair in zip(self._rows, other._rows, strict=True)))
+        return LocalRoots(*[np.concatenate(pair, axis=-1) for pair in zip(self._rows, other._rows, strict=True)])
 
     @property
     def size(self) -> float:
         """Largest |s| or |ε_k|."""
-        return float(max(np.max(np.abs(self.s)), np.max(np.abs(self.epsilon), initial=0.0)))
+        return float(max(np.abs(self.s).max(), np.abs(self.epsilon).max(initial=0.0)))
 
     @property
     def certified(self) -> Array:
         """Whether the residual is small and every variable in its half plane."""
-        inside = (self.s.imag < 0.0) & np.all(self.epsilon.imag < 0.0, axis=0)
+        inside = (self.s.imag < 0.0) & (self.epsilon.imag < 0.0).all(axis=0)
         return inside & (self.residual < CERTIFIED)
 
 
@@ -207,7 +207,7 @@ class LocalEquation:
         for begin in range(0, log_distance.size, TOGETHER):
             at = log_distance[begin : begin + TOGETHER]
             found.append(self._solve(at, side, near.nearest(at), offset))
-            near = near.joined(found[-1].part(found[-1].residual < CERTIFIED))
+            near = near.joined(found[-1].part(np.flatnonzero(found[-1].residual < CERTIFIED)))
         return reduce(LocalRoots.joined, found)
 
     def _solve(self, log_distance: Array, side: int, start: LocalRoots, offset: float) -> LocalRoots:

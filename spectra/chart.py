@@ -137,7 +137,9 @@ class Chart:
         tail = 0.0
         if self.slope < 0.0:
             tail = math.exp(self._log_density_at_high) / -self.slope
-        return np.concatenate([np.cumsum(masses[::-1])[::-1], [0.0]]) + tail
+        beyond = np.zeros(masses.size + 1)
+        beyond[:-1] = masses[::-1].cumsum()[::-1]
+        return beyond + tail
 
     @property
     def _log_density_at_high(self) -> float:
@@ -159,8 +161,9 @@ class Chart:
     def rough_in_mass(self) -> Array:
         """Which pieces hold a density whose own series, unlike that of its logarithm, is not resolved."""
         # Of a piece as short as the rounding of U nothing is gained by halving it.
-        long = np.diff(self.breaks) > SHORTEST * (1.0 + np.abs(self.breaks[:-1]))
-        return long & (np.max(np.abs(self.mass_series[:, -3:]), axis=1) > MASS_RESOLUTION * self.mass)
+        low, high = self.breaks[:-1], self.breaks[1:]
+        long = high - low > SHORTEST * (1.0 + np.abs(low))
+        return long & (np.abs(self.mass_series[:, -3:]).max(axis=1) > MASS_RESOLUTION * self.mass)
 
     def halved(self, which: Array) -> Chart:
         """Return the same density with some pieces halved."""

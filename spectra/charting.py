@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ._types import Array
@@ -32,7 +34,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     guess = Guess(arc, span.low, span.high, bool(span.exponent_low), bool(span.exponent_high))
     breaks = _first_breaks(arc, span.low, span.high)
     before, start = np.full(len(breaks), np.inf), None
-    done: list[tuple[Array, Array, Array]] = []
+    done: list[tuple[Array, ...]] = []
     judged: list[tuple[float, int, int]] = []
     solved: list[tuple[Array, Array, Array]] = []
     count_done = 0
@@ -60,20 +62,26 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             guess.refine(u, roots)
     else:
         raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
-    low, high, table = done[0] if len(done) == 1 else (np.concatenate(rows) for rows in zip(*done, strict=True))
+    low, high, table, buried = done[0] if len(done) == 1 else (np.concatenate(x) for x in zip(*done, strict=True))
     if len(done) > 1:
         order = np.argsort(low)
-        low, high, table = low[order], high[order], table[order]
+        low, high, table, buried = low[order], high[order], table[order], buried[order]
+    fading = arc.fading
+    if arc.last is None and buried[-1]:
+        # Where there is only rounding left the slope before says more.
+        shown = int(np.flatnonzero(~buried)[-1]) + 1 if not buried.all() else 1
+        low, high, table = low[:shown], high[:shown], table[:shown]
+        fading = _chord(table[-1], low[-1], high[-1], span)
     ends = np.append(low, high[-1])
     residuals, uncertified, thin = zip(*judged, strict=True)
     made = Chart(
         low=span.low,
-        high=span.high,
+        high=float(ends[-1]),
         exponent_low=span.exponent_low,
         exponent_high=span.exponent_high,
         breaks=ends,
         coefficients=table,
-        slope=_slope(table[-1], ends, span, arc.fading) if arc.last is None else 0.0,
+        slope=_slope(table[-1], ends, span, fading) if arc.last is None else 0.0,
         residual=max(residuals),
         uncertified=sum(uncertified),
         low_tail=span.low_tail,
@@ -89,11 +97,19 @@ def _together(solved: list[tuple[Array, Array, Array]]) -> tuple[Array, Array, A
     return u, zeta, v
 
 
+def _chord(series: Array, low: float, high: float, span: Span) -> float:
+    """The mean of d log p/dU over a piece."""
+    rise = 2.0 * float(series[1::2].sum())
+    if span.exponent_low and low > span.low:
+        rise += span.exponent_low * math.log((high - span.low) / (low - span.low))
+    return rise / (high - low)
+
+
 def _slope(series: Array, ends: Array, span: Span, fading: float) -> float:
     """D log p/dU at the upper end of the last piece."""
     # T_k' = k² at 1.
     slope = 2.0 * float(series @ np.arange(DEGREE) ** 2) / (ends[-1] - ends[-2])
-    slope += span.exponent_low / (span.high - span.low) if span.exponent_low else 0.0
+    slope += span.exponent_low / (ends[-1] - span.low) if span.exponent_low else 0.0
     expected = min(fading, -1e-6)
     return slope if 0.5 < slope / expected < 2.0 else expected
 
@@ -136,7 +152,7 @@ def _first_breaks(arc: Arc, low: float, high: float) -> Array:
         first = max(first, 2)
     stop = u.size - 1 if u[-1] == high else last
     ends = np.array([low, *inner, *joined(table, int(beside), first, last, stop), high])
-    return np.stack([ends[:-1], ends[1:]], 1)
+    return np.array([ends[:-1], ends[1:]]).T
 
 
 def _smooth(arc: Arc) -> Array:
@@ -162,4 +178,4 @@ def _smooth(arc: Arc) -> Array:
         # last coefficients go like a power of what is missed.
         noise = 4.0 * float(np.finfo(float).eps) * (1.0 + np.abs(u)) * rough
         weight = (1.0 + noise / RESOLUTION) ** -LOST_BY_MISSED
-    return np.ascontiguousarray(np.stack([u, y, slope, bend, weight]), float)
+    return np.array([u, y, slope, bend, weight], float)

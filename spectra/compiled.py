@@ -40,7 +40,7 @@ class CompiledEquation:
         self._stack = stack
         self._tabulated = False
         self._resolved = np.array([law.resolved for law in stack.laws])
-        numbers = np.stack([counts.ravel(), omegas.ravel(), gaps.ravel()], axis=1).astype(float).tolist()
+        numbers = zip(*(row.ravel().tolist() for row in (counts, omegas, gaps)), strict=True)
         rows = [
             (sums.handle, *three, law.largest, law.smallest, narrow, law.cut_density is not None, poles, _cuts(law))
             for law, sums, poles, narrow, three in zip(

@@ -36,7 +36,7 @@ HIDDEN = -6.0
 LEAST_MASS, LEAST_RESOLUTION = 1e-16, 1e-5
 # The first panel, and by how much each is longer than the one before: what is left of the distance falls off with its
 # root or faster, so that a panel as long as x itself has a series that converges.  Bisected where it does not.
-SHORT_PANEL, GROWTH, PANEL = 2.0, 2.0, 10.0
+SHORT_PANEL, GROWTH, PANEL = 2.0, 3.0, 10.0
 FINEST_PANEL = 0.05
 # Nodes as parts of a panel, and slopes of the polynomials at its end.
 _WITHIN, _SLOPES = 0.5 * (1.0 + NODES), np.arange(float(DEGREE)) ** 2
@@ -164,15 +164,15 @@ def _moved_at(finer: MasterEquation, known: Pole, arcs: Sequence[MarginalArc]) -
     sizes = [arc.roots[0].size for arc in arcs]
     side, mass = (np.repeat(row, sizes) for row in ([arc.side for arc in arcs], [arc.mass for arc in arcs]))
     point = pole.local.at(s, epsilon)
-    misses = np.concatenate([point.misses, [np.log(point.value * side) - log_distance]])
+    misses: Array = np.concatenate([point.misses, [np.log(point.value * side) - log_distance]])
     # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
-    angle = np.minimum(1.0, np.abs(np.imag(s)) / np.abs(s))
-    residual = np.max(np.maximum(np.abs(np.real(misses)), np.abs(np.imag(misses)) / angle), axis=0)
+    angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
+    residual = np.maximum(np.abs(misses.real), np.abs(misses.imag) / angle).max(axis=0)
     distance = np.exp(log_distance)
     counts = np.minimum(2.0 * distance * _height(finer, s), mass) / finer.rank
     if not known.drift:
         counts = np.maximum(counts, np.minimum(1e4 * distance, 1e-2) * finer.weight(1.0 - s))
-    return float(np.max(residual * counts))
+    return float((residual * counts).max())
 
 
 def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: float) -> MarginalArc:
@@ -230,7 +230,7 @@ def _first_panels(low: float, high: float, longest: float) -> Array:
     while ends[-1] + 1.5 * length < high:
         ends.append(ends[-1] + length)
         length = min(GROWTH * length, longest)
-    return np.stack([ends, [*ends[1:], high]], 1)
+    return np.array([ends, [*ends[1:], high]]).T
 
 
 class _Walk:
@@ -256,7 +256,7 @@ class _Walk:
             found = self._solve(to, self.known)
         self._add(found)
         self.residual = max(self.residual, float(found.residual.max()))
-        self.uncertified += int(np.sum(~found.certified))
+        self.uncertified += int(np.count_nonzero(~found.certified))
         height = _height(self.pole.equation, found.s)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(height > 0.0, np.log(height), -np.inf) - x
@@ -270,7 +270,7 @@ class _Walk:
 
     def _add(self, roots: LocalRoots) -> None:
         found = roots.residual < CERTIFIED
-        self.known = self.known.joined(roots if found.all() else roots.part(found))
+        self.known = self.known.joined(roots if found.all() else roots.part(np.flatnonzero(found)))
 
     def roots(self, nearest: float) -> tuple[Array, Array, Array]:
         """Log distance, s, ε of one solution in three."""
@@ -303,7 +303,8 @@ def _split(arc: Arc, pole: Pole, side: int) -> tuple[Arc, MarginalArc]:
     distance = (side * (arc.log_u - pole.log_u - offset)).astype(float)
     s, epsilon = 1.0 - arc.zeta.astype(complex), 1.0 - arc.v.astype(complex) * pole.places[:, None]
     farthest = 0.25 * min(1.0, high - arc.low_u)
-    fits = (distance > 0.0) & (distance <= farthest) & (np.abs([s, *epsilon]).max(axis=0) < NEAR)
+    near = (np.abs(s) < NEAR) & (np.abs(epsilon) < NEAR).all(axis=0)
+    fits = near & (distance > 0.0) & (distance <= farthest)
     # The outermost of these points, or else the innermost of all.
     k = int(np.argmax(np.where(fits, distance, np.where(distance > 0.0, -distance, -np.inf))))
     reach = float(distance[k])

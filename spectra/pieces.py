@@ -96,9 +96,9 @@ class Pieces:
         # Rounded once, at the end: the first coefficient stands for the mass of the piece.
         with np.errstate(invalid="ignore"):
             self.coefficients = (y @ FIT.T).astype(float)
-        self.roughness = np.max(np.abs(self.coefficients[:, -3:]), axis=1)
-        self._most, self._least = np.max(y, axis=1).astype(float), np.min(y, axis=1).astype(float)
-        self.held = np.exp(np.max(self._log_p, axis=1)) / self._equation.rank * (self.high - self.low)
+        self.roughness = np.abs(self.coefficients[:, -3:]).max(axis=1)
+        self._most, self._least = y.max(axis=1).astype(float), y.min(axis=1).astype(float)
+        self.held = np.exp(self._log_p.max(axis=1)) / self._equation.rank * (self.high - self.low)
 
     def finished(self, rounds: int) -> Array:
         """Which pieces are resolved, or need not be, or cannot be (P,); `rounds`: how many came before."""
@@ -153,11 +153,10 @@ class Pieces:
         breadth = min(1.0, self._span.high - self._span.low)
         return np.exp(self._log_p.max(axis=1)).astype(float) / self._equation.rank * breadth
 
-    def series(self, which: Array) -> tuple[Array, Array, Array]:
-        """Both ends and the coefficients of some pieces."""
-        if which.all():
-            return self.low, self.high, self.coefficients
-        return self.low[which], self.high[which], self.coefficients[which]
+    def series(self, which: Array) -> tuple[Array, Array, Array, Array]:
+        """Both ends and the coefficients of some pieces, and whether these hold next to nothing and are rounding."""
+        rows = self.low, self.high, self.coefficients, (self.held < NEGLIGIBLE) & (self.roughness > TAIL_RESOLUTION)
+        return rows if which.all() else (rows[0][which], rows[1][which], rows[2][which], rows[3][which])
 
     def judged(self, which: Array) -> tuple[float, int, int]:
         """Largest residual on some pieces, and the numbers of nodes without certificate, dense and thin ones."""

@@ -60,7 +60,7 @@ def _density_moved(finer: MasterEquation, solved: Sequence[tuple[Array, Array, A
         u, zeta, v = u[counts], zeta[counts].astype(complex), v[:, counts]
         point = finer.evaluate(zeta, v)
         step, _ = finer.newton_step(point, u)
-        return float(np.max(as_shift(finer, u, point, step), initial=0.0))
+        return float(as_shift(finer, u, point, step).max(initial=0.0))
 
 
 def _edges_moved(finer: MasterEquation, others: Iterable[MasterEquation], found: Survey) -> tuple[float | None, float]:

@@ -7,6 +7,7 @@ m_k = (1/k) [w^{k−1}] (w/u(w))^k: an exact route, independent of the density.
 from __future__ import annotations
 
 import math
+from operator import mul
 
 import numpy as np
 
@@ -28,52 +29,29 @@ def divide(a: Array, b: Array) -> Array:
     result: list[float] = []
     divisor = b.tolist()
     for k, x in enumerate(a.tolist()):
-        result.append((x - sum(r * c for r, c in zip(result, divisor[k:0:-1], strict=True))) / divisor[0])
+        result.append((x - sum(map(mul, result, divisor[k:0:-1]))) / divisor[0])
     return np.array(result)
 
 
-def exponential(a: Array) -> Array:
+def exponential(a: Array) -> list[float]:
     """Exp a, by k e_k = Σ j a_j e_{k−j}."""
     result = [math.exp(a[0])]
     weighted = (a * np.arange(a.size)).tolist()
     for k in range(1, a.size):
-        result.append(sum(j * e for j, e in zip(weighted[1 : k + 1], reversed(result), strict=True)) / k)
-    return np.array(result)
-
-
-def log_one_plus(a: Array) -> Array:
-    """log(1 + a), a_0 = 0."""
-    one = a.copy()
-    one[0] = 1.0
-    derivative = np.zeros(a.size)
-    derivative[:-1] = a[1:] * np.arange(1, a.size)
-    quotient = divide(derivative, one)
-    result = np.zeros(a.size)
-    result[1:] = quotient[:-1] / np.arange(1, a.size)
+        result.append(sum(map(mul, weighted[k:0:-1], result)) / k)
     return result
 
 
-def compose(a: Array, b: Array) -> Array:
-    """a(b), b_0 = 0, by Horner's rule."""
-    result = np.zeros(a.size)
-    for coefficient in a[::-1]:
-        result = multiply(result, b)
-        result[0] += coefficient
-    return result
+def along_inverse(rate: Array, ratio: Array) -> Array:
+    """The series of F(v(w)), w(v) = v·`ratio`(v), from that of F' = `rate`; F(0) = 0.
 
-
-def revert(a: Array) -> Array:
-    """The series b with a(b(x)) = x; a_0 = 0, a_1 ≠ 0.  Lagrange: b_k = (1/k) [x^{k−1}] (x/a)^k."""
-    quotient = np.zeros(a.size)
-    shifted = np.append(a[1:], 0.0)
-    unit = np.zeros(a.size)
-    unit[0] = 1.0
-    quotient = divide(unit, shifted)
-    result = np.zeros(a.size)
-    power = unit
-    for k in range(1, a.size):
-        power = multiply(power, quotient)
-        result[k] = power[k - 1] / k
+    Lagrange: (1/k) [v^{k−1}] F'(v) `ratio`(v)^{−k}.
+    """
+    inverse = divide(np.eye(1, ratio.size)[0], ratio)
+    result, power = np.zeros(ratio.size), inverse
+    for k in range(1, ratio.size):
+        result[k] = rate[k - 1 :: -1] @ power[:k] / k
+        power = multiply(power, inverse)
     return result
 
 
@@ -87,14 +65,15 @@ def log_s_series(points: Array, weights: Array, order: int) -> Array:
     for k in range(1, order + 2):
         np.multiply(powers[k - 1], points, out=powers[k])
     moments, spread = np.real(powers @ np.stack([weights, weights * (points - 1.0) ** 2], 1)).T
-    size = order + 1
     # ψ/v and A/v as series in v.
-    psi = moments[1 : size + 1]
-    excess = np.zeros(size)
-    excess[1:] = np.cumsum(spread)[: size - 1]
-    log_s = log_one_plus(-divide(excess, psi))
-    chi = revert(np.concatenate([[0.0], psi[:-1]]))
-    return compose(log_s, chi)
+    psi = moments[1:]
+    excess = np.zeros(order + 1)
+    excess[1:] = np.cumsum(spread)[:order]
+    z = -divide(excess, psi)
+    k = np.arange(order + 1)
+    one, steep = z.copy(), np.zeros(order + 1)
+    one[0], steep[:-1] = 1.0, (z * k)[1:]
+    return along_inverse(divide(steep, one), psi)
 
 
 def log_moment_generator(equation: MasterEquation, order: int) -> Array:

@@ -18,7 +18,7 @@ def density_change(equation: MasterEquation, point: Point, step: Array) -> Array
     # Where the density is small it carries the rounding of w, of argument arg ζ − arg(1 − ζ), and of every v_k, as that
     # moves log u and with it ζ.
     angle = np.abs(np.sin(np.angle(zeta) - np.angle(1.0 - zeta)))
-    carried = np.sum(equation.counts * np.abs(point.pull * point.v), axis=0) / np.abs(point.slope)
+    carried = (equation.counts * np.abs(point.pull * point.v)).sum(axis=0) / np.abs(point.slope)
     return np.maximum(change - ROUNDING * (1.0 / angle + carried / zeta.imag), 0.0)
 
 

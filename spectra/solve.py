@@ -20,6 +20,8 @@ CERTIFIED = 1e-11
 POLISHED = 1e-13
 # Iterates as near as this are followed by one in full precision.
 NEAR = 1e-6
+# The same where the next but one before it is of second order, as in compiled code.
+CUBED = 3e-5
 # Imaginary parts of real roots come out as rounding; those of others, beside edges, are square roots.
 REAL = 1e-12
 # In a thin tail an imaginary part is less than residuals can tell: the last step must turn none by more than this part
@@ -68,7 +70,7 @@ def solve(
         return _explicit(equation, log_u, zeta, max_steps, floor, rough_steps)
     if equation.compiled is None or equation.is_explicit:
         return _solve(equation, log_u, zeta, v, max_steps, floor, rough_steps)
-    limits = (max_steps, rough_steps, PATIENCE, floor, CERTIFIED, POLISHED, NEAR, TILTED)
+    limits = (max_steps, rough_steps, PATIENCE, floor, CERTIFIED, POLISHED, CUBED, TILTED)
     # Three steps are the usual number.
     spend(3 * equation.stack.size * zeta.size, 3 * len(equation.factors))
     zeta, v, residual, done, close = equation.compiled.solve(log_u, zeta, v, limits)
@@ -152,7 +154,7 @@ def _judged(equation: MasterEquation, zeta: Array, v: Array, residual: Array) ->
     """With the verdict: a small residual, and all variables in the upper half plane."""
     # Laws of atoms alone have no thin tails: what is this near to the axis is a real root, of another sheet.
     height = REAL * np.abs(v) if equation.is_algebraic else 0.0
-    above = (zeta.imag > 0) & np.all(v.imag > height, axis=0)
+    above = (zeta.imag > 0) & (v.imag > height).all(axis=0)
     return Roots(zeta, v, residual, above & (residual < CERTIFIED))
 
 

@@ -125,6 +125,27 @@ def test_equation_agrees_with_arrays(name: str, rough: bool) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("name", COMPILED)
+def test_the_error_of_a_rough_step_is_a_cube(name: str) -> None:
+    """From twice as far off it is 8 times as large, where that of Newton's method is 4 times."""
+    equation, rng = equation_of(golden_layers(name)), np.random.default_rng(5)
+    arc = survey(equation).arcs[0]
+    inside = slice(1, -1)
+    target = arc.log_u[inside].astype(float)
+    roots = _solve(equation, target, arc.zeta[inside], arc.v[:, inside], 40, 0.0, 0)
+    assert equation.compiled is not None
+    good = roots.certified
+    zeta, v, target = roots.zeta[good].astype(complex), roots.v[:, good], target[good]
+    turn, errors = np.exp(2j * np.pi * rng.uniform(size=(len(v) + 1, zeta.size))), []
+    for off in (2e-4, 1e-4):
+        start = zeta * (1.0 + off * turn[0]), v * (1.0 + off * turn[1:])
+        _, new_zeta, new_v, _ = equation.compiled.improve(*start, target, rough=True)
+        errors.append(np.max(np.abs(np.vstack([new_zeta / zeta, new_v / v]) - 1.0), axis=0))
+    ratio = errors[0] / errors[1]
+    assert 7.0 < np.median(ratio) < 9.0
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", SOME_OF_EACH)
 def test_one_point_agrees_with_arrays(name: str) -> None:
     equation, rng = equation_of(golden_layers(name)), np.random.default_rng(8)

@@ -46,6 +46,20 @@ def test_a_thin_density_has_its_own_digits(name: str, weights: str, depth: int, 
     assert float(found.spectrum.log_pdf(place) + np.log(place)) == pytest.approx(expected, abs=3e-10)
 
 
+def test_beyond_what_doubles_can_tell_a_tail_holds_what_its_slope_says() -> None:
+    """Where log p falls ever more steeply, as here, ∫_a^∞ p dU < p(a)/rate with the rate before a.
+
+    A series through rounding, from densities of e^-37 on, ended now and then in a tail of mass 1e-12.
+    """
+    for k in range(60):
+        q = 0.0431187 * (1.0 + 1e-8 * k)
+        law = predict(Network(activation="tanh", weights="orthogonal", depth=20, sigma_w="critical", q_star=q)).spectrum
+        before, here = (float(law.log_pdf(math.exp(-u))) - u for u in (4.6, 4.8))
+        assert -37.0 < here < before - 2.0
+        bound = math.exp(here) * 0.2 / (before - here)
+        assert 0.8 * bound < float(law.cdf(math.exp(-4.8))) < bound
+
+
 # φ' = 0 on next to none of the units: all there is off one point hangs on 1 − p, which p has rounded.
 @pytest.mark.parametrize(
     ("name", "kink", "q", "depth"),

@@ -104,7 +104,7 @@ class SlopeDensity:
             x, height, rate = self._table(k)
             with np.errstate(all="ignore"):
                 logs = np.log((2.0 if self.even else 1.0) * math.pi / self.rank * self._gauss(x) * np.abs(rate))
-                tables.append(np.stack([height, logs, _slopes(height, logs)]))
+                tables.append(np.array([height, logs, _slopes(height, logs)]))
         return tables
 
     def density(self, t: Array) -> Array:
@@ -265,8 +265,8 @@ class SlopeDensity:
 
 def _slopes(x: Array, y: Array) -> Array:
     """Dy/dx at uneven x, of the parabola through each point and its neighbours; of chords at the ends."""
-    step = np.diff(x)
-    chord = np.diff(y) / step
+    step = x[1:] - x[:-1]
+    chord = (y[1:] - y[:-1]) / step
     middle = (step[1:] * chord[:-1] + step[:-1] * chord[1:]) / (step[1:] + step[:-1])
     return np.concatenate([chord[:1], middle, chord[-1:]])
 

@@ -81,8 +81,9 @@ class NodeSums:
 
 def _handle(t: Array, w: Array) -> Any:
     """Nodes in order of |t|; made up to a multiple of what is summed at a time with nodes of no weight."""
-    order, missing = np.argsort(np.abs(t), kind="stable"), -t.size % LANES
-    order = np.concatenate([order, np.full(missing, order[-1])])
-    t, w = t[order].astype(complex), w[order]
-    w[w.size - missing :] = 0.0
-    return NATIVE.table(t, w)
+    order = np.argsort(np.abs(t), kind="stable")
+    size = t.size + -t.size % LANES
+    points, weights = np.empty(size, complex), np.zeros(size, complex)
+    points[: t.size], weights[: t.size] = t[order], w[order]
+    points[t.size :] = points[t.size - 1]
+    return NATIVE.table(points, weights)

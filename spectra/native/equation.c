@@ -48,6 +48,7 @@ static int just_above(const Factor *factor, double complex v)
     return fabs(cimag(v)) < TAIL_HEIGHT * nearest;
 }
 
+FOR_EVERY_PROCESSOR
 int evaluate(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
              int curvature, Values *out)
 {
@@ -127,6 +128,7 @@ int evaluate(const Equation *equation, double complex zeta, const double complex
     return DONE;
 }
 
+FOR_EVERY_PROCESSOR
 double residual(const Equation *equation, double complex zeta, const double complex *v, double complex target,
                 const Values *at)
 {
@@ -144,6 +146,7 @@ double residual(const Equation *equation, double complex zeta, const double comp
     return size;
 }
 
+FOR_EVERY_PROCESSOR
 void newton_step(const Equation *equation, const Values *at, double complex target, double complex *dzeta, double complex *dv)
 {
     double complex miss = target - at->log_u;
@@ -154,4 +157,33 @@ void newton_step(const Equation *equation, const Values *at, double complex targ
     *dzeta = miss / at->slope;
     for (ptrdiff_t k = 0; k < equation->factors; k++)
         dv[k] = at->rates[k] * *dzeta - dv[k];
+}
+
+FOR_EVERY_PROCESSOR
+void cubic_step(const Equation *equation, double complex zeta, const double complex *v, const Values *at,
+                double complex target, double complex *dzeta, double complex *dv)
+{
+    double complex miss = target - at->log_u, slope = at->slope;
+    for (ptrdiff_t k = 0; k < equation->factors; k++) {
+        const Factor *factor = &equation->factor[k];
+        double n = factor->count, omega = factor->omega;
+        double complex rate = at->rates[k], pull = at->pull[k], first = at->steepness[k];
+        /* ψ''/ψ', from the curl; and ∂² log S/∂v². */
+        double complex turn = (2.0 * rate / (1.0 - zeta) - at->curls[k]) / (rate * rate);
+        /* As ψ is to be: by how much it is not counts for a cube. */
+        double complex psi = omega * zeta / (1.0 - zeta), plus = factor->gap + omega / (1.0 - zeta);
+        double complex product = psi * plus, part = first / product;
+        double complex tug = -1.0 / (v[k] * v[k]) - turn * part + part * part * (psi + plus);
+        /* By how much v is beyond where ζ wants it, and what that does to the slope along the constraints. */
+        double complex plain = at->mismatch[k] / first, beyond = plain + 0.5 * turn * plain * plain;
+        miss += n * (pull - 0.5 * tug * beyond) * beyond;
+        slope += n * rate * (pull * turn - tug) * beyond;
+        at->rates[k] *= 1.0 + turn * beyond;
+        dv[k] = -beyond;
+    }
+    double complex step = miss / slope;
+    step -= 0.5 * at->bend / slope * step * step;
+    for (ptrdiff_t k = 0; k < equation->factors; k++)
+        dv[k] += (at->rates[k] + 0.5 * at->curls[k] * step) * step;
+    *dzeta = step;
 }

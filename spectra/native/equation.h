@@ -77,4 +77,8 @@ double residual(const Equation *equation, double complex zeta, const double comp
 /* Increments of Newton's method, as `MasterEquation.newton_step`. */
 void newton_step(const Equation *equation, const Values *at, double complex target, double complex *dzeta, double complex *dv);
 
+/* The same to second order, whose error is a cube, from an evaluation with `curvature`. */
+void cubic_step(const Equation *equation, double complex zeta, const double complex *v, const Values *at,
+                double complex target, double complex *dzeta, double complex *dv);
+
 #endif

@@ -11,17 +11,23 @@ static double complex kept_above(double complex old, double complex new)
     return cimag(new) <= 0.0 && cimag(old) > 0.0 ? CMPLX(creal(new), 0.2 * cimag(old)) : new;
 }
 
+/* Residuals from which steps to second order lead closer than those of Newton's method. */
+#define CLOSING 1e-2
+
 int improve(const Equation *equation, double complex zeta, const double complex *v, const double *jumps, int rough,
             double complex target, double *size, double complex *new_zeta, double complex *new_v)
 {
     double complex rows[5 * MOST_FACTORS], dzeta;
     ptrdiff_t factors = equation->factors;
     Values at = values_in(rows, factors);
-    int state = evaluate(equation, zeta, v, jumps, rough, 0, &at);
+    int state = evaluate(equation, zeta, v, jumps, rough, rough, &at);
     if (state != DONE)
         return state;
     *size = residual(equation, zeta, v, target, &at);
-    newton_step(equation, &at, target, &dzeta, new_v);
+    if (rough && *size < CLOSING)
+        cubic_step(equation, zeta, v, &at, target, &dzeta, new_v);
+    else
+        newton_step(equation, &at, target, &dzeta, new_v);
     double ratio = modulus(dzeta) / modulus(zeta);
     for (ptrdiff_t k = 0; k < factors; k++) {
         double other = modulus(new_v[k]) / modulus(v[k]);

@@ -190,6 +190,7 @@ static void add_blocks(const double *rows, ptrdiff_t size, ptrdiff_t begin, ptrd
 }
 
 /* Nodes with |vt| ≤ FAR, by Σ_k (vt)^k; `scale` times s is t. */
+FOR_EVERY_PROCESSOR
 static void add_below(const double complex *c, double scale, double complex v, int order, double complex *out)
 {
     const double complex *squares = c + TERMS + 2;
@@ -207,6 +208,7 @@ static void add_below(const double complex *c, double scale, double complex v, i
 }
 
 /* Nodes with |vt| ≥ 1/FAR, by −Σ_{k≥1} (vt)^{−k}; `scale` over s is t. */
+FOR_EVERY_PROCESSOR
 static void add_above(const double complex *c, double scale, double complex v, int order, double complex *out)
 {
     const double complex *squares = c + TERMS;

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from ._types import Array
-from .chart import DEGREE, MAX_ROUNDS, RESOLUTION, Chart
+from .chart import MAX_ROUNDS, RESOLUTION, Chart
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .joining import joined, missed
 from .master import MasterEquation
-from .pieces import Pieces, Span
+from .pieces import NEGLIGIBLE, TAIL_RESOLUTION, Pieces, Span
 from .walker import Arc
 
 # What the polynomial through the second and the fourth point beside an edge misses the third by where the density there
@@ -20,6 +20,8 @@ from .walker import Arc
 ROUGH_EDGE = 3e-3
 # What is missed goes like this power of the last coefficients of a series.
 LOST_BY_MISSED = 0.38
+# So many times the last coefficients of a series is what others must be not to be of their kind.
+TOLD = 4.0
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -34,7 +36,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
     guess = Guess(arc, span.low, span.high, bool(span.exponent_low), bool(span.exponent_high))
     breaks = _first_breaks(arc, span.low, span.high)
     before, start = np.full(len(breaks), np.inf), None
-    done: list[tuple[Array, ...]] = []
+    done: list[tuple[Array, Array, Array]] = []
     judged: list[tuple[float, int, int]] = []
     solved: list[tuple[Array, Array, Array]] = []
     count_done = 0
@@ -62,16 +64,14 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
             guess.refine(u, roots)
     else:
         raise ConvergenceError(f"the density on one arc was not resolved in {MAX_ROUNDS} bisections")
-    low, high, table, buried = done[0] if len(done) == 1 else (np.concatenate(x) for x in zip(*done, strict=True))
+    low, high, table = done[0] if len(done) == 1 else (np.concatenate(rows) for rows in zip(*done, strict=True))
     if len(done) > 1:
         order = np.argsort(low)
-        low, high, table, buried = low[order], high[order], table[order], buried[order]
-    fading = arc.fading
-    if arc.last is None and buried[-1]:
-        # Where there is only rounding left the slope before says more.
-        shown = int(np.flatnonzero(~buried)[-1]) + 1 if not buried.all() else 1
+        low, high, table = low[order], high[order], table[order]
+    slope = 0.0
+    if arc.last is None:
+        shown, slope = _tail(low, high, table, span, arc.fading)
         low, high, table = low[:shown], high[:shown], table[:shown]
-        fading = _chord(table[-1], low[-1], high[-1], span)
     ends = np.append(low, high[-1])
     residuals, uncertified, thin = zip(*judged, strict=True)
     made = Chart(
@@ -81,7 +81,7 @@ def chart(equation: MasterEquation, arc: Arc) -> Chart:
         exponent_high=span.exponent_high,
         breaks=ends,
         coefficients=table,
-        slope=_slope(table[-1], ends, span, fading) if arc.last is None else 0.0,
+        slope=slope,
         residual=max(residuals),
         uncertified=sum(uncertified),
         low_tail=span.low_tail,
@@ -97,21 +97,29 @@ def _together(solved: list[tuple[Array, Array, Array]]) -> tuple[Array, Array, A
     return u, zeta, v
 
 
-def _chord(series: Array, low: float, high: float, span: Span) -> float:
-    """The mean of d log p/dU over a piece."""
-    rise = 2.0 * float(series[1::2].sum())
-    if span.exponent_low and low > span.low:
-        rise += span.exponent_low * math.log((high - span.low) / (low - span.low))
-    return rise / (high - low)
+def _tail(low: Array, high: Array, table: Array, span: Span, fading: float) -> tuple[int, float]:
+    """How many pieces show a density that fades, and d log p/dU at the end of the last of these.
+
+    Pieces beyond that are rounding are left out where the slope before says that next to nothing is there.
+    """
+    smooth = np.flatnonzero(np.abs(table[:, -3:]).max(axis=1) < TAIL_RESOLUTION)
+    k = int(smooth[-1]) if smooth.size else 0
+    slope = _slope(table[k], low[k], high[k], span)
+    if smooth.size and k + 1 < len(table) and slope < 0.0:
+        log_p = float(table[k].sum()) + (span.exponent_low * math.log(high[k] - span.low) if span.exponent_low else 0.0)
+        if math.exp(log_p) < -slope * NEGLIGIBLE:
+            return k + 1, slope
+    slope, expected = _slope(table[-1], low[-1], high[-1], span), min(fading, -1e-6)
+    return len(table), slope if 0.5 < slope / expected < 2.0 else expected
 
 
-def _slope(series: Array, ends: Array, span: Span, fading: float) -> float:
-    """D log p/dU at the upper end of the last piece."""
-    # T_k' = k² at 1.
-    slope = 2.0 * float(series @ np.arange(DEGREE) ** 2) / (ends[-1] - ends[-2])
-    slope += span.exponent_low / (ends[-1] - span.low) if span.exponent_low else 0.0
-    expected = min(fading, -1e-6)
-    return slope if 0.5 < slope / expected < 2.0 else expected
+def _slope(series: Array, low: float, high: float, span: Span) -> float:
+    """D log p/dU at the upper end of a piece."""
+    # T_k' = k² at 1: coefficients that may be rounding would count most.
+    told = np.flatnonzero(np.abs(series) > TOLD * np.abs(series[-3:]).max())
+    count = int(told[-1]) + 1 if told.size else 1
+    slope = 2.0 * float(series[:count] @ np.arange(count) ** 2) / (high - low)
+    return slope + (span.exponent_low / (high - span.low) if span.exponent_low else 0.0)
 
 
 def _resolved_in_mass(made: Chart) -> Chart:

@@ -166,7 +166,7 @@ def _moved_at(finer: MasterEquation, known: Pole, arcs: Sequence[MarginalArc]) -
     point = pole.local.at(s, epsilon)
     misses: Array = np.concatenate([point.misses, [np.log(point.value * side) - log_distance]])
     # The density is the imaginary part of s; where that is small, an imaginary residual of the same size is large.
-    angle = np.minimum(1.0, np.abs(s.imag) / np.abs(s))
+    angle = np.minimum(1.0, np.abs(np.imag(s)) / np.abs(s))
     residual = np.maximum(np.abs(misses.real), np.abs(misses.imag) / angle).max(axis=0)
     distance = np.exp(log_distance)
     counts = np.minimum(2.0 * distance * _height(finer, s), mass) / finer.rank

@@ -153,10 +153,11 @@ class Pieces:
         breadth = min(1.0, self._span.high - self._span.low)
         return np.exp(self._log_p.max(axis=1)).astype(float) / self._equation.rank * breadth
 
-    def series(self, which: Array) -> tuple[Array, Array, Array, Array]:
-        """Both ends and the coefficients of some pieces, and whether these hold next to nothing and are rounding."""
-        rows = self.low, self.high, self.coefficients, (self.held < NEGLIGIBLE) & (self.roughness > TAIL_RESOLUTION)
-        return rows if which.all() else (rows[0][which], rows[1][which], rows[2][which], rows[3][which])
+    def series(self, which: Array) -> tuple[Array, Array, Array]:
+        """Both ends and the coefficients of some pieces."""
+        if which.all():
+            return self.low, self.high, self.coefficients
+        return self.low[which], self.high[which], self.coefficients[which]
 
     def judged(self, which: Array) -> tuple[float, int, int]:
         """Largest residual on some pieces, and the numbers of nodes without certificate, dense and thin ones."""

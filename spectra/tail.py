@@ -14,6 +14,8 @@ LOST = 1e-8
 NOTHING = 1e-15
 # The laws are known well enough where the density has its exact mass up to this part of what lies beyond.
 AGREEMENT = 0.01
+# So many times what masses disagree by elsewhere is more than their rounding.
+TOLD = 10.0
 
 
 def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
@@ -30,7 +32,10 @@ def with_exact_tail(made: Chart, equation: MasterEquation, arc: Arc) -> Chart:
     chart = made.mass_beyond(u[both].astype(float))
     beyond = equation.rank - float(above[1]) - float(chart[1] - made.beyond[-1])
     density = float(made.beyond[-1]) * -made.slope
-    known = beyond > NOTHING and abs(float(above[1] - above[0] - (chart[0] - chart[1]))) < AGREEMENT * beyond
+    noise = abs(float(above[1] - above[0] - (chart[0] - chart[1])))
+    known = beyond > NOTHING and noise < AGREEMENT * beyond
+    # What differs by rounding says less of the slope than the series does.
+    known &= abs(beyond - float(made.beyond[-1])) > NOTHING + TOLD * noise
     # What falls off far more slowly is no tail: a bulk that was missed must be missing in the mass as well.  Nothing is
     # missing where less is left than the slope says: beyond the nodes' reach the laws of D² fade out.
     known &= 0.5 * made.slope > -density / max(beyond, 1e-300)

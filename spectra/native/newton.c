@@ -140,9 +140,12 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
             if (++late > limits->patience)
                 break;
         }
-        /* The floor is that of log u: a step from there still mends an imaginary part that is a small part of it, and
-           what turns one by more is rounding. */
-        if (!(size > limits->floor))
+        /* Where rough steps have led imaginary parts are rough, too, however small the residual.  Else the floor is that
+           of log u: a step from there still mends an imaginary part that is a small part of it, and what turns one by
+           more is rounding. */
+        if (step == 0 && late > 0 && (limits->rough_steps > 0 || known != NULL))
+            best = INFINITY;
+        else if (!(size > limits->floor))
             break;
         here = next;
         memcpy(here_v, next_v, bytes);

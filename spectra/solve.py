@@ -109,7 +109,7 @@ def _solve(
     here_zeta, here_v, target = zeta, v, log_u
     previous = residual.copy()
     with np.errstate(all="ignore"):
-        for _ in range(max_steps):
+        for count in range(max_steps):
             size, next_zeta, next_v, bent = improve(equation, here_zeta, here_v, target)
             # Better than before: keep.  Far below the certificate, or below it and no longer falling: rounding is all
             # that is left.
@@ -118,15 +118,20 @@ def _solve(
             residual[kept], zeta[kept], v[:, kept] = size[better], here_zeta[better], here_v[:, better]
             stalled = size > np.where(size < 0.1 * CERTIFIED, 0.3, 1.0) * previous
             arrived = (size < POLISHED) | ((size < CERTIFIED) & stalled)
+            rough = np.zeros(size.size, bool)
             if equation.is_explicit:
                 # Extended precision can be lost by one more step beside an edge; there are no thin tails.
                 polished = (size < POLISHED) & (bent < equation.precision)
                 given_up = arrived & stalled
             else:
-                polished = arrived & (_tilt(here_zeta, here_v, next_zeta, next_v) < TILTED)
+                level = _tilt(here_zeta, here_v, next_zeta, next_v) < TILTED
+                polished = arrived & level
+                # A start may be rough in its imaginary parts, however small the residual.
+                rough = ~level & (count == 0)
                 late[active] += arrived
                 given_up = late[active] > PATIENCE
-            going = (size > floor) & np.isfinite(size)
+            going = ((size > floor) | rough) & np.isfinite(size)
+            residual[active[rough]] = np.inf
             # The rounding of log u to its floor says nothing of a thin imaginary part: a last step is taken there, too.
             polished &= going if equation.is_explicit else np.isfinite(size)
             if polished.any():

@@ -60,6 +60,34 @@ def test_beyond_what_doubles_can_tell_a_tail_holds_what_its_slope_says() -> None
         assert 0.8 * bound < float(law.cdf(math.exp(-4.8))) < bound
 
 
+@pytest.mark.parametrize("way", ["compiled", "arrays"])
+@pytest.mark.parametrize(("name", "depth", "q"), [("tanh", 20, 0.04), ("gelu", 3, 0.04)])
+def test_an_imaginary_part_is_mended_where_the_residual_says_nothing_of_it(
+    name: str, depth: int, q: float, way: str
+) -> None:
+    """From roots but for imaginary parts, off by 3e-5 of them: far below the residual at which to stop."""
+    equation = equation_of([layer(name, q, "orthogonal", depth)], level=2)
+    arc = survey(equation).arcs[0]
+    u = np.linspace(float(arc.log_u[1]), float(arc.log_u[-2]), 800)
+    guess = Guess(arc, float(arc.low_u), float(arc.log_u[-1]), True, False)
+    roots = solve(equation, u, *guess(u), max_steps=16, rough_steps=2)
+    zeta, v = roots.zeta, roots.v
+    for _ in range(4):
+        _, zeta, v, _ = improve(equation, zeta, v, u)
+    log_p = equation.log_density(zeta)
+    thin = roots.certified & (log_p < -16.0) & (log_p > -21.0)
+    assert thin.sum() > 50
+    zeta, v, u, log_p = zeta[thin], v[:, thin], u[thin], log_p[thin]
+    start = zeta.real + 1.00003j * zeta.imag, v.real + 1.00003j * v.imag
+    if way == "compiled":
+        again = solve(equation, u, *start, max_steps=16, tolerance=1e-12)
+    else:
+        again = _solve(equation, u, *start, 16, 1e-12, 0)
+    assert again.certified.all()
+    # Newton's method squares 3e-5, the rounding of the imaginary parts is less.
+    assert np.max(np.abs(equation.log_density(again.zeta) - log_p)) < 1e-9
+
+
 @pytest.mark.parametrize("depth", [2, 20, 76, 300])
 def test_the_slope_of_a_power_law_is_told_from_rounding(depth: int) -> None:
     """Towards λ = 0 the density in log λ goes like λ^(1/(L + 1)), of Gaussian layers whose slopes have no mass at 0.

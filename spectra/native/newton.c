@@ -131,8 +131,9 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
             break;
         /* Far below the certificate, or below it and no longer falling: rounding is all that is left of the residual. */
         int stalled = size > (size < 0.1 * limits->certified ? 0.3 : 1.0) * previous;
+        double turned = tilt(equation, here, here_v, next, next_v);
         if (size < limits->polished || (size < limits->certified && stalled)) {
-            if (tilt(equation, here, here_v, next, next_v) < limits->tilted) {
+            if (turned < limits->tilted) {
                 best = size, best_zeta = next;
                 memcpy(best_v, next_v, bytes);
                 break;
@@ -140,10 +141,10 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
             if (++late > limits->patience)
                 break;
         }
-        /* Where rough steps have led imaginary parts are rough, too, however small the residual.  Else the floor is that
-           of log u: a step from there still mends an imaginary part that is a small part of it, and what turns one by
-           more is rounding. */
-        if (step == 0 && late > 0 && (limits->rough_steps > 0 || known != NULL))
+        /* A start may be rough in its imaginary parts, however small the residual.  Else the floor is that of log u: a
+           step from there still mends an imaginary part that is a small part of it, and what turns one by more is
+           rounding. */
+        if (step == 0 && !(turned < limits->tilted))
             best = INFINITY;
         else if (!(size > limits->floor))
             break;

@@ -12,7 +12,7 @@ from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .joining import joined, missed
 from .master import MasterEquation
-from .pieces import NEGLIGIBLE, TAIL_RESOLUTION, Pieces, Span
+from .pieces import TAIL_RESOLUTION, Pieces, Span
 from .walker import Arc
 
 # What the polynomial through the second and the fourth point beside an edge misses the third by where the density there
@@ -22,6 +22,8 @@ ROUGH_EDGE = 3e-3
 LOST_BY_MISSED = 0.38
 # So many times the last coefficients of a series is what others must be not to be of their kind.
 TOLD = 4.0
+# Mass beyond a smooth piece that its slope may stand for where the rest is rounding.
+LEFT = 1e-13
 MAX_PIECES = 3000
 # Log density in U above which a tail that rises out of nothing is taken.
 RISEN = -37.0
@@ -107,7 +109,7 @@ def _tail(low: Array, high: Array, table: Array, span: Span, fading: float) -> t
     slope = _slope(table[k], low[k], high[k], span)
     if smooth.size and k + 1 < len(table) and slope < 0.0:
         log_p = float(table[k].sum()) + (span.exponent_low * math.log(high[k] - span.low) if span.exponent_low else 0.0)
-        if math.exp(log_p) < -slope * NEGLIGIBLE:
+        if math.exp(log_p) < -slope * LEFT:
             return k + 1, slope
     slope, expected = _slope(table[-1], low[-1], high[-1], span), min(fading, -1e-6)
     return len(table), slope if 0.5 < slope / expected < 2.0 else expected

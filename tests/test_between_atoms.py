@@ -1,14 +1,15 @@
-"""Laws of many atoms times Marchenko-Pastur laws, against the fixed point of Marchenko and Pastur's equation."""
+"""Laws of many atoms times Marchenko-Pastur laws, against a fixed point; two atoms and a projection, in closed form."""
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spectra import between_atoms
+from spectra import Network, between_atoms, predict
 from spectra.convolve import free_product
 from spectra.laws import Discrete, MarchenkoPastur
 from spectra.survey import survey
@@ -120,3 +121,29 @@ def test_other_equations_are_left_to_the_sweep() -> None:
     assert not between_atoms.applies(
         free_product(Discrete([1.0, 2.0], [0.5, 0.5]), Discrete([1.0, 3.0], [0.5, 0.5])).equation
     )
+
+
+@pytest.mark.parametrize(("slope", "width"), [(0.1, 424), (0.1, 437), (0.1, 438), (0.01, 430), (0.25, 444)])
+def test_two_slopes_beside_weights_that_widen_are_two_projections(slope: float, width: int) -> None:
+    """φ'² is 1 on a projection Q of rank ½, else `slope`², and WWᵀ = (N_1/N_0) P, P of rank α = N_0/N_1.
+
+    The law of PQP on its range has the density √((x_+ − x)(x − x_−))/(2πx(1 − x)), x_± = ½ ± √(α(1 − α)), and atoms of
+    mass α − ½ at 0 and 1 (Nica, Speicher, Lectures on the combinatorics of free probability, 2006, example 14.14).
+    """
+    phi = {"name": "leaky_relu", "negative_slope": slope}
+    net = Network(activation=phi, weights="orthogonal", sigma_w=1.0, sigma_b=0.0, input_variance=1.0, input_width=219,
+                  layers=[{"width": width}])  # fmt: skip
+    found = predict(net)
+    assert found.checks.certified
+    share, law = 219 / width, found.spectrum
+    low, high = (0.5 + side * math.sqrt(share * (1.0 - share)) for side in (-1, 1))
+    rise = (1.0 - slope**2) / share
+    x = np.linspace(low, high, 41)[1:-1]
+    density = np.sqrt((high - x) * (x - low)) / (2.0 * np.pi * x * (1.0 - x) * rise)
+    np.testing.assert_allclose(law.pdf(slope**2 / share + rise * x), density, rtol=1e-10)
+    (bulk,) = law.bulks
+    np.testing.assert_allclose(bulk, [slope**2 / share + rise * x for x in (low, high)], rtol=1e-12)
+    expected = [(0.0, 1.0 - share)]
+    if share > 0.5:
+        expected += [(place / share, share - 0.5) for place in (slope**2, 1.0)]
+    np.testing.assert_allclose([(a.location, a.mass) for a in law.atoms], expected, rtol=1e-11)

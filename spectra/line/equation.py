@@ -98,10 +98,11 @@ def mended(built: Assembly) -> Assembly:
 
 
 def is_of_atoms(equation: MasterEquation) -> bool:
-    """Whether the law is a free product of laws of finitely many atoms off zero, and of nothing else."""
+    """Whether the law is a free product of laws of finitely many atoms, all but one projection of them off zero."""
     factors = equation.factors
-    plain = dict(equation.shifts) == {1.0: -1.0} and all(f.ratio == 1.0 and f.count >= 1.0 for f in factors)
-    return bool(factors) and plain and equation.is_algebraic
+    # −log(1 + r w) is that of no projection, or of one of rank 1/r.
+    plain = [e for _, e in equation.shifts] == [-1.0] and equation.shifts[0][0] >= 1.0
+    return bool(factors) and plain and equation.is_algebraic and all(f.ratio == 1.0 and f.count >= 1.0 for f in factors)
 
 
 def by_atoms(equation: MasterEquation) -> Assembly:
@@ -120,6 +121,9 @@ def by_atoms(equation: MasterEquation) -> Assembly:
         one = one if factor.count == 1.0 else ProductPower(one, factor.count)
         law = one if law is None else Product(law, one)
     assert law is not None
+    ratio = float(equation.shifts[0][0])
+    if ratio > 1.0:
+        law = Product(law, Discrete([0.0, ratio], [1.0 - 1.0 / ratio, 1.0 / ratio]))
     return _assembled(law, equation, ())
 
 

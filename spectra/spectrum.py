@@ -117,7 +117,9 @@ class Spectrum(Distribution):
             result = result + arc.mass_beyond(u)
         for counts, mass in atoms:
             result = result + np.where(counts, mass, 0.0)
-        return np.minimum(result, 1.0)
+        # By rounding the series may leave the range of a distribution function.
+        top = self.log_support[1]
+        return np.where(u < top - SAME * (1.0 + abs(top)), 1.0, np.clip(result, self.atom_at_zero, 1.0))
 
     @cached_property
     def _segments(self) -> list[tuple[ArcDensity | None, float, float, float]]:

@@ -150,6 +150,15 @@ def test_bad_options_are_refused(net, capsys, arguments: list[str], fragment: st
     assert fragment in refused(capsys, "predict", net(), *arguments)
 
 
+@pytest.mark.parametrize("command", ["predict", "compare", "check", "moments", "audit", "tune"])
+def test_no_result_takes_the_place_of_its_configuration(net, capsys, command: str) -> None:
+    path = net()
+    before = Path(path).read_bytes()
+    aim = ["--target-variance", "0.25"] if command == "tune" else []
+    assert "is the configuration" in refused(capsys, command, path, *aim, "--json", path)
+    assert Path(path).read_bytes() == before
+
+
 def test_up_to_seventeen_digits_are_numbers(net, capsys) -> None:
     assert isinstance(answer(capsys, "predict", net(), "--dps", "17")["mean_field"]["q_star"], float)
 

@@ -240,3 +240,16 @@ def test_arrays_of_the_mean_field_are_read_only() -> None:
     for values in (field.q, field.chi):
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "depth", "q"),
+    [("erf", "orthogonal", 100, 0.01), ("tanh", "orthogonal", 300, 0.1), ("gelu", "gaussian", 20, 1.0)],
+)
+def test_a_distribution_function_keeps_to_its_range(name: str, weights: str, depth: int, q: float) -> None:
+    """Not −2e-18 in a thin tail, and 1 beyond the law, not 1 − 3e-16."""
+    law = predict(Network(activation=name, weights=weights, depth=depth, sigma_w="critical", q_star=q)).spectrum
+    top = law.support()[1]
+    below = law.cdf(top * np.geomspace(1e-30, 1.0, 3000))
+    assert np.all((below >= 0.0) & (below <= 1.0))
+    assert np.all(law.cdf(top * np.array([1.0 + 1e-12, 1.5, 2.0, 1e9])) == 1.0)

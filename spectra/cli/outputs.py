@@ -44,7 +44,11 @@ class Outputs:
         paths = {option: path for option, path in named.items() if path is not None and path != "-"}
         if len({os.path.realpath(path) for path in paths.values()}) < len(paths):
             raise click.UsageError(f"`{'` and `'.join(paths)}` name the same file.")
-        for path in paths.values():
+        read = {os.path.realpath(path) for path in _configurations()}
+        for option, path in paths.items():
+            # `tune --write` may put the mended configuration where the other was.
+            if option != "--write" and os.path.realpath(path) in read:
+                raise click.UsageError(f"`{option} {path}`: is the configuration that is read.")
             check_writable(path)
 
     @property
@@ -77,6 +81,13 @@ class Outputs:
         write_whole(contents)
         if self.silent:
             sys.stdout.write(text)
+
+
+def _configurations() -> tuple[str, ...]:
+    """The files that the command at hand reads."""
+    context = click.get_current_context(silent=True)
+    named = context.params.get("config", context.params.get("configs", ())) if context is not None else ()
+    return (named,) if isinstance(named, str) else tuple(named or ())
 
 
 def say_notes(notes: Iterable[str]) -> None:

@@ -340,8 +340,8 @@ def _true_top(equation: MasterEquation, found: Survey) -> float:
             continue
         if math.isinf(law.supremum):
             return -math.inf
-        v = np.full((len(equation.factors), 1), 1.0 / law.supremum, complex)
-        plus = equation.stack.evaluate(v)[1][k, 0].real
+        # 1 + ψ_k there.
+        plus = float((law.weights / (1.0 - law.points / law.supremum)).sum().real)
         zeta = 1.0 - float(equation.omegas[k, 0]) / (plus - float(equation.gaps[k, 0]))
         if 0.0 < zeta < limit:
             reached = equation.real_point(zeta, k, 1.0 / law.supremum)

@@ -15,7 +15,7 @@ from .effort import spend
 from .errors import ConvergenceError
 from .master import MasterEquation
 from .pointwise import Spot, lifted
-from .pole import MARGINAL, marginal_places
+from .pole import MARGINAL, Pole, poles_of
 from .series import relative_variance
 from .solve import CERTIFIED, solve
 from .thin import LARGEST_V, LOST, THIN, TailWalker, columns
@@ -30,6 +30,8 @@ NOTHING = -55.0
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
+# How near an atom, as part of the way to it, a point before it may be; parts of the way at which one is sought.
+NEARER, BEFORE = 1e-4, (0.5, 0.1, 0.01, 1e-3)
 # Standard deviations, relative to the mean, that an arc of a narrow law is long, or more.
 NARROWS = 2.0
 # Distances in log u from an edge at which a solution is sought without a starting value; beside an atom the farthest
@@ -74,13 +76,18 @@ class BulkWalker(TailWalker):
         """
         spot, step, fading = self._evaluator.spot(zeta, v.tolist()), math.inf, 0.0
         table: list[Array] = []
+        begin = log_u if edge is None else float(edge.log_u)
+        inside = next((pole for pole in self._inside if pole.log_u > begin), None)
         while True:
             log_u, spot, step, fading = self._marched(log_u, spot, step, fading, table)
             self._count()
             here = Course.at(spot)
-            table.append(np.array([[log_u, *here.values, *here.first, *here.second]]))
+            table.append(_row(log_u, here))
             self._turn = None
             landing = self._landing(spot, log_u) or self._pole_ahead(spot, log_u)
+            if inside is not None and (log_u if landing is None else landing.log_u) >= inside.log_u:
+                # Steps do not see an atom inside a bulk: the solution passes above it.
+                table, landing = [self._up_to(inside, begin, table)], Edge(1.0 + 0j, inside.v, inside.log_u, 0.0)
             if landing is not None:
                 break
             past = self._past_turn(spot, log_u, table)
@@ -121,6 +128,20 @@ class BulkWalker(TailWalker):
         self._keep(edge, landing, np.concatenate(table), fading)
         return "end" if landing is None else "edge", landing
 
+    def _up_to(self, pole: Pole, begin: float, table: list[Array]) -> Array:
+        """Rows of the table before a pole; one found from there where there is none between it and `begin`."""
+        rows: Array = np.concatenate(table)
+        away = pole.log_u - begin
+        rows = rows[rows[:, 0].real < pole.log_u - NEARER * away]
+        if rows.size:
+            return rows
+        for part in BEFORE:
+            log_u, start = pole.log_u - part * away, pole.leave(part * away, -1)
+            spot = start and self._evaluator.follow(log_u, complex(start[0]), start[1].tolist(), BESIDE)
+            if spot:
+                return _row(log_u, Course.at(spot))
+        raise ConvergenceError(f"no solution was found before the atom at log u = {pole.log_u:.6g}")
+
     def _keep(
         self, first: Edge | None, last: Edge | None, table: Array, fading: float, until: float = math.inf
     ) -> None:
@@ -156,9 +177,19 @@ class BulkWalker(TailWalker):
         return min(1.0, NARROWS * math.sqrt(relative_variance(self.equation)))
 
     @cached_property
+    def _poles(self) -> list[Pole]:
+        """The poles where arcs may end, by rising log u."""
+        return poles_of(self.equation)
+
+    @cached_property
     def _marginal(self) -> list[float]:
         """Log u of the atoms of mass zero, where arcs end."""
-        return marginal_places(self.equation)
+        return [pole.log_u for pole in self._poles if pole.mass < MARGINAL]
+
+    @cached_property
+    def _inside(self) -> list[Pole]:
+        """The atoms with a density right before them, where arcs end."""
+        return [pole for pole in self._poles if pole.mass >= MARGINAL and pole.touched(-1)]
 
     def _marched(
         self, log_u: float, spot: Spot, step: float, fading: float, table: list[Array]
@@ -254,7 +285,7 @@ class BulkWalker(TailWalker):
                 table.append(rows[0])
                 return None
             here, reached = Course.at(found), found
-            rows.append(np.array([[at, *here.values, *here.first, *here.second]]))
+            rows.append(_row(at, here))
         self._count(len(rows))
         log_u = float(rows.pop()[0, 0].real)
         # Some of them come before the point at hand.
@@ -364,3 +395,8 @@ class BulkWalker(TailWalker):
             except ConvergenceError:
                 continue
         raise ConvergenceError(f"the tail beyond the edge at log u = {landing.log_u:.6g} could not be entered")
+
+
+def _row(log_u: float, here: Course) -> Array:
+    """One row of the table of an arc."""
+    return np.array([[log_u, *here.values, *here.first, *here.second]])

@@ -59,6 +59,9 @@ class Sweep(BulkWalker):
                     assert next_edge is not None
                     how, zeta, v, edge = self._after_tail(next_edge)
                     continue
+                if next_edge is not None and next_edge.at_pole:
+                    how, zeta, v, edge = self._after_pole(next_edge)
+                    continue
                 how, edge = "edge", next_edge
                 continue
             how, zeta, v, edge = self._gap(landing.zeta.real, landing.v.real, landing)

@@ -118,7 +118,7 @@ class Pole:
         return float(s[0]), (1.0 - bent[:, 0].real) / self.places, float(local.at(s, bent).value[0].real)
 
     def leave(self, distance: float, side: int = 1) -> tuple[complex, Array] | None:
-        """The solution (ζ, v) at log u = log u_0 + `side`·`distance` in the upper half plane; None where none is found."""
+        """The solution (ζ, v) at log u = log u_0 + `side`·`distance` above the real axis; None where none is found."""
         local = self.local
         if self.drift > 0.0:
             s = np.array([-distance / self.drift * (side + 0.1j)])

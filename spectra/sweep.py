@@ -86,9 +86,11 @@ class Sweep(BulkWalker):
 
     def _after_tail(self, place: Edge) -> tuple[str, float, Array, Edge | None]:
         """Along the gap that a tail has run into, from a real point of it."""
+        known = len(self.atoms)
         found = self._gap(place.zeta.real, place.v.real, None)
         last = self.arcs[-1] if self.arcs else None
-        if last is not None and last.last is None and found[0] != "end" and math.isinf(last.until):
+        ends = found[0] != "end" or len(self.atoms) > known
+        if last is not None and last.last is None and ends and math.isinf(last.until):
             # Where the tail ends was not found; here it has.
             self.arcs[-1] = replace(last, until=max(float(place.log_u), float(last.log_u[-1])))
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from spectra import Network, predict
 KINKED = {"expr": "Piecewise((x, x > -1), (2*(exp(x+1)-1)-1, True))"}
 
 
-def kinked_masses(q):
+def kinked_masses(q) -> tuple:
     """P(φ' = 1), the density of log φ'² at 0, E φ'² and E φ² of KINKED, h ~ N(0, q)."""
     q = mp.mpf(q)
     root = mp.sqrt(q)
@@ -23,12 +24,14 @@ def kinked_masses(q):
     beside = mp.npdf(-1 - mp.log(2), 0, root) / 2
     second = mp.ncdf(1 / root) + 4 * mp.exp(2 + 2 * q) * mp.ncdf(-(1 + 2 * q) / root)
     values = [lambda x: x, lambda x: 2 * mp.exp(x + 1) - 3]
-    parts = [mp.quad(lambda x, f=f: f(x) ** 2 * mp.npdf(x, 0, root), ends)
-             for f, ends in zip(values, ([-1, 0, 2, 20 * root], [-20 * root, -3, -1]), strict=True)]  # fmt: skip
-    return mp.ncdf(1 / root), beside, second, sum(parts)
+    ends = [-1, 0, 2, 20 * root], [-20 * root, -3, -1]
+    square: Any = 0
+    for f, cuts in zip(values, ends, strict=True):
+        square += mp.quad(lambda x, f=f: f(x) ** 2 * mp.npdf(x, 0, root), cuts)
+    return mp.ncdf(1 / root), beside, second, square
 
 
-def selu_masses(q):
+def selu_masses(q) -> tuple:
     """The same, but for E φ², of selu."""
     q, alpha = mp.mpf(q), mp.mpf("1.6732632423543772848170429916717")
     beside = mp.npdf(-mp.log(alpha), 0, mp.sqrt(q)) / 2

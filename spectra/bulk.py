@@ -25,8 +25,9 @@ from .walker import FLAT, Arc, Edge
 ROUGH = 1e-6
 # log density in U below which there is only rounding, beyond the last node of a law of D².
 NOTHING = -55.0
-# How near an atom, as part of the way to it, a point before it may be; parts of the way at which one is sought.
-NEARER, BEFORE = 1e-4, (0.5, 0.1, 0.01, 1e-3)
+# How near an atom, as part of the way to it, a point before it may be; how many there are, or more, and parts of the
+# way at which others are sought.
+NEARER, ENOUGH, BEFORE = 1e-4, 3, (0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05)
 # How far down, relative, one step of Newton's method leads to an edge that is near enough to be found.
 DOWN = 0.4
 # Log density in U below which imaginary parts are small.
@@ -117,18 +118,22 @@ class BulkWalker(Departure):
         return "end" if landing is None else "edge", landing
 
     def _up_to(self, pole: Pole, begin: float, table: list[Array]) -> Array:
-        """Rows of the table before a pole; one found from there where there is none between it and `begin`."""
+        """Rows of the table before a pole; others found from there where there are next to none after `begin`."""
         rows: Array = np.concatenate(table)
         away = pole.log_u - begin
         rows = rows[rows[:, 0].real < pole.log_u - NEARER * away]
-        if rows.size:
+        if len(rows) >= ENOUGH:
             return rows
+        found = [rows]
         for part in BEFORE:
             log_u, start = pole.log_u - part * away, pole.leave(part * away, -1)
             spot = start and self._evaluator.follow(log_u, complex(start[0]), start[1].tolist(), BESIDE)
             if spot:
-                return _row(log_u, Course.at(spot))
-        raise ConvergenceError(f"no solution was found before the atom at log u = {pole.log_u:.6g}")
+                found.append(_row(log_u, Course.at(spot)))
+        rows = np.concatenate(found)
+        if len(rows) < ENOUGH:
+            raise ConvergenceError(f"no solutions were found before the atom at log u = {pole.log_u:.6g}")
+        return rows[np.argsort(rows[:, 0].real)]
 
     def _keep(
         self, first: Edge | None, last: Edge | None, table: Array, fading: float, until: float = math.inf

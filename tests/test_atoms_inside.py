@@ -11,6 +11,9 @@ from mpmath import fp, mp
 from reference import SELU_SCALE, SELU_SLOPE, Layer, SquaredSlope, continuation, newton
 
 from spectra import Network, predict
+from spectra.network.jacobian import jacobian_equation
+from spectra.network.meanfield import mean_field
+from spectra.survey import survey
 
 # φ' = 1 above −1, and 2e^{x+1} below.
 KINKED = {"expr": "Piecewise((x, x > -1), (2*(exp(x+1)-1)-1, True))"}
@@ -38,10 +41,10 @@ def selu_masses(q) -> tuple:
     return mp.mpf(1) / 2, beside, None, None
 
 
-def one_layer(width, variance=0.5):
+def one_layer(width, start=200):
     return Network(
         layers=[{"activation": "selu", "weights": "orthogonal", "sigma_w": 1.0, "width": width}],
-        input_width=200, input_variance=variance, sigma_b=0.2,
+        input_width=start, input_variance=0.5, sigma_b=0.2,
     )  # fmt: skip
 
 
@@ -169,6 +172,55 @@ def test_the_density_on_either_side_agrees_with_a_plain_continuation(case):
     # A rounding of log u counts as its ratio to the square of the distance.
     for factor in (0.5, 0.97, 0.99, 1.005, 1.3):
         assert law.pdf(factor * place) == pytest.approx(plain_density(twin, factor * place), rel=1e-10)
+
+
+@pytest.mark.parametrize("steeper", [1.1, 1.001])
+def test_two_atoms_beside_each_other_end_an_arc_each(steeper):
+    """φ' = 1 above 0.3 and a little more below −0.3; between, from 0.5 to 3.5."""
+    left = f"({steeper}*x + {0.3 * steeper - 0.375}, x < -0.3)"
+    phi = {"expr": f"Piecewise((x + 0.525, x > 0.3), {left}, (2*x + 2.5*x**2, True))"}
+    layer = {"activation": phi, "weights": "orthogonal", "sigma_w": 1.0, "width": 220}
+    net = Network(layers=[layer], input_width=200, input_variance=0.5, sigma_b=0.2)
+    found = predict(net)
+    mass = float(mp.ncdf(-mp.mpf("0.3") / mp.sqrt(mp.mpf("0.54")))) + 200 / 220 - 1.0
+    _, *atoms = found.spectrum.atoms
+    for atom, slope in zip(atoms, (1.0, steeper), strict=True):
+        assert (atom.location, atom.mass) == pytest.approx((1.1 * slope**2, mass), rel=1e-12)
+    # Between atoms that are close together w is large, and its imaginary part has few digits: that is said.
+    assert found.checks.certified or steeper < 1.1
+    assert abs(found.spectrum.total_mass - 1.0) < (1e-12 if found.checks.certified else 1e-7)
+    arcs = survey(jacobian_equation(mean_field(net))).arcs
+    assert [arc.last is not None and arc.last.at_pole for arc in arcs] == [True, True, False]
+    for arc in arcs:
+        end = math.inf if arc.last is None else arc.last.log_u
+        assert arc.first is not None
+        assert np.all((arc.log_u > arc.first.log_u) & (arc.log_u < end))
+
+
+def test_seven_layers_with_two_atoms_each_have_the_atom_of_the_heaviest():
+    """2^7 products of atoms: φ' = 1 above −1, 1.5 below −2, from 0.3 to 2.3 between."""
+    phi = {"expr": "Piecewise((x, x > -1), (1.5*x + 0.7, x < -2), (4.3*x + x**2 + 2.3, True))"}
+    layers = [{"activation": phi, "weights": "orthogonal", "sigma_w": 0.5, "sigma_b": 0.1 + 0.02 * k, "width": 100}
+              for k in range(7)]  # fmt: skip
+    net = Network(layers=layers, input_width=100, input_variance=1.0)
+    found = predict(net)
+    assert found.checks.certified
+    field = mean_field(net)
+    shares = [mp.ncdf(1 / mp.sqrt(mp.mpf(q))) for q in field.q]
+    assert float(shares[0]) == pytest.approx(float(mp.ncdf(1 / mp.sqrt(mp.mpf("0.26")))), abs=1e-14)
+    (atom,) = found.spectrum.atoms
+    assert atom.mass == pytest.approx(float(1 - sum(1 - p for p in shares)), abs=1e-13)
+    assert atom.location == pytest.approx(0.5**14, rel=1e-12)
+
+
+@pytest.mark.parametrize("few", [10**-6, 10**-8])
+def test_beside_an_atom_of_hardly_any_mass_the_mass_closes(few):
+    """There the density is an inverse square root, but for distances below the square of the mass."""
+    width = round(2 / few)
+    found = predict(one_layer(width, width // 2 + 2))
+    assert found.checks.certified
+    assert abs(found.spectrum.total_mass - 1.0) < 1e-12
+    assert found.spectrum.atoms[-1].mass == pytest.approx(2 / width, abs=1e-15)
 
 
 def test_sampled_matrices_have_the_atom_and_the_law_beside_it():

@@ -13,6 +13,7 @@ from reference import SELU_SCALE, SELU_SLOPE, Layer, SquaredSlope, continuation,
 from spectra import Network, predict
 from spectra.network.jacobian import jacobian_equation
 from spectra.network.meanfield import mean_field
+from spectra.pole import poles_of
 from spectra.survey import survey
 
 # φ' = 1 above −1, and 2e^{x+1} below.
@@ -200,16 +201,18 @@ def test_two_atoms_beside_each_other_end_an_arc_each(steeper):
 def test_seven_layers_with_two_atoms_each_have_the_atom_of_the_heaviest():
     """2^7 products of atoms: φ' = 1 above −1, 1.5 below −2, from 0.3 to 2.3 between."""
     phi = {"expr": "Piecewise((x, x > -1), (1.5*x + 0.7, x < -2), (4.3*x + x**2 + 2.3, True))"}
-    layers = [{"activation": phi, "weights": "orthogonal", "sigma_w": 0.5, "sigma_b": 0.1 + 0.02 * k, "width": 100}
+    layers = [{"activation": phi, "weights": "orthogonal", "sigma_w": 0.5, "sigma_b": 0.4 + 0.01 * k, "width": 100}
               for k in range(7)]  # fmt: skip
     net = Network(layers=layers, input_width=100, input_variance=1.0)
     found = predict(net)
     assert found.checks.certified
     field = mean_field(net)
     shares = [mp.ncdf(1 / mp.sqrt(mp.mpf(q))) for q in field.q]
-    assert float(shares[0]) == pytest.approx(float(mp.ncdf(1 / mp.sqrt(mp.mpf("0.26")))), abs=1e-14)
+    assert float(shares[0]) == pytest.approx(float(mp.ncdf(1 / mp.sqrt(mp.mpf("0.41")))), abs=1e-14)
     (atom,) = found.spectrum.atoms
     assert atom.mass == pytest.approx(float(1 - sum(1 - p for p in shares)), abs=1e-13)
+    (pole,) = poles_of(jacobian_equation(field))
+    assert (pole.mass, -pole.log_u) == pytest.approx((atom.mass, math.log(atom.location)), rel=1e-12)
     assert atom.location == pytest.approx(0.5**14, rel=1e-12)
 
 

@@ -77,6 +77,10 @@ class BulkWalker(Departure):
             if inside is not None and (log_u if landing is None else landing.log_u) >= inside.log_u:
                 # Steps do not see an atom inside a bulk: the solution passes above it.
                 table, landing = [self._up_to(inside, begin, table)], Edge(1.0 + 0j, inside.v, inside.log_u, 0.0)
+                if not inside.touched(-1):
+                    # Nor one in the gap beyond a thin tail.
+                    self._keep_shown(edge, table[0], math.inf)
+                    return "end", None
             if landing is not None:
                 break
             past = self._past_turn(spot, log_u, table)
@@ -147,7 +151,12 @@ class BulkWalker(Departure):
         """Add the arc as far as its density shows, and go on in the gap from `here`."""
         zeta, v = (x.real for x in columns(here))
         place = Edge(complex(zeta[0]), v.ravel().astype(complex), log_u)
-        rows: Array = np.concatenate(table)
+        until = self._edge_before(float(zeta[0]), v.ravel())
+        self._keep_shown(first, np.concatenate(table), until)
+        return "gap", place
+
+    def _keep_shown(self, first: Edge | None, rows: Array, until: float) -> None:
+        """Add an arc that fades, as far as its density shows, if anything does."""
         share = self.equation.log_share(rows[:, 1])
         shown = np.flatnonzero(share > THIN)
         if not shown.size:
@@ -155,14 +164,12 @@ class BulkWalker(Departure):
             ends = rows[[0, -1], 1], np.ascontiguousarray(rows[[0, -1], 2 : 2 + len(self.laws)].T)
             gained = float(np.diff(self.equation.mass_above(*ends))[0])
             if len(rows) < 2 or not gained > EMPTY * self.equation.rank:
-                return "gap", place
+                return
         # One point beyond the last that shows.
         count = max(2, min(int(shown[-1]) + 2 if shown.size else 2, len(rows)))
         u = rows[:count, 0].real
         fading = float(share[count - 1] - share[count - 2]) / float(u[-1] - u[-2])
-        until = self._edge_before(float(zeta[0]), v.ravel())
         self._keep(first, None, rows[:count], min(fading, -1.0), max(until, float(u[-1])))
-        return "gap", place
 
     @cached_property
     def _poles(self) -> list[Pole]:
@@ -176,8 +183,9 @@ class BulkWalker(Departure):
 
     @cached_property
     def _inside(self) -> list[Pole]:
-        """The atoms with a density right before them, where arcs end."""
-        return [pole for pole in self._poles if pole.mass >= MARGINAL and pole.touched(-1)]
+        """The atoms that an arc might run past: inside a bulk, or beyond a tail that is too thin to show its end."""
+        # Without densities of the laws there is neither.
+        return [] if self.equation.is_algebraic else [pole for pole in self._poles if pole.mass >= MARGINAL]
 
     def _marched(
         self, log_u: float, spot: Spot, step: float, fading: float, table: list[Array]

@@ -273,6 +273,17 @@ def test_an_atom_beyond_the_density_is_in_a_gap():
     assert law.pdf(0.5 * (high + 1.3)) == 0.0
 
 
+@pytest.mark.parametrize("q", [0.02, 0.03, 0.05])
+def test_an_atom_that_only_a_thin_tail_reaches_is_found(q):
+    """φ'² from 4 down to 1 has next to nothing left at 1: the bulk fades before the atom, or beside it."""
+    found = predicted((2, q))
+    assert found.checks.certified
+    assert abs(found.spectrum.total_mass - 1.0) < 1e-12
+    place, mass, _ = expected((2, q))
+    (atom,) = found.spectrum.atoms
+    assert (atom.location, 1.0 - atom.mass) == (pytest.approx(float(place)), pytest.approx(float(1 - mass), abs=1e-14))
+
+
 @pytest.mark.parametrize("q", [0.06, 0.1, 0.2])
 def test_few_large_slopes_make_a_bulk_of_their_own(q):
     """φ' = 1 above −1, between 2 and 3 below: the share of the upper bulk is P(h < −1), by counting."""

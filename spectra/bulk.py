@@ -11,38 +11,29 @@ from ._types import Array
 from .blunt import around
 from .continuation import locate
 from .course import Course
+from .departure import BESIDE, EMPTY, Departure
 from .effort import spend
 from .errors import ConvergenceError
 from .master import MasterEquation
 from .pointwise import Spot, lifted
-from .pole import MARGINAL, marginal_places
-from .series import relative_variance
-from .solve import CERTIFIED, solve
-from .thin import LARGEST_V, LOST, THIN, TailWalker, columns
+from .pole import MARGINAL, Pole, poles_of
+from .solve import CERTIFIED
+from .thin import LARGEST_V, LOST, THIN, columns
 from .walker import FLAT, Arc, Edge
 
 # Residual that is good enough for a table of starting values.
 ROUGH = 1e-6
-# The same beside an edge, where the square root is the first of many terms.
-BESIDE = 1e-4
 # log density in U below which there is only rounding, beyond the last node of a law of D².
 NOTHING = -55.0
-# Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
-# where the log density is lower than this.
-LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
-# Standard deviations, relative to the mean, that an arc of a narrow law is long, or more.
-NARROWS = 2.0
-# Distances in log u from an edge at which a solution is sought without a starting value; beside an atom the farthest
-# first.
-BESIDE_EDGE = (1e-4, 1e-3, 0.01, 0.03, 0.1)
+# How near an atom, as part of the way to it, a point before it may be; how many there are, or more, and parts of the
+# way at which others are sought.
+NEARER, ENOUGH, BEFORE = 1e-4, 3, (0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05)
 # How far down, relative, one step of Newton's method leads to an edge that is near enough to be found.
 DOWN = 0.4
 # Log density in U below which imaginary parts are small.
 SPARSE = -9.0
 # How far ahead, in ζ, an atom is looked for, and a critical point: relative to |ζ|, or to this.
 AHEAD = (0.05, 0.6, 0.05)
-# Share of the mass beyond an atom that is none.
-EMPTY = 1e-12
 # How well, relative, a solution and the edge that it heads for must agree on the square root between them: to first
 # order only, far from the edge.
 SAME_ROOT = 0.7
@@ -57,7 +48,7 @@ MOST_JUMPS = 40
 PACE = (ROUGH, THIN, LOST, LARGEST_V, SPARSE, *AHEAD, DOWN, FLAT, CERTIFIED)
 
 
-class BulkWalker(TailWalker):
+class BulkWalker(Departure):
     """Follows arcs through the upper half plane; collects them."""
 
     def __init__(self, equation: MasterEquation) -> None:
@@ -74,13 +65,22 @@ class BulkWalker(TailWalker):
         """
         spot, step, fading = self._evaluator.spot(zeta, v.tolist()), math.inf, 0.0
         table: list[Array] = []
+        begin = log_u if edge is None else float(edge.log_u)
+        inside = next((pole for pole in self._inside if pole.log_u > begin), None)
         while True:
             log_u, spot, step, fading = self._marched(log_u, spot, step, fading, table)
             self._count()
             here = Course.at(spot)
-            table.append(np.array([[log_u, *here.values, *here.first, *here.second]]))
+            table.append(_row(log_u, here))
             self._turn = None
             landing = self._landing(spot, log_u) or self._pole_ahead(spot, log_u)
+            if inside is not None and (log_u if landing is None else landing.log_u) >= inside.log_u:
+                # Steps do not see an atom inside a bulk: the solution passes above it.
+                table, landing = [self._up_to(inside, begin, table)], Edge(1.0 + 0j, inside.v, inside.log_u, 0.0)
+                if not inside.touched(-1):
+                    # Nor one in the gap beyond a thin tail.
+                    self._keep_shown(edge, table[0], math.inf)
+                    return "end", None
             if landing is not None:
                 break
             past = self._past_turn(spot, log_u, table)
@@ -121,6 +121,24 @@ class BulkWalker(TailWalker):
         self._keep(edge, landing, np.concatenate(table), fading)
         return "end" if landing is None else "edge", landing
 
+    def _up_to(self, pole: Pole, begin: float, table: list[Array]) -> Array:
+        """Rows of the table before a pole; others found from there where there are next to none after `begin`."""
+        rows: Array = np.concatenate(table)
+        away = pole.log_u - begin
+        rows = rows[rows[:, 0].real < pole.log_u - NEARER * away]
+        if len(rows) >= ENOUGH:
+            return rows
+        found = [rows]
+        for part in BEFORE:
+            log_u, start = pole.log_u - part * away, pole.leave(part * away, -1)
+            spot = start and self._evaluator.follow(log_u, complex(start[0]), start[1].tolist(), BESIDE)
+            if spot:
+                found.append(_row(log_u, Course.at(spot)))
+        rows = np.concatenate(found)
+        if len(rows) < ENOUGH:
+            raise ConvergenceError(f"no solutions were found before the atom at log u = {pole.log_u:.6g}")
+        return rows[np.argsort(rows[:, 0].real)]
+
     def _keep(
         self, first: Edge | None, last: Edge | None, table: Array, fading: float, until: float = math.inf
     ) -> None:
@@ -133,7 +151,12 @@ class BulkWalker(TailWalker):
         """Add the arc as far as its density shows, and go on in the gap from `here`."""
         zeta, v = (x.real for x in columns(here))
         place = Edge(complex(zeta[0]), v.ravel().astype(complex), log_u)
-        rows: Array = np.concatenate(table)
+        until = self._edge_before(float(zeta[0]), v.ravel())
+        self._keep_shown(first, np.concatenate(table), until)
+        return "gap", place
+
+    def _keep_shown(self, first: Edge | None, rows: Array, until: float) -> None:
+        """Add an arc that fades, as far as its density shows, if anything does."""
         share = self.equation.log_share(rows[:, 1])
         shown = np.flatnonzero(share > THIN)
         if not shown.size:
@@ -141,24 +164,28 @@ class BulkWalker(TailWalker):
             ends = rows[[0, -1], 1], np.ascontiguousarray(rows[[0, -1], 2 : 2 + len(self.laws)].T)
             gained = float(np.diff(self.equation.mass_above(*ends))[0])
             if len(rows) < 2 or not gained > EMPTY * self.equation.rank:
-                return "gap", place
+                return
         # One point beyond the last that shows.
         count = max(2, min(int(shown[-1]) + 2 if shown.size else 2, len(rows)))
         u = rows[:count, 0].real
         fading = float(share[count - 1] - share[count - 2]) / float(u[-1] - u[-2])
-        until = self._edge_before(float(zeta[0]), v.ravel())
         self._keep(first, None, rows[:count], min(fading, -1.0), max(until, float(u[-1])))
-        return "gap", place
 
     @cached_property
-    def _breadth(self) -> float:
-        """How broad the law is in log λ, where it is narrow, else 1."""
-        return min(1.0, NARROWS * math.sqrt(relative_variance(self.equation)))
+    def _poles(self) -> list[Pole]:
+        """The poles where arcs may end, by rising log u."""
+        return poles_of(self.equation)
 
     @cached_property
     def _marginal(self) -> list[float]:
         """Log u of the atoms of mass zero, where arcs end."""
-        return marginal_places(self.equation)
+        return [pole.log_u for pole in self._poles if pole.mass < MARGINAL]
+
+    @cached_property
+    def _inside(self) -> list[Pole]:
+        """The atoms that an arc might run past: inside a bulk, or beyond a tail that is too thin to show its end."""
+        # Without densities of the laws there is neither.
+        return [] if self.equation.is_algebraic else [pole for pole in self._poles if pole.mass >= MARGINAL]
 
     def _marched(
         self, log_u: float, spot: Spot, step: float, fading: float, table: list[Array]
@@ -254,7 +281,7 @@ class BulkWalker(TailWalker):
                 table.append(rows[0])
                 return None
             here, reached = Course.at(found), found
-            rows.append(np.array([[at, *here.values, *here.first, *here.second]]))
+            rows.append(_row(at, here))
         self._count(len(rows))
         log_u = float(rows.pop()[0, 0].real)
         # Some of them come before the point at hand.
@@ -275,92 +302,7 @@ class BulkWalker(TailWalker):
                 return log_u + distance, self._evaluator.spot(complex(roots.zeta[0]), roots.v[:, 0].tolist())
         return log_u, None
 
-    def _leave(self, edge: Edge) -> tuple[complex, Array, float] | None:
-        """A first point in the upper half plane beside an edge where a bulk begins; None where nothing does."""
-        if edge.at_pole and self.laws:
-            return self._leave_pole(edge)
-        base = edge.zeta.real
-        point = self._point(complex(base), edge.v.real)
-        second = abs(complex(point.bend) * base**2)
-        offset = 0.15
-        while offset > 1e-7 * min(1.0, abs(1.0 - base)):
-            guess = base * np.exp(1j * offset * (1.0 if base > 0 else -1.0))
-            step = guess - base
-            guess_v = edge.v.real.astype(complex)
-            if guess_v.size:
-                guess_v = guess_v + point.along(step, real=True)
-            target = edge.log_u + 0.5 * second * offset**2
-            if np.all(guess_v.imag > 0):
-                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), BESIDE)
-                if found is not None and abs(np.log(found.zeta / guess)) < 0.5 * offset:
-                    return found.zeta, np.array(found.v, complex), target
-            offset *= 0.5
-        # A square root that exponentially little of a law makes is one on no scale that steps can see.
-        return self._located_beside(edge, BESIDE_EDGE)
 
-    def _leave_pole(self, edge: Edge) -> tuple[complex, Array, float] | None:
-        pole = self._pole(edge.v)
-        found: list[tuple[float, tuple[complex, Array, float]]] = []
-        for far in LEAVING if pole is not None else ():
-            assert pole is not None
-            distance = far * self._breadth
-            start = pole.leave(distance)
-            spot = start and self._evaluator.follow(edge.log_u + distance, complex(start[0]), start[1].tolist(), BESIDE)
-            if spot:
-                found.append(
-                    (self._log_density(spot.zeta), (spot.zeta, np.array(spot.v, complex), edge.log_u + distance))
-                )
-                if found[-1][0] > BESIDE_POLE:
-                    break
-        if found:
-            density, densest = max(found, key=lambda one: one[0])
-            if density > LOST:
-                return densest
-            above = self.equation.mass_above(np.array([densest[0]]), densest[1][:, None])
-            if float(above[0]) > (1.0 - EMPTY) * self.equation.rank:
-                return None
-        return self._located_beside(edge, BESIDE_EDGE[::-1])
-
-    def _located_beside(self, edge: Edge, distances: tuple[float, ...]) -> tuple[complex, Array, float]:
-        """A point beyond an edge by the sure way, which needs no starting value."""
-        for step in distances:
-            try:
-                roots = locate(self.equation, np.array([edge.log_u + step]))
-            except ConvergenceError:
-                continue
-            if roots.certified[0]:
-                return complex(roots.zeta[0]), roots.v[:, 0], edge.log_u + step
-        raise ConvergenceError(f"no solution was found beside the edge at log u = {edge.log_u:.6g}")
-
-    def _rise(self, zeta: float, v: Array) -> tuple[complex, Array, float]:
-        """From a gap onto the cut: the point just beyond, its height found by Newton's method."""
-        point = self._point(complex(zeta), v)
-        log_u = float(point.log_u.real)
-        for height in (1e-12, 1e-8, 1e-4, 1e-2, 1e-1):
-            guess = zeta * np.exp(1j * height)
-            guess_v = (v + point.along(zeta * 1j * height, bent=False, real=True)) if v.size else v.astype(complex)
-            guess_v = guess_v.real + 1j * np.maximum(guess_v.imag, 1e-3 * height * np.abs(guess_v))
-            roots = solve(
-                self.equation, np.array([log_u]), np.array([guess]), guess_v.reshape(guess_v.size, 1), max_steps=30
-            )
-            if roots.certified[0] and abs(np.log(roots.zeta[0] / zeta)) < 0.3:
-                return complex(roots.zeta[0]), roots.v[:, 0], log_u
-        raise ConvergenceError(f"no solution was found where the spectrum begins, log u = {log_u:.6g}")
-
-    def _descend(self, landing: Edge) -> tuple[complex, Array, float]:
-        """Beyond an edge whose far side is not empty but a tail of exponentially small density."""
-        base = landing.zeta.real
-        for step in BESIDE_EDGE[::-1]:
-            zeta = base * math.exp(step if base > 0 else -step)
-            point = self._point(complex(base), landing.v.real)
-            guess = self._extrapolate(point, landing.v.real, zeta - base)
-            if guess is None:
-                continue
-            found = self._project(zeta, guess.real)
-            if found is None:
-                continue
-            try:
-                return self._rise(zeta, found.real)
-            except ConvergenceError:
-                continue
-        raise ConvergenceError(f"the tail beyond the edge at log u = {landing.log_u:.6g} could not be entered")
+def _row(log_u: float, here: Course) -> Array:
+    """One row of the table of an arc."""
+    return np.array([[log_u, *here.values, *here.first, *here.second]])

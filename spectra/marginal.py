@@ -29,6 +29,8 @@ from .walker import Arc, Edge
 # Logarithm of the distance beyond which the density is continued by its power: e^{-32} of the mass is nearer, where it
 # has an inverse square root. The same where it is bounded: nearer, v cannot be told from that of the atom.
 NEAREST, NEAREST_BOUNDED = -64.0, -32.0
+# With an atom of less mass than this it is an inverse square root down to a distance of the square of the mass.
+LIGHT = 1e-4
 # The same at a hidden edge, from the logarithm of its distance from the pole: there the density has turned into a root,
 # and e^{-9} is left of a mass that is below 1e-5; what is left of the digits is e^{-6}.
 HIDDEN = -6.0
@@ -179,7 +181,10 @@ def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: f
     """The density between the pole, or the edge hidden at `offset` from it, and U = `far`, given the solution there."""
     log_reach = float(start.at[0])
     bounded = pole.drift > 0.0 and not offset
-    nearest = NEAREST_BOUNDED if bounded else math.log(abs(offset)) + HIDDEN if offset else NEAREST
+    if bounded:
+        nearest = max(NEAREST, NEAREST_BOUNDED + 2.0 * min(0.0, math.log(pole.drift / LIGHT)))
+    else:
+        nearest = math.log(abs(offset)) + HIDDEN if offset else NEAREST
     walk = _Walk(pole, side, start, offset)
     panels = _first_panels(-log_reach, -nearest, math.inf if pole.is_crossed else PANEL)
     done: list[tuple[Array, Array, Array]] = []

@@ -117,18 +117,18 @@ class Pole:
             s, bent = new, local.bent(new, bent * (new / s))
         return float(s[0]), (1.0 - bent[:, 0].real) / self.places, float(local.at(s, bent).value[0].real)
 
-    def leave(self, distance: float) -> tuple[complex, Array] | None:
-        """The solution (ζ, v) at log u = log u_0 + `distance` in the upper half plane; None where it is not found."""
+    def leave(self, distance: float, side: int = 1) -> tuple[complex, Array] | None:
+        """The solution (ζ, v) at log u = log u_0 + `side`·`distance` above the real axis; None where none is found."""
         local = self.local
         if self.drift > 0.0:
-            s = np.array([-distance / self.drift * (1.0 + 0.1j)])
+            s = np.array([-distance / self.drift * (side + 0.1j)])
         else:
             # Without a drift the displacement is a square, with a logarithm at most.
             s = np.array([-1e-2j])
-            root = np.sqrt(distance / local.at(s, local.straight(s)).value) * s
+            root = np.sqrt(side * distance / local.at(s, local.straight(s)).value) * s
             s = np.where(root.imag > 0.0, -root, root)
         at = np.array([math.log(distance)])
-        roots = local.solve(at, 1, LocalRoots.guessed(at, s, local.straight(s)))
+        roots = local.solve(at, side, LocalRoots.guessed(at, s, local.straight(s)))
         return (complex(1.0 - roots.s[0]), self.v_at(roots.epsilon[:, 0])) if roots.certified[0] else None
 
     def v_at(self, epsilon: Array) -> Array:
@@ -144,13 +144,27 @@ def heaviest_pole(equation: MasterEquation) -> Pole | None:
     return pole_near(equation, np.array([1.0 / place for place, _ in atoms]))
 
 
-def marginal_places(equation: MasterEquation) -> list[float]:
-    """Log u of the atoms of mass zero, rising."""
-    choices = [[place for place, _ in factor.law.atoms if place > 0.0] for factor in equation.factors]
+def poles_of(equation: MasterEquation) -> list[Pole]:
+    """The poles at atoms, of mass zero or more, by rising log u; none where there are too many to be looked at."""
+    choices = [[atom for atom in factor.law.atoms if atom[0] > 0.0] for factor in equation.factors]
+    if choices and math.prod(map(len, choices)) > MOST_POLES:
+        choices = _heavy(equation, choices)
     if not choices or math.prod(map(len, choices)) > MOST_POLES:
         return []
-    poles = [pole_near(equation, 1.0 / np.array(places)) for places in itertools.product(*choices)]
-    return sorted(pole.log_u for pole in poles if pole is not None and abs(pole.mass) < MARGINAL)
+    near = [np.array([1.0 / place for place, _ in atoms]) for atoms in itertools.product(*choices)]
+    poles = [pole for pole in (pole_near(equation, v) for v in near) if pole is not None and pole.mass > -MARGINAL]
+    return sorted(poles, key=lambda pole: pole.log_u)
+
+
+def _heavy(equation: MasterEquation, choices: list[list[tuple[float, float]]]) -> list[list[tuple[float, float]]]:
+    """The atoms (place, mass) of every law that with the heaviest of all others make one of mass zero or more."""
+    heaviest = heaviest_pole(equation)
+    if heaviest is None:
+        return []
+    # What is left of the mass where one law has a lighter atom.
+    prices = equation.counts.ravel() * equation.rank / equation.omegas.ravel()
+    rows = zip(choices, heaviest.weights, prices, strict=True)
+    return [[one for one in atoms if heaviest.mass - price * (top - one[1]) > -MARGINAL] for atoms, top, price in rows]
 
 
 def pole_near(equation: MasterEquation, v: Array) -> Pole | None:

@@ -37,7 +37,9 @@ class Sweep(BulkWalker):
                 edge = None
             how, landing = self._bulk(edge, begin, v_begin, log_u)
             if how == "end":
-                break
+                landing = self._atom_beyond()
+                if landing is None:
+                    break
             assert landing is not None
             if how == "gap":
                 how, zeta, v, edge = self._after_tail(landing)
@@ -54,10 +56,15 @@ class Sweep(BulkWalker):
                 begin, v_begin, log_u = self._descend(landing)
                 how, next_edge = self._bulk(landing, begin, v_begin, log_u)
                 if how == "end":
-                    break
+                    next_edge = self._atom_beyond()
+                    if next_edge is None:
+                        break
                 if how == "gap":
                     assert next_edge is not None
                     how, zeta, v, edge = self._after_tail(next_edge)
+                    continue
+                if next_edge is not None and next_edge.at_pole:
+                    how, zeta, v, edge = self._after_pole(next_edge)
                     continue
                 how, edge = "edge", next_edge
                 continue
@@ -83,12 +90,27 @@ class Sweep(BulkWalker):
 
     def _after_tail(self, place: Edge) -> tuple[str, float, Array, Edge | None]:
         """Along the gap that a tail has run into, from a real point of it."""
+        known = len(self.atoms)
         found = self._gap(place.zeta.real, place.v.real, None)
         last = self.arcs[-1] if self.arcs else None
-        if last is not None and last.last is None and found[0] != "end" and math.isinf(last.until):
+        ends = found[0] != "end" or len(self.atoms) > known
+        if last is not None and last.last is None and ends and math.isinf(last.until):
             # Where the tail ends was not found; here it has.
             self.arcs[-1] = replace(last, until=max(float(place.log_u), float(last.log_u[-1])))
         return found
+
+    def _atom_beyond(self) -> Edge | None:
+        """The next atom beyond an arc that has faded to nothing, if there is one."""
+        faded = self.arcs[-1] if self.arcs else None
+        here = float(faded.log_u[-1]) if faded is not None else -math.inf
+        pole = next((pole for pole in self._inside if pole.log_u > here), None)
+        if pole is None:
+            return None
+        if faded is not None and faded.last is None:
+            # However thin, its density goes on as far as those of the laws do.
+            end = pole.log_u if pole.touched(-1) else here
+            self.arcs[-1] = replace(faded, until=min(faded.until, end))
+        return Edge(1.0 + 0j, pole.v, pole.log_u, 0.0)
 
     def _after_pole(self, landing: Edge) -> tuple[str, float, Array, Edge | None]:
         """Beyond an atom at the end of an arc: a gap if a real solution goes on from there, else the next arc."""

@@ -228,11 +228,13 @@ class Walker:
         return v + move if np.isfinite(move).all() else None
 
     def _monotone(self, old: Array, new: Array) -> bool:
-        """No v_k moved back or jumped over a pole of its ψ."""
+        """No v_k moved back or jumped over a pole of its ψ, or over a cut."""
         for law, a, b in zip(self.laws, old.ravel(), new.ravel(), strict=True):
             if b.real < a.real - 1e-12 * abs(a) or abs(b.imag) > 1e-9 * abs(b):
                 return False
             if any(a.real * place < 1.0 < b.real * place for place, mass in law.atoms if mass > 0.0 and place > 0.0):
+                return False
+            if any(a.real * high < 1.0 < b.real * low for low, high in law.cuts):
                 return False
         return True
 

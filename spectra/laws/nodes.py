@@ -109,9 +109,14 @@ class NodeLaw:
     def on_cut(self, v: Any) -> Any:
         """Whether real v lies where the law may have a density."""
         found = (v * self.largest > 1.0) & (v * self.smallest < 1.0)
-        if len(self.cuts) > 1:
+        if self._has_gaps:
             found = found & np.any([(v * high > 1.0) & (v * low < 1.0) for low, high in self.cuts], axis=0)
         return found
+
+    @cached_property
+    def _has_gaps(self) -> bool:
+        """Whether its density leaves a part of the support out: between intervals, or between one and an atom."""
+        return bool(self.cuts) and self.cuts != ((self.smallest, self.largest),)
 
     def cut_ahead(self, v: float) -> float:
         """Upper end, in t, of the next interval with a density that growing v > 0 comes to; 0 where there is none."""

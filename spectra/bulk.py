@@ -25,6 +25,8 @@ from .walker import FLAT, Arc, Edge
 ROUGH = 1e-6
 # The same beside an edge, where the square root is the first of many terms.
 BESIDE = 1e-4
+# And relative to the distance from it.
+AWAY = 0.1
 # log density in U below which there is only rounding, beyond the last node of a law of D².
 NOTHING = -55.0
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
@@ -89,7 +91,9 @@ class BulkWalker(TailWalker):
                 continue
             density = self._log_density(spot.zeta)
             if density < THIN and self._has_surfaced(here):
-                return self._left_behind(edge, table, here, log_u)
+                passed = self._left_behind(edge, table, here, log_u)
+                if passed is not None:
+                    return passed
             before, fading = fading, self._fading(spot)
             if self._faded(log_u, here, density, fading):
                 break
@@ -129,11 +133,23 @@ class BulkWalker(TailWalker):
         values, rates, turns = rows[1:].reshape(3, -1, rows.shape[1])
         self.arcs.append(Arc(first, last, rows[0].real.copy(), values[0], values[1:], rates, turns, fading, until))
 
-    def _left_behind(self, first: Edge | None, table: list[Array], here: Course, log_u: float) -> tuple[str, Edge]:
-        """Add the arc as far as its density shows, and go on in the gap from `here`."""
+    def _left_behind(
+        self, first: Edge | None, table: list[Array], here: Course, log_u: float
+    ) -> tuple[str, Edge] | None:
+        """Add the arc as far as its density shows, and go on in the gap from `here`.
+
+        None where an edge was passed that must be there, but was not found.
+        """
         zeta, v = (x.real for x in columns(here))
         place = Edge(complex(zeta[0]), v.ravel().astype(complex), log_u)
         rows: Array = np.concatenate(table)
+        if self.equation.is_algebraic:
+            last = self._passed(first, place)
+            before = rows[rows[:, 0].real < float(last.log_u)] if last is not None else rows[:0]
+            if not len(before):
+                return None
+            self._keep(first, last, before, 0.0)
+            return "gap", place
         share = self.equation.log_share(rows[:, 1])
         shown = np.flatnonzero(share > THIN)
         if not shown.size:
@@ -291,7 +307,9 @@ class BulkWalker(TailWalker):
                 guess_v = guess_v + point.along(step, real=True)
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
-                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), BESIDE)
+                # A narrow bulk is over soon: on its scale the first point must be one, too.
+                rough = min(BESIDE, AWAY * 0.5 * second * offset**2 / (1.0 + abs(edge.log_u)))
+                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), rough)
                 if found is not None and abs(np.log(found.zeta / guess)) < 0.5 * offset:
                     return found.zeta, np.array(found.v, complex), target
             offset *= 0.5

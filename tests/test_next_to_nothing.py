@@ -20,6 +20,14 @@ def test_no_ratio_is_beyond_the_largest(lost) -> None:
     assert float(gap(1.0, ratio)) == pytest.approx(lost if lost > 1e-16 else 0.0, rel=1e-12)
 
 
+def test_of_ratios_with_one_value_the_one_that_loses_most_is_largest() -> None:
+    """1 − 1.2e-16 and 1 − 1.4e-16 are one double."""
+    ratios = [Ratio(1.0, 1.0 - lost, lost) for lost in (1.2e-16, 1.4e-16)]
+    assert ratios[0] == ratios[1]
+    equation = MasterEquation(((1.0, -1.0), (ratios[0], 2.0), (ratios[1], -2.0)))
+    assert sorted(d for d, _ in equation.terms if d < 1.0) == pytest.approx([0.2e-16, 1.4e-16], rel=1e-6)
+
+
 @pytest.mark.parametrize("variance", [0.08, 0.1, 0.12])
 def test_a_narrowing_layer_with_next_to_no_dead_units(variance) -> None:
     """One hardswish layer of 500 units on 1000 inputs, φ' = x/3 + ½ but for 1e-20 of them."""

@@ -24,7 +24,7 @@ ROWS = (
     ("laws.zero", "laws.sums", "laws.nodes"),
     ("laws.gauss", "laws.path", "laws.panels", "laws.fade", "laws.inverse", "laws.pushforward"),
     ("compiled", "master", "pointwise", "solve", "continuation", "beside", "pole", "series", "long_series", "spectrum"),
-    ("shift", "course", "walker", "gap", "thin", "blunt", "bulk", "sweep", "between_atoms", "survey"),
+    ("shift", "course", "walker", "gap", "thin", "blunt", "bulk", "sweep", "lowest_gap", "between_atoms", "survey"),
     ("chebyshev", "chart", "guess", "joining", "pieces", "charting", "tail", "marginal"),
     ("thinning", "refinement", "pushed", "assembly"),
     ("line.trace", "line.numbers", "line.marks", "line.atoms", "line.factors", "line.series"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -26,12 +27,13 @@ from .walker import Arc, Survey
 # Gaps d_k that are none: the law reaches down to 0 if that of one such D² does.
 NONE = 1e-12
 # Where all is asymptotic, times the largest place where something is singular, and how well d log u/d log ζ is 1 there.
-FAR, ASYMPTOTIC = 1e6, 1e-2
-# How near the end of the interval, relative, the march goes, and how many steps a factor of e takes.
-NEAREST, STEPS = 1e-13, 4.0
+FAR, ASYMPTOTIC = 1e4, 1e-2
+# How near the end of the interval, relative, the march goes; by what factor a step brings it nearer; and y, relative to
+# the least slope squared that the nodes know, that is as good as 0.
+NEAREST, NEARER, AT_END = 1e-13, 0.4, 1e-2
 # What of E 1/t, or of E 1/t², may lie beyond the nodes of a law.
 UNKNOWN, UNSURE = 1e-14, 1e-3
-MAX_STEPS = 200
+ROUNDING, MAX_STEPS = 1e-15, 200
 
 
 class _Untold(Exception):
@@ -100,6 +102,8 @@ class _Gap:
         self.begin: float | None = 1.0
         self.ending: list[NodeLaw] = []
         self.laws = [factor.law for factor in equation.factors]
+        # Where the y_k were last.
+        self._y = [math.nan] * len(self.laws)
         self.gaps = equation.gaps.ravel().tolist()
         self.omegas, self.counts = equation.omegas.ravel().tolist(), equation.counts.ravel().tolist()
         for law, d in zip(self.laws, self.gaps, strict=True):
@@ -123,13 +127,12 @@ class _Gap:
         if abs(slope * start - 1.0) > ASYMPTOTIC:
             raise _Untold
         # From λ = 0 up, ever nearer to the end of the interval.
-        factor, high = math.exp(-1.0 / STEPS), start - self.begin
-        while high > NEAREST * self.begin:
-            low = high * factor
-            before, slope = log_u, self.at(self.begin + low)[1]
+        high = start - self.begin
+        while high > NEAREST * self.begin and not self.at_end:
+            low, before = high * NEARER, log_u
+            log_u, slope = self.at(self.begin + low)
             if slope <= 0.0:
                 return self.critical(low, high)
-            log_u = self.at(self.begin + low)[0]
             if not log_u < before:
                 raise _Untold
             high = low
@@ -142,14 +145,20 @@ class _Gap:
             raise _Untold
         return log_u
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the y_k that are to be 0 at the end of the interval are so."""
+        pairs = [(law, y) for law, y in zip(self.laws, self._y, strict=True) if law in self.ending]
+        return bool(pairs) and all(-y < AT_END * law.smallest for law, y in pairs)
+
     def critical(self, low: float, high: float) -> float:
         """Log u where d log u/dζ rises through 0, ζ − begin between `low` and `high`."""
         from scipy.optimize import brentq
 
         assert self.begin is not None
         begin = self.begin
-        found = float(brentq(lambda x: self.at(begin + x)[1], low, high, xtol=1e-15 * begin, rtol=1e-13, maxiter=200))
-        return self.at(begin + found)[0]
+        found = brentq(lambda x: self.at(begin + x)[1], low, high, xtol=1e-15 * begin, maxiter=200)
+        return self.at(begin + cast(float, found))[0]
 
     def at(self, zeta: float) -> tuple[float, float]:
         """Log u and d log u/dζ."""
@@ -163,10 +172,12 @@ class _Gap:
             log_u += e * math.log(abs(base))
             slope -= e * d / base
         away = 1.0 / (zeta - 1.0)
-        for law, d, omega, count in zip(self.laws, self.gaps, self.omegas, self.counts, strict=True):
+        rows = zip(self.laws, self.gaps, self.omegas, self.counts, strict=True)
+        for k, (law, d, omega, count) in enumerate(rows):
             # To the end of the interval itself, with all digits of the distance.
             target = 0.0 if abs(1.0 - d * zeta) < 4e-16 else (d * zeta - 1.0) * away
-            y, g, rate = _below(law, target)
+            y, g, rate = _below(law, target, self._y[k])
+            self._y[k] = y
             log_u += count * (math.log(g) - math.log(omega * zeta * away))
             rise = omega * away**2
             slope += count * (rate / g * rise / (-g - y * rate) + away - 1.0 / zeta)
@@ -177,13 +188,14 @@ def _infimum(law: NodeLaw) -> float:
     return law.smallest if law.infimum is None else law.infimum
 
 
-def _below(law: NodeLaw, target: float) -> tuple[float, float, float]:
-    """Real y below the support with −y G(y) = `target` < 1, and G(y), G'(y) there."""
+def _below(law: NodeLaw, target: float, near: float) -> tuple[float, float, float]:
+    """Real y below the support with −y G(y) = `target` < 1, and G(y), G'(y) there; `near`: where it may be, or NaN."""
     if target == 0.0:
         return (0.0, *_stieltjes(law, 0.0))
     # −y G(y) falls from 1 at −∞ to 0 at 0, and on: by Newton's method on the logarithm of one or the other.
     y = -(target / (1.0 - target)) if target > 0.0 else 0.5 * _infimum(law)
     low, high = (-math.inf, 0.0) if target > 0.0 else (0.0, _infimum(law))
+    y = near if low < near < high else y
     for _ in range(MAX_STEPS):
         g, rate = _stieltjes(law, y)
         miss = -y * g - target
@@ -192,7 +204,7 @@ def _below(law: NodeLaw, target: float) -> tuple[float, float, float]:
         new = y + step
         if not low < new < high:
             new = 2.0 * y if math.isinf(low) else 0.5 * (low + high)
-        if abs(new - y) <= 2e-16 * abs(y):
+        if abs(new - y) <= ROUNDING * abs(y):
             return y, g, rate
         y = new
     if abs(miss) < 1e-13 * (abs(target) + abs(y * g)):

@@ -1,5 +1,8 @@
 """Losses below rounding, and bulks so narrow that a step goes past them: against the equations themselves."""
 
+from itertools import pairwise
+from typing import Any
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -42,7 +45,7 @@ def test_a_narrowing_layer_with_next_to_no_dead_units(variance) -> None:
 
 
 def _silverstein(place: float, variance: float) -> complex:
-    """The m with z = −1/m + c E t/(1 + t m), t = φ'(h)², c = ½, from above the axis (J. Multivariate Anal. 55, 1995)."""
+    """Silverstein, J. Multivariate Anal. 55 (1995): z = −1/m + c E t/(1 + t m), t = φ'(h)², c = ½; from above the axis."""
     x = np.arange(-9.0, 9.0, 1e-2)
     weight = 0.5e-2 * np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi)
     t = (np.sqrt(variance) * x / 3.0 + 0.5) ** 2
@@ -93,13 +96,13 @@ def test_narrow_bulks_of_a_few_lost_units(widths, sigma_w, variance, far) -> Non
         assert computed == pytest.approx([float(x) for x in exact], rel=far)
 
 
-def _edges(widths: tuple[int, ...], sigma_w: mp.mpf, variance: mp.mpf) -> list[mp.mpf]:
+def _edges(widths: tuple[int, ...], sigma_w: Any, variance: Any) -> list[Any]:
     """1/u where d log u/dw = 0, ascending; S = (1 + w)/(p + w) of a projection (Voiculescu), w_l = N_L w/N_l."""
     with mp.workdps(60):
         last, second = widths[-1], variance
         # Terms (r, e) of e log(1 + r w), and the constant of log u.
         terms, constant = [(mp.mpf(last) / widths[0], -1)], mp.mpf(0)
-        for before, width in zip(widths[:-1], widths[1:], strict=True):
+        for before, width in pairwise(widths):
             q = sigma_w**2 * second + mp.mpf("0.01")
             share = mp.erf(3 / mp.sqrt(2 * q))
             ratio = mp.mpf(last) / width
@@ -117,24 +120,24 @@ def _edges(widths: tuple[int, ...], sigma_w: mp.mpf, variance: mp.mpf) -> list[m
         return sorted(found)
 
 
-def _second_moment(q: mp.mpf) -> mp.mpf:
+def _second_moment(q: Any) -> Any:
     """E φ² of the hard sigmoid, clip(h/6 + ½, 0, 1)."""
 
-    def weight(h: mp.mpf) -> mp.mpf:
+    def weight(h: Any) -> Any:
         return mp.exp(-h * h / (2 * q)) / mp.sqrt(2 * mp.pi * q)
 
     inside = mp.quad(lambda h: (h / 6 + mp.mpf("0.5")) ** 2 * weight(h), [-3, 0, 3])
     return inside + mp.erfc(3 / mp.sqrt(2 * q)) / 2
 
 
-def _slope(terms: list[tuple[mp.mpf, int]]) -> list[mp.mpf]:
+def _slope(terms: list[tuple[Any, int]]) -> list[Any]:
     """Coefficients, highest first, of Π (1 + r w) times w (1/w + Σ e r/(1 + r w)), equal r taken together."""
-    merged: dict[mp.mpf, int] = {}
+    merged: dict[Any, int] = {}
     for r, e in terms:
         merged[r] = merged.get(r, 0) + e
     kept = {r: e for r, e in merged.items() if e}
 
-    def product(which: list[mp.mpf]) -> list[mp.mpf]:
+    def product(which: list[Any]) -> list[Any]:
         rows = [mp.mpf(1)]
         for r in which:
             rows = [a * r + b for a, b in zip([*rows, 0], [0, *rows], strict=True)]

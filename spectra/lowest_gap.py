@@ -36,7 +36,7 @@ UNKNOWN, UNSURE = 1e-14, 1e-3
 ROUNDING, MAX_STEPS = 1e-15, 200
 
 
-class _Untold(Exception):
+class Untold(Exception):
     """The laws are not known well enough there."""
 
 
@@ -47,7 +47,7 @@ def with_end(equation: MasterEquation, found: Survey) -> Survey:
         return found
     try:
         end = lowest_edge(equation)
-    except _Untold:
+    except Untold:
         return replace(found, doubtful=last.last is None and math.isinf(last.until))
     if end is None:
         return found
@@ -84,7 +84,7 @@ def lowest_edge(equation: MasterEquation) -> float | None:
 
     Raises
     ------
-    _Untold : a law of D² has too much beyond its nodes to say.
+    Untold : a law of D² has too much beyond its nodes to say.
     """
     if not equation.factors or equation.is_algebraic:
         return None
@@ -125,7 +125,7 @@ class _Gap:
         if slope <= 0.0:
             return None
         if abs(slope * start - 1.0) > ASYMPTOTIC:
-            raise _Untold
+            raise Untold
         # From λ = 0 up, ever nearer to the end of the interval.
         high = start - self.begin
         while high > NEAREST * self.begin and not self.at_end:
@@ -134,15 +134,15 @@ class _Gap:
             if slope <= 0.0:
                 return self.critical(low, high)
             if not log_u < before:
-                raise _Untold
+                raise Untold
             high = low
         if not self.ending:
-            raise _Untold
+            raise Untold
         for law in self.ending:
             _verify_known(law)
         log_u, slope = self.at(self.begin)
         if slope <= 0.0:
-            raise _Untold
+            raise Untold
         return log_u
 
     @property
@@ -168,7 +168,7 @@ class _Gap:
         for d, e in equation.terms:
             base = 1.0 - d * zeta
             if base == 0.0:
-                raise _Untold
+                raise Untold
             log_u += e * math.log(abs(base))
             slope -= e * d / base
         away = 1.0 / (zeta - 1.0)
@@ -209,7 +209,7 @@ def _below(law: NodeLaw, target: float, near: float) -> tuple[float, float, floa
         y = new
     if abs(miss) < 1e-13 * (abs(target) + abs(y * g)):
         return y, g, rate
-    raise _Untold
+    raise Untold
 
 
 def _stieltjes(law: NodeLaw, y: float) -> tuple[float, float]:
@@ -221,10 +221,10 @@ def _stieltjes(law: NodeLaw, y: float) -> tuple[float, float]:
 def _verify_known(law: NodeLaw) -> None:
     """Whether next to nothing of E 1/t and E 1/t² is in slopes smaller than any that the nodes know."""
     if law.neglected > 0.0 or law.resolved > 0.0 or law.cut_density is None:
-        raise _Untold
+        raise Untold
     g, rate = _stieltjes(law, 0.0)
     t = 1.01 * law.smallest
     # Of E 1/t beyond t, for a density that falls off.
     beyond = float(law.cut_density(np.array([1.0 / t]))[0]) / (math.pi * t)
     if not (beyond < UNKNOWN * g and beyond / t < UNSURE * rate):
-        raise _Untold
+        raise Untold

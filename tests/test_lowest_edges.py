@@ -1,5 +1,6 @@
 """Lower edges in tails too thin to be followed: against the real equation beyond them."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import cast
 
@@ -8,11 +9,16 @@ import pytest
 from scipy.optimize import brentq
 
 from spectra import Network, predict
+from spectra.assembly import UNTOLD, spectrum_of
+from spectra.lowest_gap import Untold, lowest_edge
+from spectra.master import MasterEquation
+from spectra.network.jacobian import jacobian_equation
 
 _X, _W = np.polynomial.legendre.leggauss(120)
 _ENDS = (-13.0, -9.0, -5.0, -2.0, 0.0, 2.0, 5.0, 9.0, 13.0)
 Z = np.concatenate([0.5 * (a + b) + 0.5 * (b - a) * _X for a, b in pairwise(_ENDS)])
 WEIGHTS = np.concatenate([0.5 * (b - a) * _W for a, b in pairwise(_ENDS)]) * np.exp(-0.5 * Z * Z) / np.sqrt(2.0 * np.pi)
+SMALL = {"sigma_w": 0.877, "sigma_b": 0.2, "input_variance": 0.015}
 SLOPES = {
     "tanh": lambda x: 1.0 / np.cosh(x) ** 2,
     "softplus": lambda x: 1.0 / (1.0 + np.exp(-x)),
@@ -60,6 +66,8 @@ def test_one_widening_layer(activation, widths, sigma_w, sigma_b, variance) -> N
     assert found.checks.certified
     assert not found.checks.notes
     assert found.spectrum.bulks[0][0] == pytest.approx(exact, rel=1e-12)
+    # By the gap from λ = 0 alone, too, where the sweep sees the edge itself.
+    assert lowest_edge(jacobian_equation(found.mean_field)) == pytest.approx(-np.log(exact), abs=1e-12)
     assert found.spectrum.pdf(np.array([0.01, 0.5, 1.0 - 1e-11]) * exact).tolist() == [0.0, 0.0, 0.0]
 
 
@@ -80,6 +88,20 @@ def test_two_widening_layers(widths, activations, weights, variance, exact) -> N
     found = predict(Network(layers=layers, input_width=widths[0], sigma_w=1.1, sigma_b=0.05, input_variance=variance))
     assert found.checks.certified
     assert found.spectrum.bulks[0][0] == pytest.approx(exact, rel=1e-12)
+    assert lowest_edge(jacobian_equation(found.mean_field)) == pytest.approx(-np.log(exact), abs=1e-12)
+
+
+def test_an_end_that_cannot_be_told_is_said_to_be_so() -> None:
+    """Slopes that were left out might reach down to any place."""
+    found = predict(Network(layers=[{"width": 234}], input_width=226, weights="orthogonal", activation="tanh", **SMALL))
+    (factor,) = jacobian_equation(found.mean_field).factors
+    equation = jacobian_equation(found.mean_field)
+    unknown = replace(factor, law=replace(factor.law, neglected=1e-9))
+    doubtful = MasterEquation(equation.shifts, (unknown,), equation.constant)
+    with pytest.raises(Untold):
+        lowest_edge(doubtful)
+    assert not spectrum_of(equation).notes
+    assert UNTOLD in spectrum_of(doubtful).notes
 
 
 def test_a_square_layer_reaches_zero() -> None:

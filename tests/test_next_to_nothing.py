@@ -45,7 +45,7 @@ def test_a_narrowing_layer_with_next_to_no_dead_units(variance) -> None:
 
 
 def _silverstein(place: float, variance: float) -> complex:
-    """z = −1/m + c E t/(1 + t m), t = φ'(h)², c = ½, from above the axis: Silverstein, J. Multivariate Anal. 55."""
+    """Solve z = −1/m + c E t/(1 + t m), t = φ'(h)², c = ½, from above the axis: Silverstein, JMVA 55 (1995)."""
     x = np.arange(-9.0, 9.0, 1e-2)
     weight = 0.5e-2 * np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi)
     t = (np.sqrt(variance) * x / 3.0 + 0.5) ** 2

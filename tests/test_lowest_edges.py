@@ -104,6 +104,6 @@ def test_an_end_that_cannot_be_told_is_said_to_be_so() -> None:
     assert UNTOLD in spectrum_of(doubtful).notes
 
 
-def test_a_square_layer_reaches_zero() -> None:
-    found = predict(Network(activation="tanh", weights="orthogonal", sigma_w=1.1, input_variance=0.01, depth=1))
+def test_square_layers_reach_zero() -> None:
+    found = predict(Network(activation="tanh", weights="orthogonal", sigma_w=1.1, input_variance=0.01, depth=2))
     assert found.spectrum.bulks[0][0] == 0.0

@@ -45,6 +45,7 @@ DEPTH = 18.0
 DEEPER = 4.0
 VALLEY = "a gap of the law was taken for a part of a bulk"
 DOUBTFUL = "whether the law has an edge in one of its thin tails, and where, could not be told"
+UNTOLD = "whether the lowest bulk, whose density fades away, ends before λ = 0 could not be told: it is said to reach 0"
 # So many finer laws in a row that do no better mean that none will.
 STALLS = 2
 # Mass of slopes too small to be told from zero that is worth a note.
@@ -234,6 +235,8 @@ def _assembled(found: _Found) -> Assembly:
             flaws.append(VALLEY)
     uncertified = sum(c.uncertified for c in charts) + len(flaws)
     notes = (*flaws, *_neglected(equation))
+    if found.survey.doubtful:
+        notes = (*notes, UNTOLD)
     thin = sum(c.thin for c in charts)
     if thin:
         notes = (*notes, f"{thin} nodes where the density in log λ is below 1e-9 are interpolated, not certified")
@@ -315,7 +318,7 @@ def _log_support(
         high = min(high, _true_top(equation, found))
     if equation.rank < 1.0:
         return math.inf, high
-    ends = [c.until if c.slope < 0 else c.high for c in charts]
+    ends = [c.until if c.slope < 0 or math.isfinite(c.until) else c.high for c in charts]
     low = max([*ends, *places], default=math.inf)
     last = found.arcs[-1].last if found.arcs else None
     if last is not None:

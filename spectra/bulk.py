@@ -89,7 +89,9 @@ class BulkWalker(Departure):
                 continue
             density = self._log_density(spot.zeta)
             if density < THIN and self._has_surfaced(here):
-                return self._left_behind(edge, table, here, log_u)
+                passed = self._left_behind(edge, table, here, log_u)
+                if passed is not None:
+                    return passed
             before, fading = fading, self._fading(spot)
             if self._faded(log_u, here, density, fading):
                 break
@@ -147,10 +149,23 @@ class BulkWalker(Departure):
         values, rates, turns = rows[1:].reshape(3, -1, rows.shape[1])
         self.arcs.append(Arc(first, last, rows[0].real.copy(), values[0], values[1:], rates, turns, fading, until))
 
-    def _left_behind(self, first: Edge | None, table: list[Array], here: Course, log_u: float) -> tuple[str, Edge]:
-        """Add the arc as far as its density shows, and go on in the gap from `here`."""
+    def _left_behind(
+        self, first: Edge | None, table: list[Array], here: Course, log_u: float
+    ) -> tuple[str, Edge] | None:
+        """Add the arc as far as its density shows, and go on in the gap from `here`.
+
+        None where an edge was passed that must be there, but was not found.
+        """
         zeta, v = (x.real for x in columns(here))
         place = Edge(complex(zeta[0]), v.ravel().astype(complex), log_u)
+        if self.equation.is_algebraic:
+            last = self._passed(first, place)
+            rows: Array = np.concatenate(table)
+            before = rows[rows[:, 0].real < float(last.log_u)] if last is not None else rows[:0]
+            if not len(before):
+                return None
+            self._keep(first, last, before, 0.0)
+            return "gap", place
         until = self._edge_before(float(zeta[0]), v.ravel())
         self._keep_shown(first, np.concatenate(table), until)
         return "gap", place

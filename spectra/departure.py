@@ -17,6 +17,8 @@ from .walker import Edge
 
 # Residual that is good enough for a first point beside an edge, where the square root is the first of many terms.
 BESIDE = 1e-4
+# And relative to the distance from it.
+AWAY = 0.1
 # Distances in log u from an atom at which an arc beside it is begun, the next where the last is beyond a narrow bulk:
 # where the log density is lower than this.
 LEAVING, BESIDE_POLE = (0.03, 0.01, 1e-3, 1e-4, 1e-5), -9.0
@@ -53,7 +55,9 @@ class Departure(TailWalker):
                 guess_v = guess_v + point.along(step, real=True)
             target = edge.log_u + 0.5 * second * offset**2
             if np.all(guess_v.imag > 0):
-                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), BESIDE)
+                # A narrow bulk is over soon: on its scale the first point must be one, too.
+                rough = min(BESIDE, AWAY * 0.5 * second * offset**2 / (1.0 + abs(edge.log_u)))
+                found = self._evaluator.follow(float(target), complex(guess), guess_v.tolist(), rough)
                 if found is not None and abs(np.log(found.zeta / guess)) < 0.5 * offset:
                     return found.zeta, np.array(found.v, complex), target
             offset *= 0.5

@@ -24,7 +24,7 @@ from ._types import Array
 from .compiled import CompiledEquation
 from .effort import spend
 from .laws.nodes import LawStack, NodeLaw
-from .ratio import gap, is_hidden
+from .ratio import digits, gap, is_hidden, largest
 
 # Where |ζ| and |ψ_k/v_k| are below this, ζ passes 0 between two poles of ψ_k.
 CROSSING = 0.1
@@ -103,17 +103,18 @@ class MasterEquation:
     lost: float = field(init=False)
 
     def __post_init__(self) -> None:
-        merged: dict[float, float] = {}
+        merged: dict[tuple[float, float], tuple[float, float]] = {}
         for ratio, exponent in self.shifts:
-            merged[ratio] = merged.get(ratio, 0.0) + exponent
-        kept = {r: e for r, e in merged.items() if e != 0.0}
-        top = max([1.0, *kept, *(f.ratio for f in self.factors)])
-        total = 1.0 + sum(kept.values())
-        terms = sorted((gap(r, top), e) for r, e in kept.items() if r < top)
+            first, before = merged.setdefault(digits(ratio), (ratio, 0.0))
+            merged[digits(ratio)] = first, before + exponent
+        kept = [(r, e) for r, e in merged.values() if e != 0.0]
+        top = largest([1.0, *(r for r, _ in kept), *(f.ratio for f in self.factors)])
+        total = 1.0 + sum(e for _, e in kept)
+        terms = sorted((d, e) for d, e in ((gap(r, top), e) for r, e in kept) if d > 0.0)
         if total:
             terms.append((np.longdouble(1.0), -total))
         put = object.__setattr__
-        put(self, "shifts", tuple(sorted(kept.items())))
+        put(self, "shifts", tuple(sorted(kept)))
         put(self, "rank", 1.0 / top)
         put(self, "lost", float(gap(1.0, top)))
         put(self, "_top", top)

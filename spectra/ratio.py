@@ -6,14 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-# The law of two projections is as wide as the root of what one loses: of this, less than the rounding of λ.
-NOTHING = 1e-33
-
 
 class Ratio(float):
     """base/rank: a ratio of dimensions over the rank of a projection, of which `lost` = 1 − rank is known as well.
 
     Where next to nothing is lost, all there is off one point hangs on 1 − rank, which the quotient itself has rounded.
+    A loss that the quotient has rounded away altogether counts as none: nothing shows it, and equations tell ratios
+    apart by their values.
     """
 
     __slots__ = ("base", "lost", "rank")
@@ -25,6 +24,8 @@ class Ratio(float):
         """The quotient, 0 < rank ≤ 1."""
         self = super().__new__(cls, base / rank)
         self.base, self.rank, self.lost = float(base), float(rank), float(lost)
+        if self == self.base:
+            self.rank, self.lost = 1.0, 0.0
         return self
 
     def __reduce__(self) -> tuple[type[Ratio], tuple[float, float, float]]:
@@ -40,10 +41,24 @@ def gap(ratio: float, top: float) -> np.longdouble:
     return np.longdouble((b.lost - a.lost) if b.lost < 0.5 else (a.rank - b.rank)) / a.rank
 
 
+def digits(ratio: float) -> tuple[float, float]:
+    """What ratios that are the same number have in common: the quotient, and what it has rounded."""
+    return float(ratio), float(gap(ratio, float(ratio)))
+
+
+def largest(ratios: Iterable[float]) -> float:
+    """The largest, also where it is so by what projections lose."""
+    found, *rest = ratios
+    for ratio in rest:
+        if ratio > found or (ratio == found and gap(ratio, found) < 0):
+            found = ratio
+    return found
+
+
 def is_hidden(ratios: Iterable[float], top: float) -> bool:
     """Whether what some projection loses must be told from a ratio of widths, by rounded numbers."""
     base = top.base if isinstance(top, Ratio) else float(top)
-    return any(isinstance(x, Ratio) and x.lost > NOTHING and x.base != base for x in ratios)
+    return any(isinstance(x, Ratio) and x.lost > 0.0 and x.base != base for x in ratios)
 
 
 def _exact(x: Ratio) -> np.longdouble:

@@ -284,8 +284,9 @@ class Spectrum(Distribution):
         """Intervals of the continuous part, ascending."""
         joined: list[list[float]] = []
         for arc in sorted(self.arcs, key=lambda a: a.low):
-            fades = getattr(arc, "slope", 0.0) < 0.0
-            reaches = min(getattr(arc, "until", math.inf), self.log_support[0]) if fades else arc.high
+            until = getattr(arc, "until", math.inf)
+            fades = getattr(arc, "slope", 0.0) < 0.0 or math.isfinite(until)
+            reaches = min(until, self.log_support[0]) if fades else arc.high
             if joined and arc.low <= joined[-1][1]:
                 joined[-1][1] = max(joined[-1][1], reaches)
             else:

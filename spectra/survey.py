@@ -10,6 +10,7 @@ import numpy as np
 
 from . import between_atoms
 from .errors import ConvergenceError
+from .lowest_gap import with_end
 from .master import MasterEquation
 from .sweep import Sweep
 from .walker import Arc, Survey, Walker
@@ -22,7 +23,7 @@ def survey(equation: MasterEquation) -> Survey:
         with suppress(ConvergenceError):
             return between_atoms.survey(equation)
     with np.errstate(all="ignore"):
-        return Sweep(equation).run()
+        return with_end(equation, Sweep(equation).run())
 
 
 def resurvey(equation: MasterEquation, known: Survey) -> Survey:
@@ -42,4 +43,4 @@ def resurvey(equation: MasterEquation, known: Survey) -> Survey:
             if not np.all((arc.log_u > low) & (arc.log_u < high)):
                 return survey(equation)
             arcs.append(replace(arc, first=ends[0], last=ends[1]))
-    return replace(known, arcs=tuple(arcs))
+    return with_end(equation, replace(known, arcs=tuple(arcs)))

@@ -11,6 +11,7 @@ from .course import Course
 from .gap import GapWalker
 from .pointwise import Spot
 from .solve import solve
+from .walker import Edge
 
 # log density in U, and log of the mass beyond, at which a fading arc is left: the mass is below 1e-16.
 THIN = -37.0
@@ -30,6 +31,8 @@ SURFACED = 1e-12
 FAR = 1e4
 # Steps back from a gap to the edge where it began, at most.
 MOST_BACK = 120
+# And halvings of the way back to where a bulk began.
+MOST_HALVED = 40
 
 
 def columns(here: Course) -> tuple[Array, Array]:
@@ -70,11 +73,46 @@ class TailWalker(GapWalker):
         return float(self.equation.mass_above(*columns(here))[0]) > (1.0 - 1e-13) * self.equation.rank
 
     def _has_surfaced(self, here: Course) -> bool:
-        """Whether all is real, off the cuts of all laws: in a gap, whose edge lies in a tail too thin to show it."""
-        if self.equation.is_algebraic:
-            return False
+        """Whether all is real, off the cuts of all laws: in a gap.
+
+        Its edge lies in a tail too thin to show it, or was stepped over where there are no tails.
+        """
         flat = all(abs(x.imag) < SURFACED * abs(x) for x in here.values)
         return flat and not self._on_cut(np.array(here.values[1:]))
+
+    def _passed(self, first: Edge | None, place: Edge) -> Edge | None:
+        """The edge between the one where a bulk began and a place in the gap beyond it; None where none was found."""
+        if first is None:
+            return None
+        start, zeta, v = float(first.zeta.real), float(place.zeta.real), place.v.real
+        # From the place on back: ever farther from it, and then ever nearer to the beginning.
+        parts = 2.0 ** np.arange(-float(MOST_HALVED), 0.0)
+        for part in [*parts, *(1.0 - parts[-2::-1])]:
+            new = float(place.zeta.real) + part * (start - float(place.zeta.real))
+            found = self._project(new, v)
+            if found is None or self._on_cut(found):
+                return None
+            if self._point(complex(new), found.real).slope.real <= 0.0:
+                edge = self._risen(new, found.real, zeta, v)
+                return edge if edge is not None and first.log_u < edge.log_u < place.log_u else None
+            zeta, v = new, found.real
+        return None
+
+    def _risen(self, low: float, v_low: Array, high: float, v_high: Array) -> Edge | None:
+        """The point between real `low` and `high` where d log u/dζ rises through 0, as well as rounding tells it."""
+        for _ in range(MOST_HALVED):
+            middle = 0.5 * (low + high)
+            edge = self._critical(complex(middle), 0.5 * (v_low + v_high))
+            if edge is not None and low <= edge.zeta.real <= high and edge.zeta.imag == 0.0:
+                return edge
+            between = self._project(middle, 0.5 * (v_low + v_high))
+            if between is None:
+                return None
+            if self._point(complex(middle), between.real).slope.real > 0.0:
+                high, v_high = middle, between.real
+            else:
+                low, v_low = middle, between.real
+        return Edge(complex(high), v_high.astype(complex), float(self._point(complex(high), v_high).log_u.real))
 
     def _edge_before(self, zeta: float, v: Array) -> float:
         """Log u of the edge where the gap at real ζ began; inf where none was found.

@@ -54,7 +54,8 @@ class Arc:
 
     `first` and `last` are the edges at its ends; None means that it begins or fades out without a square root;
     `rates` are d log ζ/dU and d log v_k/dU, `turns` their derivatives in U, NaN where not known, (K + 1, n);
-    `fading` is d log p/dU where it is left, `until` where its tail ends in a gap, if it does.
+    `fading` is d log p/dU where it is left, `until` where its tail ends in a gap, if it does: also where that goes on,
+    with next to no density, from an edge that it blunts by less than rounding.
     """
 
     first: Edge | None
@@ -81,11 +82,15 @@ class Arc:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a sweep found: arcs in order of increasing u, atoms off zero as (log u, mass), u-steps taken."""
+    """What a sweep found: arcs in order of increasing u, atoms off zero as (log u, mass), u-steps taken.
+
+    `doubtful`: where the last tail ends, if it does before λ = 0, could not be told.
+    """
 
     arcs: tuple[Arc, ...]
     atoms: tuple[tuple[float, float], ...]
     steps: int
+    doubtful: bool = False
 
 
 class Walker:

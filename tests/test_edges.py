@@ -263,6 +263,6 @@ def test_an_edge_in_a_thin_tail_is_not_that_of_a_coarse_law() -> None:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_ratios_keep_what_is_lost_when_pickled(protocol) -> None:
-    ratio = Ratio(2.0, 1.0 - 1e-20, 1e-20)
+    ratio = Ratio(2.0, 1.0 - 1e-15, 1.2345678e-15)
     again = pickle.loads(pickle.dumps(ratio, protocol))
-    assert (again, again.base, again.rank, again.lost) == (ratio, 2.0, 1.0, 1e-20)
+    assert (again, again.base, again.rank, again.lost) == (ratio, 2.0, 1.0 - 1e-15, 1.2345678e-15)

@@ -48,8 +48,9 @@ def shape_of_law(spectrum: Any, log_clip: float) -> Shape:
 
 def shape_of_samples(log_eigenvalues: np.ndarray, log_clip: float) -> Shape:
     """Return the shapes of sampled spectra, given all logarithms of eigenvalues, (samples, N_L)."""
-    logs = np.maximum(log_eigenvalues, log_clip)
-    return Shape(logs.mean(axis=1), logs.var(axis=1))
+    # Where nothing is above the clip the variance is 0, not that of its rounding.
+    above = np.maximum(log_eigenvalues - log_clip, 0.0)
+    return Shape(log_clip + above.mean(axis=1), above.var(axis=1))
 
 
 def amplification(q: np.ndarray, h: float) -> float:

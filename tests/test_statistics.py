@@ -9,6 +9,7 @@ from spectra.agreement.moments import extrapolate_moment
 from spectra.distances import Grid, allowance
 from spectra.extrapolation import extrapolate
 from spectra.sampling import sample
+from spectra.shape import shape_of_samples
 
 
 @pytest.mark.parametrize("depth", [1, 2, 6])
@@ -173,3 +174,11 @@ def test_an_atom_is_met_exactly_although_logarithms_round():
     location = next(a for a in np.geomspace(1.5, 1e6, 999) if np.exp(np.log(a)) < a)
     record = crosscheck(point_mass(location), given(np.full((2, 4), np.log(location) / 2)), companions=False).widths[0]
     assert record.ks == record.wasserstein == 0
+
+
+def test_a_sample_that_is_clipped_altogether_has_no_variance() -> None:
+    """The mean of equal numbers is rounded: by its square at most the variance was that of nothing."""
+    for log_clip in (-90.3048003, -96.6936645467908, -1.0 / 3.0):
+        shape = shape_of_samples(np.full((3, 43), -200.0), log_clip)
+        assert np.all(shape.variance == 0.0)
+        np.testing.assert_allclose(shape.mean, log_clip, rtol=1e-15)

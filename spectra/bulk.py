@@ -76,7 +76,7 @@ class BulkWalker(Departure):
             landing = self._landing(spot, log_u) or self._pole_ahead(spot, log_u)
             if inside is not None and (log_u if landing is None else landing.log_u) >= inside.log_u:
                 # Steps do not see an atom inside a bulk: the solution passes above it.
-                table, landing = [self._up_to(inside, begin, table)], Edge(1.0 + 0j, inside.v, inside.log_u, 0.0)
+                table, landing = [self._up_to(inside, begin, table)], self._edge_at(inside)
                 if not inside.touched(-1):
                     # Nor one in the gap beyond a thin tail.
                     self._keep_shown(edge, table[0], math.inf)
@@ -242,10 +242,10 @@ class BulkWalker(Departure):
         if pole is None or pole.log_u <= log_u:
             return None
         if abs(pole.mass) < MARGINAL:
-            return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+            return self._edge_at(pole)
         if pole.hidden:
             return self._hidden_edge(pole)
-        return Edge(1.0 + 0j, pole.v, pole.log_u, 0.0) if pole.mass > 0.0 and pole.touched(-1) else None
+        return self._edge_at(pole) if pole.mass > 0.0 and pole.touched(-1) else None
 
     def _landing(self, spot: Spot, log_u: float) -> Edge | None:
         """The edge just ahead on the real axis, where Newton's method for d log u/dζ = 0 sees one."""

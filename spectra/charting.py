@@ -8,6 +8,7 @@ import numpy as np
 
 from ._types import Array
 from .chart import MAX_ROUNDS, RESOLUTION, Chart
+from .chebyshev import slope_at_end
 from .errors import ConvergenceError
 from .guess import Guess, solve_nodes
 from .joining import joined, missed
@@ -20,8 +21,6 @@ from .walker import Arc
 ROUGH_EDGE = 3e-3
 # What is missed goes like this power of the last coefficients of a series.
 LOST_BY_MISSED = 0.38
-# So many times the last coefficients of a series is what others must be not to be of their kind.
-TOLD = 4.0
 # Mass beyond a smooth piece that its slope may stand for where the rest is rounding.
 LEFT = 1e-13
 MAX_PIECES = 3000
@@ -117,10 +116,7 @@ def _tail(low: Array, high: Array, table: Array, span: Span, fading: float) -> t
 
 def _slope(series: Array, low: float, high: float, span: Span) -> float:
     """D log p/dU at the upper end of a piece."""
-    # T_k' = k² at 1: coefficients that may be rounding would count most.
-    told = np.flatnonzero(np.abs(series) > TOLD * np.abs(series[-3:]).max())
-    count = int(told[-1]) + 1 if told.size else 1
-    slope = 2.0 * float(series[:count] @ np.arange(count) ** 2) / (high - low)
+    slope = 2.0 * slope_at_end(series) / (high - low)
     return slope + (span.exponent_low / (high - span.low) if span.exponent_low else 0.0)
 
 

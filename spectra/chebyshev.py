@@ -7,6 +7,8 @@ import numpy as np
 from ._types import Array
 from .native import NATIVE
 
+# So many times the last three coefficients of a series is what one must be not to be of their noise.
+NOISY = 10.0
 # A place this near to one of those of a Lagrange polynomial is that one.
 CLOSEST = 1e-290
 
@@ -56,6 +58,13 @@ def integral(count: int) -> Array:
         matrix[: unit.size, k] -= unit
         matrix[0, k] += np.polynomial.chebyshev.chebval(1.0, unit)
     return matrix
+
+
+def slope_at_end(series: Array) -> float:
+    """Derivative at 1 of Σ c_k T_k, T_k' = k², without the coefficients that may be noise: these would count most."""
+    told = np.flatnonzero(np.abs(series) > NOISY * np.abs(series[-3:]).max())
+    count = int(told[-1]) + 1 if told.size else 1
+    return float(series[:count] @ np.arange(count) ** 2)
 
 
 def clenshaw(series: Array, piece: Array, x: Array) -> Array:

@@ -76,12 +76,12 @@ class GapWalker(Walker):
                     return "edge", zeta, v, near
                 if pole is not None and pole.mass > -MARGINAL:
                     if pole.mass < MARGINAL:
-                        return "edge", zeta, v, Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+                        return "edge", zeta, v, self._edge_at(pole)
                     self.atoms.append((pole.log_u, pole.mass))
                     if near is not None and near.zeta.real > 1.0:
                         return "edge", zeta, v, near
                     if pole.touched(1):
-                        return "edge", zeta, v, Edge(1.0 + 0j, pole.v, pole.log_u, 0.0)
+                        return "edge", zeta, v, self._edge_at(pole)
                     zeta, v = self._step_over(zeta, pole)
                     if self._on_cut(v):
                         return "cut", zeta, v, None

@@ -17,8 +17,9 @@ import numpy as np
 
 from ._types import Array
 from .beside import LocalRoots
-from .chart import DEGREE, FIT, NODES, RESOLUTION, Chart
+from .chart import FIT, NODES, RESOLUTION, Chart
 from .charting import chart
+from .chebyshev import slope_at_end
 from .errors import ConvergenceError
 from .master import MasterEquation
 from .pole import NEARLY, Pole, pole_near
@@ -40,8 +41,8 @@ LEAST_MASS, LEAST_RESOLUTION = 1e-16, 1e-5
 # root or faster, so that a panel as long as x itself has a series that converges.  Bisected where it does not.
 SHORT_PANEL, GROWTH, PANEL = 2.0, 3.0, 10.0
 FINEST_PANEL = 0.05
-# Nodes as parts of a panel, and slopes of the polynomials at its end.
-_WITHIN, _SLOPES = 0.5 * (1.0 + NODES), np.arange(float(DEGREE)) ** 2
+# Nodes as parts of a panel.
+_WITHIN = 0.5 * (1.0 + NODES)
 # Largest |s| and |ε_k| at the outer end, so that the logarithms of the local equation are principal ones.
 NEAR = 0.5
 # Distance, at least, of that end: log u itself must know it.
@@ -213,8 +214,6 @@ def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: f
     if len(done) > 1:
         order = np.argsort(a)
         a, b, coefficients = a[order], b[order], coefficients[order]
-    # T_k' = k² at 1.
-    slope = float(coefficients[-1] @ _SLOPES) * 2.0
     series = Chart(
         low=-log_reach,
         high=float(b[-1]),
@@ -222,7 +221,7 @@ def marginal_arc(pole: Pole, side: int, far: float, start: LocalRoots, offset: f
         exponent_high=0.0,
         breaks=np.append(a, b[-1]),
         coefficients=coefficients,
-        slope=slope / float(b[-1] - a[-1]),
+        slope=2.0 * slope_at_end(coefficients[-1]) / float(b[-1] - a[-1]),
         residual=walk.residual,
         uncertified=walk.uncertified,
     )

@@ -110,7 +110,7 @@ class Sweep(BulkWalker):
             # However thin, its density goes on as far as those of the laws do.
             end = pole.log_u if pole.touched(-1) else here
             self.arcs[-1] = replace(faded, until=min(faded.until, end))
-        return Edge(1.0 + 0j, pole.v, pole.log_u, 0.0)
+        return self._edge_at(pole)
 
     def _after_pole(self, landing: Edge) -> tuple[str, float, Array, Edge | None]:
         """Beyond an atom at the end of an arc: a gap if a real solution goes on from there, else the next arc."""

@@ -165,7 +165,7 @@ class Walker:
             return None
         pole = self._pole(projected) if abs(1.0 - zeta) < 1e-7 else None
         if pole is not None and abs(pole.mass) < MARGINAL:
-            return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5)
+            return self._edge_at(pole)
         return Edge(zeta, projected, self._point(zeta, projected).log_u.real)
 
     def _critical_point(self, zeta: complex, v: Array, logarithmic: bool) -> tuple[complex, Array] | None:
@@ -246,6 +246,10 @@ class Walker:
     def _pole(self, v: Array) -> Pole | None:
         """The common pole of w near v."""
         return pole_near(self.equation, v)
+
+    def _edge_at(self, pole: Pole) -> Edge:
+        """The end of an arc at an atom: an inverse square root beside one of mass zero, a bounded density else."""
+        return Edge(1.0 + 0j, pole.v, pole.log_u, -0.5 if abs(pole.mass) < MARGINAL else 0.0)
 
     def _hidden_edge(self, pole: Pole) -> Edge:
         """The edge beside a pole that is `hidden` there, which ζ and v themselves can hardly tell from it."""

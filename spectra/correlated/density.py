@@ -9,6 +9,7 @@ import numpy as np
 
 from .._types import Array
 from ..chart import DEGREE, FIT, NODES, Chart
+from ..chebyshev import slope_at_end
 from .bulks import Bulk
 from .known import Equation, density_at, scale_of
 
@@ -26,8 +27,6 @@ BLURRED, WORSE = 1e-11, 10.0
 ROUNDING, RESIDUAL = 1e-15, 1e-13
 # What rounding leaves of U: in pieces so short that this shows log p is known to what it is of their length.
 PLACED = 5e-16
-# Coefficients of less than so many times the last ones are noise, and those after them.
-NOISY = 10.0
 # From this round on what fades is cut short where it could not be told, if it is less than this there.
 LATE, FAINT = 2, 1e-5
 
@@ -88,7 +87,7 @@ def chart_of(equation: Equation, bulk: Bulk) -> Chart:
     coefficients = np.array([row for _, _, row in done])
     slope = 0.0
     if fades:
-        slope = _slope_at_end(coefficients[-1]) * 2.0 / (breaks[-1] - breaks[-2]) + rise / (high - low)
+        slope = slope_at_end(coefficients[-1]) * 2.0 / (breaks[-1] - breaks[-2]) + rise / (high - low)
     return Chart(low, high, rise, fall, breaks, coefficients, slope, residual, uncertified)
 
 
@@ -101,13 +100,6 @@ def _cut_short(
     if not before or math.exp(float(np.sum(max(before, key=lambda piece: piece[0])[2]))) > FAINT:
         return open_, done, high
     return [], before, first
-
-
-def _slope_at_end(series: Array) -> float:
-    """Derivative at 1 of a Chebyshev series, T_k' = k², without what has gone under in its noise."""
-    lost = np.abs(series) < NOISY * np.max(np.abs(series[-3:]))
-    told = int(np.argmax(lost)) if lost.any() else series.size
-    return float(series[:told] @ np.arange(told) ** 2)
 
 
 def _halves(a: float, b: float) -> list[tuple[float, float]]:

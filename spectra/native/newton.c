@@ -131,8 +131,9 @@ int solve(const Equation *equation, double complex target, const Limits *limits,
             break;
         /* Far below the certificate, or below it and no longer falling: rounding is all that is left of the residual. */
         int stalled = size > (size < 0.1 * limits->certified ? 0.3 : 1.0) * previous;
-        double turned = tilt(equation, here, here_v, next, next_v);
-        if (size < limits->polished || (size < limits->certified && stalled)) {
+        int arrived = size < limits->polished || (size < limits->certified && stalled);
+        double turned = arrived || step == 0 ? tilt(equation, here, here_v, next, next_v) : 0.0;
+        if (arrived) {
             if (turned < limits->tilted) {
                 best = size, best_zeta = next;
                 memcpy(best_v, next_v, bytes);
